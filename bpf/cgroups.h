@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * A socket's cgroup: its id, whether it is in scope, and its names on first sight.
+ *
+ * The names come from the kernel at the time of the socket, so a container that is gone before user
+ * space looks is still named. Must not be called on request or time-wait sockets.
+ */
+#ifndef FLOWSPAN_CGROUPS_H
+#define FLOWSPAN_CGROUPS_H
+
+static __always_inline struct kernfs_node *kernfs__parent(struct kernfs_node *node)
+{
+	/* Renamed in 6.15 by 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent."). */
+	if (bpf_core_field_exists(node->__parent))
+		return BPF_CORE_READ(node, __parent);
+	return BPF_CORE_READ(node, parent);
+}
+
+static __always_inline bool cgroup__in_scope(struct cgroup *cgroup, struct settings *s)
+{
+	struct cgroup *ancestor;
+
+	if (!s->scope_cgroup)
+		return true;
+	if (BPF_CORE_READ(cgroup, level) < (int)s->scope_level)
+		return false;
+	if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
+				  (void *)cgroup + bpf_core_field_offset(cgroup->ancestors) +
+					  (s->scope_level & 0xff) * sizeof(ancestor)))
+		return false;
+	return BPF_CORE_READ(ancestor, kn, id) == s->scope_cgroup;
+}
+
+/* Notes the names of the last levels. Cost: some 10 reads, once a cgroup. */
+static __noinline void cgroup__learn(__u64 id, struct kernfs_node *node)
+{
+	static const struct frame_cgroup empty;
+	struct frame_cgroup *known;
+	int level;
+
+	/* Too large for the stack: put an empty one in, then fill it in place. */
+	if (bpf_map_update_elem(&cgroups, &id, &empty, BPF_NOEXIST))
+		return; /* another CPU was faster, or there is no room and the next socket tries again */
+	known = bpf_map_lookup_elem(&cgroups, &id);
+	if (!known) {
+		loss__count(LOSS_CGROUP_NAME_FAILED);
+		return;
+	}
+	known->seen_ns = bpf_ktime_get_boot_ns();
+	for (level = 0; level < CGROUP_LEVELS && node; level++) {
+		struct kernfs_node *parent = kernfs__parent(node);
+
+		if (!parent)
+			break; /* the root has no name */
+		if (bpf_probe_read_kernel_str(known->names[level], CGROUP_NAME_MAX, BPF_CORE_READ(node, name)) < 0)
+			loss__count(LOSS_CGROUP_NAME_FAILED);
+		node = parent;
+	}
+	/* Last: a row without its id is not yet complete, and the probe leaves it for the next exchange. */
+	known->id = id;
+}
+
+/* @return the id of the socket's cgroup, or 0 if it is out of scope */
+static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings *s)
+{
+	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
+	struct kernfs_node *node;
+	__u64 id;
+
+	if (!cgroup)
+		return 0;
+	node = cgroup->kn;
+	if (!node)
+		return 0;
+	id = node->id;
+	if (bpf_map_lookup_elem(&cgroups, &id))
+		return id;
+	if (!cgroup__in_scope(cgroup, s))
+		return 0;
+	cgroup__learn(id, node);
+	return id;
+}
+
+#endif

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * One socket's storage, and how its counters' growth reaches its edge.
+ *
+ * The walk and the hooks may count one socket at once. Each counter keeps the value last counted and
+ * moves it forward by compare-and-swap; only the winner adds the difference, so nothing is counted
+ * twice and a read that was torn can only come short, which the next count makes good.
+ */
+#ifndef FLOWSPAN_CONNECTIONS_H
+#define FLOWSPAN_CONNECTIONS_H
+
+enum connection_state_flag {
+	ESTABLISHED = 1 << 0,    /* the handshake was completed, or the socket was adopted */
+	OPENED_COUNTED = 1 << 1, /* its edge's `opened` knows */
+	CLOSED = 1 << 2,         /* its last count is done or under way */
+	ADOPTED = 1 << 3,        /* older than the probe: counted from adoption on, not in `opened` */
+	RESET_SENT = 1 << 4,
+	RESET_RECEIVED = 1 << 5,
+	LISTENS = 1 << 6,
+};
+
+/* Written by the hooks and the walk under the rule above; `key` never changes once ESTABLISHED. */
+struct connection {
+	struct edge_key key;
+	__u64 start_ns;
+	__u64 established_ns;
+	__u64 bytes_sent; /* from here on: the socket's counters as they were last counted */
+	__u64 bytes_received;
+	__u32 segs_out;
+	__u32 segs_in;
+	__u32 retransmits;
+	__u32 spurious;
+	__u32 out_of_order;
+	__u32 drops; /* listeners */
+	__u32 busy;  /* jiffies, as the next two */
+	__u32 rwnd_limited;
+	__u32 sndbuf_limited;
+	__u32 flags; /* enum connection_state_flag */
+	__u64 bytes_sent_before; /* adopted: what it had sent by then */
+	__u64 bytes_received_before;
+	__u32 handshake_us; /* waits for its edge while OPENED_COUNTED is missing */
+	__u32 pid;
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 zero;
+	char comm[16];
+};
+
+/* A socket's own counters at one moment. */
+struct books {
+	__u64 bytes_sent;
+	__u64 bytes_received;
+	__u32 segs_out;
+	__u32 segs_in;
+	__u32 retransmits;
+	__u32 spurious;
+	__u32 out_of_order;
+	__u32 busy;
+	__u32 rwnd_limited;
+	__u32 sndbuf_limited;
+};
+
+#define CAS_ATTEMPTS 8
+
+/* @return how far `*counted` moved to reach `now`: 0 when another CPU counted it, or it is no growth */
+static __always_inline __u64 advance(__u64 *counted, __u64 now)
+{
+	int i;
+
+	for (i = 0; i < CAS_ATTEMPTS; i++) {
+		__u64 old = *(volatile __u64 *)counted;
+
+		if (now <= old)
+			return 0;
+		if (__sync_val_compare_and_swap(counted, old, now) == old)
+			return now - old;
+	}
+	loss__count(LOSS_COUNTER_CONTENDED);
+	return 0;
+}
+
+/* The same for the kernel's 32-bit counters, which wrap. */
+static __always_inline __u32 advance32(__u32 *counted, __u32 now)
+{
+	int i;
+
+	for (i = 0; i < CAS_ATTEMPTS; i++) {
+		__u32 old = *(volatile __u32 *)counted;
+
+		if ((__s32)(now - old) <= 0)
+			return 0;
+		if (__sync_val_compare_and_swap(counted, old, now) == old)
+			return now - old;
+	}
+	loss__count(LOSS_COUNTER_CONTENDED);
+	return 0;
+}
+
+/* @return the flags of `wanted` that this caller was the first to set */
+static __always_inline __u32 connection__claim(struct connection *c, __u32 wanted)
+{
+	return wanted & ~__sync_fetch_and_or(&c->flags, wanted);
+}
+
+/*
+ * Whether someone works on the socket right now. Where the kernel's spinlock has another shape, we
+ * say no: then a read may rarely be torn (see books__read()).
+ */
+static __always_inline bool sock__is_locked(struct sock *sk)
+{
+	if (sk->sk_lock.owned)
+		return true;
+	if (bpf_core_field_exists(struct qspinlock, val))
+		return sk->sk_lock.slock.rlock.raw_lock.val.counter != 0;
+	return false;
+}
+
+static __always_inline void books__read_chronograph(struct books *b, struct tcp_sock *tp)
+{
+	__u32 busy = tp->chrono_stat[TCP_CHRONO_BUSY - 1];
+	__u32 rwnd = tp->chrono_stat[TCP_CHRONO_RWND_LIMITED - 1];
+	__u32 sndbuf = tp->chrono_stat[TCP_CHRONO_SNDBUF_LIMITED - 1];
+	__u8 type = BPF_CORE_READ_BITFIELD(tp, chrono_type);
+	__u32 running = (__u32)bpf_jiffies64() - tp->chrono_start;
+
+	if (type == TCP_CHRONO_BUSY)
+		busy += running;
+	else if (type == TCP_CHRONO_RWND_LIMITED)
+		rwnd += running;
+	else if (type == TCP_CHRONO_SNDBUF_LIMITED)
+		sndbuf += running;
+	/* As tcp_get_info_chrono_stats(): a sender that is limited is busy too. */
+	b->busy = busy + rwnd + sndbuf;
+	b->rwnd_limited = rwnd;
+	b->sndbuf_limited = sndbuf;
+}
+
+/*
+ * Reads the counters. `settled` says that nobody else works on the socket: true in the hooks, unknown
+ * in the walk. There the kernel may be between two writes that belong together, so what could come out
+ * too large is left out or held back by a byte; the next read takes it.
+ *
+ *  - bytes_received counts a FIN before SOCK_DONE says so: hold one byte back while the lock is held.
+ *    The flag is read after the bytes and after the lock: a FIN in between comes out one too small.
+ *  - tcp_chrono_set() adds the running stretch before it starts a new one: skip while the lock is held.
+ *  - bytes_retrans grows before bytes_sent: the difference can only come out too small.
+ *  - total_retrans grows before the hook that tells its type: leave it to the hook.
+ */
+static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bool settled)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u64 sent = *(volatile __u64 *)&tp->bytes_sent;
+	__u64 retrans = *(volatile __u64 *)&tp->bytes_retrans;
+	__u64 received = *(volatile __u64 *)&tp->bytes_received;
+	bool locked = !settled && sock__is_locked(sk);
+
+	b->bytes_sent = sent > retrans ? sent - retrans : 0;
+	if (received && (locked || (sk->__sk_common.skc_flags & (1UL << SOCK_DONE))))
+		received--;
+	b->bytes_received = received;
+	b->segs_out = tp->segs_out;
+	b->segs_in = tp->segs_in;
+	b->retransmits = locked ? 0 : tp->total_retrans;
+	b->spurious = tp->dsack_dups;
+	b->out_of_order = tp->rcv_ooopack;
+	if (locked)
+		b->busy = b->rwnd_limited = b->sndbuf_limited = 0;
+	else
+		books__read_chronograph(b, tp);
+}
+
+static __always_inline __u64 jiffies_to_us(__u32 jiffies, struct settings *s)
+{
+	__u64 hz = CONFIG_HZ ? CONFIG_HZ : s->jiffies_per_s;
+
+	return hz ? (__u64)jiffies * 1000000 / hz : 0;
+}
+
+#define count_growth32(edge, c, b, name, field)                            \
+	do {                                                               \
+		__u32 grown = advance32(&(c)->name, (b)->name);            \
+		if (grown)                                                 \
+			edge__add((edge)->growth.field, grown);            \
+	} while (0)
+
+#define count_growth_jiffies(edge, c, b, name, s)                                            \
+	do {                                                                                 \
+		__u32 grown = advance32(&(c)->name, (b)->name);                              \
+		if (grown)                                                                   \
+			edge__add((edge)->growth.name##_us, jiffies_to_us(grown, s));        \
+	} while (0)
+
+/* Adds what a socket has counted since it was last counted. @return segments that came in */
+static __always_inline __u32 connection__count(struct connection *c, struct edge_value *edge, const struct books *b,
+					       struct settings *s)
+{
+	__u64 grown;
+	__u32 segs_in;
+
+	grown = advance(&c->bytes_sent, b->bytes_sent);
+	if (grown)
+		edge__add(edge->growth.bytes_sent, grown);
+	grown = advance(&c->bytes_received, b->bytes_received);
+	if (grown)
+		edge__add(edge->growth.bytes_received, grown);
+	segs_in = advance32(&c->segs_in, b->segs_in);
+	if (segs_in)
+		edge__add(edge->growth.segs_in, segs_in);
+	count_growth32(edge, c, b, segs_out, segs_out);
+	count_growth32(edge, c, b, retransmits, retransmits_other);
+	count_growth32(edge, c, b, spurious, spurious);
+	count_growth32(edge, c, b, out_of_order, out_of_order);
+	if (b->busy) {
+		count_growth_jiffies(edge, c, b, busy, s);
+		count_growth_jiffies(edge, c, b, rwnd_limited, s);
+		count_growth_jiffies(edge, c, b, sndbuf_limited, s);
+	}
+	return segs_in;
+}
+
+/* Counts the handshake once, as soon as its edge can be had. */
+static __always_inline void connection__count_opened(struct connection *c, struct edge_value *edge)
+{
+	__u32 flags = c->flags;
+
+	if (!(flags & ESTABLISHED) || (flags & (OPENED_COUNTED | ADOPTED)))
+		return;
+	if (!connection__claim(c, OPENED_COUNTED))
+		return;
+	edge__add(edge->growth.opened, 1);
+	if (c->handshake_us)
+		edge__observe(edge, handshake, HANDSHAKE, c->handshake_us);
+}
+
+static __always_inline void address__from_v4(__u8 *to, __be32 address)
+{
+	*(__u64 *)to = 0;
+	*(__u32 *)(to + 8) = 0xffff0000; /* bytes 00 00 ff ff, little-endian */
+	*(__be32 *)(to + 12) = address;
+}
+
+static __always_inline void address__from_v6(__u8 *to, const struct in6_addr *address)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		((__u32 *)to)[i] = address->in6_u.u6_addr32[i];
+}
+
+/* Fills all of a key but cgroup and role from a socket or request socket that is reached through `sc`. */
+static __always_inline void key__from_sock(struct edge_key *key, struct sock_common *sc)
+{
+	key->protocol = IPPROTO_TCP;
+	key->netns = sc->skc_net.net->ns.inum;
+	if (sc->skc_family == AF_INET) {
+		address__from_v4(key->local_addr, sc->skc_rcv_saddr);
+		address__from_v4(key->remote_addr, sc->skc_daddr);
+	} else {
+		address__from_v6(key->local_addr, &sc->skc_v6_rcv_saddr);
+		address__from_v6(key->remote_addr, &sc->skc_v6_daddr);
+	}
+	if (key->role == ROLE_LISTENER)
+		__builtin_memset(key->remote_addr, 0, sizeof(key->remote_addr));
+	key->server_port = key->role == ROLE_CLIENT ? bpf_ntohs(sc->skc_dport) : sc->skc_num;
+}
+
+/* Lets the addresses of a collapsing scope share one edge: clients on the internet are unbounded. */
+static __always_inline void key__collapse(struct edge_key *key, struct settings *s)
+{
+	struct scope_key lookup = { .prefix_length = 128 };
+	struct scope_value *scope;
+	__u32 i;
+
+	if (!s->scopes || key->role != ROLE_SERVER)
+		return;
+	__builtin_memcpy(lookup.addr, key->remote_addr, 16);
+	scope = bpf_map_lookup_elem(&scopes, &lookup);
+	if (!scope || !(scope->flags & SCOPE_COLLAPSE))
+		return;
+	for (i = 0; i < 16; i++) {
+		__u32 bits = scope->prefix_length > i * 8 ? scope->prefix_length - i * 8 : 0;
+
+		if (bits < 8)
+			key->remote_addr[i] &= (__u8)(0xff00 >> bits);
+	}
+}
+
+#endif

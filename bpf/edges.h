@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The edge table: find or make an edge, add to it, leave it.
+ *
+ * Additions are atomic, so hooks on all CPUs, the walk and `settle` work on one edge at once. Between
+ * edge__enter() and edge__leave() an edge cannot be evicted: `writers` holds it. Evicting marks it
+ * `dead` first and goes on only if no writer is inside (settle.h); both sides use full barriers.
+ */
+#ifndef FLOWSPAN_EDGES_H
+#define FLOWSPAN_EDGES_H
+
+/* What to do when there is no memory for a new edge at this moment. */
+enum edge_miss {
+	EDGE_MISS_DEFERS,    /* return NULL: the caller counts it later */
+	EDGE_MISS_OVERFLOWS, /* the last chance to count: take the overflow edge */
+};
+
+#define edge__add(field, amount) __sync_fetch_and_add(&(field), (amount))
+
+/* @return 0, or the error of the insertion: -E2BIG when the table is full, -ENOMEM for the moment */
+static __always_inline int edge__make(const struct edge_key *key)
+{
+	struct edge_value *fresh = bpf_map_lookup_elem(&blank, &zero);
+	struct state *st = state__get();
+
+	if (!fresh || !st)
+		return -ENOENT;
+	/* An interrupt may write these two between here and the copy: with times just as good. */
+	fresh->settled = st->exchange;
+	fresh->since_ns = bpf_ktime_get_boot_ns();
+	fresh->active_ns = fresh->since_ns;
+	return bpf_map_update_elem(&edges, key, fresh, BPF_NOEXIST);
+}
+
+static __always_inline struct edge_value *edge__overflow(__u8 role)
+{
+	__u32 index = role - 1;
+	struct edge_value *edge = bpf_map_lookup_elem(&overflow, &index);
+
+	if (edge)
+		edge__add(edge->writers, 1);
+	loss__count(LOSS_EDGE_TABLE_FULL_DETAIL);
+	return edge;
+}
+
+static __always_inline bool key__equal(const struct edge_key *a, const struct edge_key *b)
+{
+	const __u64 *x = (const void *)a, *y = (const void *)b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4] && x[5] == y[5];
+}
+
+/*
+ * Whether `edge`, held through `writers`, is the edge of `key`. It may not be: the map's allocator hands
+ * memory of a removed edge out again at once, so between lookup and hold a pointer can change owner.
+ * A fresh edge has no key yet; being found under its key while it is held makes it ours to name.
+ */
+static __always_inline bool edge__is_of(struct edge_value *edge, const struct edge_key *key)
+{
+	if (*(volatile __u32 *)&edge->dead)
+		return false;
+	if (key__equal(&edge->key, key))
+		return true;
+	if (bpf_map_lookup_elem(&edges, key) != edge)
+		return false;
+	edge->key = *key;
+	return true;
+}
+
+/*
+ * @return the edge of `key`, made if there was none, to be left with edge__leave(); the overflow edge
+ *         when the table is full; NULL only with EDGE_MISS_DEFERS
+ */
+static __always_inline struct edge_value *edge__enter(const struct edge_key *key, enum edge_miss miss)
+{
+	int error = 0;
+	int attempt;
+
+	/* Once is the rule; more only while another CPU evicts the same edge. */
+	for (attempt = 0; attempt < 3; attempt++) {
+		struct edge_value *edge = bpf_map_lookup_elem(&edges, key);
+
+		if (!edge) {
+			error = edge__make(key);
+			edge = bpf_map_lookup_elem(&edges, key);
+			if (!edge)
+				break;
+		}
+		edge__add(edge->writers, 1);
+		if (edge__is_of(edge, key))
+			return edge;
+		edge__add(edge->writers, -1);
+	}
+	if (miss == EDGE_MISS_DEFERS && error != -E2BIG)
+		return NULL;
+	return edge__overflow(key->role);
+}
+
+static __always_inline void edge__leave(struct edge_value *edge)
+{
+	edge__add(edge->writers, -1);
+}
+
+/* Adds one value to one of an edge's histograms and to its sum. */
+#define edge__observe(edge, name, NAME, value_us)                                                  \
+	do {                                                                                       \
+		__u64 observed_us = (value_us);                                                    \
+		edge__add((edge)->growth.name##_us, observed_us);                                  \
+		edge__add((edge)->slots[SLOT_##NAME + histogram__slot(observed_us, NAME##_SLOTS)], 1); \
+	} while (0)
+
+#endif

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/*
+ * All BPF programs of flowspan: the hooks, the iterators and the two that the probe runs itself.
+ *
+ *   tp_btf hooks ──► socket storage ──► edges ◄── walk (iter/bpf_sk_storage_map)
+ *                          ▲              │
+ *        adopt (iter/task_file)           └──► probe ──► agent ──► settle
+ *
+ * No program here runs for a packet, an ACK or a read or write call. Each acts only while its own
+ * generation is the active one: see struct settings.
+ */
+#include "kernel.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#include "flowspan.h"
+#include "kept.h"
+
+extern unsigned long CONFIG_HZ __kconfig __weak;
+
+struct connection;
+#include "maps.h"
+#include "histogram.h"
+#include "cgroups.h"
+#include "edges.h"
+#include "connections.h"
+#include "hooks.h"
+#include "walk.h"
+#include "settle.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/*
+ * A TCP socket changed its state.
+ *
+ * Hook:   tp_btf, in process context and softirq, under the socket's lock: its counters are at rest.
+ * Cost:   about 10 runs a connection and end, most of which return at once.
+ * Misses: the kernel skips a program that already runs on this CPU (a softirq interrupts process
+ *         context); the twin takes those but for some 30 ns before `running` is set: recursion_misses.
+ */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
+{
+	struct settings *s = settings__if_active();
+	__u32 *busy = bpf_map_lookup_elem(&running, &zero);
+
+	if (!s || !busy)
+		return 0;
+	*(volatile __u32 *)busy = 1;
+	on_state(sk, from, to, s);
+	*(volatile __u32 *)busy = 0;
+	return 0;
+}
+
+/*
+ * The same hook again, for what the first one could not see: it acts only inside a run of the first.
+ *
+ * Hook:   as above; attached beside it.
+ * Cost:   one look at a per-CPU flag.
+ * Misses: see above; and a state change that interrupts this one, which then had nothing to do.
+ */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state_twin, struct sock *sk, int from, int to)
+{
+	struct settings *s = settings__if_active();
+	__u32 *busy = bpf_map_lookup_elem(&running, &zero);
+
+	if (s && busy && *(volatile __u32 *)busy)
+		on_state(sk, from, to, s);
+	return 0;
+}
+
+/*
+ * A segment was sent again.
+ *
+ * Hook:   tp_btf, in softirq or process context, after total_retrans has grown.
+ * Cost:   once a retransmit; nothing on the path of a healthy connection.
+ * Misses: nothing: what no event told (a failed resend, a skipped run) is counted later as `other`.
+ *         Since ad892e912b84 it also fires for failed resends; total_retrans counts those either way.
+ */
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(tcp_retransmit_skb, struct sock *sk)
+{
+	if (settings__if_active())
+		on_retransmit(sk);
+	return 0;
+}
+
+/*
+ * A SYN-ACK was sent again; there is no full socket yet.
+ *
+ * Hook:   tp_btf, from the request's timer or a repeated SYN.
+ * Cost:   once a repeated SYN-ACK.
+ * Misses: SYN-ACKs repeated while SYN cookies are in use: those keep no request.
+ */
+SEC("tp_btf/tcp_retransmit_synack")
+int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
+{
+	struct settings *s = settings__if_active();
+
+	if (s)
+		on_retransmit_synack(sk, req, s);
+	return 0;
+}
+
+/*
+ * We sent a RST.
+ *
+ * Hook:   tp_btf; sk is NULL when no socket is behind it (a closed port).
+ * Cost:   once a RST.
+ * Misses: RSTs without a full socket; they belong to no connection of ours.
+ */
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(tcp_send_reset, struct sock *sk)
+{
+	if (sk && settings__if_active())
+		on_reset(sk, RESET_SENT);
+	return 0;
+}
+
+/*
+ * A RST came for a connection.
+ *
+ * Hook:   tp_btf, before the socket closes.
+ * Cost:   once a RST.
+ * Misses: RSTs that match no socket.
+ */
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(tcp_receive_reset, struct sock *sk)
+{
+	if (sk && settings__if_active())
+		on_reset(sk, RESET_RECEIVED);
+	return 0;
+}
+
+/*
+ * The walk: adds every marked socket's growth to its edge.
+ *
+ * Hook:   iterator over socket storage, all net namespaces, once an exchange.
+ * Cost:   about 0.5 us a socket.
+ * Misses: sockets without storage.
+ */
+SEC("iter/bpf_sk_storage_map")
+int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct settings *s = settings__if_active();
+	struct connection *c = ctx->value;
+	struct sock *sk = ctx->sk;
+
+	if (s && c && sk)
+		walk_socket(sk, c, s);
+	return 0;
+}
+
+/* Sockets of all tasks' files; @return NULL for what is no TCP socket */
+static __always_inline struct sock *tcp_of_file(struct file *file)
+{
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!file)
+		return NULL;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return NULL;
+	sk = socket->sk;
+	if (!sk || sk->sk_protocol != IPPROTO_TCP)
+		return NULL;
+	if (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
+		return NULL;
+	return sk;
+}
+
+/*
+ * Adoption, first pass: listeners.
+ *
+ * Hook:   iterator over all tasks' files, once at start, after the hooks are attached.
+ * Cost:   once a file; returns at once for what is no listening TCP socket in scope.
+ * Misses: listeners that no task holds a file of.
+ */
+SEC("iter/task_file")
+int adopt_listeners(struct bpf_iter__task_file *ctx)
+{
+	struct settings *s = settings__if_active();
+	struct sock *sk = tcp_of_file(ctx->file);
+
+	if (!s || !sk || sk->__sk_common.skc_state != TCP_LISTEN || bpf_sk_storage_get(&connections, sk, 0, 0))
+		return 0;
+	on_listen(sk, s);
+	return 0;
+}
+
+/*
+ * Adoption, second pass: connections that are open already.
+ *
+ * Hook, cost: as above.
+ * Misses: connections that were not accepted yet; LOSS_CLOSED_UNSEEN counts them when they close.
+ */
+SEC("iter/task_file")
+int adopt(struct bpf_iter__task_file *ctx)
+{
+	struct settings *s = settings__if_active();
+	struct sock *sk = tcp_of_file(ctx->file);
+
+	if (!s || !sk)
+		return 0;
+	switch (sk->__sk_common.skc_state) {
+	case TCP_ESTABLISHED:
+	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT2:
+	case TCP_CLOSE_WAIT:
+	case TCP_LAST_ACK:
+	case TCP_CLOSING:
+		adopt_connection(sk, s);
+	}
+	return 0;
+}
+
+/*
+ * Net namespaces that tasks in scope live in, each once an exchange, with one of its tasks.
+ *
+ * Hook:   iterator over tasks; independent of the sockets, so that blind hooks cannot look quiet.
+ * Cost:   a map lookup a task.
+ * Misses: namespaces without a task.
+ */
+SEC("iter/task")
+int namespaces(struct bpf_iter__task *ctx)
+{
+	struct settings *s = settings__if_active();
+	struct task_struct *task = ctx->task;
+	struct namespace_seen row = {};
+	struct state *st = state__get();
+	struct cgroup *cgroup;
+	struct net *net;
+	__u64 *last;
+
+	if (!s || !st || !task)
+		return 0;
+	net = BPF_CORE_READ(task, nsproxy, net_ns);
+	cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	if (!net || !cgroup || !cgroup__in_scope(cgroup, s))
+		return 0;
+	row.netns = BPF_CORE_READ(net, ns.inum);
+	row.pid = task->tgid;
+	last = bpf_map_lookup_elem(&namespaces_seen, &row.netns);
+	if (last && *last == st->exchange)
+		return 0;
+	if (bpf_seq_write(ctx->meta->seq, &row, sizeof(row)))
+		return 0; /* the buffer is full: the kernel calls again for this task with an empty one */
+	bpf_map_update_elem(&namespaces_seen, &row.netns, &st->exchange, BPF_ANY);
+	return 0;
+}
+
+/* Applies the first `count` rows of `settlements`. Run by the probe, BPF_PROG_RUN. */
+SEC("syscall")
+int settle(struct settle_context *ctx)
+{
+	__u64 count = ctx->count;
+
+	if (!settings__if_active() || count > SETTLEMENTS_MAX)
+		return -1;
+	bpf_loop(count, settle__one, NULL, 0);
+	return 0;
+}
+
+/* Reads jiffies and the clock together. Run by the probe where CONFIG_HZ is not to be had. */
+SEC("syscall")
+int clock(struct clock_context *ctx)
+{
+	ctx->jiffies = bpf_jiffies64();
+	ctx->boot_ns = bpf_ktime_get_boot_ns();
+	return 0;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The contract: what the kernel programs keep, what the probe sends, what the agent decodes.
+ *
+ * Three readers share this file: flowspan.bpf.c (kernel), probe/ (user space, C) and the agent, whose
+ * agent/generated/layout.ts is made from this file's BTF (scripts/generate-layout.ts). Change a struct
+ * here and nowhere else, then run `npm run generate`. All integers are little-endian; every struct is a
+ * multiple of 8 bytes long with no hidden padding. Times are CLOCK_BOOTTIME nanoseconds unless a field
+ * says otherwise. Addresses are 16 bytes in network order, IPv4 as v4-mapped IPv6 (RFC 4291 2.5.5.2).
+ */
+#ifndef FLOWSPAN_H
+#define FLOWSPAN_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+/* Raised when a struct or a frame changes its meaning; also names the directory of the pins. */
+#define FLOWSPAN_PROTOCOL 1
+
+/* ---- edges: what the kernel aggregates by ---------------------------------------------------------- */
+
+enum edge_role {
+	ROLE_CLIENT = 1,   /* this end sent the SYN */
+	ROLE_SERVER = 2,   /* this end answered it */
+	ROLE_LISTENER = 3, /* a listening socket: its accept queue, no peer */
+};
+
+/*
+ * The group-by of the walk: one edge is one (pod, peer, port, role).
+ * A cgroup of 0 (no cgroup has that id) marks the overflow edge of that role: growth that found no room
+ * of its own. Its addresses, net namespace and port are zero too.
+ */
+struct edge_key {
+	__u64 cgroup;         /* id of the socket's cgroup, v2 hierarchy; 1 is the root */
+	__u8 local_addr[16];  /* a listener may be bound to ::, all zero */
+	__u8 remote_addr[16]; /* masked to its scope's prefix where a scope says so; zero for a listener */
+	__u32 netns;          /* inode number of the socket's net namespace */
+	__u16 server_port;    /* host order: remote port for a client, local port otherwise */
+	__u8 role;            /* enum edge_role */
+	__u8 protocol;        /* IPPROTO_TCP */
+};
+
+/*
+ * What an edge counts. Every field only grows until it is settled.
+ * Bytes are TCP payload: sent counts each byte once however often it was sent again, received counts
+ * what arrived in order. Neither counts SYN or FIN. Times are microseconds.
+ */
+struct edge_counters {
+	__u64 bytes_sent;
+	__u64 bytes_received;
+	__u64 segs_out; /* all segments, also pure ACKs and retransmits: tcp_sock.segs_out */
+	__u64 segs_in;
+	__u64 retransmits_syn;     /* SYN and SYN-ACK */
+	__u64 retransmits_fast;    /* in Recovery or CWR */
+	__u64 retransmits_timeout; /* in Loss, after an RTO */
+	__u64 retransmits_tlp;     /* tail loss probe: in Open or Disorder */
+	__u64 retransmits_other;   /* counted by the socket, but no event told its type */
+	__u64 spurious;            /* DSACK blocks: the peer already had it; not part of the five above */
+	__u64 out_of_order;        /* segments that arrived out of order: tcp_sock.rcv_ooopack */
+	__u64 busy_us;             /* chronograph: data was waiting or in flight */
+	__u64 rwnd_limited_us;     /* of that, limited by the receiver's window */
+	__u64 sndbuf_limited_us;   /* of that, limited by the send buffer */
+	__u64 opened;              /* handshakes completed */
+	__u64 closed;              /* of those opened or adopted, now gone */
+	__u64 reset_sent;          /* connections on which we sent a RST, once each */
+	__u64 reset_received;      /* connections on which a RST came, once each */
+	__u64 failed_refused;      /* SYN_SENT to CLOSE by sk_err: ECONNREFUSED */
+	__u64 failed_timed_out;    /* ETIMEDOUT */
+	__u64 failed_reset;        /* ECONNRESET */
+	__u64 failed_host_unreachable; /* EHOSTUNREACH */
+	__u64 failed_net_unreachable;  /* ENETUNREACH */
+	__u64 failed_cancelled;        /* no error: the application closed it before an answer came */
+	__u64 failed_other;
+	__u64 accept_overflows; /* listener: connections dropped, sk_drops */
+	__u64 handshake_us;     /* sum of the handshake histogram's values; the next two likewise */
+	__u64 rtt_us;
+	__u64 duration_us;
+};
+
+/*
+ * Base-2 exponential histograms at scale 2: bucket i of a histogram holds values v (microseconds) with
+ * 2^(i/4) < v <= 2^((i+1)/4), four buckets a doubling, so a bucket's geometric middle is at most 9.1 %
+ * off. That is OTLP's mapping: index i of a point with scale 2 in microseconds. Values of 0 and 1 go to
+ * slot 0; values past the last slot go into it (the sum stays exact). The three histograms lie back to
+ * back in one array of slots.
+ */
+#define HISTOGRAM_SCALE 2
+#define HANDSHAKE_SLOTS 112 /* up to 2^28 us, 268 s: more than the longest SYN timeout */
+#define RTT_SLOTS 112
+#define DURATION_SLOTS 160 /* up to 2^40 us, 12 days */
+enum histogram_slot {
+	SLOT_HANDSHAKE = 0,
+	SLOT_RTT = HANDSHAKE_SLOTS,
+	SLOT_DURATION = HANDSHAKE_SLOTS + RTT_SLOTS,
+	SLOT_COUNT = HANDSHAKE_SLOTS + RTT_SLOTS + DURATION_SLOTS,
+};
+
+/* ---- frames: probe to agent -------------------------------------------------------------------------- */
+
+enum frame_kind {
+	FRAME_HELLO = 1,          /* struct frame_hello, first on every connection */
+	FRAME_EXCHANGE_BEGIN = 2, /* struct frame_exchange */
+	FRAME_EDGE = 3,           /* struct frame_edge, then `slot_count` struct slot_growth */
+	FRAME_CGROUP = 4,         /* struct frame_cgroup, once a connection for each id, before its first edge */
+	FRAME_NAMESPACE = 5,      /* struct frame_namespace */
+	FRAME_PROGRAM = 6,        /* struct frame_program */
+	FRAME_STATUS = 7,         /* struct frame_status */
+	FRAME_EXCHANGE_END = 8,   /* struct frame_exchange again, with its totals */
+	FRAME_CONNECTION = 9,     /* struct frame_connection, at any time */
+	FRAME_SETTLED = 10,       /* struct frame_settled, answers COMMAND_FLUSH */
+	/* agent to probe */
+	COMMAND_EXCHANGE = 64, /* no payload: walk, and send what has grown since it was settled */
+	COMMAND_SETTLE = 65,   /* the payload of a FRAME_EDGE as it came: the Collector accepted it */
+	COMMAND_FLUSH = 66,    /* no payload: apply all COMMAND_SETTLE so far and say so */
+	COMMAND_SETTINGS = 67, /* struct command_settings */
+	COMMAND_SCOPE = 68,    /* struct command_scope; the set is replaced: flags say first and last */
+};
+
+#define FRAME_LENGTH_MAX (64 * 1024)
+
+struct frame_header {
+	__u32 length; /* bytes after this header, at most FRAME_LENGTH_MAX */
+	__u16 kind;   /* enum frame_kind */
+	__u16 zero;
+};
+
+#define FLOWSPAN_MAGIC 0x4e415053574f4c46ULL /* "FLOWSPAN" */
+
+struct frame_hello {
+	__u64 magic;
+	__u32 protocol;
+	__u32 probe_pid;
+	__u64 features;         /* enum feature, a bit each */
+	__u64 boot_ns;          /* CLOCK_BOOTTIME now */
+	__u64 realtime_ns;      /* CLOCK_REALTIME at the same moment */
+	__u64 exchange;         /* number of the last exchange, 0 before the first */
+	__u64 started_ns;       /* when this set of maps was made: nothing is counted from before */
+	__u32 edge_capacity;
+	__u32 cpus;
+	char kernel[64];        /* uname -r */
+};
+
+enum feature {
+	FEATURE_RETRANSMIT = 0, /* retransmits by type; without: all of them are `other` */
+	FEATURE_SEND_RESET = 1,
+	FEATURE_RECEIVE_RESET = 2,
+	FEATURE_RETRANSMIT_SYNACK = 3,
+	FEATURE_CGROUP_NAMES = 4,
+	FEATURE_CGROUP_V2 = 5,      /* sockets carry a cgroup other than the root */
+	FEATURE_PROC_SNMP = 6,      /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
+};
+
+/* One exchange: ask, walk, send growth. Its number grows by one and survives restarts (it is pinned). */
+struct frame_exchange {
+	__u64 exchange;
+	__u64 boot_ns;     /* when the walk ended: the time of every point made from this exchange */
+	__u64 realtime_ns; /* CLOCK_REALTIME at the same moment */
+	__u64 walk_ns;     /* how long the walk took */
+	__u64 sockets;     /* sockets that the walk saw */
+	__u64 edges;       /* frames of kind FRAME_EDGE sent; 0 in FRAME_EXCHANGE_BEGIN */
+};
+
+/*
+ * The growth of one edge since it was last settled. The agent keeps the payload's bytes and sends them
+ * back as COMMAND_SETTLE when the Collector has accepted what was made from them.
+ * Rows with no growth are sent only while `open` is not 0, or once after `open` became 0.
+ */
+struct frame_edge {
+	struct edge_key key;
+	__u64 exchange;
+	__u64 since_ns; /* the growth happened after this: when the edge was made or last settled */
+	struct edge_counters growth;
+	__u32 open;       /* now: open connections; a listener's queued connections */
+	__u32 limit;      /* a listener's backlog limit, summed over its sockets; else 0 */
+	__u32 slot_count; /* how many struct slot_growth follow */
+	__u32 zero;
+};
+
+struct slot_growth {
+	__u32 slot; /* index into the three histograms, see enum histogram_slot */
+	__u32 count;
+};
+
+/* Names of a cgroup, leaf first; "" past the root or past the fourth. */
+#define CGROUP_LEVELS 4
+#define CGROUP_NAME_MAX 128
+struct frame_cgroup {
+	__u64 id;
+	__u64 seen_ns;
+	char names[CGROUP_LEVELS][CGROUP_NAME_MAX];
+};
+
+/* The kernel's own books of one net namespace, /proc/PID/net/snmp and netstat: absolute, from its creation. */
+struct frame_namespace {
+	__u32 netns;
+	__u32 pid; /* a task that lives in it */
+	__u64 active_opens;
+	__u64 passive_opens;
+	__u64 attempt_fails;
+	__u64 estab_resets;
+	__u64 in_segs;
+	__u64 out_segs;
+	__u64 retrans_segs;
+	__u64 out_rsts;
+	__u64 listen_overflows;
+	__u64 listen_drops;
+	__u64 out_no_routes; /* Ip: connects that ended in the routing table, before any socket state */
+};
+
+/* What one BPF program has cost and missed since it was loaded; times only while kernel.bpf_stats_enabled. */
+struct frame_program {
+	char name[16];
+	__u64 runs;
+	__u64 run_time_ns;
+	__u64 recursion_misses;
+};
+
+/*
+ * Every way to lose a fact in the kernel or the probe. One function counts them: loss__count().
+ * `_detail` means that totals stay exact and only where they belong is lost.
+ */
+enum loss {
+	LOSS_EDGE_TABLE_FULL_DETAIL = 0, /* growth went to the overflow edge */
+	LOSS_STORAGE_FAILED,             /* no memory for a socket's storage: that socket is not counted */
+	LOSS_COUNTER_CONTENDED,          /* compare-and-swap gave up; the next walk or the close takes it */
+	LOSS_RECORDS_FULL,               /* the ring buffer was full: a connection record, not its counts */
+	LOSS_CGROUP_NAME_FAILED,
+	LOSS_CLOSED_UNSEEN,              /* a socket closed that was never marked: opened before adoption could see it */
+	LOSS_NAMESPACE_UNREADABLE,       /* no coverage for one namespace in one exchange */
+	LOSS_AGENT_GONE_RECORDS,         /* records that came while no agent was connected */
+	LOSS_COUNT,
+};
+
+struct frame_status {
+	__u64 losses[LOSS_COUNT]; /* since the maps were made */
+	__u64 edges;              /* entries in the edge table after this exchange */
+	__u64 edge_capacity;
+	__u64 evicted;            /* idle edges removed, nothing lost, since the maps were made */
+	__u64 cgroups;
+	__u64 records;            /* ring buffer records consumed */
+	__u64 probe_cpu_us;
+	__u64 probe_rss_bytes;
+	__u64 adopted;            /* sockets older than the probe that it took over */
+};
+
+/* One connection that has ended, or never came to be. Only while settings.records is 1. */
+struct frame_connection {
+	struct edge_key key; /* remote_addr unmasked */
+	__u64 start_ns;       /* SYN sent, or the child socket made */
+	__u64 established_ns; /* 0: never */
+	__u64 end_ns;
+	__u64 bytes_sent; /* the whole connection, from adoption on for an adopted one */
+	__u64 bytes_received;
+	__u32 segs_out;
+	__u32 segs_in;
+	__u32 retransmits;
+	__u32 srtt_us;
+	__u32 min_rtt_us;
+	__u32 pid;        /* of the opener; 0 where a softirq made it and the listener's is not known */
+	__u16 local_port; /* host order */
+	__u16 remote_port;
+	__u16 error; /* sk_err at the end, 0 for a clean one */
+	__u16 flags; /* enum connection_flag, a bit each */
+	char comm[16];
+};
+
+enum connection_flag {
+	CONNECTION_ADOPTED = 0,
+	CONNECTION_RESET_SENT = 1,
+	CONNECTION_RESET_RECEIVED = 2,
+};
+
+struct frame_settled {
+	__u64 rows;    /* settled since the last flush */
+	__u64 unknown; /* rows that named no edge, or a number already settled: repeats, harmless */
+};
+
+/* ---- commands: agent to probe ------------------------------------------------------------------------- */
+
+struct command_settings {
+	__u64 idle_ns; /* an edge with no growth and nothing open for this long is evicted */
+	__u32 records; /* 1: send FRAME_CONNECTION */
+	__u32 zero;
+};
+
+enum scope_flag {
+	SCOPE_FIRST = 1,    /* forget all scopes set before */
+	SCOPE_COLLAPSE = 2, /* server-role edges from this prefix share one edge */
+};
+
+/* A named prefix of remote addresses; the longest match wins, no match keeps the address. */
+struct command_scope {
+	__u8 addr[16];
+	__u32 prefix_length; /* of 128: an IPv4 /8 is 104 */
+	__u32 flags;
+};
+
+#endif

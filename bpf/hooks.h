@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What the hooks do when a socket connects, opens, listens, closes, sends again or is reset.
+ *
+ * Everything here runs once in a connection's life or once per trouble, never per packet. Programs with
+ * their hooks are in flowspan.bpf.c; these bodies are shared by a hook and its twin.
+ */
+#ifndef FLOWSPAN_HOOKS_H
+#define FLOWSPAN_HOOKS_H
+
+/* @return the socket's storage, made and all zero if there was none; NULL out of scope or without memory */
+static __always_inline struct connection *connection__start(struct sock *sk, struct settings *s, __u8 role)
+{
+	__u64 cgroup = cgroup__of_socket(sk, s);
+	struct connection *c;
+
+	if (!cgroup)
+		return NULL;
+	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c) {
+		loss__count(LOSS_STORAGE_FAILED);
+		return NULL;
+	}
+	/* First: the walk leaves a connection without flags alone while it is filled. */
+	c->flags = 0;
+	c->key.cgroup = cgroup;
+	c->key.role = role;
+	key__from_sock(&c->key, &sk->__sk_common);
+	c->start_ns = bpf_ktime_get_boot_ns();
+	c->established_ns = 0;
+	c->handshake_us = 0;
+	return c;
+}
+
+/* Sets the counters so that only growth from now on counts: a socket may be reused, or older than us. */
+static __always_inline void connection__count_from_now(struct connection *c, struct tcp_sock *tp)
+{
+	struct books b;
+
+	books__read(&b, tp, false);
+	c->bytes_sent = c->bytes_sent_before = b.bytes_sent;
+	c->bytes_received = c->bytes_received_before = b.bytes_received;
+	c->segs_out = b.segs_out;
+	c->segs_in = b.segs_in;
+	c->retransmits = tp->total_retrans;
+	c->spurious = b.spurious;
+	c->out_of_order = b.out_of_order;
+	c->busy = b.busy;
+	c->rwnd_limited = b.rwnd_limited;
+	c->sndbuf_limited = b.sndbuf_limited;
+}
+
+static __always_inline void connection__note_opener(struct connection *c)
+{
+	c->pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(c->comm, sizeof(c->comm));
+}
+
+static __always_inline void on_connect(struct sock *sk, struct settings *s)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct connection *c;
+
+	if (!tp)
+		return;
+	c = connection__start(sk, s, ROLE_CLIENT);
+	if (!c)
+		return;
+	connection__note_opener(c);
+	c->remote_port = c->key.server_port;
+	connection__count_from_now(c, tp);
+}
+
+/* An accepted socket has no process of its own yet; its listener's is the next best. Only for records. */
+static __always_inline void connection__note_listener(struct connection *c, struct settings *s)
+{
+	struct listen_port where = { .netns = c->key.netns, .port = c->key.server_port };
+	struct listen_owner *owner;
+
+	if (!s->records)
+		return;
+	owner = bpf_map_lookup_elem(&listen_ports, &where);
+	if (!owner)
+		return;
+	c->pid = owner->pid;
+	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
+}
+
+static __always_inline void on_established(struct sock *sk, int from, struct settings *s)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct edge_value *edge;
+	__u64 now;
+
+	if (!tp)
+		return;
+	if (from == TCP_SYN_RECV) {
+		/* Also a listener's socket that is used again, and a simultaneous open (RFC 9293 3.5), which has a client. */
+		if (!c || c->key.role != ROLE_CLIENT || c->flags)
+			c = connection__start(sk, s, ROLE_SERVER);
+	} else if (!c) {
+		c = connection__start(sk, s, ROLE_CLIENT); /* its SYN_SENT was skipped */
+	}
+	if (!c)
+		return;
+	now = bpf_ktime_get_boot_ns();
+	c->established_ns = now;
+	c->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	c->local_port = sk->__sk_common.skc_num;
+	if (c->key.role == ROLE_SERVER) {
+		c->handshake_us = tp->srtt_us >> 3; /* SYN-ACK to ACK; 0 if the SYN-ACK was sent again */
+		connection__note_listener(c, s);
+		key__collapse(&c->key, s);
+	} else {
+		c->handshake_us = (now - c->start_ns) / 1000;
+	}
+	__sync_fetch_and_or(&c->flags, ESTABLISHED);
+	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
+	if (!edge)
+		return; /* no memory right now: OPENED_COUNTED is missing, the walk or the close makes it good */
+	connection__count_opened(c, edge);
+	edge->active_ns = now;
+	edge__leave(edge);
+}
+
+static __always_inline void on_listen(struct sock *sk, struct settings *s)
+{
+	struct connection *c = connection__start(sk, s, ROLE_LISTENER);
+	struct listen_owner owner = {};
+	struct listen_port where = {};
+
+	if (!c)
+		return;
+	connection__note_opener(c);
+	c->drops = sk->sk_drops.counter;
+	where.netns = c->key.netns;
+	where.port = c->key.server_port;
+	owner.pid = c->pid;
+	__builtin_memcpy(owner.comm, c->comm, sizeof(owner.comm));
+	bpf_map_update_elem(&listen_ports, &where, &owner, BPF_ANY);
+	__sync_fetch_and_or(&c->flags, LISTENS);
+}
+
+static __always_inline void count_failure(struct edge_value *edge, int error)
+{
+	struct edge_counters *growth = &edge->growth;
+
+	switch (error) {
+	case 0:
+		edge__add(growth->failed_cancelled, 1);
+		break;
+	case ECONNREFUSED:
+		edge__add(growth->failed_refused, 1);
+		break;
+	case ETIMEDOUT:
+		edge__add(growth->failed_timed_out, 1);
+		break;
+	case ECONNRESET:
+		edge__add(growth->failed_reset, 1);
+		break;
+	case EHOSTUNREACH:
+		edge__add(growth->failed_host_unreachable, 1);
+		break;
+	case ENETUNREACH:
+		edge__add(growth->failed_net_unreachable, 1);
+		break;
+	default:
+		edge__add(growth->failed_other, 1);
+	}
+}
+
+static __always_inline void send_record(struct connection *c, struct tcp_sock *tp, __u64 now)
+{
+	struct frame_connection *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u32 flags = c->flags;
+
+	if (!record) {
+		loss__count(LOSS_RECORDS_FULL);
+		return;
+	}
+	record->key = c->key;
+	record->start_ns = c->start_ns;
+	record->established_ns = c->established_ns;
+	record->end_ns = now;
+	record->bytes_sent = c->bytes_sent - c->bytes_sent_before;
+	record->bytes_received = c->bytes_received - c->bytes_received_before;
+	record->segs_out = tp->segs_out;
+	record->segs_in = tp->segs_in;
+	record->retransmits = tp->total_retrans;
+	record->srtt_us = tp->srtt_us >> 3;
+	record->min_rtt_us = tp->rtt_min.s[0].v;
+	record->pid = c->pid;
+	record->local_port = c->local_port;
+	record->remote_port = c->remote_port;
+	record->error = sk->sk_err;
+	record->flags = (flags & ADOPTED ? 1 << CONNECTION_ADOPTED : 0) |
+			(flags & RESET_SENT ? 1 << CONNECTION_RESET_SENT : 0) |
+			(flags & RESET_RECEIVED ? 1 << CONNECTION_RESET_RECEIVED : 0);
+	__builtin_memcpy(record->comm, c->comm, sizeof(record->comm));
+	bpf_ringbuf_submit(record, 0);
+}
+
+/* Adds what a listener has dropped since it was last counted. */
+static __always_inline void count_drops(struct connection *c, struct edge_value *edge, struct sock *sk)
+{
+	__u32 grown = advance32(&c->drops, sk->sk_drops.counter);
+
+	if (grown)
+		edge__add(edge->growth.accept_overflows, grown);
+}
+
+static __always_inline void count_last(struct connection *c, struct edge_value *edge, struct tcp_sock *tp, __u64 now,
+				       struct settings *s)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	struct books b;
+
+	books__read(&b, tp, true);
+	if (!(c->flags & ESTABLISHED)) {
+		connection__count(c, edge, &b, s);
+		count_failure(edge, sk->sk_err);
+		return;
+	}
+	connection__count_opened(c, edge);
+	if (connection__count(c, edge, &b, s) && tp->srtt_us >> 3)
+		edge__observe(edge, rtt, RTT, tp->srtt_us >> 3);
+	edge__add(edge->growth.closed, 1);
+	if (!(c->flags & ADOPTED))
+		edge__observe(edge, duration, DURATION, (now - c->established_ns) / 1000);
+}
+
+static __always_inline void on_close(struct sock *sk, int from, struct settings *s)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct edge_value *edge;
+	__u64 now;
+
+	if (!tp)
+		return;
+	if (!c) {
+		if (from != TCP_SYN_RECV && from != TCP_LISTEN && cgroup__of_socket(sk, s))
+			loss__count(LOSS_CLOSED_UNSEEN);
+		return;
+	}
+	if (!connection__claim(c, CLOSED))
+		return;
+	edge = edge__enter(&c->key, EDGE_MISS_OVERFLOWS);
+	if (!edge)
+		return; /* cannot be: an array always has its entry */
+	now = bpf_ktime_get_boot_ns();
+	if (c->flags & LISTENS)
+		count_drops(c, edge, sk);
+	else
+		count_last(c, edge, tp, now, s);
+	edge->active_ns = now;
+	edge__leave(edge);
+	if (s->records && !(c->flags & LISTENS))
+		send_record(c, tp, now);
+}
+
+static __always_inline void on_state(struct sock *sk, int from, int to, struct settings *s)
+{
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return;
+	if (to == TCP_ESTABLISHED)
+		on_established(sk, from, s);
+	else if (to == TCP_CLOSE)
+		on_close(sk, from, s);
+	else if (to == TCP_SYN_SENT)
+		on_connect(sk, s);
+	else if (to == TCP_LISTEN)
+		on_listen(sk, s);
+}
+
+/* Adds to the counter of the recovery that the socket is in: tcp_retransmit_skb has no other sign of its cause. */
+static __always_inline void count_retransmits(struct edge_value *edge, struct tcp_sock *tp, __u8 state, __u32 segs)
+{
+	__u8 recovery = BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
+	struct edge_counters *growth = &edge->growth;
+
+	if (state == TCP_SYN_SENT || state == TCP_SYN_RECV)
+		edge__add(growth->retransmits_syn, segs);
+	else if (recovery == TCP_CA_Loss)
+		edge__add(growth->retransmits_timeout, segs);
+	else if (recovery == TCP_CA_Recovery || recovery == TCP_CA_CWR)
+		edge__add(growth->retransmits_fast, segs);
+	else
+		edge__add(growth->retransmits_tlp, segs);
+}
+
+static __always_inline void on_retransmit(struct sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct edge_value *edge;
+	__u32 segs;
+
+	if (!c || !tp)
+		return;
+	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
+	if (!edge)
+		return; /* the next count of this socket takes them as `other` */
+	/* The socket's own count, not the number of events: one event may resend several segments. */
+	segs = advance32(&c->retransmits, tp->total_retrans);
+	if (segs)
+		count_retransmits(edge, tp, sk->__sk_common.skc_state, segs);
+	edge__leave(edge);
+}
+
+static __always_inline void on_retransmit_synack(struct sock *listener, struct request_sock *req, struct settings *s)
+{
+	struct edge_key key = { .role = ROLE_SERVER };
+	struct edge_value *edge;
+
+	key.cgroup = cgroup__of_socket(listener, s);
+	if (!key.cgroup)
+		return;
+	key__from_sock(&key, &req->__req_common);
+	key.netns = listener->__sk_common.skc_net.net->ns.inum;
+	key__collapse(&key, s);
+	edge = edge__enter(&key, EDGE_MISS_OVERFLOWS);
+	if (!edge)
+		return;
+	edge__add(edge->growth.retransmits_syn, 1);
+	edge->active_ns = bpf_ktime_get_boot_ns();
+	edge__leave(edge);
+}
+
+/* @param flag RESET_SENT or RESET_RECEIVED, counted once a connection */
+static __always_inline void on_reset(struct sock *sk, __u32 flag)
+{
+	__u8 state = sk->__sk_common.skc_state;
+	struct connection *c;
+	struct edge_value *edge;
+
+	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
+		return; /* not a full socket: it has no storage */
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (!c || !(c->flags & ESTABLISHED))
+		return;
+	edge = edge__enter(&c->key, EDGE_MISS_OVERFLOWS);
+	if (!edge)
+		return;
+	if (connection__claim(c, flag)) {
+		if (flag == RESET_SENT)
+			edge__add(edge->growth.reset_sent, 1);
+		else
+			edge__add(edge->growth.reset_received, 1);
+	}
+	edge__leave(edge);
+}
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What stays in the kernel between two runs of the probe: the values of the pinned maps.
+ *
+ * Shared by flowspan.bpf.c and probe/, not by the agent. A change of any struct here needs a new
+ * FLOWSPAN_PROTOCOL, because an older probe's pins may hold the old shape.
+ */
+#ifndef FLOWSPAN_KEPT_H
+#define FLOWSPAN_KEPT_H
+
+#include "flowspan.h"
+
+/*
+ * One edge: its growth since it was last settled, and nothing else. Settling subtracts.
+ *
+ * Writers (hooks, the walk, settle) hold `writers` above 0 while they add; evicting sets `dead` and
+ * only goes on if no writer is inside, so that no addition lands in a removed edge.
+ */
+struct edge_value {
+	struct edge_key key; /* again, so that a holder of a stale pointer notices: see edge__enter() */
+	struct edge_counters growth;
+	__u32 slots[SLOT_COUNT];
+	__u64 settled;   /* number of the exchange last settled; at creation that of the last exchange begun */
+	__u64 since_ns;  /* the growth happened after this */
+	__u64 active_ns; /* last growth; nothing is evicted that was active since idle_ns */
+	__u64 open_walk; /* the walk that `open` and `limit` were counted by; another walk's number: they are 0 */
+	__u32 open;
+	__u32 limit;
+	__u32 reported_open; /* `open` of the row last settled: a row is due again while the two differ */
+	__u32 writers;
+	__u32 dead;
+	__u32 zero;
+};
+
+enum settlement_action {
+	SETTLEMENT_SUBTRACT = 1, /* the growth was accepted */
+	SETTLEMENT_EVICT = 2,    /* remove the edge if it is settled and idle */
+};
+
+enum settlement_result {
+	SETTLEMENT_DONE = 0,
+	SETTLEMENT_UNKNOWN = 1, /* no such edge */
+	SETTLEMENT_REPEAT = 2,  /* settled already */
+	SETTLEMENT_BUSY = 3,    /* evict: not idle after all */
+};
+
+/* One row for the settle program; the probe fills it through mmap. */
+#define SETTLEMENTS_MAX 64
+struct settlement {
+	struct edge_key key;
+	struct edge_counters growth;
+	__u32 slots[SLOT_COUNT];
+	__u64 exchange;   /* the exchange that is settled */
+	__u64 boot_ns;    /* its time: the edge's next since_ns */
+	__u32 open;       /* as it was sent */
+	__u16 action;     /* enum settlement_action */
+	__u16 result;     /* enum settlement_result, written by the program */
+};
+
+/* Context of the settle program: how many settlements to apply, from the first. */
+struct settle_context {
+	__u64 count;
+};
+
+/* Context of the clock program: both are read at one moment, to learn CONFIG_HZ where no one tells it. */
+struct clock_context {
+	__u64 jiffies;
+	__u64 boot_ns;
+};
+
+/* settings[0]: written by the probe, read by every program. */
+struct settings {
+	__u64 generation;    /* only programs loaded with this number act: an upgrade flips it in one write */
+	__u64 scope_cgroup;  /* id of the cgroup whose subtree is counted; 0: everything */
+	__u32 scope_level;   /* its depth below the root */
+	__u32 records;       /* 1: connection records go to the ring buffer */
+	__u32 scopes;        /* 1: look remote addresses of servers up in `scopes` */
+	__u32 jiffies_per_s; /* used where the kernel's configuration cannot be read (CONFIG_HZ) */
+	__u64 idle_ns;
+};
+
+/* state[0]: where the exchanges stand. exchange and walk are written by the probe, the rest by programs. */
+struct state {
+	__u64 exchange;    /* the last one begun */
+	__u64 exchange_ns; /* when the last one was begun */
+	__u64 walk;        /* number of the running or last walk: the exchange's number */
+	__u64 started_ns;  /* when these maps were made */
+	__u64 sockets;     /* sockets seen by the last walk */
+	__u64 adopted;
+	__u64 evicted;
+	__u64 agent_gone_records; /* records that the probe could not deliver */
+	__u64 namespaces_unreadable;
+};
+
+/* Key of the scopes trie: prefix first, as BPF_MAP_TYPE_LPM_TRIE wants it. The value is the prefix length again. */
+struct scope_key {
+	__u32 prefix_length;
+	__u8 addr[16];
+};
+struct scope_value {
+	__u32 prefix_length;
+	__u32 flags; /* enum scope_flag */
+};
+
+/* What the `namespaces` iterator writes, once for each net namespace that a task in scope lives in. */
+struct namespace_seen {
+	__u32 netns;
+	__u32 pid;
+};
+
+/* Who listens where: tells servers from clients among adopted sockets, and names a server's process. */
+struct listen_port {
+	__u32 netns;
+	__u16 port;
+	__u16 zero;
+};
+struct listen_owner {
+	__u32 pid;
+	__u32 zero;
+	char comm[16];
+};
+
+#endif

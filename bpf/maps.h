@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * All maps, and the two small accessors that every program starts with.
+ *
+ * Each map says who writes, who reads, why this size and what happens when it is full. All of them but
+ * `running` and `blank` are pinned by the probe and outlive it.
+ */
+#ifndef FLOWSPAN_MAPS_H
+#define FLOWSPAN_MAPS_H
+
+/* Set before load. Programs of another generation than settings.generation do nothing: see kept.h. */
+const volatile __u64 generation = 0;
+
+struct {
+	/*
+	 * What we know of one socket. Written by the hooks and the walk, read by the same; freed with its
+	 * socket. Cannot be full; without memory LOSS_STORAGE_FAILED counts.
+	 */
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct connection);
+} connections SEC(".maps");
+
+struct {
+	/*
+	 * Growth by edge. Added to by hooks and walk, read by the probe, subtracted from by `settle`. Not
+	 * preallocated: an edge costs about 2 KiB, so the default's worst case is 130 MB, and a table for
+	 * 1,000,000 costs 16 MB until it is used. Full: growth goes to `overflow`.
+	 */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct edge_key);
+	__type(value, struct edge_value);
+} edges SEC(".maps");
+
+struct {
+	/* One edge for each role (index role - 1) that takes what found no room in `edges`. Cannot be full. */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 3);
+	__type(key, __u32);
+	__type(value, struct edge_value);
+} overflow SEC(".maps");
+
+struct {
+	/*
+	 * Names of the cgroups that own sockets; an entry also says that the cgroup is in scope. Written on
+	 * first sight, read by the probe. Least recently used goes first: 8,192 is far more containers than a
+	 * node runs, and a name that was pushed out is learned again from its next socket.
+	 */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, struct frame_cgroup);
+} cgroups SEC(".maps");
+
+struct {
+	/* struct frame_connection, to the probe. Full: LOSS_RECORDS_FULL counts, the edges lose nothing. */
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOSS_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} losses SEC(".maps");
+
+struct {
+	/* What every program goes by. Written by the probe alone, field by field through mmap. */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+} settings SEC(".maps");
+
+struct {
+	/* Where the exchanges stand, and counts. Probe (through mmap) and programs add to fields of their own, atomically. */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct state);
+} state SEC(".maps");
+
+struct {
+	/* Prefixes whose addresses collapse to one edge. Written by the probe, read when a server's connection opens. */
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct scope_key);
+	__type(value, struct scope_value);
+} scopes SEC(".maps");
+
+struct {
+	/* Rows for `settle`: filled by the probe through mmap, results read back the same way. */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SETTLEMENTS_MAX);
+	__type(key, __u32);
+	__type(value, struct settlement);
+} settlements SEC(".maps");
+
+struct {
+	/* Who listens where. Written when a socket listens or is adopted, read by adoption and for records. */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct listen_port);
+	__type(value, struct listen_owner);
+} listen_ports SEC(".maps");
+
+struct {
+	/* Net namespaces that the running `namespaces` iteration has written: inode number -> exchange. */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, __u64);
+} namespaces_seen SEC(".maps");
+
+struct {
+	/* 1 while inet_sock_set_state runs on this CPU: its twin then takes what interrupted it. */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} running SEC(".maps");
+
+struct {
+	/* An empty edge to copy from: too large for the stack. */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct edge_value);
+} blank SEC(".maps");
+
+/* Makes clang describe the records' types in BTF, which it leaves out otherwise. */
+struct frame_connection *frame_connection_in_btf __attribute__((unused));
+
+static const __u32 zero = 0;
+
+/* @return the settings, or NULL when another generation of programs is active */
+static __always_inline struct settings *settings__if_active(void)
+{
+	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+
+	return s && s->generation == generation ? s : NULL;
+}
+
+static __always_inline struct state *state__get(void)
+{
+	return bpf_map_lookup_elem(&state, &zero);
+}
+
+/* The only way to lose a fact here. */
+static __always_inline void loss__count(__u32 reason)
+{
+	__u64 *count = bpf_map_lookup_elem(&losses, &reason);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+#endif

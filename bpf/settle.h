@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Subtracts from an edge what the Collector has accepted, and removes edges that have nothing left.
+ *
+ * Only the settle program does either, one settlement at a time; hooks may add meanwhile. A settlement
+ * that comes twice (the probe died before it could say that it was applied) is recognised by its
+ * exchange number and does nothing.
+ */
+#ifndef FLOWSPAN_SETTLE_H
+#define FLOWSPAN_SETTLE_H
+
+#define COUNTERS (sizeof(struct edge_counters) / sizeof(__u64))
+
+static __always_inline struct edge_value *settle__find(const struct edge_key *key)
+{
+	__u32 index = key->role - 1;
+
+	if (!key->cgroup)
+		return bpf_map_lookup_elem(&overflow, &index);
+	return bpf_map_lookup_elem(&edges, key);
+}
+
+static __always_inline __u16 settle__subtract(struct edge_value *edge, struct settlement *row)
+{
+	__u64 *growth = (__u64 *)&edge->growth;
+	__u64 *accepted = (__u64 *)&row->growth;
+	__u32 i;
+
+	if (edge->settled >= row->exchange)
+		return SETTLEMENT_REPEAT;
+	for (i = 0; i < COUNTERS; i++)
+		if (accepted[i])
+			__sync_fetch_and_add(&growth[i], -accepted[i]);
+	for (i = 0; i < SLOT_COUNT; i++)
+		if (row->slots[i])
+			__sync_fetch_and_add(&edge->slots[i], -row->slots[i]);
+	edge->since_ns = row->boot_ns;
+	edge->reported_open = row->open;
+	edge->settled = row->exchange;
+	return SETTLEMENT_DONE;
+}
+
+static __always_inline bool edge__has_growth(struct edge_value *edge)
+{
+	volatile __u64 *growth = (__u64 *)&edge->growth;
+	__u64 any = 0;
+	__u32 i;
+
+	/* Slots follow: nothing adds to a slot that does not add to a counter as well, inside one enter and leave. */
+	for (i = 0; i < COUNTERS; i++)
+		any |= growth[i];
+	return any != 0;
+}
+
+static __always_inline __u16 settle__evict(struct edge_value *edge, struct settlement *row, struct settings *s,
+					   struct state *st)
+{
+	bool open = edge->open_walk == st->walk && (edge->open || edge->limit);
+
+	if (!row->key.cgroup || open || edge->reported_open || edge__has_growth(edge) ||
+	    edge->active_ns + s->idle_ns > bpf_ktime_get_boot_ns())
+		return SETTLEMENT_BUSY;
+	__sync_lock_test_and_set(&edge->dead, 1);
+	/* From here on nobody can enter. Who is inside, or was since the check above, wins. */
+	if (*(volatile __u32 *)&edge->writers || edge__has_growth(edge)) {
+		__sync_lock_test_and_set(&edge->dead, 0);
+		return SETTLEMENT_BUSY;
+	}
+	bpf_map_delete_elem(&edges, &row->key);
+	edge__add(st->evicted, 1);
+	return SETTLEMENT_DONE;
+}
+
+static long settle__one(__u32 index, void *unused)
+{
+	struct settlement *row = bpf_map_lookup_elem(&settlements, &index);
+	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	struct state *st = state__get();
+	struct edge_value *edge;
+
+	(void)unused;
+	if (!row || !s || !st)
+		return 1;
+	edge = settle__find(&row->key);
+	if (!edge)
+		row->result = SETTLEMENT_UNKNOWN;
+	else if (row->action == SETTLEMENT_EVICT)
+		row->result = settle__evict(edge, row, s, st);
+	else
+		row->result = settle__subtract(edge, row);
+	return 0;
+}
+
+#endif

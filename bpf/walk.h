@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The walk and adoption: what is done to every socket at once, from iterators.
+ *
+ * The walk writes maps, never bpf_seq_write(): with output the iterator restarts for every buffer and
+ * skips from its bucket's start, which grows with the square of the sockets.
+ */
+#ifndef FLOWSPAN_WALK_H
+#define FLOWSPAN_WALK_H
+
+/* Starts the edge's gauges anew at the first socket that this walk finds on it. */
+static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 walk)
+{
+	if (edge->open_walk == walk)
+		return;
+	edge->open = 0;
+	edge->limit = 0;
+	edge->open_walk = walk;
+}
+
+static __always_inline void walk_listener(struct sock *sk, struct connection *c, struct state *st)
+{
+	struct edge_value *edge;
+
+	if (!c->key.server_port)
+		c->key.server_port = sk->__sk_common.skc_num; /* listen() without bind() gets its port after LISTEN */
+	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
+	if (!edge)
+		return;
+	edge__begin_gauges(edge, st->walk);
+	edge->open += sk->sk_ack_backlog;
+	edge->limit += sk->sk_max_ack_backlog;
+	count_drops(c, edge, sk);
+	edge__leave(edge);
+}
+
+static __always_inline void walk_connection(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct edge_value *edge;
+	struct books b;
+
+	if (!tp)
+		return;
+	books__read(&b, tp, false);
+	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
+	if (!edge)
+		return; /* the socket keeps its growth until the next walk */
+	edge__begin_gauges(edge, st->walk);
+	edge->open++;
+	connection__count_opened(c, edge);
+	if (connection__count(c, edge, &b, s)) {
+		if (tp->srtt_us >> 3)
+			edge__observe(edge, rtt, RTT, tp->srtt_us >> 3);
+		edge->active_ns = st->exchange_ns;
+	}
+	edge__leave(edge);
+}
+
+static __always_inline void walk_socket(struct sock *sk, struct connection *c, struct settings *s)
+{
+	struct state *st = state__get();
+	__u32 flags = c->flags;
+
+	if (!st)
+		return;
+	st->sockets++;
+	if (flags & CLOSED)
+		return;
+	if (flags & LISTENS)
+		walk_listener(sk, c, st);
+	else if (flags & ESTABLISHED)
+		walk_connection(sk, c, s, st);
+}
+
+static __always_inline bool is_listened(struct sock *sk)
+{
+	struct listen_port where = {};
+
+	where.netns = sk->__sk_common.skc_net.net->ns.inum;
+	where.port = sk->__sk_common.skc_num;
+	return bpf_map_lookup_elem(&listen_ports, &where) != NULL;
+}
+
+/*
+ * Takes over a connection that is older than the probe: counted from now on, never in `opened`.
+ * The kernel does not tell who opened it; whose local port is listened on is taken for the server.
+ */
+static __always_inline void adopt_connection(struct sock *sk, struct settings *s)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct state *st = state__get();
+	struct connection *c;
+
+	if (!tp || !st || bpf_sk_storage_get(&connections, sk, 0, 0))
+		return;
+	c = connection__start(sk, s, is_listened(sk) ? ROLE_SERVER : ROLE_CLIENT);
+	if (!c)
+		return;
+	c->established_ns = c->start_ns;
+	c->local_port = sk->__sk_common.skc_num;
+	c->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	key__collapse(&c->key, s);
+	connection__count_from_now(c, tp);
+	__sync_fetch_and_or(&c->flags, ESTABLISHED | ADOPTED);
+	edge__add(st->adopted, 1);
+}
+
+#endif
