@@ -220,7 +220,11 @@ export interface Flow {
   readonly duration: Histogram;
   readonly open: number;
   readonly limit: number;
-  readonly exemplars?: { readonly handshake?: readonly Exemplar[]; readonly rtt?: readonly Exemplar[]; readonly retransmits?: readonly Exemplar[] };
+  readonly exemplars?: {
+    readonly handshake?: readonly Exemplar[];
+    readonly rtt?: readonly Exemplar[];
+    readonly retransmits?: readonly Exemplar[];
+  };
 }
 
 export type Temporality = "cumulative" | "delta";

@@ -35,10 +35,10 @@ struct connection {
 	__u32 busy;  /* jiffies, as the next two */
 	__u32 rwnd_limited;
 	__u32 sndbuf_limited;
-	__u32 flags; /* enum connection_state_flag */
+	__u32 flags;             /* enum connection_state_flag */
 	__u64 bytes_sent_before; /* adopted: what it had sent by then */
 	__u64 bytes_received_before;
-	__u32 handshake_us; /* waits for its edge while OPENED_COUNTED is missing */
+	__u32 handshake_us; /* waits here until it is counted as opened */
 	__u32 pid;
 	__u16 local_port;
 	__u16 remote_port;
@@ -176,18 +176,18 @@ static __always_inline __u64 jiffies_to_us(__u32 jiffies, struct settings *s)
 	return hz ? (__u64)jiffies * 1000000 / hz : 0;
 }
 
-#define count_growth32(edge, c, b, name, field)                            \
-	do {                                                               \
-		__u32 grown = advance32(&(c)->name, (b)->name);            \
-		if (grown)                                                 \
-			edge__add((edge)->growth.field, grown);            \
+#define count_growth32(edge, c, b, name, field)                 \
+	do {                                                    \
+		__u32 grown = advance32(&(c)->name, (b)->name); \
+		if (grown)                                      \
+			edge__add((edge)->growth.field, grown); \
 	} while (0)
 
-#define count_growth_jiffies(edge, c, b, name, s)                                            \
-	do {                                                                                 \
-		__u32 grown = advance32(&(c)->name, (b)->name);                              \
-		if (grown)                                                                   \
-			edge__add((edge)->growth.name##_us, jiffies_to_us(grown, s));        \
+#define count_growth_jiffies(edge, c, b, name, s)                                     \
+	do {                                                                          \
+		__u32 grown = advance32(&(c)->name, (b)->name);                       \
+		if (grown)                                                            \
+			edge__add((edge)->growth.name##_us, jiffies_to_us(grown, s)); \
 	} while (0)
 
 /* Adds what a socket has counted since it was last counted. @return segments that came in */
@@ -218,7 +218,7 @@ static __always_inline __u32 connection__count(struct connection *c, struct edge
 	return segs_in;
 }
 
-/* Counts the handshake once, as soon as its edge can be had. */
+/* Counts the handshake once: in the first walk after it, or in the close. */
 static __always_inline void connection__count_opened(struct connection *c, struct edge_value *edge)
 {
 	__u32 flags = c->flags;

@@ -102,10 +102,10 @@ static __always_inline void edge__leave(struct edge_value *edge)
 }
 
 /* Adds one value to one of an edge's histograms and to its sum. */
-#define edge__observe(edge, name, NAME, value_us)                                                  \
-	do {                                                                                       \
-		__u64 observed_us = (value_us);                                                    \
-		edge__add((edge)->growth.name##_us, observed_us);                                  \
+#define edge__observe(edge, name, NAME, value_us)                                                      \
+	do {                                                                                           \
+		__u64 observed_us = (value_us);                                                        \
+		edge__add((edge)->growth.name##_us, observed_us);                                      \
 		edge__add((edge)->slots[SLOT_##NAME + histogram__slot(observed_us, NAME##_SLOTS)], 1); \
 	} while (0)
 

@@ -44,9 +44,13 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 {
-	struct settings *s = settings__if_active();
-	__u32 *busy = bpf_map_lookup_elem(&running, &zero);
+	struct settings *s;
+	__u32 *busy;
 
+	if (!state_matters(to))
+		return 0;
+	s = settings__if_active();
+	busy = bpf_map_lookup_elem(&running, &zero);
 	if (!s || !busy)
 		return 0;
 	*(volatile __u32 *)busy = 1;
@@ -65,10 +69,16 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state_twin, struct sock *sk, int from, int to)
 {
-	struct settings *s = settings__if_active();
-	__u32 *busy = bpf_map_lookup_elem(&running, &zero);
+	struct settings *s;
+	__u32 *busy;
 
-	if (s && busy && *(volatile __u32 *)busy)
+	if (!state_matters(to))
+		return 0;
+	busy = bpf_map_lookup_elem(&running, &zero);
+	if (!busy || !*(volatile __u32 *)busy)
+		return 0;
+	s = settings__if_active();
+	if (s)
 		on_state(sk, from, to, s);
 	return 0;
 }

@@ -51,23 +51,23 @@ struct edge_counters {
 	__u64 bytes_received;
 	__u64 segs_out; /* all segments, also pure ACKs and retransmits: tcp_sock.segs_out */
 	__u64 segs_in;
-	__u64 retransmits_syn;     /* SYN and SYN-ACK */
-	__u64 retransmits_fast;    /* in Recovery or CWR */
-	__u64 retransmits_timeout; /* in Loss, after an RTO */
-	__u64 retransmits_tlp;     /* tail loss probe: in Open or Disorder */
-	__u64 retransmits_other;   /* counted by the socket, but no event told its type */
-	__u64 spurious;            /* DSACK blocks: the peer already had it; not part of the five above */
-	__u64 out_of_order;        /* segments that arrived out of order: tcp_sock.rcv_ooopack */
-	__u64 busy_us;             /* chronograph: data was waiting or in flight */
-	__u64 rwnd_limited_us;     /* of that, limited by the receiver's window */
-	__u64 sndbuf_limited_us;   /* of that, limited by the send buffer */
-	__u64 opened;              /* handshakes completed */
-	__u64 closed;              /* of those opened or adopted, now gone */
-	__u64 reset_sent;          /* connections on which we sent a RST, once each */
-	__u64 reset_received;      /* connections on which a RST came, once each */
-	__u64 failed_refused;      /* SYN_SENT to CLOSE by sk_err: ECONNREFUSED */
-	__u64 failed_timed_out;    /* ETIMEDOUT */
-	__u64 failed_reset;        /* ECONNRESET */
+	__u64 retransmits_syn;         /* SYN and SYN-ACK */
+	__u64 retransmits_fast;        /* in Recovery or CWR */
+	__u64 retransmits_timeout;     /* in Loss, after an RTO */
+	__u64 retransmits_tlp;         /* tail loss probe: in Open or Disorder */
+	__u64 retransmits_other;       /* counted by the socket, but no event told its type */
+	__u64 spurious;                /* DSACK blocks: the peer already had it; not part of the five above */
+	__u64 out_of_order;            /* segments that arrived out of order: tcp_sock.rcv_ooopack */
+	__u64 busy_us;                 /* chronograph: data was waiting or in flight */
+	__u64 rwnd_limited_us;         /* of that, limited by the receiver's window */
+	__u64 sndbuf_limited_us;       /* of that, limited by the send buffer */
+	__u64 opened;                  /* handshakes completed */
+	__u64 closed;                  /* of those opened or adopted, now gone */
+	__u64 reset_sent;              /* connections on which we sent a RST, once each */
+	__u64 reset_received;          /* connections on which a RST came, once each */
+	__u64 failed_refused;          /* SYN_SENT to CLOSE by sk_err: ECONNREFUSED */
+	__u64 failed_timed_out;        /* ETIMEDOUT */
+	__u64 failed_reset;            /* ECONNRESET */
 	__u64 failed_host_unreachable; /* EHOSTUNREACH */
 	__u64 failed_net_unreachable;  /* ENETUNREACH */
 	__u64 failed_cancelled;        /* no error: the application closed it before an answer came */
@@ -131,14 +131,14 @@ struct frame_hello {
 	__u64 magic;
 	__u32 protocol;
 	__u32 probe_pid;
-	__u64 features;         /* enum feature, a bit each */
-	__u64 boot_ns;          /* CLOCK_BOOTTIME now */
-	__u64 realtime_ns;      /* CLOCK_REALTIME at the same moment */
-	__u64 exchange;         /* number of the last exchange, 0 before the first */
-	__u64 started_ns;       /* when this set of maps was made: nothing is counted from before */
+	__u64 features;    /* enum feature, a bit each */
+	__u64 boot_ns;     /* CLOCK_BOOTTIME now */
+	__u64 realtime_ns; /* CLOCK_REALTIME at the same moment */
+	__u64 exchange;    /* number of the last exchange, 0 before the first */
+	__u64 started_ns;  /* when this set of maps was made: nothing is counted from before */
 	__u32 edge_capacity;
 	__u32 cpus;
-	char kernel[64];        /* uname -r */
+	char kernel[64]; /* uname -r */
 };
 
 enum feature {
@@ -147,8 +147,8 @@ enum feature {
 	FEATURE_RECEIVE_RESET = 2,
 	FEATURE_RETRANSMIT_SYNACK = 3,
 	FEATURE_CGROUP_NAMES = 4,
-	FEATURE_CGROUP_V2 = 5,      /* sockets carry a cgroup other than the root */
-	FEATURE_PROC_SNMP = 6,      /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
+	FEATURE_CGROUP_V2 = 5, /* sockets carry a cgroup other than the root */
+	FEATURE_PROC_SNMP = 6, /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
 };
 
 /* One exchange: ask, walk, send growth. Its number grows by one and survives restarts (it is pinned). */
@@ -226,9 +226,9 @@ enum loss {
 	LOSS_COUNTER_CONTENDED,          /* compare-and-swap gave up; the next walk or the close takes it */
 	LOSS_RECORDS_FULL,               /* the ring buffer was full: a connection record, not its counts */
 	LOSS_CGROUP_NAME_FAILED,
-	LOSS_CLOSED_UNSEEN,              /* a socket closed that was never marked: opened before adoption could see it */
-	LOSS_NAMESPACE_UNREADABLE,       /* no coverage for one namespace in one exchange */
-	LOSS_AGENT_GONE_RECORDS,         /* records that came while no agent was connected */
+	LOSS_CLOSED_UNSEEN,        /* a socket closed that was never marked: opened before adoption could see it */
+	LOSS_NAMESPACE_UNREADABLE, /* no coverage for one namespace in one exchange */
+	LOSS_AGENT_GONE_RECORDS,   /* records that came while no agent was connected */
 	LOSS_COUNT,
 };
 
@@ -236,17 +236,17 @@ struct frame_status {
 	__u64 losses[LOSS_COUNT]; /* since the maps were made */
 	__u64 edges;              /* entries in the edge table after this exchange */
 	__u64 edge_capacity;
-	__u64 evicted;            /* idle edges removed, nothing lost, since the maps were made */
+	__u64 evicted; /* idle edges removed, nothing lost, since the maps were made */
 	__u64 cgroups;
-	__u64 records;            /* ring buffer records consumed */
+	__u64 records; /* ring buffer records consumed */
 	__u64 probe_cpu_us;
 	__u64 probe_rss_bytes;
-	__u64 adopted;            /* sockets older than the probe that it took over */
+	__u64 adopted; /* sockets older than the probe that it took over */
 };
 
 /* One connection that has ended, or never came to be. Only while settings.records is 1. */
 struct frame_connection {
-	struct edge_key key; /* remote_addr unmasked */
+	struct edge_key key;  /* remote_addr unmasked */
 	__u64 start_ns;       /* SYN sent, or the child socket made */
 	__u64 established_ns; /* 0: never */
 	__u64 end_ns;

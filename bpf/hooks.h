@@ -86,11 +86,11 @@ static __always_inline void connection__note_listener(struct connection *c, stru
 	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
 }
 
+/* Touches no edge: the walk or the close counts it as opened, whichever comes first, before any exchange ends. */
 static __always_inline void on_established(struct sock *sk, int from, struct settings *s)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct edge_value *edge;
 	__u64 now;
 
 	if (!tp)
@@ -116,12 +116,6 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 		c->handshake_us = (now - c->start_ns) / 1000;
 	}
 	__sync_fetch_and_or(&c->flags, ESTABLISHED);
-	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
-	if (!edge)
-		return; /* no memory right now: OPENED_COUNTED is missing, the walk or the close makes it good */
-	connection__count_opened(c, edge);
-	edge->active_ns = now;
-	edge__leave(edge);
 }
 
 static __always_inline void on_listen(struct sock *sk, struct settings *s)
@@ -261,6 +255,12 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 		send_record(c, tp, now);
 }
 
+/* Most state changes mean nothing to us: asked before anything else is looked at. */
+static __always_inline bool state_matters(int to)
+{
+	return to == TCP_ESTABLISHED || to == TCP_CLOSE || to == TCP_SYN_SENT || to == TCP_LISTEN;
+}
+
 static __always_inline void on_state(struct sock *sk, int from, int to, struct settings *s)
 {
 	if (sk->sk_protocol != IPPROTO_TCP)
@@ -271,7 +271,7 @@ static __always_inline void on_state(struct sock *sk, int from, int to, struct s
 		on_close(sk, from, s);
 	else if (to == TCP_SYN_SENT)
 		on_connect(sk, s);
-	else if (to == TCP_LISTEN)
+	else
 		on_listen(sk, s);
 }
 

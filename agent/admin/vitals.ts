@@ -1,0 +1,55 @@
+/**
+ * When the pipeline did what: kept as it happens, read by health.
+ */
+import type { Vitals } from "./health.ts";
+
+export interface VitalsFacts {
+  readonly intervalMs: () => number;
+  readonly synced: () => boolean;
+  /** A clock that only moves forward, milliseconds. */
+  readonly nowMs?: () => number;
+}
+
+export class PipelineVitals {
+  readonly #facts: VitalsFacts;
+  readonly #nowMs: () => number;
+  readonly #startedMs: number;
+  #lastTurnMs: number;
+  #lastExchangeMs: number | undefined;
+  #trouble: string | undefined;
+
+  constructor(facts: VitalsFacts) {
+    this.#facts = facts;
+    this.#nowMs = facts.nowMs ?? (() => performance.now());
+    this.#startedMs = this.#nowMs();
+    this.#lastTurnMs = this.#startedMs;
+  }
+
+  /** A turn begins. */
+  turn(): void {
+    this.#lastTurnMs = this.#nowMs();
+  }
+
+  /** An exchange is complete. */
+  exchanged(): void {
+    this.#lastExchangeMs = this.#nowMs();
+    this.#trouble = undefined;
+  }
+
+  /** A turn ended early. */
+  failed(error: unknown): void {
+    this.#trouble = error instanceof Error ? error.message : String(error);
+  }
+
+  read(): Vitals {
+    return {
+      nowMs: this.#nowMs(),
+      startedMs: this.#startedMs,
+      lastTurnMs: this.#lastTurnMs,
+      lastExchangeMs: this.#lastExchangeMs,
+      intervalMs: this.#facts.intervalMs(),
+      trouble: this.#trouble,
+      synced: this.#facts.synced(),
+    };
+  }
+}

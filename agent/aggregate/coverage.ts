@@ -1,0 +1,105 @@
+/**
+ * How much of what the kernel counted did sockets account for, per net namespace: a blind agent must not
+ * look like a quiet network.
+ *
+ * Compares growth since the first exchange that saw a namespace. Sockets' segments stand against
+ * InSegs + OutSegs + RetransSegs (Linux leaves retransmits out of OutSegs), less what no full socket
+ * sends: the SYN-ACK of each passive open, and resets for ports where nobody listens. Sockets' opens
+ * stand against ActiveOpens + PassiveOpens. Both sides are read within milliseconds, not at one moment.
+ */
+import type { EdgeKey, NamespaceCounters } from "../model.ts";
+import { AT, FAILURES } from "./counters.ts";
+
+export interface NamespaceCoverage {
+  readonly netns: number;
+  /** Ratios; undefined while the kernel has counted nothing. */
+  readonly segments: number | undefined;
+  readonly connections: number | undefined;
+}
+
+/** A namespace of which nothing was read for so many exchanges is gone. */
+const ABSENT_EXCHANGES = 8;
+
+interface Counted {
+  segments: number;
+  connections: number;
+}
+
+interface Namespace {
+  readonly base: NamespaceCounters;
+  latest: NamespaceCounters;
+  /** Counted from rows since `base`, and as it stood when `latest` was read. */
+  readonly counted: Counted;
+  countedAtLatest: Counted;
+  absent: number;
+}
+
+export class Coverage {
+  readonly #namespaces = new Map<number, Namespace>();
+  /** From the rows of the exchange under way. */
+  readonly #growth = new Map<number, Counted>();
+
+  /** @param fresh what is new in a row of this exchange, by EDGE_COUNTERS */
+  count({ netns, role, overflow }: EdgeKey, fresh: Float64Array): void {
+    if (overflow || role === "listener") return;
+    let growth = this.#growth.get(netns);
+    if (growth === undefined) {
+      growth = { segments: 0, connections: 0 };
+      this.#growth.set(netns, growth);
+    }
+    growth.segments += (fresh[AT.segsOut] as number) + (fresh[AT.segsIn] as number);
+    growth.connections += fresh[AT.opened] as number;
+    for (const failure of FAILURES) growth.connections += fresh[failure] as number;
+  }
+
+  /** Ends an exchange with what the kernel says of each namespace. */
+  close(namespaces: readonly NamespaceCounters[]): void {
+    for (const [netns, { segments, connections }] of this.#growth) {
+      const known = this.#namespaces.get(netns);
+      if (known === undefined) continue;
+      known.counted.segments += segments;
+      known.counted.connections += connections;
+    }
+    this.#growth.clear();
+    for (const known of this.#namespaces.values()) known.absent++;
+    for (const counters of namespaces) this.#read(counters);
+    for (const [netns, { absent }] of this.#namespaces) {
+      if (absent >= ABSENT_EXCHANGES) this.#namespaces.delete(netns);
+    }
+  }
+
+  ratios(): NamespaceCoverage[] {
+    return Array.from(this.#namespaces, ([netns, { base, latest, countedAtLatest }]) => ({
+      netns,
+      segments: ratio(countedAtLatest.segments, segmentsOf(latest) - segmentsOf(base)),
+      connections: ratio(countedAtLatest.connections, connectionsOf(latest) - connectionsOf(base)),
+    }));
+  }
+
+  #read(counters: NamespaceCounters): void {
+    const known = this.#namespaces.get(counters.netns);
+    // A smaller number: another namespace got the inode of one that is gone.
+    if (known === undefined || counters.inSegs < known.latest.inSegs || counters.outSegs < known.latest.outSegs) {
+      const none = { segments: 0, connections: 0 };
+      const fresh = { base: counters, latest: counters, counted: { ...none }, countedAtLatest: none, absent: 0 };
+      this.#namespaces.set(counters.netns, fresh);
+      return;
+    }
+    known.latest = counters;
+    known.countedAtLatest = { ...known.counted };
+    known.absent = 0;
+  }
+}
+
+function segmentsOf(counters: NamespaceCounters): number {
+  const { inSegs, outSegs, retransSegs, outRsts, passiveOpens } = counters;
+  return inSegs + outSegs + retransSegs - outRsts - passiveOpens;
+}
+
+function connectionsOf({ activeOpens, passiveOpens }: NamespaceCounters): number {
+  return activeOpens + passiveOpens;
+}
+
+function ratio(counted: number, kernel: number): number | undefined {
+  return kernel > 0 ? counted / kernel : undefined;
+}

@@ -1,0 +1,24 @@
+/**
+ * What can be chosen about aggregation. agent/config/ fills it; the defaults suit a production node.
+ */
+import type { Temporality } from "../model.ts";
+
+export interface AggregateOptions {
+  readonly temporality: Temporality;
+  /** Most flows that have series of their own; what finds no room shares a remainder. */
+  readonly flowLimit: number;
+  /** Edges and flows that were silent for this long are forgotten. */
+  readonly idleMs: number;
+  /** Opt-in: the peer's pod name on every point. */
+  readonly peerPod: boolean;
+  /** Opt-in: the peer's address on every point. */
+  readonly peerAddress: boolean;
+}
+
+export const DEFAULT_AGGREGATE_OPTIONS: AggregateOptions = {
+  temporality: "cumulative",
+  flowLimit: 10_000,
+  idleMs: 15 * 60_000,
+  peerPod: false,
+  peerAddress: false,
+};

@@ -1,0 +1,146 @@
+/**
+ * `flowspan agent`: the main job, from the command line to the last settled exchange.
+ *
+ *   configuration → (as root: start the probe, then become nobody) → run until a signal → flush
+ */
+import { existsSync, rmSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { answersOn } from "../admin/server.ts";
+import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
+import { secretsOf } from "../config/options.ts";
+import type { Settings } from "../config/settings.ts";
+import { type FileWatch, watchFile } from "../config/watch.ts";
+import { createLog, type Log } from "../log.ts";
+import { Recorder } from "../source/record.ts";
+import type { SpawnedProbe } from "../source/spawn.ts";
+import { VERSION } from "../version.ts";
+import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
+import { dropPrivileges, heldCapabilities, isRoot, threadStatuses } from "./privileges.ts";
+import { LiveConfig } from "./reload.ts";
+import { runAgent } from "./run-agent.ts";
+import { isListening, makeOwnDirectory, startProbe } from "./start-probe.ts";
+
+export const agentCommand: Command = {
+  name: "agent",
+  summary: "read the kernel's books and export them as OpenTelemetry metrics",
+  usage: "[--record FILE] [SETTINGS]",
+  about: [
+    "Asks the probe for what has grown, names both ends, and exports OTLP metrics to a Collector.",
+    "As root it starts the probe itself where none listens, and then becomes an unprivileged user.",
+    "SIGTERM and SIGINT flush and end; SIGHUP reads the configuration file again.",
+  ].join("\n"),
+  examples: [
+    ["sudo flowspan agent", "this machine, to the Collector on localhost:4317"],
+    ["sudo flowspan agent --endpoint http://collector:4317 --interval 5000", "another Collector, every 5 seconds"],
+    ["flowspan agent --config /etc/flowspan/flowspan.yaml", "in a container beside the probe, without privileges"],
+    ["sudo flowspan agent --record /var/tmp/flowspan.rec.gz", "keep what the probe says, for flowspan replay"],
+  ],
+  options: {
+    record: {
+      type: "string",
+      placeholder: "FILE",
+      summary: "Record the probe's stream; compressed when FILE ends in .gz.",
+    },
+    "until-stdin-closes": { type: "boolean", summary: "End when stdin closes: for programs that start an agent." },
+  },
+  settings: "all",
+  positionals: [],
+  run: (flags, _, terminal) => agent(flags, terminal),
+};
+
+async function agent(flags: Flags, { env }: Terminal): Promise<number> {
+  const plain: ConfigSources = { env: { ...env }, flags };
+  const sources = configFile(plain) === undefined ? plain : { ...plain, checkSchema: await loadSchemaCheck() };
+  const config = loadConfig(sources);
+  const { settings, file } = config;
+  if (file !== undefined) forgetOtlpVariables(env);
+  const log = createLog({ level: settings.logLevel, secrets: secretsOf(settings) });
+  for (const warning of config.warnings) log.warn({ warning: warning.split("\n") }, "about the configuration");
+  if (await answersOn(settings.admin.socket)) {
+    throw new Error(`another agent answers on ${settings.admin.socket}: stop it, or choose another --admin-socket`);
+  }
+
+  const stop = new AbortController();
+  onSignals(stop, log);
+  if (flags["until-stdin-closes"]) process.stdin.once("close", () => stop.abort()).resume();
+  const recorder = typeof flags.record === "string" ? await openRecorder(flags.record, log) : undefined;
+  // Loaded late otherwise, by when we are nobody: the installation may be readable by root alone.
+  if (isRoot() && settings.kubernetes.kubeconfig !== undefined) await import("@kubernetes/client-node");
+  const probe = isRoot() && !isListening(settings.probe.socket) ? await startProbe(settings, log) : undefined;
+  let watch: FileWatch | undefined;
+  try {
+    becomeNobody(settings);
+    const { interval, otlp } = settings;
+    log.info({ version: VERSION, uid: process.getuid?.(), interval, endpoint: otlp.endpoint }, "flowspan agent");
+    const live = new LiveConfig(config, sources, log);
+    watch = startReload(live, log);
+    const failure = probe === undefined ? undefined : watchProbe(probe, stop, log);
+    await runAgent({ live, env: sources.env, log, recorder, stop: stop.signal });
+    log.info({}, "stopped");
+    return failure?.() ? EXIT.failed : EXIT.ok;
+  } finally {
+    watch?.close();
+    await recorder?.close();
+    await probe?.close();
+  }
+}
+
+/** Gives up root where we have it; refuses to go on with any capability. */
+function becomeNobody({ user, admin }: Settings): void {
+  if (isRoot()) {
+    makeOwnDirectory(admin.socket, user);
+    dropPrivileges({ uid: user, gid: user });
+  }
+  const held = heldCapabilities(threadStatuses());
+  if (held.length === 0) return;
+  const remedy = "drop them all (securityContext.capabilities.drop: [ALL])";
+  throw new Error(`the agent must run without capabilities, but holds ${held.join(", ")}: ${remedy}`);
+}
+
+/** A supervisor that ends is not started again by us: we have no right to. @returns whether that happened */
+function watchProbe(probe: SpawnedProbe, stop: AbortController, log: Log): () => boolean {
+  let failed = false;
+  void probe.ended.then((reason) => {
+    if (stop.signal.aborted) return;
+    failed = true;
+    log.error({ reason }, "the probe has ended for good");
+    stop.abort();
+  });
+  return () => failed;
+}
+
+function startReload(live: LiveConfig, log: Log): FileWatch | undefined {
+  const { file } = live;
+  process.on("SIGHUP", () => {
+    if (file === undefined) log.info({}, "SIGHUP: there is no configuration file to read again");
+    else live.reload();
+  });
+  if (file === undefined) return undefined;
+  const onWatchFailed = (error: Error) =>
+    log.warn({ file, error }, "the file's directory cannot be watched: its content is compared every 5 seconds");
+  return watchFile(file, () => live.reload(), { onWatchFailed });
+}
+
+/** With a file, OTel's variables do not count: the stock exporters must not find them either. */
+function forgetOtlpVariables(env: NodeJS.ProcessEnv): void {
+  for (const name of Object.keys(env)) if (name.startsWith("OTEL_EXPORTER_OTLP_")) delete env[name];
+}
+
+/** Opens the file while that may still take root. The stream opens it in the background: waits until it is there. */
+async function openRecorder(path: string, log: Log): Promise<Recorder> {
+  rmSync(path, { force: true });
+  const recorder = new Recorder({ path, log });
+  while (!recorder.failed && !existsSync(path)) await delay(5);
+  if (recorder.failed) throw new Error(`cannot record to ${path}`);
+  return recorder;
+}
+
+function onSignals(stop: AbortController, log: Log): void {
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.on(name, () => {
+      if (stop.signal.aborted) process.exit(EXIT.failed); // asked twice: at once
+      log.info({ signal: name }, "stopping: one last exchange");
+      stop.abort();
+    });
+  }
+}

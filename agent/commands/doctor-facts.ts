@@ -1,0 +1,154 @@
+/**
+ * Collects what `flowspan doctor` judges: asks the probe, the agent, the Collector, the API server and
+ * /proc. Changes nothing; every fact that cannot be had is a fact too.
+ */
+import { execFile } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { release } from "node:os";
+import { promisify } from "node:util";
+import { askAgent } from "../admin/client.ts";
+import { transportOptions } from "../config/options.ts";
+import type { Settings } from "../config/settings.ts";
+import { createTransport } from "../export/transport.ts";
+import { get } from "../kubernetes/request.ts";
+import { feedsOf, resourcesOf } from "../kubernetes/watch-cluster.ts";
+import { VERSION } from "../version.ts";
+import { type Cluster, clusterOf } from "./cluster.ts";
+import type { AgentFacts, CollectorFacts, KubernetesFacts, NoProbeCheck, ProbeCheck } from "./doctor-checks.ts";
+import { NODE_MODULES } from "./doctor-checks.ts";
+import { findProbe } from "./start-probe.ts";
+
+const PROBE_TIMEOUT_MS = 30_000;
+const API_TIMEOUT_MS = 5_000;
+
+/** Runs `flowspan-probe --check`, which exits with 1 where it could not run. */
+export async function askProbe(configured: string | undefined): Promise<ProbeCheck | NoProbeCheck> {
+  let program: string;
+  try {
+    program = findProbe(configured);
+  } catch (error) {
+    return { error: (error as Error).message, remedy: "make build" };
+  }
+  const output = await runProbe(program);
+  if (typeof output !== "string") return output;
+  try {
+    return JSON.parse(output) as ProbeCheck;
+  } catch (error) {
+    return { error: `${program} --check printed no JSON: ${(error as Error).message}`, remedy: `${program} --check` };
+  }
+}
+
+async function runProbe(program: string): Promise<string | NoProbeCheck> {
+  try {
+    return (await promisify(execFile)(program, ["--check"], { timeout: PROBE_TIMEOUT_MS })).stdout;
+  } catch (error) {
+    const { stdout, stderr, code } = error as { stdout?: string; stderr?: string; code?: number | string };
+    if (code === 1 && stdout !== undefined && stdout !== "") return stdout;
+    const said = stderr?.trim().split("\n").at(-1);
+    return { error: `${program} --check failed: ${said || (error as Error).message}`, remedy: `${program} --check` };
+  }
+}
+
+export async function askRunningAgent(socket: string): Promise<AgentFacts> {
+  try {
+    const { body } = await askAgent(socket, "/readyz");
+    return { socket, ready: body as Extract<AgentFacts["ready"], { checks: unknown }> };
+  } catch (error) {
+    return { socket, ready: { error: (error as NodeJS.ErrnoException).code ?? (error as Error).message } };
+  }
+}
+
+/** Sends a request without a single metric: a Collector accepts it and keeps nothing. */
+export async function askCollector(settings: Settings): Promise<CollectorFacts> {
+  const transport = createTransport({
+    ...transportOptions(settings, VERSION),
+    timeoutMs: Math.min(5_000, settings.otlp.timeout),
+  });
+  try {
+    const outcome = await transport.send(new Uint8Array(0));
+    return { target: transport.target, failure: outcome.state === "accepted" ? undefined : failureText(outcome) };
+  } finally {
+    await transport.shutdown();
+  }
+}
+
+/** Tries exactly what the agent's watches do: a list of one object and a watch of one second. */
+export async function askKubernetes(settings: Settings, env: NodeJS.ProcessEnv): Promise<KubernetesFacts> {
+  let cluster: Cluster | { readonly none: string };
+  try {
+    cluster = clusterOf(settings, env);
+  } catch (error) {
+    return { server: "kubernetes.enabled is on", failure: (error as Error).message };
+  }
+  if ("none" in cluster) return { skipped: `not asked: ${cluster.none}` };
+  const { connection, nodeName } = cluster;
+  const failure = await tryGet(cluster, "/version", {});
+  if (failure !== undefined) return { server: connection.description, failure };
+
+  const { podLabels, podAnnotations, appLabels, scope } = settings.kubernetes;
+  const resources = resourcesOf(nodeName, { podLabels, podAnnotations, wellKnownLabels: appLabels });
+  const allowed: Record<string, boolean> = {};
+  for (const feed of feedsOf(scope)) {
+    const { path, query } = resources[feed];
+    const resource = path.split("/").at(-1) as string;
+    const verbs = { list: { limit: "1" }, watch: { watch: "1", timeoutSeconds: "1" } } as const;
+    for (const [verb, more] of Object.entries(verbs)) {
+      const rule = `${verb} ${resource}`;
+      const works = (await tryGet(cluster, path, { ...query, ...more })) === undefined;
+      allowed[rule] = (allowed[rule] ?? true) && works;
+    }
+  }
+  return { server: connection.description, allowed };
+}
+
+async function tryGet(
+  { connection }: Cluster,
+  path: string,
+  query: Record<string, string>,
+): Promise<string | undefined> {
+  try {
+    const signal = AbortSignal.timeout(API_TIMEOUT_MS);
+    const body = await get(connection, { path, query, silenceMs: API_TIMEOUT_MS, signal });
+    body.on("error", () => undefined); // its status is all that was asked for
+    body.destroy();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Modules of NODE_MODULES that are loaded, can be loaded on demand, or are built in. */
+export function presentModules(): ReadonlySet<string> {
+  const symbols = new Set(
+    [...readText("/proc/kallsyms").matchAll(/^\S+ \S (\S+)/gm)].map((match) => match[1] as string),
+  );
+  const directory = `/lib/modules/${release()}`;
+  const listed = readText(`${directory}/modules.dep`) + readText(`${directory}/modules.builtin`);
+  const there = NODE_MODULES.filter(({ name, symbol }) => {
+    const file = new RegExp(`/${name.replaceAll("_", "[_-]")}\\.ko`);
+    return existsSync(`/sys/module/${name}`) || symbols.has(symbol) || file.test(listed);
+  });
+  return new Set(there.map(({ name }) => name));
+}
+
+/** Kernels before bacec5b9b6a6 (5.11) charge BPF maps to RLIMIT_MEMLOCK, in this function. */
+export function chargesMemlock(): boolean {
+  return / bpf_map_charge_init$/m.test(readText("/proc/kallsyms"));
+}
+
+/** A kubelet works here, or we run in one of its pods. */
+export function isClusterNode(env: NodeJS.ProcessEnv): boolean {
+  return existsSync("/var/lib/kubelet") || (env.KUBERNETES_SERVICE_HOST ?? "") !== "";
+}
+
+/** A file's text; empty where it is missing or unreadable, which the checks that use it take as "not there". */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+const failureText = ({ reason, message }: { readonly reason: string; readonly message?: string }): string =>
+  message === undefined || message === "" ? reason : `${reason}: ${message}`;

@@ -1,0 +1,68 @@
+/**
+ * `flowspan doctor`: what this kernel and this cluster allow, what is lost without the rest, what to do.
+ */
+import { loadConfig, loadSchemaCheck } from "../config/load.ts";
+import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
+import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "./command.ts";
+import {
+  canRun,
+  checkAgent,
+  checkCollector,
+  checkKernel,
+  checkKubernetes,
+  checkMemlock,
+  checkModules,
+  checkProbeProgram,
+  type Finding,
+  findingsText,
+} from "./doctor-checks.ts";
+import {
+  askCollector,
+  askKubernetes,
+  askProbe,
+  askRunningAgent,
+  chargesMemlock,
+  isClusterNode,
+  presentModules,
+} from "./doctor-facts.ts";
+
+export const doctorCommand: Command = {
+  name: "doctor",
+  summary: "say what works here, what is lost without the rest, and how to mend it",
+  usage: "[--json] [SETTINGS]",
+  about: [
+    "Checks the kernel, every hook, the mounts, the privileges, the Collector and the Kubernetes API.",
+    "Changes nothing and leaves nothing behind. The exit code is 0 when the main job can run here.",
+  ].join("\n"),
+  examples: [
+    ["sudo flowspan doctor", "everything, for people"],
+    ["sudo flowspan doctor --json | jq '.findings[] | select(.state != \"ok\")'", "what is not as it should be"],
+  ],
+  options: { json: { type: "boolean", summary: "Print JSON." } },
+  settings: "all",
+  positionals: [],
+  run: (flags, _, terminal) => doctor(flags, terminal),
+};
+
+async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
+  const { env, stdout } = terminal;
+  const { settings } = loadConfig({ env, flags, checkSchema: await loadSchemaCheck() });
+  const [probe, agent, collector, kubernetes] = await Promise.all([
+    askProbe(settings.probe.path),
+    askRunningAgent(settings.admin.socket),
+    askCollector(settings),
+    askKubernetes(settings, env),
+  ]);
+  const findings: Finding[] = [
+    checkProbeProgram(probe, FLOWSPAN_PROTOCOL),
+    ...("error" in probe ? [] : [...checkKernel(probe), checkMemlock(probe.memlock, chargesMemlock())]),
+    ...checkModules(presentModules(), isClusterNode(env)),
+    checkAgent(agent),
+    checkCollector(collector),
+    ...checkKubernetes(kubernetes),
+  ];
+  const works = canRun(findings);
+  if (flags.json) stdout.write(`${JSON.stringify({ canRun: works, findings }, null, 2)}\n`);
+  else stdout.write(findingsText(findings, wantsColour(terminal)));
+  return works ? EXIT.ok : EXIT.failed;
+}

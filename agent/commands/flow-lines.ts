@@ -1,0 +1,58 @@
+/**
+ * Flows → OTLP points as JSON lines, for people and scripts that replay a recording.
+ *
+ * Names are those of OTLP's JSON encoding, with the Resource on every line. Keys stand in a fixed order
+ * and nothing is rounded, so that two runs can be compared as text.
+ */
+import { AT } from "../aggregate/counters.ts";
+import { FLOW_METRICS } from "../aggregate/instruments.ts";
+import { SECONDS_SCALE, secondsIndex, spanOf } from "../export/exponential.ts";
+import type { Attributes, Flow, FlowMetric, FlowPoint, Histogram, Temporality } from "../model.ts";
+
+export function flowLines(flow: Flow, temporality: Temporality): string[] {
+  return FLOW_METRICS.filter(({ roles }) => roles.includes(flow.role)).flatMap((metric) =>
+    metric.points.flatMap((point) => {
+      const value = pointValue(flow, point);
+      return value === undefined ? [] : [JSON.stringify({ ...pointHead(flow, metric, point, temporality), ...value })];
+    }),
+  );
+}
+
+function pointHead(flow: Flow, { metric }: FlowMetric, point: FlowPoint, temporality: Temporality): object {
+  const { name, unit, instrument } = metric;
+  return {
+    name,
+    unit,
+    instrument,
+    ...(instrument === "counter" || instrument === "histogram" ? { aggregationTemporality: temporality } : {}),
+    resource: sorted(flow.resource.attributes),
+    attributes: sorted({ ...flow.attributes, ...point.attributes }),
+    ...(instrument === "gauge" ? {} : { startTimeUnixNano: String(flow.startUnixNs) }),
+    timeUnixNano: String(flow.timeUnixNs),
+  };
+}
+
+/** @returns undefined where the point is not to be said */
+function pointValue(flow: Flow, { from, emit }: FlowPoint): object | undefined {
+  if ("histogram" in from) {
+    const histogram = histogramValue(flow[from.histogram]);
+    return histogram.count === 0 && emit === "nonzero" ? undefined : histogram;
+  }
+  const value = "gauge" in from ? flow[from.gauge] : (flow.counters[AT[from.counter]] as number) * (from.scale ?? 1);
+  return value === 0 && emit === "nonzero" ? undefined : { value };
+}
+
+function histogramValue({ counts, sumUs }: Histogram) {
+  const { first, last, count } = spanOf(counts);
+  const bucketCounts: number[] = [];
+  for (let slot = Math.max(0, first); slot <= last; slot++) {
+    if (slot > first) bucketCounts.push(0);
+    bucketCounts.push(counts[slot] as number);
+  }
+  const positive = count === 0 ? { offset: 0, bucketCounts } : { offset: secondsIndex(first), bucketCounts };
+  return { count, sum: sumUs / 1e6, scale: SECONDS_SCALE, positive };
+}
+
+function sorted(attributes: Attributes): Attributes {
+  return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

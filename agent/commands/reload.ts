@@ -1,0 +1,70 @@
+/**
+ * The configuration of a running agent: reads the file again and says what came of it.
+ *
+ * A file that is wrong changes nothing. What needs a restart is said once for each change and kept in the
+ * status until the restart.
+ */
+import { applyLive, compareSettings } from "../config/change.ts";
+import { type Config, type ConfigSources, loadConfig } from "../config/load.ts";
+import type { Settings } from "../config/settings.ts";
+
+export interface ReloadLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export class LiveConfig {
+  /** In effect now. */
+  settings: Settings;
+  /** Loads that changed nothing because the file was wrong. */
+  failedReloads = 0;
+  reloads = 0;
+  /** Paths whose new value waits for a restart. */
+  awaitingRestart: readonly string[] = [];
+  readonly file: string | undefined;
+  readonly #sources: ConfigSources;
+  readonly #log: ReloadLog;
+  #apply: (settings: Settings) => void = () => {};
+
+  constructor(config: Config, sources: ConfigSources, log: ReloadLog) {
+    this.settings = config.settings;
+    this.file = config.file;
+    this.#sources = sources;
+    this.#log = log;
+  }
+
+  /** @param apply puts live settings into effect; called when one has changed */
+  onChange(apply: (settings: Settings) => void): void {
+    this.#apply = apply;
+  }
+
+  /** For the status. */
+  report(): object {
+    const { file, reloads, failedReloads, awaitingRestart } = this;
+    return { file: file ?? null, reloads, failedReloads, awaitingRestart };
+  }
+
+  reload(): void {
+    let wanted: Settings;
+    try {
+      wanted = loadConfig(this.#sources).settings;
+    } catch (error) {
+      this.failedReloads++;
+      this.#log.error(
+        { file: this.file, problems: (error as Error).message.split("\n") },
+        "the new configuration is wrong: the old one stays",
+      );
+      return;
+    }
+    this.reloads++;
+    const { live, restart } = compareSettings(this.settings, wanted);
+    this.settings = applyLive(this.settings, wanted);
+    if (live.length > 0) this.#apply(this.settings);
+    if (live.length > 0) this.#log.info({ file: this.file, fields: live }, "the new configuration is in effect");
+    const fresh = restart.filter((path) => !this.awaitingRestart.includes(path));
+    this.awaitingRestart = restart;
+    if (fresh.length > 0)
+      this.#log.warn({ file: this.file, fields: fresh }, "these fields take effect after a restart");
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * `flowspan replay`: a recording through the whole pipeline again, without kernel, cluster or network.
+ *
+ * The output depends on the recording and the settings alone: nothing of this machine gets into it, and
+ * every exchange counts as accepted unless --export really sends it.
+ */
+import { Aggregate } from "../aggregate/aggregate.ts";
+import { loadConfig, loadSchemaCheck } from "../config/load.ts";
+import { aggregateOptions, secretsOf } from "../config/options.ts";
+import type { FlowExporter, RequestResult } from "../export/export.ts";
+import { createIdentity } from "../identity/identify.ts";
+import { IMMEDIATE_CLOCK } from "../interval.ts";
+import { createLog } from "../log.ts";
+import type { Flow } from "../model.ts";
+import { runPipeline } from "../pipeline.ts";
+import { decodeEdgeKey } from "../source/decode.ts";
+import { ReplaySource } from "../source/replay.ts";
+import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
+import { flowLines } from "./flow-lines.ts";
+import { makeExporter } from "./run-agent.ts";
+
+export const replayCommand: Command = {
+  name: "replay",
+  summary: "run a recording through the whole pipeline again",
+  usage: "FILE [--export] [SETTINGS]",
+  about: [
+    "Reads what flowspan agent --record has written and prints the points that come of it: one JSON object",
+    "a line, OTLP's names. The same recording and settings give the same lines on every machine.",
+  ].join("\n"),
+  examples: [
+    ["flowspan replay flowspan.rec.gz | jq -c 'select(.name == \"flowspan.tcp.retransmits\")'", "one metric"],
+    ["flowspan replay flowspan.rec.gz --export --endpoint http://localhost:4317", "to a Collector"],
+  ],
+  options: {
+    export: { type: "boolean", summary: "Send to the Collector instead of printing." },
+    host: { type: "string", placeholder: "NAME", summary: "The recorded machine's name (default: recorded)." },
+  },
+  settings: ["config", "endpoint", "flows", "peer-pod", "peer-address", "log-level"],
+  positionals: ["FILE"],
+  run: (flags, [file], terminal) => replay(file as string, flags, terminal),
+};
+
+async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Promise<number> {
+  const { settings } = loadConfig({ env, flags, checkSchema: await loadSchemaCheck() });
+  const log = createLog({
+    level: settings.logLevel === "info" ? "warn" : settings.logLevel,
+    secrets: secretsOf(settings),
+  });
+  const source = new ReplaySource({ path: file });
+  const { bootNs } = await source.hello();
+  const identity = createIdentity({
+    hostName: typeof flags.host === "string" ? flags.host : "recorded",
+    hostAddresses: ["127.0.0.1", "::1"],
+    cidrs: settings.cidrs,
+    kubernetes: undefined,
+    startedNs: bootNs,
+  });
+  const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey);
+
+  let refused = 0;
+  const onResult = ({ outcome }: RequestResult) => {
+    if (outcome.state === "failed") refused++;
+  };
+  let failure: Error | undefined;
+  const exporter = flags.export
+    ? makeExporter(settings, log, onResult)
+    : printing((lines) => writeAll(stdout, lines), settings.otlp.temporality);
+  const stop = new AbortController();
+  await runPipeline({
+    source,
+    identity,
+    aggregate,
+    exporter,
+    clock: IMMEDIATE_CLOCK,
+    stop: stop.signal,
+    log,
+    listeners: {
+      failed: (error) => {
+        failure = error as Error;
+        // A live source is asked again; a damaged recording does not mend.
+        stop.abort();
+      },
+    },
+  });
+  await exporter.shutdown();
+  await source.close();
+  if (failure !== undefined) throw failure;
+  if (refused > 0) throw new Error(`${refused} requests were not accepted`);
+  return EXIT.ok;
+}
+
+/** Accepts everything, and writes it down. */
+function printing(
+  write: (lines: string) => Promise<void>,
+  temporality: "cumulative" | "delta",
+): Pick<FlowExporter, "exportFlows" | "shutdown"> {
+  return {
+    async exportFlows(given) {
+      const flows: Flow[] = [...given];
+      const lines = flows.flatMap((flow) => flowLines(flow, temporality));
+      if (lines.length > 0) await write(`${lines.join("\n")}\n`);
+      const outcome = { state: "accepted", rejectedPoints: 0, message: "" } as const;
+      return flows.length === 0 ? [] : [{ flows, points: lines.length, bytes: 0, durationMs: 0, outcome }];
+    },
+    async shutdown() {},
+  };
+}
+
+/** Resolves when there is room for more: a reader that is slow holds the replay up, not the memory. */
+function writeAll(stream: NodeJS.WriteStream, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.write(text)) resolve();
+    else stream.once("drain", resolve);
+  });
+}

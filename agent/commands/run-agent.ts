@@ -1,0 +1,205 @@
+/**
+ * The parts of a running agent, made from settings and joined: source, identity, aggregate, exporter,
+ * self metrics and admin around the pipeline.
+ */
+import { randomUUID } from "node:crypto";
+import { hostname, networkInterfaces, uptime } from "node:os";
+import { startAdmin } from "../admin/server.ts";
+import { PipelineVitals } from "../admin/vitals.ts";
+import { Aggregate } from "../aggregate/aggregate.ts";
+import { FLOW_METRICS } from "../aggregate/instruments.ts";
+import { aggregateOptions, probeSettings, scopesOf, transportOptions } from "../config/options.ts";
+import type { Settings } from "../config/settings.ts";
+import { FlowEncoder } from "../export/encode.ts";
+import { createFlowExporter, type FlowExporter, type RequestResult } from "../export/export.ts";
+import { createTransport } from "../export/transport.ts";
+import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
+import { SCHEMA_URL } from "../generated/semconv.ts";
+import { type ClusterIdentity, createIdentity } from "../identity/identify.ts";
+import { SystemClock } from "../interval.ts";
+import { type ClusterWatch, feedsOf, watchCluster } from "../kubernetes/watch-cluster.ts";
+import { type Log, redact } from "../log.ts";
+import { runPipeline } from "../pipeline.ts";
+import { createLosses } from "../self/losses.ts";
+import { selfAttributes, startSelfMetrics } from "../self/metrics.ts";
+import { SelfState } from "../self/state.ts";
+import { decodeEdgeKey } from "../source/decode.ts";
+import { ProbeClient } from "../source/probe.ts";
+import type { Recorder } from "../source/record.ts";
+import { VERSION } from "../version.ts";
+import { type Cluster, clusterOf } from "./cluster.ts";
+import type { LiveConfig } from "./reload.ts";
+
+export interface AgentParts {
+  readonly live: LiveConfig;
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Log;
+  readonly recorder: Recorder | undefined;
+  readonly stop: AbortSignal;
+}
+
+/** Runs until `stop`, then flushes and closes everything, also what was made before a failure. */
+export async function runAgent({ live, env, log, recorder, stop }: AgentParts): Promise<void> {
+  const { settings } = live;
+  const closing: (() => Promise<void>)[] = [];
+  try {
+    const state = new SelfState(createLosses());
+    const clock = new SystemClock(settings.interval);
+    const source = new ProbeClient({
+      path: settings.probe.socket,
+      log,
+      ...(recorder === undefined ? {} : { tap: recorder }),
+    });
+    closing.push(() => source.close());
+    source.settings(probeSettings(settings));
+    source.scopes(scopesOf(settings));
+
+    const cluster = chooseCluster(settings, env, log);
+    const identity = makeIdentity(settings, cluster);
+    const watch = cluster === undefined ? undefined : startClusterWatch(cluster, settings, identity, log);
+    if (watch !== undefined) closing.push(() => watch.stop());
+
+    const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey);
+    const exporter = settings.disabled ? NO_EXPORT : makeExporter(settings, log, (result) => state.addRequest(result));
+    closing.push(() => exporter.shutdown());
+
+    if (settings.coverage) state.coverage = () => aggregate.coverage();
+    state.losses.follow("frame_unusable", () => sum(source.stats().failures, UNUSABLE));
+    state.losses.follow("series_over_budget_detail", () => aggregate.stats().overBudget);
+    state.losses.follow("address_over_limit_detail", () => identity.stats().addressesRefused);
+    state.losses.follow("metadata_unreadable_detail", () => malformedObjects(watch));
+    if (!settings.disabled) closing.push(startSelf(settings, state, log));
+
+    const vitals = new PipelineVitals({ intervalMs: () => clock.intervalMs, synced: () => identity.synced });
+    const status = () => ({
+      version: VERSION,
+      protocol: FLOWSPAN_PROTOCOL,
+      node: process.version,
+      pid: process.pid,
+      uptimeMs: Math.round(process.uptime() * 1000),
+      memory: process.memoryUsage(),
+      vitals: vitals.read(),
+      config: { ...live.report(), settings: redact(live.settings) },
+      losses: state.allLosses(),
+      exports: Object.fromEntries(state.exports),
+      probe: state.status ?? null,
+      programs: state.programs(),
+      source: source.stats(),
+      aggregate: aggregate.stats(),
+      identity: identity.stats(),
+      kubernetes: watch?.states() ?? [],
+      coverage: state.coverage(),
+    });
+    live.onChange((changed) => {
+      log.level = changed.logLevel;
+      clock.set(changed.interval);
+      source.settings(probeSettings(changed));
+      source.scopes(scopesOf(changed));
+    });
+    const answers = { vitals: () => vitals.read(), edges: () => aggregate.snapshot(), status };
+    const admin = await startAdmin({ ...settings.admin, answers });
+    closing.push(() => admin.close());
+
+    const listeners: Parameters<typeof runPipeline>[0]["listeners"] = {
+      turn: () => vitals.turn(),
+      failed: (error) => vitals.failed(error),
+      exchanged: (exchange, _, seconds) => {
+        vitals.exchanged();
+        state.addExchange(exchange, seconds);
+      },
+    };
+    await runPipeline({ source, identity, aggregate, exporter, clock, stop, log, listeners });
+  } finally {
+    // The last made is the first closed: self metrics still tell of the end, the source goes last.
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+function makeIdentity(settings: Settings, cluster: Cluster | undefined): ClusterIdentity {
+  return createIdentity({
+    hostName: hostname(),
+    hostAddresses: ownAddresses(),
+    cidrs: settings.cidrs,
+    kubernetes:
+      cluster === undefined
+        ? undefined
+        : {
+            nodeName: cluster.nodeName,
+            clusterName: settings.cluster,
+            feeds: feedsOf(settings.kubernetes.scope),
+          },
+    // os.uptime reads CLOCK_BOOTTIME on Linux, in hundredths of a second.
+    startedNs: BigInt(Math.round(uptime() * 1000)) * 1_000_000n,
+  });
+}
+
+export function makeExporter(settings: Settings, log: Log, onResult: (result: RequestResult) => void): FlowExporter {
+  const encoder = new FlowEncoder({
+    metrics: FLOW_METRICS,
+    temporality: settings.otlp.temporality,
+    scope: { name: "flowspan", version: VERSION, schemaUrl: SCHEMA_URL },
+  });
+  return createFlowExporter({
+    encoder,
+    transport: createTransport(transportOptions(settings, VERSION)),
+    log,
+    onResult,
+  });
+}
+
+/** For a disabled agent: nothing is sent, so nothing is settled, and the kernel keeps it all. */
+const NO_EXPORT: Pick<FlowExporter, "exportFlows" | "shutdown"> = {
+  exportFlows: async () => [],
+  shutdown: async () => undefined,
+};
+
+/** @returns what ends it */
+function startSelf(settings: Settings, state: SelfState, log: Log): () => Promise<void> {
+  const attributes = selfAttributes({
+    version: VERSION,
+    instanceId: randomUUID(),
+    hostName: hostname(),
+    nodeName: settings.kubernetes.node,
+    configured: settings.resource.attributes,
+  });
+  const { temporality } = settings.otlp;
+  const options = { ...transportOptions(settings, VERSION), intervalMs: settings.interval, temporality };
+  const self = startSelfMetrics(state, attributes, options, log);
+  return () => self.shutdown();
+}
+
+function chooseCluster(settings: Settings, env: NodeJS.ProcessEnv, log: Log): Cluster | undefined {
+  const cluster = clusterOf(settings, env);
+  if ("none" in cluster) {
+    log.info({ why: cluster.none }, "names come from this machine alone, without Kubernetes");
+    return undefined;
+  }
+  log.info({ server: cluster.connection.description, node: cluster.nodeName }, "names come from Kubernetes");
+  return cluster;
+}
+
+function startClusterWatch(cluster: Cluster, settings: Settings, identity: ClusterIdentity, log: Log): ClusterWatch {
+  const { scope, podLabels, podAnnotations, appLabels } = settings.kubernetes;
+  const onChange: Parameters<typeof watchCluster>[0]["onChange"] = (change) => identity.apply(change);
+  return watchCluster({ ...cluster, scope, podLabels, podAnnotations, wellKnownLabels: appLabels, onChange, log });
+}
+
+/** Failures of a source that mean bytes which nobody could read; the others only cost time. */
+const UNUSABLE: ReadonlySet<string> = new Set([
+  ...["unknown_kind", "wrong_length", "wrong_magic", "unknown_role", "slot_out_of_range", "number_too_large"],
+  ...["frame_too_long", "header_not_zero"],
+]);
+
+function sum(counts: Readonly<Record<string, number>>, names: ReadonlySet<string>): number {
+  return Object.entries(counts).reduce((total, [name, count]) => total + (names.has(name) ? count : 0), 0);
+}
+
+function malformedObjects(watch: ClusterWatch | undefined): number {
+  return (watch?.states() ?? []).reduce((total, { failures }) => total + (failures.malformed ?? 0), 0);
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((entries) =>
+    (entries ?? []).map(({ address }) => address.split("%")[0] as string),
+  );
+}

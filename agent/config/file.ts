@@ -1,0 +1,352 @@
+/**
+ * One configuration file in, the values of its fields or its problems out.
+ *
+ * The file is OTel declarative configuration: @opentelemetry/configuration substitutes variables and
+ * checks the schema. It stops at the first mistake and knows nothing of our section, so each field that
+ * flowspan reads is checked here against the table, all at once and with its line.
+ */
+import { readFileSync } from "node:fs";
+import type { Document } from "yaml";
+import { isCollection, isMap, isScalar, isSeq, LineCounter, parseDocument, Scalar, visit } from "yaml";
+import type { Problem } from "./problem.ts";
+import { foundText, suggest } from "./problem.ts";
+import type { Row } from "./settings.ts";
+import { OURS, ROWS } from "./settings.ts";
+
+/** A file's size is bounded: a mistaken path must not fill the memory. */
+const FILE_MAX_BYTES = 4 * 1024 * 1024;
+
+export interface FileValues {
+  /** By place in `Settings`, joined by dots. */
+  readonly values: ReadonlyMap<string, unknown>;
+  readonly problems: readonly Problem[];
+  /** Parts of OTel's schema that are right but that flowspan has no use for. */
+  readonly warnings: readonly string[];
+}
+
+/** What `@opentelemetry/configuration` says about the file: its complaint, or undefined. */
+export type SchemaCheck = (file: string) => string | undefined;
+
+/**
+ * Reads `file`. Never throws: an unreadable file is a problem like any other.
+ *
+ * @param env for `${VARIABLE}` in the file's values
+ */
+export function readConfigFile(file: string, env: NodeJS.ProcessEnv, checkSchema: SchemaCheck): FileValues {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    const found = (error as NodeJS.ErrnoException).code ?? String(error);
+    return refusedFile({
+      source: file,
+      path: "(file)",
+      found,
+      allowed: "a file that this user can read",
+      remedy: `ls -l ${file}`,
+    });
+  }
+  const parsed = parseConfigBytes(file, bytes, env);
+  if (parsed.problems.length > 0) return parsed;
+  const complaint = checkSchema(file);
+  if (complaint === undefined) return parsed;
+  return { ...parsed, problems: [schemaProblem(file, complaint)] };
+}
+
+/** The same without a file system and without the schema's own check. */
+export function parseConfigBytes(file: string, bytes: Uint8Array, env: NodeJS.ProcessEnv): FileValues {
+  const whole = { source: file, path: "(file)" };
+  if (bytes.length > FILE_MAX_BYTES) {
+    const found = `${bytes.length} bytes`;
+    return refusedFile({
+      ...whole,
+      found,
+      allowed: `at most ${FILE_MAX_BYTES} bytes`,
+      remedy: "check OTEL_CONFIG_FILE",
+    });
+  }
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return refusedFile({
+      ...whole,
+      found: "bytes that are not UTF-8",
+      allowed: "YAML 1.2 in UTF-8",
+      remedy: "save it as UTF-8",
+    });
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { version: "1.2", lineCounter: lines, prettyErrors: false });
+  if (document.errors.length > 0) {
+    return {
+      values: new Map(),
+      warnings: [],
+      problems: document.errors.map((error) => ({
+        ...whole,
+        source: `${file}:${lines.linePos(error.pos[0]).line}`,
+        found: error.message,
+        allowed: "YAML 1.2",
+        remedy: "mend the syntax at this line",
+      })),
+    };
+  }
+  return new FileReader(file, document, lines, env).read();
+}
+
+function refusedFile(problem: Problem): FileValues {
+  return { values: new Map(), warnings: [], problems: [problem] };
+}
+
+/** `/meter_provider/readers/0 must have required property 'x'` as a problem. */
+function schemaProblem(file: string, complaint: string): Problem {
+  const words = complaint.replace("Invalid OpenTelemetry config file: ", "").replace(`${file}: `, "");
+  const match = /^(\/\S*)? (.*)$/s.exec(words);
+  const path = (match?.[1] ?? "")
+    .slice(1)
+    .replace(/\/(\d+)/g, "[$1]")
+    .replaceAll("/", ".");
+  return {
+    source: file,
+    path: path === "" ? "(file)" : path,
+    found: match === null ? words : "a value outside of OTel's schema",
+    allowed: match?.[2] ?? "what opentelemetry-configuration 1.1 allows",
+    remedy: "compare with https://opentelemetry.io/docs/specs/otel-config/types/",
+  };
+}
+
+/** OTel's own parts that flowspan has no use for, as patterns on paths. */
+const UNUSED = [
+  /^(attribute_limits|logger_provider|tracer_provider|propagator)$/,
+  /^instrumentation\/development$/,
+  /^resource\.(schema_url|detection\/development)$/,
+  /^meter_provider\.(views|exemplar_filter|meter_configurator\/development)$/,
+  /^meter_provider\.readers\[0\]\.periodic\.(timeout|producers|cardinality_limits|max_export_batch_size\/development)$/,
+  /\.otlp_grpc\.default_histogram_aggregation$/,
+];
+
+/** OTel's ways to do what flowspan does in one way only. */
+const INSTEAD: readonly (readonly [RegExp, string])[] = [
+  [
+    /^meter_provider\.readers\[0\]\.pull$/,
+    "flowspan pushes: use periodic with an otlp_grpc exporter, and let the Collector serve Prometheus",
+  ],
+  [/\.exporter\.(otlp_http|otlp_file\/development|console)$/, "use otlp_grpc, and port 4317 of the Collector"],
+  [/^meter_provider\.readers\[[1-9]\d*\]$/, "keep one reader; let the Collector send to several places"],
+];
+
+/** Walks one document along the table. Used once. */
+class FileReader {
+  readonly #file: string;
+  readonly #document: Document;
+  readonly #lines: LineCounter;
+  readonly #values = new Map<string, unknown>();
+  readonly #problems: Problem[] = [];
+  readonly #warnings: string[] = [];
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(file: string, document: Document, lines: LineCounter, env: NodeJS.ProcessEnv) {
+    this.#file = file;
+    this.#document = document;
+    this.#lines = lines;
+    this.#env = env;
+  }
+
+  read(): FileValues {
+    this.#substitute();
+    let root: unknown;
+    try {
+      root = this.#document.toJS({ maxAliasCount: 100 });
+    } catch (error) {
+      const found = (error as Error).message;
+      this.#problem([], "(file)", {
+        found,
+        allowed: "aliases that name an anchor above",
+        remedy: "write the value out",
+      });
+      return this.#result();
+    }
+    if (typeof root !== "object" || root === null || Array.isArray(root)) {
+      this.#problem([], "(file)", {
+        found: foundText(root ?? null),
+        allowed: "a group of fields",
+        remedy: 'begin with file_format: "1.1"',
+      });
+      return this.#result();
+    }
+    this.#readFormat(root);
+    this.#readGroup(root, [], "");
+    return this.#result();
+  }
+
+  #result(): FileValues {
+    return { values: this.#values, problems: this.#problems, warnings: this.#warnings };
+  }
+
+  /** OTel's substitution, in values only; an unquoted one may become a number, a boolean or null. */
+  #substitute(): void {
+    visit(this.#document, {
+      Scalar: (key, node) => {
+        if (key === "key" || typeof node.value !== "string") return;
+        const { filled, malformed } = substitute(node.value, this.#env);
+        if (malformed !== undefined) {
+          this.#problems.push({
+            source: `${this.#file}:${this.#lines.linePos(node.range?.[0] ?? 0).line}`,
+            path: "(file)",
+            found: foundText(malformed),
+            // biome-ignore lint/suspicious/noTemplateCurlyInString: the text of a substitution, for a person
+            allowed: "${NAME}, ${NAME:-default}, ${env:NAME}; $$ for a dollar sign",
+            remedy: "mend the substitution",
+          });
+          node.value = null; // as if left out: one mistake, one problem
+        } else if (filled !== node.value) {
+          node.value = node.type === Scalar.PLAIN ? coerce(filled) : filled;
+        }
+      },
+    });
+  }
+
+  #readFormat(root: object): void {
+    const format = (root as { file_format?: unknown }).file_format;
+    const allowed = '"1.0" or "1.1", in quotes';
+    if (format === undefined) {
+      this.#problem([], "file_format", { found: "no such field", allowed, remedy: 'add the line file_format: "1.1"' });
+    } else if (typeof format !== "string" || !/^1\.\d+(-.*)?$/.test(format)) {
+      this.#problem(["file_format"], "file_format", {
+        found: foundText(format),
+        allowed,
+        remedy: 'write file_format: "1.1"',
+      });
+    }
+  }
+
+  #readGroup(group: object, keys: readonly (string | number)[], path: string): void {
+    const known = knownBelow(path);
+    for (const [key, value] of Object.entries(group)) {
+      const isItem = Array.isArray(group);
+      const herePath = isItem ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`;
+      this.#readField(value, [...keys, isItem ? Number(key) : key], herePath, known);
+    }
+  }
+
+  #readField(value: unknown, keys: readonly (string | number)[], path: string, known: readonly string[]): void {
+    const row = ROW_BY_PATH.get(path);
+    if (row !== undefined) this.#readValue(row, value, keys, path);
+    else if (path === "file_format" || isForeign(path) || value === null) return;
+    else if (UNUSED.some((pattern) => pattern.test(path)))
+      this.#warnings.push(`${this.#file}: ${path} has no effect on flowspan`);
+    else if (!GROUPS.has(path)) this.#unknown(path, keys, known);
+    else if (typeof value === "object") this.#readGroup(value as object, keys, path);
+    else {
+      const fields = knownBelow(path);
+      this.#problem(keys, path, {
+        found: foundText(value),
+        allowed: `a group of ${fields.join(", ")}`,
+        remedy: `write ${fields[0]}: on a line of its own below it`,
+      });
+    }
+  }
+
+  #readValue(row: Row, value: unknown, keys: readonly (string | number)[], path: string): void {
+    const { field } = row;
+    if (value === null) return; // OTel: null is the default
+    const result = field.fromYaml(value);
+    if (!("refused" in result)) {
+      this.#values.set(row.keys.join("."), result.value);
+      return;
+    }
+    this.#problem([...keys, ...keysOf(result.below ?? "")], path + (result.below ?? ""), {
+      found: field.secret ? "(a secret, not shown)" : foundText(result.found ?? value),
+      allowed: result.allowed ?? field.allowed,
+      remedy: result.remedy ?? `write ${field.allowed}`,
+    });
+  }
+
+  #unknown(path: string, keys: readonly (string | number)[], known: readonly string[]): void {
+    const name = String(keys.at(-1));
+    const near = suggest(name, known);
+    const instead = INSTEAD.find(([pattern]) => pattern.test(path))?.[1];
+    this.#problem(keys, path, {
+      found: instead === undefined ? "a field that flowspan does not know" : "something that flowspan does not do",
+      allowed: known.join(", "),
+      remedy: instead ?? (near === undefined ? "remove it" : `did you mean ${near}?`),
+    });
+  }
+
+  #problem(keys: readonly (string | number)[], path: string, words: Omit<Problem, "source" | "path">): void {
+    const line = this.#lineOf(keys);
+    this.#problems.push({ source: line === undefined ? this.#file : `${this.#file}:${line}`, path, ...words });
+  }
+
+  /** The line of the innermost key that exists in the file itself (an alias's content stands elsewhere). */
+  #lineOf(keys: readonly (string | number)[]): number | undefined {
+    let node: unknown = this.#document.contents;
+    let offset: number | undefined;
+    for (const key of keys) {
+      if (isMap(node)) {
+        const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === key);
+        if (isScalar(pair?.key)) offset = pair.key.range?.[0] ?? offset;
+        node = pair?.value;
+      } else if (isSeq(node)) {
+        node = node.items[Number(key)];
+        if (isScalar(node) || isCollection(node)) offset = node.range?.[0] ?? offset;
+      }
+    }
+    return offset === undefined ? undefined : this.#lines.linePos(offset).line;
+  }
+}
+
+const ROW_BY_PATH = new Map(ROWS.filter(({ path }) => path !== "").map((row) => [row.path, row]));
+
+/** Every path that has fields below it: `distribution`, `meter_provider.readers`, `meter_provider.readers[0]`, … */
+const GROUPS = new Set([...ROW_BY_PATH.keys()].flatMap(prefixesOf));
+
+/** `a.b[0].c` → `a`, `a.b`, `a.b[0]`. */
+function prefixesOf(path: string): string[] {
+  return [...path.matchAll(/\.|\[/g)].map((match) => path.slice(0, match.index));
+}
+
+/** `.office[1]` → `office`, 1. */
+function keysOf(below: string): (string | number)[] {
+  return [...below.matchAll(/\[(\d+)\]|\.([^.[]+)/g)].map(([, index, name]) => name ?? Number(index));
+}
+
+/** The names that may stand below a path, in the table's order. */
+function knownBelow(path: string): string[] {
+  if (path === "distribution") return [OURS.split(".")[1] as string];
+  const start = path === "" ? "" : `${path}.`;
+  const below = [...(path === "" ? ["file_format"] : []), ...ROW_BY_PATH.keys()].filter((candidate) =>
+    candidate.startsWith(start),
+  );
+  return [...new Set(below.map((candidate) => candidate.slice(start.length).split(/[.[]/)[0] as string))];
+}
+
+/** Another distribution's section, or a field of a kind that OTel leaves to others. */
+function isForeign(path: string): boolean {
+  return (
+    /^distribution\.[^.]+$/.test(path) &&
+    !path.startsWith(OURS) &&
+    suggest(path.split(".")[1] ?? "", ["flowspan"]) === undefined
+  );
+}
+
+/** @returns the text with its references filled in, and the first reference that is none */
+function substitute(text: string, env: NodeJS.ProcessEnv): { filled: string; malformed: string | undefined } {
+  let malformed: string | undefined;
+  const fill = (part: string) =>
+    part.replace(/\$\{(?:env:)?([^}]+)\}/g, (whole, reference: string) => {
+      const match = /^([a-zA-Z_][a-zA-Z0-9_]*)(?::-([^\n}]*))?$/.exec(reference);
+      if (match === null) malformed ??= whole;
+      const value = env[match?.[1] ?? ""] ?? "";
+      return value.trim() === "" ? (match?.[2] ?? "") : value;
+    });
+  const filled = text.split("$$").map(fill).join("$");
+  return { filled, malformed };
+}
+
+/** What YAML makes of the filled-in text, as long as it is no list and no group. */
+function coerce(filled: string): unknown {
+  const document = parseDocument(filled, { version: "1.2" });
+  const value: unknown = document.errors.length > 0 ? filled : document.toJS();
+  return value === null || typeof value === "number" || typeof value === "boolean" ? value : filled;
+}

@@ -1,0 +1,89 @@
+/**
+ * What is wrong with one setting, and the text that tells a person how to mend it.
+ *
+ * A problem is a value: loading collects all of them and refuses once, so that nobody fixes a file one
+ * error at a time. The value of a secret never gets into one.
+ */
+
+export interface Problem {
+  /** Where it was set: a file (with its line where known), `environment` or `command line`. */
+  readonly source: string;
+  /** `distribution.flowspan.interval`, the variable's name, or the flag as typed. */
+  readonly path: string;
+  readonly found: string;
+  readonly allowed: string;
+  readonly remedy: string;
+}
+
+/** Four lines: where and what, then what was found, what is allowed, and what to do. */
+export function problemText(problem: Problem): string {
+  return [
+    `${problem.source}: ${problem.path}`,
+    `  found:   ${problem.found}`,
+    `  allowed: ${problem.allowed}`,
+    `  remedy:  ${problem.remedy}`,
+  ].join("\n");
+}
+
+/** All problems of one load. `message` is ready to print. */
+export class ConfigError extends Error {
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    super(`the configuration has ${count}:\n${problems.map(problemText).join("\n")}`);
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+const FOUND_MAX = 80;
+
+/** A value as a person would write it, cut where it is long: `"15s"`, `-1`, `a list`, `nothing (null)`. */
+export function foundText(value: unknown): string {
+  if (value === null) return "nothing (null)";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
+  if (typeof value === "object") return "a group of fields";
+  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  return text.length > FOUND_MAX ? `${text.slice(0, FOUND_MAX)}…` : text;
+}
+
+/**
+ * The name of `known` that was probably meant by `name`, or undefined when none is near.
+ *
+ * Near: at most a third of the letters changed, added, dropped or swapped (optimal string alignment).
+ */
+export function suggest(name: string, known: readonly string[]): string | undefined {
+  const limit = Math.max(1, Math.floor(name.length / 3));
+  let best: string | undefined;
+  let bestDistance = limit + 1;
+  for (const candidate of known) {
+    if (Math.abs(candidate.length - name.length) > limit) continue;
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  const rows = Array.from({ length: a.length + 1 }, (_, i) => {
+    const row = new Array<number>(b.length + 1).fill(0);
+    row[0] = i;
+    return row;
+  });
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? 0;
+  for (let j = 0; j <= b.length; j++) (rows[0] as number[])[j] = j;
+  for (let i = 1; i <= a.length; i++) {
+    for (let j = 1; j <= b.length; j++) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1;
+      let cost = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + change);
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      if (swapped) cost = Math.min(cost, at(i - 2, j - 2) + 1);
+      (rows[i] as number[])[j] = cost;
+    }
+  }
+  return at(a.length, b.length);
+}

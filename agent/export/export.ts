@@ -1,0 +1,153 @@
+/**
+ * Flows in, the Collector's answers out: encodes requests one by one and sends a few at once.
+ *
+ * A request is encoded only when there is room to send it, so memory is bounded by what is in flight,
+ * not by how many flows there are. Nothing is queued and nothing is tried again here: what was not
+ * accepted stays in the kernel and is part of the next exchange's growth. Every outcome goes to `onResult`,
+ * which counts (agent/self/state.ts); failures are logged once per change of state.
+ */
+import type { ExportOutcome, Flow } from "../model.ts";
+import type { EncodedRequest, FlowEncoder } from "./encode.ts";
+import type { Transport } from "./transport.ts";
+
+/** What became of one request and of the flows in it. Every flow is in exactly one result. */
+export interface RequestResult {
+  readonly flows: readonly Flow[];
+  readonly points: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  readonly outcome: ExportOutcome;
+}
+
+export interface FlowExporter {
+  /**
+   * Sends all points of these flows and resolves when every request has its outcome. One call at a time.
+   *
+   * After a retryable failure the flows that are left are not encoded: one last result holds them and
+   * says NOT_SENT. So a Collector that hangs costs one timeout and not one a request.
+   */
+  exportFlows(flows: Iterable<Flow>): Promise<readonly RequestResult[]>;
+  /** Milliseconds for which the Collector asked to be left alone (RetryInfo); 0: send. */
+  holdMs(): number;
+  /** Waits for what is in flight, at most the transport's timeout. */
+  shutdown(): Promise<void>;
+}
+
+/** What the exporter needs of the agent's logger; pino's fits. */
+export interface ExportLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface FlowExporterOptions {
+  readonly encoder: Pick<FlowEncoder, "encode">;
+  readonly transport: Transport;
+  readonly log: ExportLog;
+  /** Requests in flight at once. */
+  readonly concurrency?: number;
+  /** Called for every request that was sent, as soon as it has its outcome. */
+  readonly onResult?: (result: RequestResult) => void;
+  /** Milliseconds on a clock that only moves forward. */
+  readonly nowMs?: () => number;
+}
+
+/** The reason in the result of flows that were kept back. */
+export const NOT_SENT = "not_sent";
+
+export function createFlowExporter(options: FlowExporterOptions): FlowExporter {
+  return new BoundedExporter(options);
+}
+
+class BoundedExporter implements FlowExporter {
+  readonly #options: FlowExporterOptions;
+  readonly #concurrency: number;
+  readonly #nowMs: () => number;
+  #holdUntilMs = 0;
+  /** Why requests fail now; "" while they are accepted. */
+  #trouble = "";
+  #failedSinceAccepted = 0;
+  #rejection = "";
+
+  constructor(options: FlowExporterOptions) {
+    this.#options = options;
+    this.#concurrency = options.concurrency ?? 2;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+  }
+
+  holdMs(): number {
+    return Math.max(0, this.#holdUntilMs - this.#nowMs());
+  }
+
+  async exportFlows(flows: Iterable<Flow>): Promise<readonly RequestResult[]> {
+    const left = new Set(flows);
+    const requests = this.#options.encoder.encode([...left]);
+    const results: RequestResult[] = [];
+    let stop = this.holdMs() > 0;
+
+    const sendInTurn = async () => {
+      while (!stop) {
+        const next = requests.next();
+        if (next.done) return;
+        for (const flow of next.value.flows) left.delete(flow);
+        const result = await this.#send(next.value);
+        results.push(result);
+        if (result.outcome.state === "failed" && result.outcome.retryable) stop = true;
+      }
+    };
+    await Promise.all(Array.from({ length: this.#concurrency }, sendInTurn));
+
+    if (left.size > 0) results.push(keptBack([...left]));
+    return results;
+  }
+
+  shutdown(): Promise<void> {
+    return this.#options.transport.shutdown();
+  }
+
+  async #send(request: EncodedRequest): Promise<RequestResult> {
+    const startMs = this.#nowMs();
+    const outcome = await this.#options.transport.send(request.bytes);
+    const result: RequestResult = {
+      flows: request.flows,
+      points: request.points,
+      bytes: request.bytes.length,
+      durationMs: this.#nowMs() - startMs,
+      outcome,
+    };
+    if (outcome.state === "failed" && outcome.retryAfterMs !== undefined) {
+      this.#holdUntilMs = Math.max(this.#holdUntilMs, this.#nowMs() + outcome.retryAfterMs);
+    }
+    this.#logChange(result);
+    this.#options.onResult?.(result);
+    return result;
+  }
+
+  #logChange({ outcome, points }: RequestResult): void {
+    const { log, transport } = this.#options;
+    const { target } = transport;
+    if (outcome.state === "failed") {
+      this.#failedSinceAccepted++;
+      if (outcome.reason === this.#trouble) return;
+      this.#trouble = outcome.reason;
+      const { reason, message, retryable, retryAfterMs } = outcome;
+      log.warn({ target, reason, message, retryable, retryAfterMs }, "export failed: growth stays in the kernel");
+      return;
+    }
+    if (this.#trouble !== "") {
+      log.info({ target, failedRequests: this.#failedSinceAccepted }, "export works again");
+      this.#trouble = "";
+      this.#failedSinceAccepted = 0;
+    }
+    const { rejectedPoints, message } = outcome;
+    const rejection = rejectedPoints > 0 && message === "" ? "no reason given" : message;
+    if (rejection === this.#rejection) return;
+    this.#rejection = rejection;
+    if (rejection === "") return;
+    log.warn({ target, points, rejectedPoints, message: rejection }, "the Collector accepted a request in part");
+  }
+}
+
+function keptBack(flows: readonly Flow[]): RequestResult {
+  const outcome: ExportOutcome = { state: "failed", reason: NOT_SENT, retryable: true, retryAfterMs: undefined };
+  return { flows, points: 0, bytes: 0, durationMs: 0, outcome };
+}

@@ -1,0 +1,120 @@
+/**
+ * What is kept of a cluster's objects, and the changes that carry it.
+ *
+ * agent/kubernetes/ turns API objects into these values and agent/identity/ answers from them; neither
+ * knows the other's insides. Everything here is plain JSON, so a recording can hold the changes beside
+ * the probe's frames. Addresses are canonical text (ip.ts); times are CLOCK_BOOTTIME milliseconds.
+ */
+import type { Attributes } from "../model.ts";
+
+/** Where a change comes from; each feed is one watch of its own. */
+export const FEEDS = ["local-pods", "pods", "services", "endpoint-slices", "nodes", "namespaces"] as const;
+export type Feed = (typeof FEEDS)[number];
+
+/** The name and namespace of a service as OTel's Kubernetes rule gives them to a pod. */
+export interface ServiceName {
+  readonly name: string;
+  readonly namespace: string;
+}
+
+export interface Pod {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  /** Empty until scheduled. */
+  readonly node: string;
+  readonly hostNetwork: boolean;
+  readonly addresses: readonly string[];
+  /** All containers have ended for good: the addresses may already belong to another pod. */
+  readonly ended: boolean;
+  /** creationTimestamp, Unix milliseconds: tells which of two pods with one address is the later. */
+  readonly createdMs: number;
+  readonly service: ServiceName;
+  /** Only of pods on the own node. */
+  readonly detail?: PodDetail;
+}
+
+export interface PodDetail {
+  /** The uid that the kubelet uses in cgroup names where it differs: a static pod's configuration hash. */
+  readonly cgroupUid?: string;
+  /** `k8s.*` names of the owners. */
+  readonly owners: Attributes;
+  /** From annotations `resource.opentelemetry.io/NAME`; stronger than anything computed. */
+  readonly annotated: Attributes;
+  /** Labels and annotations that the configuration selected, under their attribute's name. */
+  readonly selected: Attributes;
+  readonly containers: readonly ContainerDetail[];
+}
+
+export interface ContainerDetail {
+  readonly name: string;
+  /** By OTel's rule from the label (when switched on) or the image's tag and digest. */
+  readonly version?: string;
+  /** Runtime ids of this container: the running one and the one before it. */
+  readonly ids: readonly string[];
+}
+
+export interface Service {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  /** Empty for a headless Service. */
+  readonly clusterAddresses: readonly string[];
+  /** Load balancer and external addresses: these may be shared, so only (address, port) is the Service's. */
+  readonly externalAddresses: readonly string[];
+  readonly ports: readonly number[];
+  readonly nodePorts: readonly number[];
+  readonly createdMs: number;
+}
+
+export interface EndpointSlice {
+  readonly uid: string;
+  readonly namespace: string;
+  /** Name of the Service it belongs to; empty when it belongs to none. */
+  readonly service: string;
+  readonly ports: readonly number[];
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface Endpoint {
+  readonly addresses: readonly string[];
+  /** Of the pod behind it; empty where the endpoint was written by hand. */
+  readonly podUid: string;
+}
+
+export interface Node {
+  readonly uid: string;
+  readonly name: string;
+  readonly addresses: readonly string[];
+  /** Ranges that its pods' addresses come from, as far as the API knows them. */
+  readonly podCidrs: readonly string[];
+  readonly zone: string;
+  readonly region: string;
+  readonly createdMs: number;
+}
+
+/** Only kube-system is read: its uid is `k8s.cluster.uid`. */
+export interface Namespace {
+  readonly uid: string;
+  readonly name: string;
+}
+
+export interface FeedObjects {
+  readonly "local-pods": Pod;
+  readonly pods: Pod;
+  readonly services: Service;
+  readonly "endpoint-slices": EndpointSlice;
+  readonly nodes: Node;
+  readonly namespaces: Namespace;
+}
+
+/** One object appeared or changed. */
+export type ClusterUpsert = {
+  [F in Feed]: { readonly feed: F; readonly type: "upsert"; readonly atMs: number; readonly object: FeedObjects[F] };
+}[Feed];
+
+export type ClusterChange =
+  | ClusterUpsert
+  | { readonly feed: Feed; readonly type: "remove"; readonly atMs: number; readonly uid: string }
+  /** The feed has said everything that existed when it connected. Repeated after each new list. */
+  | { readonly feed: Feed; readonly type: "synced"; readonly atMs: number };

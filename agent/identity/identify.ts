@@ -1,0 +1,220 @@
+/**
+ * Both ends of an edge by name: the local end by its cgroup, the remote end by its address and the time.
+ *
+ * Lookups only read tables; `apply` (metadata) and `addCgroup` (the probe) are the only ways in. While the
+ * metadata may still come, an edge is `pending` and its growth stays in the kernel; after a bounded wait it
+ * is named by what is known. Times come in as arguments.
+ */
+import type { Cgroup, EdgeKey, Identified, Identity, LocalEnd, RemoteEnd } from "../model.ts";
+import { Addresses } from "./addresses.ts";
+import { type CgroupPlace, parseCgroup } from "./cgroup.ts";
+import type { ClusterChange, Feed } from "./cluster.ts";
+import { ClusterTables } from "./cluster-tables.ts";
+import { LocalPods } from "./local-pods.ts";
+import { placeEnd, podEnd, type Surroundings } from "./resource.ts";
+
+export interface IdentityOptions {
+  readonly hostName: string;
+  /** This machine's own addresses; loopback may be among them. */
+  readonly hostAddresses: readonly string[];
+  /** Name → prefixes: what peers in them are called where nothing better is known. The longest prefix wins. */
+  readonly cidrs: Readonly<Record<string, readonly string[]>>;
+  /** Undefined: no Kubernetes, and nothing is ever pending. */
+  readonly kubernetes: KubernetesIdentityOptions | undefined;
+  /** CLOCK_BOOTTIME of the identity's beginning: the wait for the first sync is counted from here. */
+  readonly startedNs: bigint;
+}
+
+export interface KubernetesIdentityOptions {
+  readonly nodeName: string;
+  /** `k8s.cluster.name`; the API does not know it. */
+  readonly clusterName: string | undefined;
+  /** The feeds that will be applied (feedsOf in agent/kubernetes/watch-cluster.ts): all must have synced. */
+  readonly feeds: readonly Feed[];
+}
+
+/** How full the tables are and what they had to refuse: for self metrics and health. */
+export interface IdentityStats {
+  readonly cgroups: number;
+  readonly localPods: number;
+  readonly addresses: number;
+  /** Addresses that found no room in the table since the start; they are `unknown`. */
+  readonly addressesRefused: number;
+}
+
+/** An Identity whose tables are filled by `apply`. */
+export interface ClusterIdentity extends Identity {
+  apply(change: ClusterChange): void;
+  /** All feeds have synced at least once; always true without Kubernetes. */
+  readonly synced: boolean;
+  stats(): IdentityStats;
+}
+
+/** How long an edge waits for the metadata of its own ends. */
+export const PENDING_MS = 30_000;
+/** How long all edges wait for the first sync, so that a dead API server does not silence the agent. */
+export const FIRST_SYNC_MS = 60_000;
+/** How long a deleted pod, and the former owner of an address, stay known. */
+export const GONE_MS = 300_000;
+const SWEEP_MS = 10_000;
+const ADDRESSES_MAX = 500_000;
+const CGROUPS_MAX = 65_536;
+const MISSING_MAX = 65_536;
+const MISSING_FORGET_MS = 600_000;
+
+export function createIdentity(options: IdentityOptions): ClusterIdentity {
+  return new TableIdentity(options);
+}
+
+interface KnownCgroup {
+  readonly place: CgroupPlace;
+  readonly seenMs: number;
+  usedMs: number;
+  /** The last answer and what it was made of. */
+  cached: CachedEnd | undefined;
+}
+
+interface CachedEnd {
+  readonly pod: object | undefined;
+  readonly container: object | undefined;
+  readonly around: Surroundings;
+  readonly end: LocalEnd;
+}
+
+class TableIdentity implements ClusterIdentity {
+  readonly #inKubernetes: boolean;
+  readonly #startedMs: number;
+  readonly #addresses: Addresses;
+  readonly #localPods = new LocalPods(GONE_MS);
+  readonly #tables: ClusterTables;
+  readonly #cgroups = new Map<bigint, KnownCgroup>();
+  /** Addresses that nobody is known for: when they were first and last asked for. */
+  readonly #missing = new Map<string, { readonly firstMs: number; lastMs: number }>();
+  #version = 1;
+  #askedAgainMs = -Infinity;
+  #sweptMs = -Infinity;
+
+  constructor({ kubernetes, hostName, hostAddresses, cidrs, startedNs }: IdentityOptions) {
+    this.#inKubernetes = kubernetes !== undefined;
+    this.#startedMs = milliseconds(startedNs);
+    const nodeName = kubernetes?.nodeName;
+    const bounds = { graceMs: GONE_MS, capacity: ADDRESSES_MAX };
+    this.#addresses = new Addresses({ hostName, hostAddresses, cidrs, nodeName, ...bounds });
+    const clusterName = kubernetes?.clusterName;
+    const around = { hostName, nodeName, clusterName, clusterUid: undefined, zone: undefined, region: undefined };
+    this.#tables = new ClusterTables(this.#addresses, this.#localPods, kubernetes?.feeds ?? [], around);
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get synced(): boolean {
+    return this.#tables.unsynced.size === 0;
+  }
+
+  stats(): IdentityStats {
+    return {
+      cgroups: this.#cgroups.size,
+      localPods: this.#localPods.size,
+      addresses: this.#addresses.size,
+      addressesRefused: this.#addresses.refused,
+    };
+  }
+
+  addCgroup(cgroup: Cgroup): void {
+    const seenMs = milliseconds(cgroup.seenNs);
+    if (this.#cgroups.size >= CGROUPS_MAX && !this.#cgroups.has(cgroup.id)) this.#dropUnusedCgroups();
+    this.#cgroups.set(cgroup.id, { place: parseCgroup(cgroup.names), seenMs, usedMs: seenMs, cached: undefined });
+    this.#version++;
+  }
+
+  apply(change: ClusterChange): void {
+    if (change.atMs > this.#sweptMs + SWEEP_MS) this.#sweep(change.atMs);
+    if (this.#tables.apply(change)) this.#version++;
+  }
+
+  identify(key: EdgeKey, sinceNs: bigint, nowNs: bigint): Identified {
+    const nowMs = milliseconds(nowNs);
+    const { unsynced, around } = this.#tables;
+    if (key.overflow) return { state: "named", local: placeEnd({ kind: "host" }, around), remote: NOBODY };
+    if (unsynced.size > 0 && nowMs - this.#startedMs < FIRST_SYNC_MS) {
+      return { state: "pending", why: `not synced: ${[...unsynced].join(", ")}` };
+    }
+    const local = this.#local(key, nowMs);
+    if (local === undefined) return { state: "pending", why: "the pod is not known yet" };
+    const remote = this.#remote(key, milliseconds(sinceNs), nowMs);
+    if (remote === undefined) return { state: "pending", why: `${key.remoteAddress} is not known yet` };
+    return { state: "named", local, remote };
+  }
+
+  /** @returns undefined while it is worth waiting for the pod */
+  #local(key: EdgeKey, nowMs: number): LocalEnd | undefined {
+    const cgroup = this.#cgroups.get(key.cgroup);
+    const place = cgroup?.place ?? UNKNOWN_PLACE;
+    const inPod = place.kind === "container" || place.kind === "pod";
+    const placeless = place.kind === "host" || place.kind === "unknown";
+    const found = placeless ? this.#localPods.findByAddress(key.localAddress) : this.#localPods.find(place);
+    const young = cgroup !== undefined && nowMs - cgroup.seenMs < PENDING_MS;
+    if (this.#inKubernetes && inPod && !found?.complete && young) return undefined;
+
+    const containerId = place.kind === "container" ? place.containerId : undefined;
+    const { around } = this.#tables;
+    if (!cgroup) return found ? podEnd(found.pod, found.container, containerId, around) : placeEnd(place, around);
+    cgroup.usedMs = nowMs;
+    const { cached } = cgroup;
+    const { pod, container } = found ?? {};
+    if (cached?.around === around && cached.pod === pod && cached.container === container) return cached.end;
+    const end = pod ? podEnd(pod, container, containerId, around) : placeEnd(place, around);
+    cgroup.cached = { pod, container, around, end };
+    return end;
+  }
+
+  /** @returns undefined while it is worth waiting for the address's owner */
+  #remote(key: EdgeKey, sinceMs: number, nowMs: number): RemoteEnd | undefined {
+    const answer = this.#addresses.find(key.remoteAddress, key.serverPort, key.role, sinceMs, nowMs);
+    if (answer.state === "missing" && !this.#waitedFor(key.remoteAddress, nowMs)) return undefined;
+    if (answer.state === "changing") this.#askAgain(nowMs);
+    return answer.end;
+  }
+
+  #waitedFor(address: string, nowMs: number): boolean {
+    const asked = this.#missing.get(address);
+    if (asked) {
+      asked.lastMs = nowMs;
+      return nowMs - asked.firstMs >= PENDING_MS;
+    }
+    if (this.#missing.size >= MISSING_MAX) this.#missing.delete(this.#missing.keys().next().value ?? "");
+    this.#missing.set(address, { firstMs: nowMs, lastMs: nowMs });
+    return false;
+  }
+
+  /** This exchange's answer is right for its growth only: whoever caches by version must ask again. */
+  #askAgain(nowMs: number): void {
+    if (this.#askedAgainMs === nowMs) return;
+    this.#askedAgainMs = nowMs;
+    this.#version++;
+  }
+
+  #sweep(nowMs: number): void {
+    this.#sweptMs = nowMs;
+    this.#addresses.sweep(nowMs);
+    this.#localPods.sweep(nowMs);
+    for (const [address, { lastMs }] of this.#missing) {
+      if (nowMs - lastMs > MISSING_FORGET_MS) this.#missing.delete(address);
+    }
+  }
+
+  /** The probe says a cgroup once a connection, so those used longest ago go first, an eighth at a time. */
+  #dropUnusedCgroups(): void {
+    const byUse = [...this.#cgroups].sort(([, a], [, b]) => a.usedMs - b.usedMs);
+    for (const [id] of byUse.slice(0, CGROUPS_MAX / 8)) this.#cgroups.delete(id);
+  }
+}
+
+const UNKNOWN_PLACE: CgroupPlace = { kind: "unknown" };
+const NOBODY: RemoteEnd = { kind: "unknown", name: undefined, namespace: undefined, podName: undefined, label: "" };
+
+function milliseconds(ns: bigint): number {
+  return Number(ns / 1000n) / 1000;
+}

@@ -1,0 +1,50 @@
+/**
+ * Addresses as other people write them → the one text that the decoder gives (source/address.ts), and
+ * prefixes over addresses. Tables can therefore be keyed by text. Nothing here resolves names.
+ */
+import { isIPv4 } from "node:net";
+import { formatAddress, parseAddress } from "../source/address.ts";
+
+/** @returns the one text of this address, or undefined when `text` is none */
+export function canonicalAddress(text: string): string | undefined {
+  const bytes = parseAddress(text);
+  return bytes && formatAddress(String.fromCharCode(...bytes));
+}
+
+/** The addresses among `texts`, canonical, each once; what is no address is left out. */
+export function canonicalAddresses(texts: readonly unknown[]): string[] {
+  const found = new Set<string>();
+  for (const text of texts) {
+    const address = typeof text === "string" ? canonicalAddress(text) : undefined;
+    if (address !== undefined) found.add(address);
+  }
+  return [...found];
+}
+
+export interface Prefix {
+  readonly bytes: Uint8Array;
+  /** Of 128: an IPv4 /8 is 104. */
+  readonly bits: number;
+}
+
+/** @returns undefined when `cidr` is neither `ADDRESS/BITS` nor a plain address; host bits may be set */
+export function parsePrefix(cidr: string): Prefix | undefined {
+  const slash = cidr.indexOf("/");
+  const text = slash < 0 ? cidr : cidr.slice(0, slash);
+  const bytes = parseAddress(text);
+  if (!bytes) return undefined;
+  if (slash < 0) return { bytes, bits: 128 };
+  const width = isIPv4(text) ? 32 : 128;
+  const length = cidr.slice(slash + 1);
+  if (!/^\d{1,3}$/.test(length) || Number(length) > width) return undefined;
+  return { bytes, bits: 128 - width + Number(length) };
+}
+
+export function inPrefix(address: Uint8Array, prefix: Prefix): boolean {
+  const whole = prefix.bits >> 3;
+  for (let i = 0; i < whole; i++) if (address[i] !== prefix.bytes[i]) return false;
+  const rest = prefix.bits & 7;
+  if (rest === 0) return true;
+  const mask = (0xff << (8 - rest)) & 0xff;
+  return (((address[whole] ?? 0) ^ (prefix.bytes[whole] ?? 0)) & mask) === 0;
+}

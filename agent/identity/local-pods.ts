@@ -1,0 +1,117 @@
+/**
+ * The own node's pods, found by what a cgroup's name says: a container's id or a pod's uid.
+ *
+ * A pod that is gone stays known for a grace period, for its last growth is read after its end. A pod's
+ * container ids are collected while it lives: its status only tells the last two of each container.
+ */
+import type { CgroupPlace } from "./cgroup.ts";
+import type { ContainerDetail, Pod } from "./cluster.ts";
+
+export interface FoundPod {
+  readonly pod: Pod;
+  /** Undefined where it is not known which container it is. */
+  readonly container: ContainerDetail | undefined;
+  /** Nothing that could still come would say more. */
+  readonly complete: boolean;
+}
+
+interface Known {
+  pod: Pod;
+  /** When it was removed; undefined while it is there. */
+  goneMs: number | undefined;
+  /** Container ids, of all restarts that were seen, with the container's name. */
+  readonly ids: Map<string, string>;
+}
+
+/** A container that restarts for ever must not fill the table. */
+const IDS_PER_POD = 256;
+
+export class LocalPods {
+  readonly #graceMs: number;
+  /** By uid, and by the uid that the cgroup's name has, where it differs. */
+  readonly #pods = new Map<string, Known>();
+  readonly #byContainer = new Map<string, Known>();
+  readonly #byAddress = new Map<string, Known>();
+  readonly #gone: { readonly uid: string; readonly atMs: number }[] = [];
+
+  constructor(graceMs: number) {
+    this.#graceMs = graceMs;
+  }
+
+  /** Pods known, also those in their grace period. */
+  get size(): number {
+    return new Set(this.#pods.values()).size;
+  }
+
+  upsert(pod: Pod): void {
+    const before = this.#pods.get(pod.uid);
+    const known = before ?? { pod, goneMs: undefined, ids: new Map<string, string>() };
+    for (const address of known.pod.addresses) this.#unlink(this.#byAddress, address, known);
+    known.pod = pod;
+    known.goneMs = undefined;
+    this.#pods.set(pod.uid, known);
+    const cgroupUid = pod.detail?.cgroupUid;
+    if (cgroupUid !== undefined) this.#pods.set(cgroupUid, known);
+    if (!pod.hostNetwork && !pod.ended) for (const address of pod.addresses) this.#byAddress.set(address, known);
+    for (const { name, ids } of pod.detail?.containers ?? []) for (const id of ids) this.#addId(known, id, name);
+  }
+
+  remove(uid: string, atMs: number): void {
+    const known = this.#pods.get(uid);
+    if (!known) return;
+    for (const address of known.pod.addresses) this.#unlink(this.#byAddress, address, known);
+    known.goneMs = atMs;
+    this.#gone.push({ uid, atMs });
+  }
+
+  sweep(nowMs: number): void {
+    while (this.#gone[0] && this.#gone[0].atMs + this.#graceMs <= nowMs) {
+      const gone = this.#gone.shift();
+      const known = this.#pods.get(gone?.uid ?? "");
+      // It may have come back: a list after an outage says all pods anew.
+      if (!known || known.goneMs !== gone?.atMs) continue;
+      for (const id of known.ids.keys()) this.#unlink(this.#byContainer, id, known);
+      this.#unlink(this.#pods, known.pod.uid, known);
+      this.#unlink(this.#pods, known.pod.detail?.cgroupUid ?? "", known);
+    }
+  }
+
+  /** The pod and container that a cgroup belongs to. */
+  find(place: CgroupPlace): FoundPod | undefined {
+    if (place.kind === "pod") return this.#found(this.#pods.get(place.podUid), undefined, true);
+    if (place.kind !== "container") return undefined;
+    const known = this.#byContainer.get(place.containerId) ?? this.#pods.get(place.podUid ?? "");
+    if (!known) return undefined;
+    const containers = known.pod.detail?.containers ?? [];
+    // A pod with one container needs no status to tell which it is: its sandbox opens no sockets.
+    const only = containers.length === 1 ? containers[0]?.name : undefined;
+    const name = known.ids.get(place.containerId) ?? only;
+    return this.#found(known, name, name !== undefined);
+  }
+
+  /** For sockets whose cgroup says nothing: the pod whose own address it is. */
+  findByAddress(address: string): FoundPod | undefined {
+    const known = this.#byAddress.get(address);
+    const containers = known?.pod.detail?.containers ?? [];
+    return this.#found(known, containers.length === 1 ? containers[0]?.name : undefined, true);
+  }
+
+  #found(known: Known | undefined, containerName: string | undefined, complete: boolean): FoundPod | undefined {
+    if (!known) return undefined;
+    const container = known.pod.detail?.containers.find(({ name }) => name === containerName);
+    return { pod: known.pod, container, complete };
+  }
+
+  #addId(known: Known, id: string, container: string): void {
+    known.ids.set(id, container);
+    this.#byContainer.set(id, known);
+    if (known.ids.size <= IDS_PER_POD) return;
+    const [oldest = ""] = known.ids.keys();
+    known.ids.delete(oldest);
+    this.#unlink(this.#byContainer, oldest, known);
+  }
+
+  #unlink(map: Map<string, Known>, key: string, known: Known): void {
+    if (map.get(key) === known) map.delete(key);
+  }
+}

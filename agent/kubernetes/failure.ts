@@ -1,0 +1,61 @@
+/**
+ * Why talking to the API server failed, as a word for counters and logs.
+ *
+ * Every failure of agent/kubernetes/ becomes one of these; nothing else leaves a watch.
+ */
+
+export const FAILURE_REASONS = [
+  "refused", // nobody listens
+  "network", // no route, name not found, TLS, reset while connecting
+  "credentials", // a token, certificate or kubeconfig could not be read
+  "unauthorized", // 401
+  "forbidden", // 403
+  "gone", // 410: the history that was asked for is compacted
+  "unsupported", // the server refuses watch-list
+  "throttled", // 429
+  "rejected", // another 4xx
+  "server_error", // 5xx
+  "silent", // no word for longer than a server stays silent
+  "closed", // the stream broke off
+  "malformed", // an answer that cannot be read
+] as const;
+export type FailureReason = (typeof FAILURE_REASONS)[number];
+
+export class ApiFailure extends Error {
+  readonly reason: FailureReason;
+  /** What the server asked for; undefined where it said nothing. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(reason: FailureReason, message: string, retryAfterMs?: number, cause?: unknown) {
+    super(message, { cause });
+    this.name = "ApiFailure";
+    this.reason = reason;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** What an answer's status means; the caller knows that it is not 200. */
+export function statusFailure(status: number, message: string, retryAfter: string | undefined): ApiFailure {
+  const seconds = retryAfter !== undefined && /^\d{1,5}$/.test(retryAfter) ? Number(retryAfter) : undefined;
+  return new ApiFailure(statusReason(status), `status ${status}: ${message}`, seconds && seconds * 1000);
+}
+
+function statusReason(status: number): FailureReason {
+  if (status === 401) return "unauthorized";
+  if (status === 403) return "forbidden";
+  if (status === 410) return "gone";
+  if (status === 429) return "throttled";
+  return status >= 500 ? "server_error" : "rejected";
+}
+
+/** An error of Node's network layer. */
+export function networkFailure(error: unknown): ApiFailure {
+  if (error instanceof ApiFailure) return error;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const message = error instanceof Error ? error.message || code : String(error);
+  if (code === "ECONNREFUSED") return new ApiFailure("refused", message, undefined, error);
+  if (code === "ECONNRESET" || code === "ERR_STREAM_PREMATURE_CLOSE") {
+    return new ApiFailure("closed", message, undefined, error);
+  }
+  return new ApiFailure("network", message, undefined, error);
+}

@@ -1,0 +1,105 @@
+/**
+ * The watches that names need → one stream of changes.
+ *
+ * The own node's pods are watched in full, all other objects trimmed to what an address needs. Each feed is
+ * a watch of its own, so that a large one being read does not keep the own node's pods waiting.
+ */
+import { uptime } from "node:os";
+import type { ClusterChange, Feed, FeedObjects } from "../identity/cluster.ts";
+import { BACKOFF, type BackoffOptions } from "./backoff.ts";
+import type { Connection } from "./connection.ts";
+import { type TrimOptions, trimEndpointSlice, trimNamespace, trimNode, trimPod, trimService } from "./trim.ts";
+import { ResourceWatch, type WatchLog, type WatchState } from "./watch.ts";
+
+/** `all` names peers on other nodes too, at the cost of one watch of all pods per node. */
+export type PodScope = "own-node" | "all";
+
+export interface ClusterWatchOptions extends TrimOptions {
+  readonly connection: Connection;
+  readonly nodeName: string;
+  readonly scope: PodScope;
+  /** Called in the order of the facts within a feed; ClusterIdentity.apply fits. */
+  readonly onChange: (change: ClusterChange) => void;
+  readonly log: WatchLog;
+  /** CLOCK_BOOTTIME milliseconds, the clock of the probe's times. */
+  readonly nowMs?: () => number;
+  readonly backoff?: BackoffOptions;
+  readonly silenceMs?: number;
+}
+
+export interface ClusterWatch {
+  /** One for each feed, as it is now. */
+  states(): WatchState[];
+  /** Resolves when all connections are closed. */
+  stop(): Promise<void>;
+}
+
+const SILENCE_MS = 150_000;
+
+/** The feeds of a scope: what createIdentity has to wait for. */
+export function feedsOf(scope: PodScope): readonly Feed[] {
+  const always = ["local-pods", "services", "endpoint-slices", "nodes", "namespaces"] as const;
+  return scope === "all" ? [...always, "pods"] : always;
+}
+
+interface Resource<F extends Feed> {
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  readonly trim: (object: unknown) => FeedObjects[F] | undefined;
+}
+
+/** What each feed reads: deploy/manifests grants `list` and `watch` on exactly these. */
+export function resourcesOf(nodeName: string, options: TrimOptions): { readonly [F in Feed]: Resource<F> } {
+  return {
+    "local-pods": {
+      path: "/api/v1/pods",
+      query: { fieldSelector: `spec.nodeName=${nodeName}` },
+      trim: (object) => trimPod(object, true, options),
+    },
+    pods: { path: "/api/v1/pods", query: {}, trim: (object) => trimPod(object, false, options) },
+    services: { path: "/api/v1/services", query: {}, trim: trimService },
+    "endpoint-slices": { path: "/apis/discovery.k8s.io/v1/endpointslices", query: {}, trim: trimEndpointSlice },
+    nodes: { path: "/api/v1/nodes", query: {}, trim: trimNode },
+    namespaces: {
+      path: "/api/v1/namespaces",
+      query: { fieldSelector: "metadata.name=kube-system" },
+      trim: trimNamespace,
+    },
+  };
+}
+
+/** Starts at once; what goes wrong is in the states and the log, never an exception. */
+export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
+  const resources = resourcesOf(options.nodeName, options);
+  const watches = feedsOf(options.scope).map((feed) => startWatch(feed, resources[feed], options));
+  return {
+    states: () => watches.map(({ watch }) => watch.state),
+    async stop() {
+      for (const { watch } of watches) watch.stop();
+      await Promise.all(watches.map(({ ended }) => ended));
+    },
+  };
+}
+
+function startWatch<F extends Feed>(feed: F, resource: Resource<F>, options: ClusterWatchOptions) {
+  const { connection, log, onChange, nowMs = bootMs, backoff = BACKOFF, silenceMs = SILENCE_MS } = options;
+  const watch = new ResourceWatch<FeedObjects[F]>({
+    ...resource,
+    name: feed,
+    connection,
+    log,
+    backoff,
+    silenceMs,
+    sink: {
+      upsert: (object) => onChange({ feed, type: "upsert", atMs: nowMs(), object } as ClusterChange),
+      remove: (uid) => onChange({ feed, type: "remove", atMs: nowMs(), uid }),
+      synced: () => onChange({ feed, type: "synced", atMs: nowMs() }),
+    },
+  });
+  return { watch, ended: watch.run() };
+}
+
+/** os.uptime reads CLOCK_BOOTTIME on Linux, in hundredths of a second: fine for what comes over a network. */
+function bootMs(): number {
+  return uptime() * 1000;
+}

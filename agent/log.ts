@@ -1,0 +1,71 @@
+/**
+ * The agent's own log: JSON lines on stderr, one a fact, with levels, through pino.
+ *
+ * No secret leaves through it. Fields whose name says that they hold one are replaced at any depth, and
+ * the values of configured headers are replaced wherever they appear, also inside messages and stacks.
+ */
+import { destination, type Logger, pino } from "pino";
+import type { LogLevel } from "./config/fields.ts";
+
+export type Log = Logger;
+
+const REDACTED = "[redacted]";
+const SECRET_NAME =
+  /authorization|token|secret|password|passwd|api[-_]?key|cookie|^headers(_?list)?$|private[-_]?key|credential/i;
+const DEPTH_MAX = 6;
+/** Shorter values are words that stand in ordinary text too. */
+const SECRET_MIN_LENGTH = 6;
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** Values that must not appear: those of OTLP headers. */
+  readonly secrets?: readonly string[];
+  /** Where lines go; stderr when left out. */
+  readonly write?: (line: string) => void;
+}
+
+export function createLog({ level, secrets = [], write }: LogOptions): Log {
+  const hidden = secrets.flatMap(spellings).filter((text) => text.length >= SECRET_MIN_LENGTH);
+  const scrub = (line: string) => hidden.reduce((text, secret) => text.replaceAll(secret, REDACTED), line);
+  const stream = write === undefined ? destination({ fd: 2, sync: true }) : { write };
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: {
+        level: (label) => ({ level: label }),
+        log: (fields) => redact(fields, 0) as Record<string, unknown>,
+      },
+      serializers: { error: pino.stdSerializers.err, err: pino.stdSerializers.err },
+      hooks: { streamWrite: scrub },
+    },
+    stream,
+  );
+}
+
+/** A secret as it stands in JSON; of `Bearer abc` also `abc` alone. */
+function spellings(secret: string): string[] {
+  const bare = secret.replace(/^(bearer|basic)\s+/i, "");
+  return [secret, bare].map((text) => JSON.stringify(text).slice(1, -1));
+}
+
+/**
+ * A copy of `value` in which fields named like secrets say so instead. Also for what the admin socket
+ * shows of the configuration.
+ */
+export function redact(value: unknown, depth = 0): unknown {
+  if (typeof value === "bigint") return String(value);
+  if (typeof value !== "object" || value === null || value instanceof Error) return value;
+  if (depth > DEPTH_MAX) return "…";
+  if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, isSecret(name, inner) ? REDACTED : redact(inner, depth + 1)]),
+  );
+}
+
+/** An empty group hides nothing: saying "none" helps whoever reads it. */
+function isSecret(name: string, value: unknown): boolean {
+  if (!SECRET_NAME.test(name) || value === undefined || value === null || value === "") return false;
+  return typeof value !== "object" || Object.keys(value).length > 0;
+}

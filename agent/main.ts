@@ -1,0 +1,93 @@
+/**
+ * flowspan's command line: the first word names a command, which is loaded only then.
+ */
+import { type Command, commandHelp, EXIT, parseCommand, type Terminal, UsageError } from "./commands/command.ts";
+import { ConfigError, suggest } from "./config/problem.ts";
+import { VERSION } from "./version.ts";
+
+const COMMANDS: readonly [name: string, summary: string, load: () => Promise<Command>][] = [
+  [
+    "agent",
+    "read the kernel's books and export them as OpenTelemetry metrics",
+    async () => (await import("./commands/agent.ts")).agentCommand,
+  ],
+  ["top", "show who talks to whom, live", async () => (await import("./commands/top.ts")).topCommand],
+  [
+    "doctor",
+    "say what works here, what is lost without the rest, and how to mend it",
+    async () => (await import("./commands/doctor.ts")).doctorCommand,
+  ],
+  [
+    "replay",
+    "run a recording through the whole pipeline again",
+    async () => (await import("./commands/replay.ts")).replayCommand,
+  ],
+  ["version", "print the version", async () => (await import("./commands/version.ts")).versionCommand],
+];
+
+function mainHelp(): string {
+  return `Usage: flowspan COMMAND [OPTIONS]
+
+flowspan ${VERSION}: network telemetry from the books the kernel keeps.
+
+Commands:
+${COMMANDS.map(([name, summary]) => `  ${name.padEnd(10)}${summary}`).join("\n")}
+
+Examples:
+  sudo flowspan agent
+      this machine's connections, to the Collector on localhost:4317
+  sudo flowspan top
+      the same in the terminal
+  flowspan COMMAND --help
+      every option, with examples
+`;
+}
+
+/** @returns the exit code */
+async function main(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    const out = name === undefined ? terminal.stderr : terminal.stdout;
+    out.write(mainHelp());
+    return name === undefined ? EXIT.usage : EXIT.ok;
+  }
+  const wanted = name === "--version" || name === "-V" ? "version" : name;
+  const entry = COMMANDS.find(([known]) => known === wanted);
+  if (entry === undefined) {
+    const near = suggest(
+      name,
+      COMMANDS.map(([known]) => known),
+    );
+    const hint = near === undefined ? "see flowspan --help" : `did you mean ${near}?`;
+    terminal.stderr.write(`flowspan: unknown command ${JSON.stringify(name)}; ${hint}\n`);
+    return EXIT.usage;
+  }
+  const command = await entry[2]();
+  try {
+    const { flags, positionals } = parseCommand(command, rest);
+    if (flags.help) {
+      terminal.stdout.write(commandHelp(command));
+      return EXIT.ok;
+    }
+    return await command.run(flags, positionals, terminal);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      terminal.stderr.write(`flowspan ${command.name}: ${error.message}; see flowspan ${command.name} --help\n`);
+      return EXIT.usage;
+    }
+    if (error instanceof ConfigError) {
+      terminal.stderr.write(`flowspan ${command.name}: ${error.message}\n`);
+      return EXIT.usage;
+    }
+    terminal.stderr.write(`flowspan ${command.name}: ${(error as Error).message}\n`);
+    return EXIT.failed;
+  }
+}
+
+const { env, stdin, stdout, stderr } = process;
+// `flowspan top --once | head`: whoever reads has seen enough.
+stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(EXIT.ok);
+});
+process.exitCode = await main(process.argv.slice(2), { env, stdin, stdout, stderr });

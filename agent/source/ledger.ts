@@ -1,0 +1,111 @@
+/**
+ * What settles would have done to the kernel, for a replay.
+ *
+ * A recorded row is growth since the recorded agent settled its edge; the replaying pipeline settles other
+ * exchanges (its Collector was there when the recorded one was away, or the other way round). The ledger
+ * keeps, for each edge, what the recording has settled and the replay has not, and adds it to the
+ * edge's next row: what comes out is what the kernel would have said to the replaying agent.
+ */
+import type { EdgeGrowth } from "../model.ts";
+import { type DecodeFailure, decodeEdge } from "./decode.ts";
+import { encodeEdge } from "./rows.ts";
+
+interface Account {
+  /** Settled by the recording minus settled by the replay; below zero where the replay is ahead. */
+  readonly counters: Float64Array;
+  readonly slots: Map<number, number>;
+  /** The last exchange that the recording settled: it repeats settles after a reconnect. */
+  recordedExchange: bigint;
+  /** When the replay last settled it, or since when its first row was. */
+  sinceNs: bigint;
+  /** Of the last row, for a row that has to be made up. */
+  last: EdgeGrowth;
+}
+
+export class SettleLedger {
+  #accounts = new Map<string, Account>();
+
+  /** New maps in the kernel: nothing of the old ones counts. */
+  clear(): void {
+    this.#accounts = new Map();
+  }
+
+  /** The recorded agent settled this row. */
+  recorded(row: Buffer): DecodeFailure | undefined {
+    const growth = decodeEdge(row);
+    if (typeof growth === "string") return growth;
+    const account = this.#account(growth);
+    if (growth.exchange > account.recordedExchange) {
+      account.recordedExchange = growth.exchange;
+      add(account, growth, 1);
+    }
+    return undefined;
+  }
+
+  /** The replaying agent settled this row, which rows() handed out at `bootNs`. */
+  replayed(row: Buffer, bootNs: bigint): DecodeFailure | undefined {
+    const growth = decodeEdge(row);
+    if (typeof growth === "string") return growth;
+    const account = this.#account(growth);
+    account.sinceNs = bootNs;
+    add(account, growth, -1);
+    return undefined;
+  }
+
+  /** The rows of an exchange as the replaying agent's kernel would have sent them. */
+  rows(recorded: readonly EdgeGrowth[], exchange: bigint): EdgeGrowth[] {
+    const rows = recorded.map((row) => this.#adjusted(row));
+    const seen = new Set(recorded.map((row) => row.id));
+    for (const [id, account] of this.#accounts) {
+      if (seen.has(id) || !owes(account)) continue;
+      rows.push(this.#adjusted(withNothing(account.last, exchange)));
+    }
+    return rows;
+  }
+
+  #adjusted(row: EdgeGrowth): EdgeGrowth {
+    const account = this.#account(row);
+    account.last = row;
+    if (!owes(account)) {
+      account.sinceNs = row.sinceNs;
+      return row;
+    }
+    const counters = row.counters.map((value, index) => value + (account.counters[index] as number));
+    const merged = new Map(account.slots);
+    for (let i = 0; i < row.slots.length; i += 2) bump(merged, row.slots[i] as number, row.slots[i + 1] as number);
+    const slots = Uint32Array.from([...merged].sort(([a], [b]) => a - b).flat());
+    const changed = { ...row, counters, slots, sinceNs: account.sinceNs };
+    return { ...changed, row: encodeEdge(changed) };
+  }
+
+  #account(row: EdgeGrowth): Account {
+    const known = this.#accounts.get(row.id);
+    if (known !== undefined) return known;
+    const counters = new Float64Array(row.counters.length);
+    const account = { counters, slots: new Map(), recordedExchange: 0n, sinceNs: row.sinceNs, last: row };
+    this.#accounts.set(row.id, account);
+    return account;
+  }
+}
+
+function add(account: Account, growth: EdgeGrowth, sign: 1 | -1): void {
+  for (const [index, value] of growth.counters.entries())
+    account.counters[index] = (account.counters[index] as number) + sign * value;
+  for (let i = 0; i < growth.slots.length; i += 2) {
+    bump(account.slots, growth.slots[i] as number, sign * (growth.slots[i + 1] as number));
+  }
+}
+
+function bump(slots: Map<number, number>, slot: number, by: number): void {
+  const count = (slots.get(slot) ?? 0) + by;
+  if (count === 0) slots.delete(slot);
+  else slots.set(slot, count);
+}
+
+function owes(account: Account): boolean {
+  return account.slots.size > 0 || account.counters.some((value) => value !== 0);
+}
+
+function withNothing(row: EdgeGrowth, exchange: bigint): EdgeGrowth {
+  return { ...row, exchange, counters: new Float64Array(row.counters.length), slots: new Uint32Array(0), open: 0 };
+}

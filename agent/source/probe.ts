@@ -1,0 +1,353 @@
+/**
+ * The live source: a client of the probe's Unix socket that outlives the probe.
+ *
+ *   connect ─► HELLO checked ─► unconfirmed settles, settings, scopes ─► ready ─► … ─► broken ─► back-off ─┐
+ *      ▲                                                                                                   │
+ *      └───────────────────────────────────────────────────────────────────────────────────────────────────┘
+ *
+ * A broken connection fails the exchange under way and nothing else: what was not settled is still in the
+ * kernel, what was settled and not confirmed is sent again before anything else. A probe that owes an
+ * answer and is silent is given up like a broken one.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
+import type { Hello, ProbeEvent } from "../model.ts";
+import { Calls } from "./calls.ts";
+import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
+import { EXCHANGE_COMMAND, FLUSH_COMMAND, scopeCommands, settingsCommand, settleCommand } from "./commands.ts";
+import { openSocket, ProbeConnection, type Tap } from "./connection.ts";
+import type { Frame } from "./frames.ts";
+import {
+  type ExchangeData,
+  type ProbeSettings,
+  type ProbeSource,
+  type Scope,
+  type Settled,
+  SourceError,
+  type SourceErrorCode,
+  type SourceListeners,
+  type SourceLog,
+  type SourceStats,
+} from "./source.ts";
+import { Unconfirmed } from "./unconfirmed.ts";
+
+export interface ProbeOptions {
+  /** The probe's Unix socket. */
+  readonly path: string;
+  readonly log: SourceLog;
+  readonly listeners?: SourceListeners;
+  /** Sees all bytes of all connections. */
+  readonly tap?: Tap;
+  /** How long a probe that owes an answer may be silent, and how long a call waits for a connection. */
+  readonly answerTimeoutMs?: number;
+  /** The first pause between two attempts to connect; it doubles up to `backoffMaxMs`. */
+  readonly backoffMs?: number;
+  readonly backoffMaxMs?: number;
+  /** In [0, 1): spreads the pauses of many agents. */
+  readonly random?: () => number;
+}
+
+/** A connection that lived this long was a good one: the next pause is the first again. */
+const STEADY_MS = 5_000;
+/** What a probe may take to start, or to start again, before its absence is worth a line in the log. */
+const START_MS = 1_000;
+
+export class ProbeClient implements ProbeSource {
+  readonly #path: string;
+  readonly #log: SourceLog;
+  readonly #listeners: SourceListeners;
+  readonly #tap: Tap | undefined;
+  readonly #answerTimeoutMs: number;
+  readonly #backoffMs: number;
+  readonly #backoffMaxMs: number;
+  readonly #random: () => number;
+
+  readonly #abort = new AbortController();
+  readonly #running: Promise<void>;
+  #connection: ProbeConnection | undefined;
+  #collector = new ExchangeCollector();
+  /** Of the connection, once it is ready for commands. */
+  #hello: Hello | undefined;
+  /** Why this connection is being given up, where that was our decision. */
+  #reason: SourceError | undefined;
+  /** Why there is no connection now, and since when there is none. */
+  #trouble = new SourceError("disconnected", "not connected to the probe yet");
+  #downSinceMs = performance.now();
+  /** The last trouble in the log, until a probe answers again. */
+  #said = "";
+
+  readonly #hellos = new Calls<Hello>();
+  readonly #exchanges = new Calls<ExchangeData>();
+  /** Marked with the number of rows that must be confirmed. */
+  readonly #flushes = new Calls<Settled>();
+
+  readonly #unconfirmed = new Unconfirmed();
+  /** When the maps that the unconfirmed rows belong to were made. */
+  #mapsStartedNs: bigint | undefined;
+  #settings: readonly Frame[] = [];
+  #scopes: readonly Frame[] = [];
+
+  #watchdog: NodeJS.Timeout | undefined;
+  /** Events that were an answer to something. */
+  #heard = 0;
+  #connects = 0;
+  #bytes = 0;
+  #frames = 0;
+  #resent = 0;
+  readonly #failures: Record<string, number> = {};
+
+  /** Begins to connect at once. */
+  constructor(options: ProbeOptions) {
+    this.#path = options.path;
+    this.#log = options.log;
+    this.#listeners = options.listeners ?? {};
+    this.#tap = options.tap;
+    this.#answerTimeoutMs = options.answerTimeoutMs ?? 15_000;
+    this.#backoffMs = options.backoffMs ?? 100;
+    this.#backoffMaxMs = options.backoffMaxMs ?? 10_000;
+    this.#random = options.random ?? Math.random;
+    this.#running = this.#run();
+  }
+
+  async hello(): Promise<Hello> {
+    this.#mustBeOpen();
+    return this.#hello ?? this.#hellos.wait(this.#answerTimeoutMs, () => this.#trouble);
+  }
+
+  async exchange(): Promise<ExchangeData> {
+    await this.hello();
+    this.#mustBeOpen();
+    if (this.#exchanges.size > 0) throw new Error("exchange() was called while another one is under way");
+    if (!this.#unconfirmed.flushed) this.#sendFlush();
+    this.#send([EXCHANGE_COMMAND]);
+    // The watchdog and the connection's end fail it; a large exchange may take any time.
+    const answer = this.#exchanges.wait(NEVER_MS, () => this.#silence());
+    this.#watch();
+    return answer;
+  }
+
+  settle(rows: readonly Uint8Array[]): void {
+    this.#unconfirmed.add(rows);
+    this.#send(rows.map(settleCommand));
+  }
+
+  async flush(): Promise<Settled> {
+    this.#mustBeOpen();
+    const { settled, confirmed, flushed } = this.#unconfirmed;
+    if (settled === confirmed) return { rows: 0, unknown: 0 };
+    if (this.#hello !== undefined && !flushed) this.#sendFlush();
+    const why = () => (this.#hello === undefined ? this.#trouble : this.#silence());
+    return this.#flushes.wait(this.#answerTimeoutMs, why, settled);
+  }
+
+  settings(settings: ProbeSettings): void {
+    this.#settings = [settingsCommand(settings)];
+    this.#send(this.#settings);
+  }
+
+  scopes(scopes: readonly Scope[]): void {
+    this.#scopes = scopeCommands(scopes);
+    this.#send(this.#scopes);
+  }
+
+  stats(): SourceStats {
+    return {
+      connects: this.#connects,
+      bytes: this.#bytes + (this.#connection?.bytes ?? 0),
+      frames: this.#frames + (this.#connection?.frames ?? 0),
+      resent: this.#resent,
+      failures: { ...this.#failures },
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    this.#connection?.destroy("closed");
+    for (const calls of [this.#hellos, this.#exchanges, this.#flushes]) calls.reject(closedError());
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    let pauseMs = this.#backoffMs;
+    while (!this.#abort.signal.aborted) {
+      const startedMs = performance.now();
+      const trouble = await this.#session();
+      if (this.#abort.signal.aborted) return;
+      if (performance.now() - startedMs >= STEADY_MS) pauseMs = this.#backoffMs;
+      this.#say(trouble);
+      // Half fixed, half random: never zero, and not all agents at once.
+      const waitMs = pauseMs / 2 + (pauseMs / 2) * this.#random();
+      await delay(waitMs, undefined, { signal: this.#abort.signal }).catch(ignoreAbort);
+      pauseMs = Math.min(pauseMs * 2, this.#backoffMaxMs);
+    }
+  }
+
+  /** One connection from its beginning to its end; resolves with the reason why it ended. */
+  async #session(): Promise<SourceError> {
+    const opened = await openSocket(this.#path, this.#abort.signal).catch((error: Error) => error);
+    if (opened instanceof Error) {
+      const why = `no probe answers at ${this.#path} (${opened.message}): is flowspan-probe running?`;
+      return new SourceError("disconnected", why, { cause: opened });
+    }
+    this.#connects++;
+    const why = await new Promise<string>((end) => {
+      const event = (event: ProbeEvent) => this.#take(event);
+      const failure = (name: string) => this.#count(name);
+      this.#connection = new ProbeConnection(opened, { event, failure, end }, this.#tap);
+      this.#watch();
+    });
+    return this.#disconnected(why);
+  }
+
+  /** The exchange under way fails; flushes go on waiting for the next probe. */
+  #disconnected(why: string): SourceError {
+    const trouble = this.#reason ?? new SourceError("disconnected", `the connection to the probe broke: ${why}`);
+    this.#bytes += this.#connection?.bytes ?? 0;
+    this.#frames += this.#connection?.frames ?? 0;
+    this.#connection = undefined;
+    this.#hello = undefined;
+    this.#reason = undefined;
+    this.#downSinceMs = performance.now();
+    this.#collector = new ExchangeCollector();
+    clearTimeout(this.#watchdog);
+    this.#watchdog = undefined;
+    this.#exchanges.reject(trouble);
+    if (trouble.code === "protocol_mismatch") this.#hellos.reject(trouble);
+    return trouble;
+  }
+
+  /** Logs a trouble once, however often it comes back in a row; that no probe is there only when it lasts. */
+  #say(trouble: SourceError): void {
+    const { code, message, cause } = trouble;
+    this.#trouble = trouble;
+    const starting = cause !== undefined && performance.now() - this.#downSinceMs < START_MS;
+    if (this.#said === message || starting) return;
+    this.#log.warn({ socket: this.#path, code }, message);
+    this.#said = message;
+  }
+
+  /** Ends the connection for a reason of ours. */
+  #giveUp(code: SourceErrorCode, why: string): void {
+    this.#reason ??= new SourceError(code, why);
+    this.#connection?.destroy(why);
+  }
+
+  #take(event: ProbeEvent): void {
+    if (event.kind !== "connection") this.#heard++;
+    if (this.#hello === undefined) this.#takeFirst(event);
+    else if (event.kind === "hello") this.#giveUp("bad_stream", "the probe said HELLO twice");
+    else if (event.kind === "connection") this.#listeners.connection?.(event);
+    else if (event.kind === "settled") this.#takeSettled(event);
+    else this.#collect(event);
+  }
+
+  #takeFirst(event: ProbeEvent): void {
+    if (event.kind !== "hello") {
+      this.#giveUp("bad_stream", `the probe began with ${event.kind} instead of HELLO`);
+    } else if (event.protocol !== FLOWSPAN_PROTOCOL) {
+      this.#count("protocol_mismatch");
+      this.#giveUp("protocol_mismatch", mismatch(event.protocol));
+    } else {
+      this.#hello = event;
+      this.#said = "";
+      this.#log.info({ probePid: event.probePid, kernel: event.kernel }, "connected to the probe");
+      this.#introduce(event);
+      this.#listeners.hello?.(event);
+      this.#hellos.resolve(event);
+    }
+  }
+
+  /** What every new connection is told first: the settles that are not confirmed, before anything else. */
+  #introduce(hello: Hello): void {
+    if (this.#mapsStartedNs !== undefined && this.#mapsStartedNs !== hello.startedNs) this.#dropSettles();
+    this.#mapsStartedNs = hello.startedNs;
+    const rows = this.#unconfirmed.restart();
+    if (rows.length > 0) {
+      this.#resent += rows.length;
+      this.#send(rows.map(settleCommand));
+      this.#sendFlush();
+    }
+    this.#send(this.#settings);
+    this.#send(this.#scopes);
+  }
+
+  /** New maps count from nothing: settling old growth there would subtract what was never added. */
+  #dropSettles(): void {
+    const dropped = this.#unconfirmed.drop();
+    if (dropped > 0) this.#count("settle_void", dropped);
+    this.#flushes.resolve({ rows: 0, unknown: dropped });
+  }
+
+  #collect(event: ProbeEvent): void {
+    const result = this.#collector.take(event);
+    if (result === undefined) return;
+    if (result === OUT_OF_ORDER || this.#exchanges.size === 0) {
+      this.#count(OUT_OF_ORDER);
+      this.#giveUp("bad_stream", `the probe sent ${event.kind} out of order`);
+      return;
+    }
+    const missing = result.end.edges - result.rows.length;
+    if (missing !== 0) this.#count("row_missing", Math.abs(missing));
+    this.#exchanges.resolve(result);
+  }
+
+  #takeSettled({ rows, unknown }: Settled): void {
+    if (this.#unconfirmed.confirm()) this.#flushes.resolve({ rows, unknown }, this.#unconfirmed.confirmed);
+    else this.#count("settled_unasked");
+  }
+
+  #send(frames: readonly Frame[]): void {
+    if (this.#hello !== undefined) this.#connection?.send(frames);
+  }
+
+  #sendFlush(): void {
+    this.#unconfirmed.flush();
+    this.#send([FLUSH_COMMAND]);
+    this.#watch();
+  }
+
+  get #owesAnswer(): boolean {
+    return this.#hello === undefined || this.#exchanges.size > 0 || this.#unconfirmed.flushing;
+  }
+
+  /** While the probe owes an answer, it must say something of it within the time. */
+  #watch(): void {
+    if (this.#watchdog !== undefined || this.#connection === undefined) return;
+    const heard = this.#heard;
+    this.#watchdog = setTimeout(() => {
+      this.#watchdog = undefined;
+      if (!this.#owesAnswer) return;
+      if (this.#heard !== heard) return this.#watch();
+      this.#count("answer_timeout");
+      this.#giveUp("timeout", this.#silence().message);
+    }, this.#answerTimeoutMs);
+  }
+
+  #silence(): SourceError {
+    return new SourceError("timeout", `the probe did not answer within ${this.#answerTimeoutMs} ms`);
+  }
+
+  #mustBeOpen(): void {
+    if (this.#abort.signal.aborted) throw closedError();
+  }
+
+  #count(failure: string, by = 1): void {
+    this.#failures[failure] = (this.#failures[failure] ?? 0) + by;
+  }
+}
+
+/** The longest time a timer takes. */
+const NEVER_MS = 2 ** 31 - 1;
+
+function closedError(): SourceError {
+  return new SourceError("closed", "the source was closed");
+}
+
+function mismatch(protocol: number): string {
+  const older = protocol < FLOWSPAN_PROTOCOL ? "flowspan-probe" : "the flowspan agent";
+  return `the probe speaks protocol ${protocol}, this agent ${FLOWSPAN_PROTOCOL}: upgrade ${older}`;
+}
+
+function ignoreAbort(error: unknown): void {
+  if (!(error instanceof Error && error.name === "AbortError")) throw error;
+}

@@ -1,0 +1,261 @@
+/**
+ * A recording as a source: the same decoder and the same exchanges as live, without a kernel.
+ *
+ * Plays as fast as it is asked. Times are the recorded ones. Settings and scopes do nothing: what they
+ * would have changed has happened. Settles are kept in a ledger, so that growth is neither said twice nor
+ * lost when the replaying pipeline settles other exchanges than the recorded one did.
+ */
+import { open } from "node:fs/promises";
+import { constants, createGunzip } from "node:zlib";
+import { FLOWSPAN_PROTOCOL, FrameKind } from "../generated/layout.ts";
+import type { Hello, ProbeEvent } from "../model.ts";
+import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
+import { scopeCommands } from "./commands.ts";
+import { decodeFrame } from "./decode.ts";
+import { FrameSplitter } from "./frames.ts";
+import { SettleLedger } from "./ledger.ts";
+import { type Entry, EntryKind, RecordingDamage, readEntries } from "./recording.ts";
+import {
+  type ExchangeData,
+  type ProbeSettings,
+  type ProbeSource,
+  type Scope,
+  type Settled,
+  SourceError,
+  type SourceListeners,
+  type SourceStats,
+} from "./source.ts";
+
+export interface ReplayOptions {
+  /** A file that `--record` wrote; gzip is told by its content. */
+  readonly path: string;
+  readonly listeners?: SourceListeners;
+}
+
+/** One direction of one recorded connection. */
+interface Connection {
+  readonly fromProbe: FrameSplitter;
+  readonly toProbe: FrameSplitter;
+  readonly collector: ExchangeCollector;
+  /** Commanded and not answered yet. */
+  asked: boolean;
+}
+
+export class ReplaySource implements ProbeSource {
+  readonly #listeners: SourceListeners;
+  readonly #entries: AsyncGenerator<Entry>;
+  readonly #ledger = new SettleLedger();
+  #connection = newConnection();
+  #hello: Hello | undefined;
+  /** What the entries read so far have yielded and nobody has asked for yet. */
+  readonly #outcomes: (ExchangeData | SourceError)[] = [];
+  /** Times of the exchanges handed out, for settles. */
+  #bootNs = 0n;
+  #ended = false;
+  #settledRows = 0;
+  #connects = 0;
+  #bytes = 0;
+  #frames = 0;
+  readonly #failures: Record<string, number> = {};
+
+  constructor(options: ReplayOptions) {
+    this.#listeners = options.listeners ?? {};
+    this.#entries = readEntries(readChunks(options.path), FLOWSPAN_PROTOCOL);
+  }
+
+  async hello(): Promise<Hello> {
+    while (this.#hello === undefined && (await this.#step()));
+    if (this.#hello === undefined)
+      throw this.#error() ?? new SourceError("disconnected", "the recording holds no HELLO");
+    return this.#hello;
+  }
+
+  async exchange(): Promise<ExchangeData | undefined> {
+    while (this.#outcomes.length === 0 && (await this.#step()));
+    const outcome = this.#outcomes.shift();
+    if (outcome === undefined || outcome instanceof SourceError) {
+      if (outcome !== undefined) throw outcome;
+      return undefined;
+    }
+    this.#bootNs = outcome.end.bootNs;
+    return { ...outcome, rows: this.#ledger.rows(outcome.rows, outcome.begin.exchange) };
+  }
+
+  settle(rows: readonly Uint8Array[]): void {
+    for (const row of rows) {
+      const failure = this.#ledger.replayed(Buffer.from(row.buffer, row.byteOffset, row.byteLength), this.#bootNs);
+      if (failure === undefined) this.#settledRows++;
+      else this.#count(failure);
+    }
+  }
+
+  async flush(): Promise<Settled> {
+    const rows = this.#settledRows;
+    this.#settledRows = 0;
+    return { rows, unknown: 0 };
+  }
+
+  settings(_settings: ProbeSettings): void {}
+
+  scopes(scopes: readonly Scope[]): void {
+    scopeCommands(scopes);
+  }
+
+  stats(): SourceStats {
+    return {
+      connects: this.#connects,
+      bytes: this.#bytes,
+      frames: this.#frames,
+      resent: 0,
+      failures: { ...this.#failures },
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#ended = true;
+    await this.#entries.return(undefined);
+  }
+
+  /** The damage at the recording's end, where that is all there is left. */
+  #error(): SourceError | undefined {
+    const first = this.#outcomes[0];
+    return first instanceof SourceError ? first : undefined;
+  }
+
+  /** Plays one entry. False at the end of the recording. */
+  async #step(): Promise<boolean> {
+    if (this.#ended) return false;
+    try {
+      const next = await this.#entries.next();
+      if (next.done === true) this.#ended = true;
+      else this.#play(next.value);
+    } catch (error) {
+      this.#ended = true;
+      const why = error instanceof RecordingDamage ? error.message : `cannot read the recording: ${String(error)}`;
+      this.#outcomes.push(new SourceError("recording_damaged", why, { cause: error }));
+    }
+    return true;
+  }
+
+  #play(entry: Entry): void {
+    switch (entry.kind) {
+      case EntryKind.CONNECTED:
+        this.#connects++;
+        this.#connection = newConnection();
+        break;
+      case EntryKind.FROM_PROBE:
+        this.#bytes += entry.bytes.length;
+        this.#push(this.#connection.fromProbe, entry.bytes, (kind, payload) => this.#fromProbe(kind, payload));
+        break;
+      case EntryKind.TO_PROBE:
+        this.#push(this.#connection.toProbe, entry.bytes, (kind, payload) => this.#toProbe(kind, payload));
+        break;
+      case EntryKind.DISCONNECTED:
+        this.#disconnected();
+    }
+  }
+
+  #push(splitter: FrameSplitter, bytes: Buffer, onFrame: (kind: number, payload: Buffer) => void): void {
+    const failure = splitter.push(bytes, onFrame);
+    if (failure !== undefined) this.#count(failure);
+  }
+
+  #fromProbe(kind: number, payload: Buffer): void {
+    this.#frames++;
+    const event = decodeFrame(kind, payload);
+    if (typeof event === "string") this.#count(event);
+    else this.#take(event);
+  }
+
+  #take(event: ProbeEvent): void {
+    if (event.kind === "hello") this.#takeHello(event);
+    else if (event.kind === "connection") this.#listeners.connection?.(event);
+    else this.#collect(event);
+  }
+
+  #takeHello(hello: Hello): void {
+    if (this.#hello !== undefined && this.#hello.startedNs !== hello.startedNs) this.#ledger.clear();
+    this.#hello = hello;
+    this.#listeners.hello?.(hello);
+  }
+
+  #collect(event: ProbeEvent): void {
+    const result = this.#connection.collector.take(event);
+    if (result === undefined) return;
+    if (result === OUT_OF_ORDER) {
+      this.#count(OUT_OF_ORDER);
+      return;
+    }
+    const missing = result.end.edges - result.rows.length;
+    if (missing !== 0) this.#count("row_missing", Math.abs(missing));
+    this.#connection.asked = false;
+    this.#outcomes.push(result);
+  }
+
+  #toProbe(kind: number, payload: Buffer): void {
+    if (kind === FrameKind.COMMAND_EXCHANGE) this.#connection.asked = true;
+    if (kind !== FrameKind.COMMAND_SETTLE) return;
+    const failure = this.#ledger.recorded(payload);
+    if (failure !== undefined) this.#count(failure);
+  }
+
+  #disconnected(): void {
+    const { fromProbe, asked } = this.#connection;
+    if (fromProbe.pendingBytes > 0) this.#count("frame_cut");
+    if (asked) this.#outcomes.push(new SourceError("disconnected", "the recorded connection to the probe broke"));
+    this.#connection = newConnection();
+  }
+
+  #count(failure: string, by = 1): void {
+    this.#failures[failure] = (this.#failures[failure] ?? 0) + by;
+  }
+}
+
+function newConnection(): Connection {
+  return {
+    fromProbe: new FrameSplitter(),
+    toProbe: new FrameSplitter(),
+    collector: new ExchangeCollector(),
+    asked: false,
+  };
+}
+
+async function* readChunks(path: string): AsyncGenerator<Buffer> {
+  const file = await open(path);
+  try {
+    const magic = Buffer.alloc(2);
+    await file.read(magic, 0, 2, 0);
+    const chunks = file.createReadStream({ start: 0, autoClose: false }) as AsyncIterable<Buffer>;
+    yield* magic.readUInt16BE() === GZIP_MAGIC ? gunzipped(chunks) : chunks;
+  } finally {
+    await file.close();
+  }
+}
+
+const GZIP_MAGIC = 0x1f8b;
+
+/**
+ * Unpacks chunk by chunk, and yields all that was unpacked before an error. A stream would drop what it
+ * has unpacked when damage follows. A cut at the end is no error here: the end entry is missing then.
+ */
+async function* gunzipped(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const gunzip = createGunzip({ finishFlush: constants.Z_SYNC_FLUSH });
+  const unpacked: Buffer[] = [];
+  let failure: Error | undefined;
+  gunzip.on("data", (chunk: Buffer) => unpacked.push(chunk));
+  gunzip.on("error", (error) => {
+    failure = error;
+  });
+  for await (const chunk of chunks) {
+    await new Promise<void>((resolve) => {
+      gunzip.write(chunk, () => resolve());
+    });
+    yield* unpacked.splice(0);
+    if (failure !== undefined) throw failure;
+  }
+  await new Promise<void>((resolve) => {
+    gunzip.once("close", resolve).end();
+  });
+  yield* unpacked.splice(0);
+  if (failure !== undefined) throw failure;
+}

@@ -1,0 +1,141 @@
+/**
+ * Where exchanges come from: the probe's socket (probe.ts) or a recording (replay.ts).
+ *
+ * The pipeline knows only this interface. A source hands out whole exchanges, takes back the rows that
+ * the Collector accepted, and promises that a settled row reaches the probe even when the probe dies in
+ * between. It interprets nothing: names, sums and requests are made further down the pipeline.
+ */
+import type {
+  Cgroup,
+  Connection,
+  EdgeGrowth,
+  Exchange,
+  Hello,
+  NamespaceCounters,
+  ProbeStatus,
+  ProgramStats,
+} from "../model.ts";
+
+/** All frames of one exchange, in the order in which they came. */
+export interface ExchangeData {
+  readonly begin: Exchange;
+  /** The cgroups that are new since the last exchange that was handed out; add them before naming `rows`. */
+  readonly cgroups: readonly Cgroup[];
+  readonly rows: readonly EdgeGrowth[];
+  readonly namespaces: readonly NamespaceCounters[];
+  readonly programs: readonly ProgramStats[];
+  readonly status: ProbeStatus;
+  readonly end: Exchange;
+}
+
+/** The probe's answer to a flush. */
+export interface Settled {
+  readonly rows: number;
+  /** Rows that named no edge, or a number already settled: repeats after a reconnect, harmless. */
+  readonly unknown: number;
+}
+
+export interface ProbeSettings {
+  /** An edge with no growth and nothing open for this long is evicted. */
+  readonly idleNs: bigint;
+  /** Whether the probe sends each ended connection to `SourceListeners.connection`. */
+  readonly records: boolean;
+}
+
+/** A prefix of remote addresses; the longest match wins, no match keeps the address. */
+export interface Scope {
+  /** Address text, IPv4 or IPv6. */
+  readonly address: string;
+  /** As it is written behind the address: at most 32 for IPv4, 128 for IPv6. */
+  readonly prefixLength: number;
+  /** Server-role edges from this prefix share one edge. */
+  readonly collapse: boolean;
+}
+
+/** What a source has read and what went wrong, since it was made. */
+export interface SourceStats {
+  readonly connects: number;
+  readonly bytes: number;
+  readonly frames: number;
+  /** Rows sent again to a new probe because the old one had not confirmed them. */
+  readonly resent: number;
+  /** Everything that could not be used, by name: a failure of frames.ts, decode.ts or of the client. */
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+/** Called from the source's own turn of the event loop; must not throw. */
+export interface SourceListeners {
+  /** A probe answered: the first one, or another one after a reconnect. */
+  readonly hello?: (hello: Hello) => void;
+  /** A connection ended; only while settings.records is on. */
+  readonly connection?: (connection: Connection) => void;
+}
+
+export type SourceErrorCode =
+  /** No connection, or it broke before the answer was complete. */
+  | "disconnected"
+  /** Connected, but no complete answer in time. The connection is given up. */
+  | "timeout"
+  /** The probe speaks another version of the protocol; the message says which side to upgrade. */
+  | "protocol_mismatch"
+  /** The probe's answer made no sense: frames out of order or a stream that cannot be split. */
+  | "bad_stream"
+  /** close() was called. */
+  | "closed"
+  /** A recording ends in the middle of something, or holds bytes that no recorder wrote. */
+  | "recording_damaged";
+
+/** Why a call to a source failed. Only the call failed: the source itself goes on, unless `closed`. */
+export class SourceError extends Error {
+  override readonly name = "SourceError";
+  readonly code: SourceErrorCode;
+
+  constructor(code: SourceErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+export interface ProbeSource {
+  /** The newest HELLO; waits for the first one. Rejects with a SourceError when none comes in time. */
+  hello(): Promise<Hello>;
+
+  /**
+   * Asks for one exchange and collects it. One at a time. Settles that were not flushed are flushed first.
+   *
+   * @returns the exchange, or undefined when the source has ended (only a recording does)
+   * @throws SourceError when no complete exchange came; nothing is lost, the next one says it again
+   */
+  exchange(): Promise<ExchangeData | undefined>;
+
+  /**
+   * Says that the Collector has accepted these rows (`EdgeGrowth.row`). Returns at once; the rows are kept
+   * and sent again to each new probe until a flush confirms them.
+   */
+  settle(rows: readonly Uint8Array[]): void;
+
+  /**
+   * Resolves when the probe has applied all rows settled so far, also across a reconnect.
+   *
+   * @throws SourceError when no answer comes in time; the rows are kept and still go first
+   */
+  flush(): Promise<Settled>;
+
+  /** Changes the probe's settings, now and on every later connection. */
+  settings(settings: ProbeSettings): void;
+
+  /** Replaces the set of scopes, now and on every later connection. Throws RangeError on a bad prefix. */
+  scopes(scopes: readonly Scope[]): void;
+
+  stats(): SourceStats;
+
+  /** Ends the connection; pending calls reject with `closed`. Flush first what must be settled. */
+  close(): Promise<void>;
+}
+
+/** What sources say to people. A pino logger is one. */
+export interface SourceLog {
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+  error(details: object, message: string): void;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The pinned maps as the probe uses them: settings, state and settlements mapped into memory, so that
+ * one field is written without touching its neighbours, the others by file descriptor. Also the only
+ * way to lose a fact on this side: loss__count().
+ */
+#include "kept_maps.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "log.h"
+
+__u64 clock__boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (__u64)now.tv_sec * 1000000000ULL + (__u64)now.tv_nsec;
+}
+
+__u64 clock__realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (__u64)now.tv_sec * 1000000000ULL + (__u64)now.tv_nsec;
+}
+
+static int map__fd(struct bpf_object *object, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(object, name);
+}
+
+static void *map__share(struct bpf_object *object, const char *name, size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, map__fd(object, name), 0);
+
+	if (memory == MAP_FAILED) {
+		log_error("cannot map %s into memory: %s", name, strerror(errno));
+		return NULL;
+	}
+	return memory;
+}
+
+int kept__open(struct kept *kept, struct bpf_object *object)
+{
+	kept->edges = map__fd(object, "edges");
+	kept->overflow = map__fd(object, "overflow");
+	kept->cgroups = map__fd(object, "cgroups");
+	kept->losses = map__fd(object, "losses");
+	kept->scopes = map__fd(object, "scopes");
+	kept->records = map__fd(object, "records");
+	kept->edge_capacity = bpf_map__max_entries(bpf_object__find_map_by_name(object, "edges"));
+	kept->settings = map__share(object, "settings", sizeof(*kept->settings));
+	kept->state = map__share(object, "state", sizeof(*kept->state));
+	kept->settlements = map__share(object, "settlements", SETTLEMENTS_MAX * sizeof(*kept->settlements));
+	return kept->settings && kept->state && kept->settlements ? 0 : -1;
+}
+
+void loss__count(struct kept *kept, enum loss loss, __u64 count)
+{
+	__u64 *field = loss == LOSS_AGENT_GONE_RECORDS ? &kept->state->agent_gone_records
+						       : &kept->state->namespaces_unreadable;
+
+	__atomic_fetch_add(field, count, __ATOMIC_RELAXED);
+}
+
+void losses__read(const struct kept *kept, __u64 losses[LOSS_COUNT])
+{
+	int cpus = libbpf_num_possible_cpus();
+	__u64 *values = calloc((size_t)cpus, sizeof(*values));
+
+	memset(losses, 0, LOSS_COUNT * sizeof(losses[0]));
+	for (__u32 loss = 0; values && loss < LOSS_COUNT; loss++) {
+		if (bpf_map_lookup_elem(kept->losses, &loss, values)) {
+			log_warn("cannot read losses: %s", strerror(errno));
+			break;
+		}
+		for (int cpu = 0; cpu < cpus; cpu++)
+			losses[loss] += values[cpu];
+	}
+	free(values);
+	losses[LOSS_AGENT_GONE_RECORDS] += kept->state->agent_gone_records;
+	losses[LOSS_NAMESPACE_UNREADABLE] += kept->state->namespaces_unreadable;
+}
+
+void map__clear(int fd, void *key, const char *name)
+{
+	while (bpf_map_get_next_key(fd, NULL, key) == 0) {
+		if (bpf_map_delete_elem(fd, key) && errno != ENOENT) {
+			log_warn("cannot clear %s: %s", name, strerror(errno));
+			return;
+		}
+	}
+}

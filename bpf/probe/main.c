@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * flowspan-probe: loads the kernel programs, and moves what they count to the agent and what the agent
+ * has settled back.
+ *
+ *   options → detect features → load and attach (pins) → drop privileges → serve one agent
+ *
+ * All state that matters is in pinned maps: this process may be killed at any time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "features.h"
+#include "listener.h"
+#include "log.h"
+#include "options.h"
+#include "pins.h"
+#include "privileges.h"
+#include "programs.h"
+#include "scope.h"
+#include "server.h"
+#include "supervise.h"
+
+/* SIGTERM and SIGINT as a file descriptor, so that they end the event loop and nothing else. */
+static int signals__open(void)
+{
+	sigset_t signals;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	return signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+static int probe__run(const struct options *options, int lifeline)
+{
+	static struct programs programs;
+	static struct kept kept;
+	static struct pins pins;
+	int listener = -1, signals = signals__open();
+	struct features features;
+	struct server *server;
+	struct scope scope;
+
+	if (!privileges__can_start()) {
+		log_error("CAP_BPF and CAP_PERFMON are missing: run with sudo");
+		return EXIT_CANNOT_START;
+	}
+	features__detect(&features);
+	if (!features.cgroup_v2)
+		log_warn("no cgroup v2 groups on this machine: sockets are told apart by net namespace and address "
+			 "only");
+	if (!features.proc_snmp)
+		log_warn("the host's /proc is not visible (hostPID): no coverage");
+	if (scope__find(&scope, options->cgroup) || pins__open(&pins, options->pins))
+		return EXIT_CANNOT_START;
+	if (options->socket_path && (listener = listener__open(options)) < 0)
+		return EXIT_CANNOT_START;
+	if (programs__start(&programs, &kept, &features, &pins, options, &scope))
+		return EXIT_CANNOT_START;
+	if (listener >= 0 && listener__publish(options))
+		return EXIT_CANNOT_START;
+	pins__unlock(&pins);
+	server = server__open(&programs, &kept, &features, listener, lifeline, signals);
+	if (!server || privileges__drop(options->user, options->stay_root))
+		return EXIT_CANNOT_START;
+	malloc_trim(0); /* loading took some 20 MiB for BTF */
+	return server__run(server);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	int lifeline = -1;
+
+	log__take_libbpf();
+	if (options__parse(&options, argc, argv))
+		return EXIT_USAGE;
+	switch (options.mode) {
+	case MODE_DONE:
+		return EXIT_ENDED;
+	case MODE_CHECK:
+		return check__print();
+	case MODE_UNPIN:
+		return pins__remove(options.pins) ? EXIT_CANNOT_START : EXIT_ENDED;
+	case MODE_RUN:
+		break;
+	}
+	if (options.supervise)
+		lifeline = supervise__run();
+	return probe__run(&options, lifeline);
+}

@@ -1,0 +1,83 @@
+/**
+ * Makes agent/generated/semconv.ts and docs/telemetry.md from semconv/model/*.yaml (and reference.md, the prose).
+ *
+ *   node semconv/generate.ts           writes both
+ *   node semconv/generate.ts --check   writes nothing; exit code 1 names each file that is stale
+ *
+ * Exit code 2: the model itself is wrong; every problem is printed with its file, path and remedy.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { loadRegistry, readModel } from "./load.ts";
+import { listLosses } from "./losses.ts";
+import { renderCode } from "./render-code.ts";
+import { renderDocs } from "./render-docs.ts";
+import type { Problem } from "./types.ts";
+import { readUpstream } from "./upstream.ts";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = resolve(HERE, "..");
+
+/** Generated texts by path from the root, or what is wrong with the model. */
+export function generate():
+  | { readonly texts: ReadonlyMap<string, string> }
+  | { readonly problems: readonly Problem[] } {
+  const upstream = readUpstream();
+  const loaded = loadRegistry(readModel(join(HERE, "model")), upstream);
+  if ("problems" in loaded) return loaded;
+  const prose = readFileSync(join(HERE, "reference.md"), "utf8");
+  return {
+    texts: new Map([
+      ["agent/generated/semconv.ts", renderCode(loaded.registry, upstream.version)],
+      ["docs/telemetry.md", renderDocs(prose, loaded.registry, listLosses(), upstream.version)],
+    ]),
+  };
+}
+
+export function formatProblem({ file, path, message, remedy }: Problem): string {
+  return `semconv/model/${file}: ${path} ${message}: ${remedy}`;
+}
+
+/** Paths whose text on disk is not what the model gives. */
+export function findStale(texts: ReadonlyMap<string, string>, root: string): string[] {
+  return [...texts].filter(([path, text]) => readIfThere(join(root, path)) !== text).map(([path]) => path);
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Does what the command line says, with files below `root`.
+ *
+ * @returns the exit code
+ */
+export function run(args: readonly string[], root: string, print: (line: string) => void): number {
+  const generated = generate();
+  if ("problems" in generated) {
+    for (const problem of generated.problems) print(formatProblem(problem));
+    return 2;
+  }
+  if (args.includes("--check")) {
+    const stale = findStale(generated.texts, root);
+    for (const path of stale) print(`${path} is stale: run \`npm run generate\``);
+    return stale.length === 0 ? 0 : 1;
+  }
+  for (const [path, text] of generated.texts) {
+    const file = join(root, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+    print(`wrote ${path}`);
+  }
+  return 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = run(process.argv.slice(2), ROOT, (line) => console.error(line));
+}

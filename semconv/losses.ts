@@ -1,0 +1,32 @@
+/**
+ * Every loss by name, with one sentence for the reference: the kernel's and the probe's from here, the
+ * agent's from where it counts them.
+ *
+ * The compiler keeps this list and enum loss of bpf/flowspan.h the same.
+ */
+import type { LOSS_NAMES } from "../agent/generated/layout.ts";
+import { AGENT_LOSSES } from "../agent/self/losses.ts";
+
+export interface Loss {
+  readonly name: string;
+  readonly where: "kernel and probe" | "agent";
+  readonly meaning: string;
+}
+
+const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
+  edge_table_full_detail: "The edge table was full: growth went to the overflow edge.",
+  storage_failed: "The kernel had no memory for a socket's storage: that socket is not counted.",
+  counter_contended: "Walk and close raced for a counter and one gave up; the next walk or the close takes the growth.",
+  records_full: "The ring buffer was full: one connection record is missing, its counts are not.",
+  cgroup_name_failed: "A cgroup's name could not be kept: its edges may stay unnamed.",
+  closed_unseen: "A socket closed that was opened before adoption could see it: nothing of it was counted.",
+  namespace_unreadable: "A network namespace's own counters could not be read: no coverage for it in one exchange.",
+  agent_gone_records: "A connection ended while no agent was connected: its record is missing, its counts are not.",
+};
+
+export function listLosses(): Loss[] {
+  return [
+    ...Object.entries(KERNEL_LOSSES).map(([name, meaning]) => ({ name, where: "kernel and probe" as const, meaning })),
+    ...Object.entries(AGENT_LOSSES).map(([name, meaning]) => ({ name, where: "agent" as const, meaning })),
+  ];
+}

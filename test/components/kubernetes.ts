@@ -1,0 +1,248 @@
+/**
+ * A real Kubernetes API server with its etcd, for one test file: started on free ports of loopback in a
+ * directory of its own, stopped by process id, removed with everything it wrote.
+ *
+ * There is no controller, scheduler or kubelet: tests write what those would (a pod's node and status).
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { openSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { request } from "node:https";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { component } from "../components.ts";
+import type { ApiObject } from "../lab/kubernetes-objects.ts";
+
+const READY_MS = 90_000;
+const POLL_MS = 50;
+
+export interface Kube {
+  /** A kubeconfig of a user who may do everything. */
+  readonly kubeconfig: string;
+  readonly server: string;
+  readonly caFile: string;
+  readonly admin: KubeAdmin;
+  /** kill -9 of the API server; etcd goes on. */
+  killServer(): Promise<void>;
+  /** Starts it again on the same port and waits until it is ready. */
+  startServer(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** @throws Error with the end of the log when it does not get ready */
+export async function startKube(): Promise<Kube> {
+  const directory = await mkdtemp(join(tmpdir(), "flowspan-kube-"));
+  const processes = new Set<ChildProcess>();
+  const killAll = () => {
+    for (const child of processes) child.kill("SIGKILL");
+  };
+  process.on("exit", killAll);
+  const stop = async () => {
+    await Promise.all([...processes].map((child) => end(child)));
+    process.off("exit", killAll);
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    return { ...(await startIn(directory, processes)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startIn(directory: string, processes: Set<ChildProcess>): Promise<Omit<Kube, "stop">> {
+  const [port = 0, etcdPort = 0, peerPort = 0] = await freePorts(3);
+  const token = randomUUID();
+  const server = `https://127.0.0.1:${port}`;
+  const caFile = join(directory, "certs", "apiserver.crt");
+  const kubeconfig = join(directory, "kubeconfig");
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  await writeFile(join(directory, "sa.key"), privateKey.export({ type: "pkcs1", format: "pem" }));
+  await writeFile(join(directory, "tokens.csv"), `${token},admin,1,"system:masters"\n`);
+  await writeFile(kubeconfig, kubeconfigText(server, caFile, token));
+
+  const admin = new KubeAdmin(server, token, caFile);
+  startProcess(processes, directory, "etcd", etcdFlags(directory, etcdPort, peerPort));
+  const flags = serverFlags(directory, port, etcdPort);
+  let running: ChildProcess | undefined;
+  const startServer = async () => {
+    running = startProcess(processes, directory, "kube-apiserver", flags);
+    await untilReady(admin, running, join(directory, "kube-apiserver.log"));
+  };
+  await startServer();
+  return {
+    kubeconfig,
+    server,
+    caFile,
+    admin,
+    startServer,
+    async killServer() {
+      if (running) await end(running);
+    },
+  };
+}
+
+function etcdFlags(directory: string, port: number, peerPort: number): string[] {
+  const client = `http://127.0.0.1:${port}`;
+  const peer = `http://127.0.0.1:${peerPort}`;
+  return [
+    `--data-dir=${join(directory, "etcd")}`,
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=default=${peer}`,
+    "--unsafe-no-fsync",
+  ];
+}
+
+function serverFlags(directory: string, port: number, etcdPort: number): string[] {
+  const key = join(directory, "sa.key");
+  return [
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    `--cert-dir=${join(directory, "certs")}`,
+    "--bind-address=127.0.0.1",
+    "--advertise-address=127.0.0.1",
+    `--secure-port=${port}`,
+    "--service-account-issuer=https://kubernetes.default.svc",
+    `--service-account-key-file=${key}`,
+    `--service-account-signing-key-file=${key}`,
+    `--token-auth-file=${join(directory, "tokens.csv")}`,
+    "--authorization-mode=Node,RBAC",
+    "--service-cluster-ip-range=10.96.0.0/16",
+    "--allow-privileged=true",
+    // Its controller is not there, so no namespace has the account that this plugin asks for.
+    "--disable-admission-plugins=ServiceAccount",
+  ];
+}
+
+function startProcess(
+  processes: Set<ChildProcess>,
+  directory: string,
+  name: "etcd" | "kube-apiserver",
+  flags: readonly string[],
+): ChildProcess {
+  const log = openSync(join(directory, `${name}.log`), "a");
+  const child = spawn(component(name), flags, { stdio: ["ignore", log, log] });
+  processes.add(child);
+  child.on("exit", () => processes.delete(child));
+  return child;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGKILL");
+  await exited;
+}
+
+async function untilReady(admin: KubeAdmin, child: ChildProcess, log: string): Promise<void> {
+  const deadline = performance.now() + READY_MS;
+  while (performance.now() < deadline && child.exitCode === null && child.signalCode === null) {
+    const status = await admin.send("GET", "/readyz").then(
+      (answer) => answer.status,
+      () => 0,
+    );
+    if (status === 200) return;
+    await sleep(POLL_MS);
+  }
+  const tail = (await readFile(log, "utf8")).split("\n").slice(-10).join("\n");
+  throw new Error(`the API server did not get ready:\n${tail}`);
+}
+
+function kubeconfigText(server: string, caFile: string, token: string): string {
+  return JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "test", cluster: { server, "certificate-authority": caFile } }],
+    users: [{ name: "admin", user: { token } }],
+    contexts: [{ name: "test", context: { cluster: "test", user: "admin" } }],
+    "current-context": "test",
+  });
+}
+
+/** All at once, so that no two are the same. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** Writes objects as they are, with their status, which a real API server takes only on its own. */
+export class KubeAdmin {
+  readonly #server: string;
+  readonly #token: string;
+  readonly #caFile: string;
+
+  constructor(server: string, token: string, caFile: string) {
+    this.#server = server;
+    this.#token = token;
+    this.#caFile = caFile;
+  }
+
+  /** @returns the object as the server has it then */
+  async create(object: ApiObject): Promise<ApiObject> {
+    const { uid: _, ...metadata } = object.metadata;
+    const created = await this.#write("POST", collectionPath(object), { ...object, metadata });
+    return object.status === undefined ? created : this.setStatus({ ...created, status: object.status });
+  }
+
+  setStatus(object: ApiObject): Promise<ApiObject> {
+    const { resourceVersion: _, ...metadata } = object.metadata;
+    return this.#write("PUT", `${collectionPath(object)}/${object.metadata.name}/status`, { ...object, metadata });
+  }
+
+  /** Gone at once, without a kubelet's word. */
+  async delete(object: ApiObject): Promise<void> {
+    const options = { apiVersion: "v1", kind: "DeleteOptions", gracePeriodSeconds: 0 };
+    await this.#write("DELETE", `${collectionPath(object)}/${object.metadata.name}`, options);
+  }
+
+  async #write(method: string, path: string, body: object): Promise<ApiObject> {
+    const answer = await this.send(method, path, body);
+    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`);
+    return JSON.parse(answer.body) as ApiObject;
+  }
+
+  async send(method: string, path: string, body?: object): Promise<Answer> {
+    const ca = await readFile(this.#caFile);
+    const content = body === undefined ? "" : JSON.stringify(body);
+    const headers = {
+      authorization: `Bearer ${this.#token}`,
+      "content-type": "application/json",
+      // Node sends the body of a DELETE without any length of its own accord.
+      "content-length": Buffer.byteLength(content),
+    };
+    const sent = request(new URL(path, this.#server), { method, ca, headers, agent: false });
+    sent.end(content);
+    const [answer] = await once(sent, "response");
+    const chunks: Buffer[] = [];
+    for await (const chunk of answer) chunks.push(chunk);
+    return { status: answer.statusCode, body: Buffer.concat(chunks).toString("utf8") };
+  }
+}
+
+const PLURALS: Readonly<Record<string, string>> = {
+  Pod: "pods",
+  Service: "services",
+  Node: "nodes",
+  Namespace: "namespaces",
+  EndpointSlice: "endpointslices",
+};
+
+function collectionPath({ apiVersion, kind, metadata }: ApiObject): string {
+  const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const namespace = metadata.namespace === undefined ? "" : `/namespaces/${metadata.namespace}`;
+  return `${root}${namespace}/${PLURALS[kind] ?? kind.toLowerCase()}`;
+}

@@ -1,0 +1,109 @@
+/**
+ * A real Prometheus for a test: scrapes what it is told to, takes remote writes, answers PromQL.
+ *
+ * Configured by the file that we ship, with another target and a shorter interval; native histograms on
+ * unless a test wants to see what happens without them.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parse, stringify } from "yaml";
+import { component } from "../components.ts";
+import { answers, freePorts, holds, Running } from "./running.ts";
+
+const SHIPPED_CONFIG = fileURLToPath(new URL("../../deploy/otel-collector/prometheus.yaml", import.meta.url));
+
+export interface PrometheusOptions {
+  /** `HOST:PORT` of Collectors to scrape; none means that it waits for remote writes. */
+  readonly scrapeTargets?: readonly string[];
+  readonly nativeHistograms?: boolean;
+}
+
+/** One series of an instant query. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export interface Prometheus {
+  readonly url: string;
+  /** Where a remote write goes. */
+  readonly remoteWrite: string;
+  /** @throws Error with Prometheus' own words on a wrong query */
+  query(promql: string): Promise<Sample[]>;
+  /** Asks until the answer is as wanted, and gives it; the last one when the deadline has passed. */
+  queryOnce(promql: string, isRight: (samples: Sample[]) => boolean, deadlineMs?: number): Promise<Sample[]>;
+  stop(): Promise<void>;
+}
+
+/** @throws Error with its log when it does not get ready */
+export async function startPrometheus(options: PrometheusOptions = {}): Promise<Prometheus> {
+  const program = component("prometheus");
+  const directory = mkdtempSync(join(tmpdir(), "flowspan-prometheus-"));
+  const [port = 0] = await freePorts(1);
+  const url = `http://127.0.0.1:${port}`;
+  const config = join(directory, "prometheus.yaml");
+  writeFileSync(config, configText(options.scrapeTargets ?? []));
+  const features = (options.nativeHistograms ?? true) ? ["--enable-feature=native-histograms"] : [];
+  const running = new Running("Prometheus", program, [
+    `--config.file=${config}`,
+    `--storage.tsdb.path=${join(directory, "data")}`,
+    `--web.listen-address=127.0.0.1:${port}`,
+    "--web.enable-remote-write-receiver",
+    ...features,
+  ]);
+  const stop = async () => {
+    await running.stop();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    await running.ready(() => answers(`${url}/-/ready`));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  const query = (promql: string) => instantQuery(url, promql);
+  return {
+    url,
+    remoteWrite: `${url}/api/v1/write`,
+    query,
+    async queryOnce(promql, isRight, deadlineMs = 30_000) {
+      let samples: Sample[] = [];
+      const ask = async () => {
+        samples = await query(promql);
+        return isRight(samples);
+      };
+      await holds(ask, deadlineMs);
+      return samples;
+    },
+    stop,
+  };
+}
+
+interface Config {
+  global: { scrape_interval: string };
+  scrape_configs: { static_configs: { targets: readonly string[] }[] }[];
+}
+
+function configText(targets: readonly string[]): string {
+  const config = parse(readFileSync(SHIPPED_CONFIG, "utf8")) as Config;
+  config.global.scrape_interval = "250ms";
+  for (const job of config.scrape_configs) job.static_configs = [{ targets }];
+  return stringify(config);
+}
+
+interface Answer {
+  readonly error?: string;
+  readonly data?: {
+    readonly result: readonly { readonly metric: Record<string, string>; readonly value?: readonly [number, string] }[];
+  };
+}
+
+async function instantQuery(url: string, promql: string): Promise<Sample[]> {
+  const response = await fetch(`${url}/api/v1/query?${new URLSearchParams({ query: promql })}`);
+  const answer = (await response.json()) as Answer;
+  if (answer.data === undefined) throw new Error(`${promql}: ${answer.error ?? response.status}`);
+  return answer.data.result.map(({ metric, value }) => ({ labels: metric, value: Number(value?.[1]) }));
+}

@@ -1,0 +1,95 @@
+/**
+ * deploy/Dockerfile, as far as it can be checked without a container engine: what it copies exists, what it
+ * installs is what is needed, and what the agent's image holds runs by itself.
+ */
+import { execFile } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+import { needs } from "../needs.ts";
+import { manifests } from "./manifests.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const run = promisify(execFile);
+const built = needs("build");
+
+interface Copy {
+  readonly stage: string;
+  /** In the tree: what a stage made stands below build/ there as well. */
+  readonly sources: readonly string[];
+}
+
+const dockerfile = readFileSync(`${ROOT}deploy/Dockerfile`, "utf8").replaceAll("\\\n", " ");
+const setup = readFileSync(`${ROOT}scripts/setup`, "utf8");
+const { version } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as { version: string };
+
+function copies(): Copy[] {
+  let stage = "";
+  return dockerfile.split("\n").flatMap((line) => {
+    const [instruction, ...words] = line.split(/\s+/);
+    if (instruction === "FROM") stage = words.at(-1) ?? "";
+    if (instruction !== "COPY") return [];
+    const paths = words.filter((word) => !word.startsWith("--")).slice(0, -1);
+    return [{ stage, sources: paths.map((path) => path.replace(/^\/src\//, "")) }];
+  });
+}
+
+/** Packages of the stage's apt-get install, sorted. */
+function packages(stage: string): string[] {
+  const text = dockerfile.split(/^FROM /m).find((part) => part.split("\n")[0]?.endsWith(` AS ${stage}`)) ?? "";
+  const list = /apt-get install -y --no-install-recommends\s+([^&]+)/.exec(text)?.[1] ?? "";
+  return list.trim().split(/\s+/).sort();
+}
+
+built("every path that an image copies is in the tree or was built", () => {
+  const sources = copies().flatMap((copy) => copy.sources);
+
+  expect(sources.length).toBeGreaterThan(5);
+  expect(sources.filter((path) => !existsSync(ROOT + path))).toEqual([]);
+});
+
+test("the build's packages are those that scripts/setup installs, without the lab's", () => {
+  const table = /^build_packages\(\) \{\n.*\n([\s\S]*?)^\tTABLE/m.exec(setup)?.[1] ?? "";
+  const names = table.split("\n").flatMap((line) => line.trim().split(/\s+/)[0] || []);
+
+  expect(packages("build")).toEqual(names.filter((name) => !["iproute2", "iptables"].includes(name)).sort());
+});
+
+built("the probe's image has the libraries that the probe is linked with, and no others", async () => {
+  const { stdout } = await run("ldd", [`${ROOT}build/flowspan-probe`]);
+  const libraries = [...stdout.matchAll(/^\s*lib(\w+)\.so\.(\d+) =>/gm)].filter(([, name]) => name !== "c");
+  // Debian's names: lib + soname's number, but for zlib.
+  const names = libraries.map(([, name, number]) => (name === "z" ? "zlib1g" : `lib${name}${number}`));
+
+  expect(packages("probe")).toEqual(names.sort());
+});
+
+test("the images' Node is the one that scripts/setup installs", () => {
+  expect(/^ARG NODE_VERSION=(\S+)/m.exec(dockerfile)?.[1]).toBe(/^NODE_INSTALLED=(\S+)/m.exec(setup)?.[1]);
+});
+
+built("what the agent's image holds runs without the tree", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "flowspan-image-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  for (const path of copies().flatMap((copy) => (copy.stage === "agent" ? copy.sources : []))) {
+    cpSync(ROOT + path, join(directory, basename(path)), { recursive: true });
+  }
+  const agent = join(directory, "agent.mjs");
+
+  const said = await run(process.execPath, [agent, "version"], { cwd: "/" });
+  const help = await run(process.execPath, [agent, "agent", "--help"], { cwd: "/" });
+
+  expect(said.stdout).toContain(`flowspan ${version}`);
+  expect(help.stdout).toContain("Usage: flowspan agent");
+});
+
+built("program, manifests and package have one version", async () => {
+  const probe = await run(`${ROOT}build/flowspan-probe`, ["--version"]);
+  const images = JSON.stringify(manifests()).match(/flowspan-(probe|agent):[^"]+/g);
+
+  expect(probe.stdout).toContain(`flowspan-probe ${version},`);
+  expect(images).toEqual([`flowspan-probe:${version}`, `flowspan-agent:${version}`]);
+});

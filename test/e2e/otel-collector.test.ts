@@ -1,0 +1,192 @@
+/**
+ * deploy/otel-collector with the real Collector and a real Prometheus: every file there is run, and what comes
+ * out at the far end is what went in.
+ */
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, expect, onTestFinished, test } from "vitest";
+import { FLOW_METRICS } from "../../agent/aggregate/instruments.ts";
+import { FlowEncoder } from "../../agent/export/encode.ts";
+import { createFlowExporter } from "../../agent/export/export.ts";
+import { createTransport } from "../../agent/export/transport.ts";
+import { RTT_SLOTS } from "../../agent/generated/layout.ts";
+import type { Flow, Resource } from "../../agent/model.ts";
+import { type CollectorOptions, SHIPPED_CONFIG, startCollector } from "../components/collector.ts";
+import { type PrometheusOptions, startPrometheus } from "../components/prometheus.ts";
+import { freePorts } from "../components/running.ts";
+import { component } from "../components.ts";
+import { flow, histogram } from "../unit/export/flows.ts";
+
+const DEPLOY = join(import.meta.dirname, "../../deploy/otel-collector");
+const SNIPPET = join(DEPLOY, "snippet.yaml");
+const REMOTE_WRITE = join(DEPLOY, "snippet-remote-write.yaml");
+const SCOPE = { name: "flowspan", version: "0.1.0", schemaUrl: "https://opentelemetry.io/schemas/1.45.0" };
+
+const CART: Resource = {
+  id: "cart",
+  attributes: {
+    "k8s.namespace.name": "shop",
+    "k8s.pod.name": "cart-1",
+    "service.name": "cart",
+    "service.namespace": "shop",
+    "service.instance.id": "shop.cart-1.web",
+  },
+};
+/** Not a pod: what k8s_attributes would put under the name of the agent's pod. */
+const HOST: Resource = { id: "host", attributes: { "host.name": "node-1" } };
+
+const CART_TO_CATALOG = {
+  role: "client",
+  resource: CART,
+  attributes: { "flowspan.role": "client", "service.peer.name": "catalog", "server.port": 8080 },
+  // 23 and its kind: primes, so that a number counted twice cannot match by luck.
+  counters: { bytesSent: 23_029, bytesReceived: 1_000_003, opened: 23 },
+  rtt: histogram(RTT_SLOTS, { 40: 19, 44: 4 }, 23 * 1500),
+} as const;
+
+/** A Collector that somebody runs already: its metrics pass `processor`, which names pods. */
+const existingText = (processor: string) => `
+receivers: { otlp: { protocols: { grpc: { endpoint: "\${env:OTLP_ENDPOINT}" } } } }
+processors: { ${processor}, batch: {} }
+exporters: { debug: {} }
+service:
+  pipelines:
+    traces: { receivers: [otlp], processors: [${processor.split(":")[0]}, batch], exporters: [debug] }
+    metrics: { receivers: [otlp], processors: [${processor.split(":")[0]}, batch], exporters: [debug] }
+`;
+const K8S_ATTRIBUTES = "k8s_attributes: { auth_type: none }";
+/** Does to every Resource what k8s_attributes does to one without a pod, and needs no cluster to start. */
+const NAMES_ALL = "resource: { attributes: [{ key: k8s.pod.name, value: flowspan-x7k2p, action: insert }] }";
+
+const directory = mkdtempSync(join(tmpdir(), "flowspan-existing-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+test.each([
+  ["collector.yaml", [SHIPPED_CONFIG]],
+  ["snippet.yaml beside an existing configuration", [existing(K8S_ATTRIBUTES), SNIPPET]],
+  ["snippet-remote-write.yaml beside an existing configuration", [existing(K8S_ATTRIBUTES), REMOTE_WRITE]],
+])("%s is valid", async (_, configs) => {
+  const validate = promisify(execFile)(component("otelcol"), [
+    "validate",
+    ...configs.flatMap((path) => ["--config", path]),
+  ]);
+
+  await expect(validate).resolves.toBeTruthy();
+});
+
+test("prometheus.yaml is valid", async () => {
+  const check = promisify(execFile)(component("promtool"), ["check", "config", join(DEPLOY, "prometheus.yaml")]);
+
+  await expect(check).resolves.toBeTruthy();
+});
+
+test("through collector.yaml, the file holds the bytes and Prometheus answers with them under the pod's name", async () => {
+  const collector = await collectorOf();
+  const prometheus = await prometheusOf({ scrapeTargets: [collector.scrapeTarget] });
+
+  await exportTo(collector.endpoint, [now(CART_TO_CATALOG)]);
+
+  const batches = await collector.batchesOnce((all) => all.length > 0);
+  expect(JSON.stringify(batches)).toContain('"asInt":"23029"');
+  const sent = 'flowspan_tcp_io_bytes_total{network_io_direction="transmit"}';
+  const samples = await prometheus.queryOnce(sent, (all) => all.length > 0);
+  expect(samples).toEqual([
+    {
+      labels: {
+        __name__: "flowspan_tcp_io_bytes_total",
+        flowspan_role: "client",
+        instance: "shop.cart-1.web",
+        job: "shop/cart",
+        k8s_namespace_name: "shop",
+        k8s_pod_name: "cart-1",
+        network_io_direction: "transmit",
+        otel_scope_name: "flowspan",
+        otel_scope_schema_url: SCOPE.schemaUrl,
+        otel_scope_version: "0.1.0",
+        server_port: "8080",
+        service_instance_id: "shop.cart-1.web",
+        service_name: "cart",
+        service_namespace: "shop",
+        service_peer_name: "catalog",
+      },
+      value: 23_029,
+    },
+  ]);
+  const count = await prometheus.query("histogram_count(flowspan_tcp_rtt_seconds)");
+  const median = await prometheus.query("histogram_quantile(0.5, flowspan_tcp_rtt_seconds)");
+  expect(count.map(({ value }) => value)).toEqual([23]);
+  // Slot 40 holds 2^10 to 2^10.25 µs.
+  expect(median[0]?.value).toBeGreaterThan(1024e-6);
+  expect(median[0]?.value).toBeLessThan(1218e-6);
+});
+
+test("through snippet.yaml beside an existing Collector, a host's points keep their own Resource", async () => {
+  const [otlp = 0, scrape = 0] = await freePorts(2);
+  await collectorOf({
+    configs: [existing(NAMES_ALL), SNIPPET],
+    env: { FLOWSPAN_OTLP_ENDPOINT: `127.0.0.1:${otlp}`, FLOWSPAN_PROMETHEUS_ENDPOINT: `127.0.0.1:${scrape}` },
+  });
+  const prometheus = await prometheusOf({ scrapeTargets: [`127.0.0.1:${scrape}`] });
+
+  await exportTo(`http://127.0.0.1:${otlp}`, [now({ ...CART_TO_CATALOG, resource: HOST })]);
+
+  const samples = await prometheus.queryOnce("flowspan_tcp_connections_total", (all) => all.length > 0);
+  expect(samples.map(({ labels, value }) => ({ host: labels.host_name, pod: labels.k8s_pod_name, value }))).toEqual([
+    { host: "node-1", pod: undefined, value: 23 },
+  ]);
+});
+
+test("snippet-remote-write.yaml brings the counters to a Prometheus without native histograms", async () => {
+  const [otlp = 0] = await freePorts(1);
+  const prometheus = await prometheusOf({ nativeHistograms: false });
+  const collector = await collectorOf({
+    configs: [existing(NAMES_ALL), REMOTE_WRITE],
+    env: { FLOWSPAN_OTLP_ENDPOINT: `127.0.0.1:${otlp}`, FLOWSPAN_REMOTE_WRITE: prometheus.remoteWrite },
+  });
+
+  await exportTo(`http://127.0.0.1:${otlp}`, [now(CART_TO_CATALOG)]);
+
+  const samples = await prometheus.queryOnce(
+    'flowspan_tcp_io_bytes_total{k8s_pod_name="cart-1",network_io_direction="receive"}',
+    (all) => all.length > 0,
+  );
+  expect(samples.map(({ value }) => value)).toEqual([1_000_003]);
+  expect(collector.log()).not.toMatch(/Exporting failed/);
+});
+
+function existing(processor: string): string {
+  const path = join(directory, `existing-${processor.split(":")[0]}.yaml`);
+  writeFileSync(path, existingText(processor));
+  return path;
+}
+
+async function collectorOf(options?: CollectorOptions) {
+  const collector = await startCollector(options);
+  onTestFinished(() => collector.stop());
+  return collector;
+}
+
+async function prometheusOf(options: PrometheusOptions) {
+  const prometheus = await startPrometheus(options);
+  onTestFinished(() => prometheus.stop());
+  return prometheus;
+}
+
+/** Prometheus wants points of the present. */
+function now(spec: Parameters<typeof flow>[0]): Flow {
+  const timeUnixNs = BigInt(Date.now()) * 1_000_000n;
+  return flow({ ...spec, startUnixNs: timeUnixNs - 15_000_000_000n, timeUnixNs });
+}
+
+async function exportTo(endpoint: string, flows: readonly Flow[]): Promise<void> {
+  const silent = { info: () => {}, warn: () => {} };
+  const encoder = new FlowEncoder({ metrics: FLOW_METRICS, temporality: "cumulative", scope: SCOPE });
+  const transport = createTransport({ endpoint, timeoutMs: 10_000 });
+  const exporter = createFlowExporter({ encoder, transport, log: silent });
+  const results = await exporter.exportFlows(flows);
+  await exporter.shutdown();
+  expect(results.map(({ outcome }) => outcome)).toEqual([{ state: "accepted", rejectedPoints: 0, message: "" }]);
+}

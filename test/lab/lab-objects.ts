@@ -1,0 +1,76 @@
+/**
+ * A lab's description as the Kubernetes objects that an API server would hold for it: what identity reads.
+ *
+ * Pods come with the status that kubelet writes. A real API server takes status by a second request and makes
+ * its own uids: create the pods, read the uids back, and build the lab from `withUids(description, ...)`.
+ */
+import { type Description, endpoints, type PodDescription, type ServiceDescription, uuid } from "./describe.ts";
+import {
+  type ApiObject,
+  endpointSliceObject,
+  namespaceObject,
+  nodeObject,
+  podObject,
+  serviceObject,
+} from "./kubernetes-objects.ts";
+
+/** In an order in which they can be created. */
+export function labObjects(description: Description): ApiObject[] {
+  const namespaces = [...description.pods, ...description.services].map((each) => each.namespace);
+  return [
+    ...[...new Set(namespaces)].map((name) => namespaceObject(name, uuid(`namespace ${name}`))),
+    ...description.nodes.map(({ name, ips, podCidrs }) =>
+      nodeObject({
+        name,
+        uid: uuid(`node ${name}`),
+        ips: [ips.v4, ips.v6],
+        podCidrs: [podCidrs.v4, podCidrs.v6],
+      }),
+    ),
+    ...description.pods.map(labPodObject),
+    ...description.services.map(labServiceObject),
+    ...description.services.flatMap((service) => [
+      sliceObject(description, service, "v4"),
+      sliceObject(description, service, "v6"),
+    ]),
+  ];
+}
+
+function labPodObject(pod: PodDescription): ApiObject {
+  const { kind, name, templateHash } = pod.owner;
+  // A Deployment's pods belong to its ReplicaSet; only the name tells the Deployment.
+  const owner = kind === "Deployment" ? `ReplicaSet/${name}-${templateHash}` : `${kind}/${name}`;
+  return podObject({
+    name: pod.name,
+    namespace: pod.namespace,
+    uid: pod.uid,
+    node: pod.node,
+    ips: [pod.ips.v4, pod.ips.v6],
+    hostNetwork: pod.hostNetwork,
+    labels: pod.labels,
+    annotations: pod.annotations,
+    ...(kind !== "none" && { owner }),
+    containers: pod.containers.map(({ name, id }) => ({ name, id, image: `lab.example/${name}:1.2.3` })),
+  });
+}
+
+function labServiceObject({ name, namespace, uid, clusterIps, port, nodePort }: ServiceDescription): ApiObject {
+  return serviceObject({
+    name,
+    namespace,
+    uid,
+    clusterIps: [clusterIps.v4, clusterIps.v6],
+    ports: [{ port, ...(nodePort !== undefined && { nodePort }) }],
+  });
+}
+
+function sliceObject(description: Description, service: ServiceDescription, family: "v4" | "v6"): ApiObject {
+  return endpointSliceObject({
+    name: `${service.name}-${family}`,
+    namespace: service.namespace,
+    uid: uuid(`slice ${family} ${service.namespace}/${service.name}`),
+    service: service.name,
+    ports: [service.targetPort],
+    endpoints: endpoints(description, service).map((pod) => ({ ip: pod.ips[family], pod: pod.uid })),
+  });
+}

@@ -1,0 +1,156 @@
+/**
+ * An OTLP gRPC receiver in this process: takes metrics, traces and logs, keeps decoded metric points, and can
+ * be told to be slow, to refuse or to reject a part. For quick tests and the demo; the end-to-end tests use
+ * the real Collector.
+ *
+ * A refused request is not kept; of a partially rejected one everything is kept and the rejection said, as the
+ * protocol has it: what was rejected is the receiver's loss, not a reason to send again.
+ */
+import {
+  type handleUnaryCall,
+  type Metadata,
+  Metadata as MetadataClass,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  status,
+} from "@grpc/grpc-js";
+import { decodeMetrics, type ReceivedPoint } from "./otlp-decode.ts";
+
+export type Signal = "metrics" | "traces" | "logs";
+
+/** What a receiver does with requests that come from now on. */
+export interface Behaviour {
+  /** gRPC status code to answer with instead of accepting. */
+  readonly refuse?: number;
+  /** Answers that much later. */
+  readonly delayMs?: number;
+  /** Points said to be rejected in the partial success of each answer. */
+  readonly rejectPoints?: number;
+  /** Accepts and keeps, but the answer never leaves: the sender cannot know. */
+  readonly dropAnswer?: boolean;
+}
+
+export interface ReceivedRequest {
+  readonly signal: Signal;
+  readonly bytes: Uint8Array;
+  readonly metadata: Metadata;
+}
+
+const SERVICES: Readonly<Record<Signal, string>> = {
+  metrics: "opentelemetry.proto.collector.metrics.v1.MetricsService",
+  traces: "opentelemetry.proto.collector.trace.v1.TraceService",
+  logs: "opentelemetry.proto.collector.logs.v1.LogsService",
+};
+
+export interface ReceiverOptions {
+  /** 0: any free port. */
+  readonly port?: number;
+  /** Keeps no request and no point; for listeners that do their own keeping, like the demo. */
+  readonly forget?: boolean;
+}
+
+export class Receiver {
+  readonly #server = new Server({ "grpc.max_receive_message_length": 4 << 20 });
+  readonly #listeners = new Set<(points: readonly ReceivedPoint[]) => void>();
+  readonly #forget: boolean;
+  #port = 0;
+  behaviour: Behaviour = {};
+  /** Accepted ones, in order. */
+  readonly requests: ReceivedRequest[] = [];
+  /** Of accepted requests, in order. */
+  readonly points: ReceivedPoint[] = [];
+  /** Requests that were answered with a status other than OK. */
+  refused = 0;
+
+  private constructor(options: ReceiverOptions) {
+    this.#forget = options.forget ?? false;
+    for (const signal of Object.keys(SERVICES) as Signal[])
+      this.#server.addService(exportService(signal), { export: this.#handler(signal) });
+  }
+
+  static async start(options: ReceiverOptions = {}): Promise<Receiver> {
+    const receiver = new Receiver(options);
+    receiver.#port = await new Promise<number>((resolve, reject) => {
+      const address = `127.0.0.1:${options.port ?? 0}`;
+      receiver.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      );
+    });
+    return receiver;
+  }
+
+  /** For OTEL_EXPORTER_OTLP_ENDPOINT. */
+  get endpoint(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Hears the points of every accepted request. */
+  onPoints(listener: (points: readonly ReceivedPoint[]) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#server.forceShutdown();
+  }
+
+  #handler(signal: Signal): handleUnaryCall<Buffer, Buffer> {
+    return (call, answer) => {
+      const { refuse, delayMs = 0, rejectPoints = 0, dropAnswer = false } = this.behaviour;
+      const respond = () => {
+        if (refuse !== undefined) {
+          this.refused++;
+          answer({ code: refuse, details: "refused by the test's receiver", metadata: new MetadataClass() });
+          return;
+        }
+        try {
+          this.#accept(signal, call.request, call.metadata);
+        } catch (error) {
+          this.refused++;
+          answer({ code: status.INVALID_ARGUMENT, details: String(error) });
+          return;
+        }
+        if (!dropAnswer) answer(null, partialSuccess(rejectPoints));
+      };
+      if (delayMs > 0) setTimeout(respond, delayMs);
+      else respond();
+    };
+  }
+
+  #accept(signal: Signal, bytes: Buffer, metadata: Metadata): void {
+    const points = signal === "metrics" ? decodeMetrics(bytes) : [];
+    if (!this.#forget) {
+      this.requests.push({ signal, bytes, metadata });
+      this.points.push(...points);
+    }
+    for (const listener of this.#listeners) listener(points);
+  }
+}
+
+function exportService(signal: Signal): ServiceDefinition {
+  const same = (bytes: Buffer) => bytes;
+  return {
+    export: {
+      path: `/${SERVICES[signal]}/Export`,
+      requestStream: false,
+      responseStream: false,
+      requestSerialize: same,
+      requestDeserialize: same,
+      responseSerialize: same,
+      responseDeserialize: same,
+    },
+  };
+}
+
+/** An Export…ServiceResponse: field 1 is the partial success, its field 1 the rejected count, 2 the message. */
+function partialSuccess(rejected: number): Buffer {
+  if (rejected === 0) return Buffer.alloc(0);
+  const message = Buffer.from("rejected by the test's receiver");
+  const count: number[] = [];
+  for (let rest = rejected; ; rest >>>= 7) {
+    count.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
+    if (rest <= 0x7f) break;
+  }
+  const inner = Buffer.concat([Buffer.from([0x08, ...count, 0x12, message.length]), message]);
+  return Buffer.concat([Buffer.from([0x0a, inner.length]), inner]);
+}

@@ -1,0 +1,105 @@
+/** The admin socket over a real Unix socket and loopback TCP. */
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { askAgent } from "../../../agent/admin/client.ts";
+import type { Vitals } from "../../../agent/admin/health.ts";
+import { type Admin, startAdmin } from "../../../agent/admin/server.ts";
+
+const HEALTHY: Vitals = {
+  nowMs: 10,
+  startedMs: 0,
+  lastTurnMs: 10,
+  lastExchangeMs: 10,
+  intervalMs: 1000,
+  trouble: undefined,
+  synced: true,
+};
+
+let directory: string;
+let socket: string;
+let admin: Admin | undefined;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "flowspan-admin-"));
+  socket = join(directory, "agent", "admin.sock");
+});
+afterEach(async () => {
+  await admin?.close();
+  admin = undefined;
+  rmSync(directory, { recursive: true });
+});
+
+async function start(vitals = HEALTHY, address?: string): Promise<Admin> {
+  const answers = { vitals: () => vitals, edges: () => ({ edges: [23n] }), status: () => ({ version: "1" }) };
+  admin = await startAdmin({ socket, address, answers });
+  return admin;
+}
+
+test("edges, status and health are answered, numbers past 2^53 as text", async () => {
+  await start();
+
+  const answers = await Promise.all(
+    ["/edges", "/status?x=1", "/healthz", "/readyz"].map((path) => askAgent(socket, path)),
+  );
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  expect(answers.slice(0, 2).map(({ body }) => body)).toEqual([{ edges: ["23"] }, { version: "1" }]);
+});
+
+test("an agent that is not ready says so with 503 and the reason", async () => {
+  await start({ ...HEALTHY, synced: false });
+
+  const { status, body } = await askAgent(socket, "/readyz");
+
+  expect([status, body]).toEqual([503, expect.objectContaining({ ok: false })]);
+});
+
+test("an unknown path is refused with the known ones", async () => {
+  await start();
+
+  expect(await askAgent(socket, "/")).toEqual({
+    status: 404,
+    body: { error: "try /healthz, /readyz, /status or /edges" },
+  });
+});
+
+test("over TCP health is shown and edges are not", async () => {
+  const { port } = await start(HEALTHY, "127.0.0.1:0");
+
+  const paths = ["healthz", "edges"].map((path) => fetch(`http://127.0.0.1:${port}/${path}`));
+  const answers = await Promise.all(paths);
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 403]);
+});
+
+test("nothing can be changed through it", async () => {
+  const { port } = await start(HEALTHY, "127.0.0.1:0");
+
+  const { status } = await fetch(`http://127.0.0.1:${port}/status`, { method: "POST", body: "x" });
+
+  expect(status).toBe(405);
+});
+
+test("only owner and group may use the socket, and it is gone at the end", async () => {
+  await start();
+  const mode = statSync(socket).mode & 0o777;
+  await admin?.close();
+  admin = undefined;
+
+  expect(mode).toBe(0o660);
+  await expect(askAgent(socket, "/status")).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test("a second agent on the same socket is refused; what a dead one left is not in the way", async () => {
+  await start();
+  const first = admin;
+  await expect(start()).rejects.toThrow(`another agent answers on ${socket}: stop it, or choose another admin.socket`);
+  await first?.close();
+  writeFileSync(socket, "");
+
+  await start();
+
+  expect((await askAgent(socket, "/healthz")).status).toBe(200);
+});

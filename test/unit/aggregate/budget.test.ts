@@ -1,0 +1,83 @@
+import { expect, test } from "vitest";
+import { Aggregate } from "../../../agent/aggregate/aggregate.ts";
+import { AT } from "../../../agent/aggregate/counters.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
+import { FakeIdentity, FakeKernel, keyOf } from "./kernel.ts";
+
+/** Edges of one pod to peers of these names. */
+const edge = (peer: string) => `client a>${peer}:80`;
+
+function start(flowLimit: number) {
+  const kernel = new FakeKernel();
+  const aggregate = new Aggregate({ ...DEFAULT_AGGREGATE_OPTIONS, flowLimit }, new FakeIdentity(), keyOf);
+  return {
+    aggregate,
+    /** Grows edges by these bytes; everything is accepted unless told otherwise. */
+    exchange(bytes: Readonly<Record<string, number>>, accepted = true): Record<string, number> {
+      for (const [peer, bytesSent] of Object.entries(bytes)) kernel.grow(edge(peer), { bytesSent });
+      const batch = aggregate.aggregate(kernel.exchange());
+      const sums = batch.flows.map(({ attributes, counters }) => {
+        return [String(attributes["service.peer.name"] ?? "remainder"), counters[AT.bytesSent] as number];
+      });
+      if (accepted) kernel.settle(batch.accept(batch.flows));
+      return Object.fromEntries(sums);
+    },
+  };
+}
+
+test("what finds no room goes to the remainder of its pod and role", () => {
+  const { exchange, aggregate } = start(2);
+
+  expect(exchange({ x: 100, y: 100, z: 23, w: 29 })).toEqual({ x: 100, y: 100, remainder: 52 });
+  expect(aggregate.stats()).toEqual({
+    edges: 4,
+    flows: 2,
+    remainders: 1,
+    flowLimit: 2,
+    pendingRows: 0,
+    overBudget: 2,
+  });
+});
+
+test("a flow that weighs twice the lightest takes its place: the old series ends, totals go on", () => {
+  const { exchange } = start(1);
+  exchange({ x: 100, y: 1_000 });
+
+  const swapped = exchange({ x: 10, y: 10 });
+  const later = exchange({ x: 10, y: 10 });
+
+  expect(swapped).toEqual({ x: 100, y: 10, remainder: 1_010 });
+  expect(later).toEqual({ y: 20, remainder: 1_020 });
+});
+
+test("a flow that weighs little more than the lightest does not take its place", () => {
+  const { exchange } = start(1);
+  exchange({ x: 100, y: 150 });
+
+  expect(exchange({ x: 10, y: 10 })).toEqual({ x: 110, remainder: 160 });
+});
+
+test("a flow of which growth is in doubt keeps its place", () => {
+  const { exchange } = start(1);
+  exchange({ x: 100, y: 1_000 }, false);
+
+  expect(exchange({ y: 10 })).toEqual({ x: 100, remainder: 1_010 });
+});
+
+test("connections weigh, also those that fail", () => {
+  const kernel = new FakeKernel();
+  const aggregate = new Aggregate({ ...DEFAULT_AGGREGATE_OPTIONS, flowLimit: 1 }, new FakeIdentity(), keyOf);
+  kernel.grow(edge("x"), { bytesSent: 1000 });
+  kernel.grow(edge("y"), { failedRefused: 2 });
+  const first = aggregate.aggregate(kernel.exchange());
+  kernel.settle(first.accept(first.flows));
+
+  kernel.grow(edge("y"), { failedRefused: 1 });
+  const { flows } = aggregate.aggregate(kernel.exchange());
+
+  expect(flows.map(({ attributes }) => attributes["service.peer.name"] ?? "remainder")).toEqual([
+    "y",
+    "remainder",
+    "x",
+  ]);
+});

@@ -1,0 +1,96 @@
+import { expect, test } from "vitest";
+import { Aggregate } from "../../../agent/aggregate/aggregate.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
+import type { NamespaceCounters } from "../../../agent/model.ts";
+import { type Counts, FakeIdentity, FakeKernel, keyOf } from "./kernel.ts";
+
+const NETNS = keyOf("client a>b:80").netns;
+
+function books(counters: Partial<NamespaceCounters> = {}): NamespaceCounters {
+  const zero = { activeOpens: 0, passiveOpens: 0, attemptFails: 0, estabResets: 0, inSegs: 0, outSegs: 0 };
+  const rest = { retransSegs: 0, outRsts: 0, listenOverflows: 0, listenDrops: 0, outNoRoutes: 0 };
+  return { netns: NETNS, pid: 1, ...zero, ...rest, ...counters };
+}
+
+function start() {
+  const kernel = new FakeKernel();
+  const aggregate = new Aggregate(DEFAULT_AGGREGATE_OPTIONS, new FakeIdentity(), keyOf);
+  return {
+    aggregate,
+    /** Sockets grow by `counts`, then the namespace's books say `counters`. Nothing is ever accepted. */
+    exchange(counts: Readonly<Record<string, Counts>>, ...namespaces: NamespaceCounters[]) {
+      for (const [id, grown] of Object.entries(counts)) kernel.grow(id, grown);
+      aggregate.aggregate(kernel.exchange(namespaces));
+      return aggregate.coverage();
+    },
+  };
+}
+
+test("coverage counts from the first exchange that saw a namespace, repeated growth once", () => {
+  const { exchange } = start();
+  exchange({ "client a>b:80": { segsOut: 1_000, opened: 5 } }, books({ inSegs: 7, outSegs: 7, activeOpens: 7 }));
+  exchange(
+    { "client a>b:80": { segsOut: 40, segsIn: 40, opened: 2, failedRefused: 1 } },
+    books({ inSegs: 47, outSegs: 47, activeOpens: 10 }),
+  );
+
+  const ratios = exchange(
+    { "client a>b:80": { segsOut: 10 }, "server a>b:80": { segsIn: 10, opened: 3 } },
+    books({ inSegs: 57, outSegs: 57, activeOpens: 10, passiveOpens: 6, retransSegs: 6 }),
+  );
+
+  expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: 6 / 9 }]);
+});
+
+test("what no socket can send is not missed: SYN-ACKs and resets for closed ports", () => {
+  const { exchange } = start();
+  exchange({}, books());
+
+  const ratios = exchange(
+    { "server a>b:80": { segsIn: 11, segsOut: 10, opened: 1 } },
+    books({ inSegs: 11, outSegs: 15, passiveOpens: 1, outRsts: 4 }),
+  );
+
+  expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: 1 }]);
+});
+
+test("a blind agent shows a ratio of zero, a quiet namespace none", () => {
+  const { exchange } = start();
+  exchange({}, books(), books({ netns: 2 }));
+
+  const ratios = exchange({}, books({ inSegs: 23, activeOpens: 1 }), books({ netns: 2 }));
+
+  expect(ratios).toEqual([
+    { netns: NETNS, segments: 0, connections: 0 },
+    { netns: 2, segments: undefined, connections: undefined },
+  ]);
+});
+
+test("an exchange that could not read a namespace leaves its ratio as it was", () => {
+  const { exchange } = start();
+  exchange({}, books());
+  exchange({ "client a>b:80": { segsOut: 10 } }, books({ outSegs: 10 }));
+
+  const ratios = exchange({ "client a>b:80": { segsOut: 10 } });
+
+  expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: undefined }]);
+});
+
+test("a namespace that is gone is forgotten", () => {
+  const { exchange } = start();
+  exchange({}, books());
+
+  const known = Array.from({ length: 9 }, () => exchange({}).length);
+
+  expect(known).toEqual([1, 1, 1, 1, 1, 1, 1, 0, 0]);
+});
+
+test("an inode that another namespace got starts anew", () => {
+  const { exchange } = start();
+  exchange({}, books({ inSegs: 1_000, outSegs: 1_000 }));
+  exchange({}, books({ inSegs: 3, outSegs: 3 }));
+
+  const ratios = exchange({ "client a>b:80": { segsIn: 20 } }, books({ inSegs: 23, outSegs: 3 }));
+
+  expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: undefined }]);
+});

@@ -1,0 +1,207 @@
+/**
+ * The outside of the aggregation, in memory: a kernel that keeps growth until it is settled, an identity
+ * that says what a test wants, and a Collector that keeps every point that reaches it.
+ */
+import { COUNTERS } from "../../../agent/aggregate/counters.ts";
+import { EDGE_COUNTERS, type EdgeCountersField } from "../../../agent/generated/layout.ts";
+import type {
+  EdgeGrowth,
+  EdgeKey,
+  Flow,
+  Identified,
+  Identity,
+  NamespaceCounters,
+  RemoteEnd,
+  Temporality,
+} from "../../../agent/model.ts";
+import type { Point } from "../../oracle.ts";
+
+export const SECOND_NS = 1_000_000_000n;
+export const INTERVAL_NS = 15n * SECOND_NS;
+/** Unix time at boot. */
+export const BOOT_UNIX_NS = 1_700_000_000n * SECOND_NS;
+
+export type Counts = Partial<Record<EdgeCountersField, number>>;
+
+interface KernelEdge {
+  readonly growth: Float64Array;
+  readonly slots: Map<number, number>;
+  settled: bigint;
+  sinceNs: bigint;
+  activeNs: bigint;
+  open: number;
+  limit: number;
+  reportedOpen: number;
+}
+
+/** Grows edges, says their growth in each exchange and subtracts what is settled, as the probe does. */
+export class FakeKernel {
+  readonly #edges = new Map<string, KernelEdge>();
+  /** Rows that were sent, by the number that stands in their bytes. */
+  readonly #sent: EdgeGrowth[] = [];
+  /** Everything that ever grew. */
+  readonly truth = new Float64Array(COUNTERS);
+  truthSlots = 0;
+  nowNs = 1_000n * SECOND_NS;
+  /** How far the wall clock was set. */
+  wallOffsetNs = BOOT_UNIX_NS;
+  #exchange = 0n;
+  /** Time of the last exchange, at first that of the maps. */
+  #exchangeNs = this.nowNs;
+
+  grow(id: string, counts: Counts, slots: Readonly<Record<number, number>> = {}): void {
+    const edge = this.#edge(id);
+    // Nothing happens at the very moment of a walk.
+    this.nowNs += 1n;
+    // The first growth since it was settled: later than the last exchange. Were sinceNs older than that, a new
+    // agent's series would cut off what other edges of the same flow have had accepted meanwhile.
+    if (edge.activeNs <= edge.sinceNs) edge.sinceNs = this.#exchangeNs;
+    edge.activeNs = this.nowNs;
+    for (const [index, name] of EDGE_COUNTERS.entries()) {
+      const count = counts[name] ?? 0;
+      edge.growth[index] = (edge.growth[index] as number) + count;
+      this.truth[index] = (this.truth[index] as number) + count;
+    }
+    for (const [slot, count] of Object.entries(slots)) {
+      edge.slots.set(Number(slot), (edge.slots.get(Number(slot)) ?? 0) + count);
+      this.truthSlots += count;
+    }
+  }
+
+  open(id: string, open: number, limit = 0): void {
+    Object.assign(this.#edge(id), { open, limit });
+  }
+
+  /** Walks, an interval after the last time. */
+  exchange(namespaces: readonly NamespaceCounters[] = []) {
+    this.nowNs += INTERVAL_NS;
+    this.#exchange++;
+    this.#exchangeNs = this.nowNs;
+    const rows = [...this.#edges].flatMap(([id, edge]) => this.#rowOf(id, edge));
+    return { rows, namespaces, end: { bootNs: this.nowNs, realtimeNs: this.nowNs + this.wallOffsetNs } };
+  }
+
+  settle(rows: readonly Uint8Array[]): void {
+    for (const bytes of rows) {
+      const row = this.#sent[Buffer.from(bytes).readUInt32LE()] as EdgeGrowth;
+      const edge = this.#edge(row.id);
+      if (row.exchange <= edge.settled) continue;
+      for (let i = 0; i < COUNTERS; i++) edge.growth[i] = (edge.growth[i] as number) - (row.counters[i] as number);
+      for (let i = 0; i < row.slots.length; i += 2) {
+        const slot = row.slots[i] as number;
+        edge.slots.set(slot, (edge.slots.get(slot) as number) - (row.slots[i + 1] as number));
+      }
+      edge.settled = row.exchange;
+      edge.sinceNs = this.#exchangeNs;
+      edge.reportedOpen = row.open;
+    }
+  }
+
+  /** What was not settled yet, by name. */
+  unsettled(): Counts {
+    const counts: Counts = {};
+    for (const { growth } of this.#edges.values()) {
+      for (const [index, name] of EDGE_COUNTERS.entries()) {
+        if (growth[index] !== 0) counts[name] = (counts[name] ?? 0) + (growth[index] as number);
+      }
+    }
+    return counts;
+  }
+
+  /** The pins are removed: all growth that was not settled is gone. */
+  reset(): void {
+    this.#edges.clear();
+  }
+
+  #edge(id: string): KernelEdge {
+    let edge = this.#edges.get(id);
+    if (edge === undefined) {
+      const times = { settled: this.#exchange, sinceNs: this.#exchangeNs, activeNs: this.#exchangeNs };
+      const gauges = { open: 0, limit: 0, reportedOpen: 0 };
+      edge = { growth: new Float64Array(COUNTERS), slots: new Map(), ...times, ...gauges };
+      this.#edges.set(id, edge);
+    }
+    return edge;
+  }
+
+  #rowOf(id: string, { growth, slots, sinceNs, open, limit, reportedOpen }: KernelEdge): EdgeGrowth[] {
+    const pairs = [...slots].filter(([, count]) => count > 0).sort(([a], [b]) => a - b);
+    const grown = pairs.length > 0 || growth.some((count) => count > 0);
+    if (!grown && open === 0 && limit === 0 && reportedOpen === 0) return [];
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32LE(this.#sent.length);
+    const counters = growth.slice();
+    const flat = Uint32Array.from(pairs.flat());
+    const row = { id, exchange: this.#exchange, sinceNs, counters, slots: flat, open, limit, row: bytes };
+    this.#sent.push(row);
+    return [row];
+  }
+}
+
+/** `client 10.0.0.1>10.0.0.2:80`, a key that its id spells. */
+export function keyOf(id: string): EdgeKey {
+  const [role, ends = ""] = id.split(" ") as [EdgeKey["role"] | "overflow", string?];
+  const [local = "", remote = ""] = ends.split(">");
+  const [address = "", port = "80"] = remote.split(":");
+  return {
+    cgroup: BigInt(local.length),
+    localAddress: local,
+    remoteAddress: address,
+    netns: 4026531840,
+    serverPort: Number(port),
+    role: role === "overflow" ? "client" : role,
+    overflow: role === "overflow",
+  };
+}
+
+/** Names local ends by their address and remote ends by `workloads`, else by their address too. */
+export class FakeIdentity implements Identity {
+  version = 1;
+  readonly #workloads = new Map<string, string>();
+  readonly #pending = new Set<string>();
+
+  addCgroup(): void {}
+
+  rename(address: string, workload: string): void {
+    this.#workloads.set(address, workload);
+    this.version++;
+  }
+
+  hold(address: string): void {
+    this.#pending.add(address);
+    this.version++;
+  }
+
+  release(address: string): void {
+    this.#pending.delete(address);
+    this.version++;
+  }
+
+  identify({ localAddress, remoteAddress }: EdgeKey): Identified {
+    if (this.#pending.has(remoteAddress)) return { state: "pending", why: "the pod is not known yet" };
+    const name = this.#workloads.get(remoteAddress) ?? remoteAddress;
+    const local = { id: localAddress, resource: { "k8s.pod.name": localAddress }, label: localAddress };
+    const remote: RemoteEnd = { kind: "pod", name, namespace: "shop", podName: undefined, label: `shop/${name}` };
+    return { state: "named", local, remote };
+  }
+}
+
+/** All sums and histograms of flows as points, each counter as a metric of its own name. */
+export function pointsOf(flows: readonly Flow[], temporality: Temporality): Point[] {
+  return flows.flatMap((flow) => {
+    const { resource, attributes, startUnixNs, timeUnixNs } = flow;
+    const common = { resource: resource.attributes, attributes, startUnixNs, timeUnixNs };
+    const sums = EDGE_COUNTERS.map((metric, index): Point => {
+      return { ...common, metric, kind: temporality, value: flow.counters[index] as number };
+    });
+    const histograms = (["handshake", "rtt", "duration"] as const).map((metric): Point => {
+      const { counts, sumUs } = flow[metric];
+      const buckets = new Map([...counts.entries()].filter(([, count]) => count > 0));
+      return { ...common, metric: `${metric} histogram`, kind: temporality, value: sumUs, buckets };
+    });
+    const gauges = (["open", "limit"] as const).map((metric): Point => {
+      return { ...common, metric, kind: "moment", value: flow[metric] };
+    });
+    return [...sums, ...histograms, ...gauges];
+  });
+}

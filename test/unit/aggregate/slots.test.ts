@@ -1,0 +1,51 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { RTT } from "../../../agent/aggregate/flows.ts";
+import { SlotCounts } from "../../../agent/aggregate/slots.ts";
+import { HistogramSlot } from "../../../agent/generated/layout.ts";
+
+const EVERYTHING = { from: 0, to: HistogramSlot.SLOT_COUNT };
+const pairs = fc.array(fc.tuple(fc.nat(EVERYTHING.to - 1), fc.integer({ min: 1, max: 23 })), { maxLength: 20 });
+
+const flat = (slots: readonly (readonly [number, number])[]) => Uint32Array.from(slots.flat());
+
+test("slots hold what a dense array would, in any order of adding and subtracting", () => {
+  fc.assert(
+    fc.property(pairs, pairs, (stays, goes) => {
+      const slots = new SlotCounts();
+      const expected = new Float64Array(EVERYTHING.to);
+      for (const [slot, count] of stays) expected[slot] = (expected[slot] as number) + count;
+
+      slots.add(flat(goes));
+      slots.add(flat(stays));
+      slots.subtract(flat(goes));
+
+      const dense = slots.dense(EVERYTHING);
+      expect([...dense]).toEqual([...expected.subarray(0, dense.length)]);
+      expect(expected.subarray(dense.length).every((count) => count === 0)).toBe(true);
+    }),
+  );
+});
+
+test("one histogram does not reach into the next", () => {
+  const slots = new SlotCounts();
+  slots.add(Uint32Array.of(RTT.from - 1, 5, RTT.from + 2, 7, RTT.to, 11));
+
+  expect([...slots.dense(RTT)]).toEqual([0, 0, 7]);
+});
+
+test.each([
+  [0.5, 2 ** (10.5 / 4)],
+  [0.9, 2 ** (10.5 / 4)],
+  [0.91, 2 ** (20.5 / 4)],
+  [0.99, 2 ** (20.5 / 4)],
+])("the %f quantile is the middle of the bucket that holds it", (share, us) => {
+  const slots = new SlotCounts();
+  slots.add(Uint32Array.of(RTT.from + 10, 90, RTT.from + 20, 10));
+
+  expect(slots.quantile(RTT, share)).toBe(us);
+});
+
+test("nothing measured has no quantile", () => {
+  expect(new SlotCounts().quantile(RTT, 0.5)).toBeUndefined();
+});

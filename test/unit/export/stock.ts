@@ -1,0 +1,115 @@
+/**
+ * The same flows through the stock serializer: what its bytes mean is what ours must mean.
+ *
+ * It takes one Resource a call; protobuf makes the concatenation of requests one request with all of
+ * their resources, so that a request of many Resources has a stock counterpart too.
+ */
+import { ValueType } from "@opentelemetry/api";
+import { ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
+import { resourceFromAttributes } from "@opentelemetry/resources";
+import {
+  AggregationTemporality,
+  DataPointType,
+  type MetricData,
+  type ResourceMetrics,
+} from "@opentelemetry/sdk-metrics";
+import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
+import type { Flow, FlowMetric, FlowPoint, Temporality } from "../../../agent/model.ts";
+import { SCOPE } from "./flows.ts";
+
+export function stockBytes(
+  flows: readonly Flow[],
+  metrics: readonly FlowMetric[],
+  temporality: Temporality,
+): Uint8Array {
+  const resources = [...new Map(flows.map((flow) => [flow.resource.id, flow.resource])).values()];
+  const requests = resources.flatMap((resource) => {
+    const own = flows.filter((flow) => flow.resource.id === resource.id);
+    const data = metrics
+      .map((metric) => metricData(metric, own, temporality))
+      .filter((one) => one.dataPoints.length > 0);
+    if (data.length === 0) return [];
+    const value: ResourceMetrics = {
+      resource: resourceFromAttributes(resource.attributes as Record<string, string>),
+      scopeMetrics: [{ scope: SCOPE, metrics: data }],
+    };
+    return [ProtobufMetricsSerializer.serializeRequest(value) as Uint8Array];
+  });
+  return Buffer.concat(requests);
+}
+
+function metricData(
+  { metric, roles, points }: FlowMetric,
+  flows: readonly Flow[],
+  temporality: Temporality,
+): MetricData {
+  const own = roles.flatMap((role) => flows.filter((flow) => flow.role === role));
+  const dataPoints = own.flatMap((flow) =>
+    points.filter((point) => emitted(flow, point)).map((p) => dataPoint(flow, p)),
+  );
+  const scaled = points.some((point) => "counter" in point.from && point.from.scale !== undefined);
+  const aggregationTemporality =
+    temporality === "delta" && metric.instrument !== "updowncounter"
+      ? AggregationTemporality.DELTA
+      : AggregationTemporality.CUMULATIVE;
+  return {
+    descriptor: { ...metric, valueType: scaled ? ValueType.DOUBLE : ValueType.INT },
+    dataPointType: {
+      counter: DataPointType.SUM,
+      updowncounter: DataPointType.SUM,
+      gauge: DataPointType.GAUGE,
+      histogram: DataPointType.EXPONENTIAL_HISTOGRAM,
+    }[metric.instrument],
+    aggregationTemporality,
+    isMonotonic: metric.instrument === "counter",
+    dataPoints: dataPoints.map((point) =>
+      metric.instrument === "updowncounter" && temporality === "delta" ? { ...point, startTime: [0, 0] } : point,
+    ),
+  } as unknown as MetricData;
+}
+
+function emitted(flow: Flow, { emit, from }: FlowPoint): boolean {
+  if (emit === "always") return true;
+  if ("histogram" in from) return flow[from.histogram].counts.some((count) => count > 0);
+  return numberOf(flow, from) !== 0;
+}
+
+function dataPoint(flow: Flow, { attributes, from }: FlowPoint) {
+  return {
+    startTime: hrTime(flow.startUnixNs),
+    endTime: hrTime(flow.timeUnixNs),
+    attributes: { ...flow.attributes, ...attributes },
+    value: "histogram" in from ? exponential(flow, from.histogram) : numberOf(flow, from),
+  };
+}
+
+function numberOf(flow: Flow, from: Exclude<FlowPoint["from"], { histogram: unknown }>): number {
+  if ("gauge" in from) return flow[from.gauge];
+  const value = flow.counters[EDGE_COUNTERS.indexOf(from.counter)] as number;
+  return from.scale === undefined ? value : value / Math.round(1 / from.scale);
+}
+
+/** Bucket i in microseconds is bucket 2i - 159 at scale 3 in seconds (agent/export/exponential.ts). */
+function exponential(flow: Flow, name: "handshake" | "rtt" | "duration") {
+  const { counts, sumUs } = flow[name];
+  const used = [...counts.keys()].filter((slot) => (counts[slot] as number) > 0);
+  const first = used[0] ?? 0;
+  const last = used.at(-1) ?? -1;
+  const bucketCounts: number[] = [];
+  for (let slot = first; slot <= last; slot++) {
+    if (slot > first) bucketCounts.push(0);
+    bucketCounts.push(counts[slot] as number);
+  }
+  return {
+    count: counts.reduce((sum, count) => sum + count, 0),
+    sum: sumUs / 1_000_000,
+    scale: 3,
+    zeroCount: 0,
+    positive: { offset: used.length === 0 ? 0 : 2 * first - 159, bucketCounts },
+    negative: { offset: 0, bucketCounts: [] },
+  };
+}
+
+function hrTime(ns: bigint): [number, number] {
+  return [Number(ns / 1_000_000_000n), Number(ns % 1_000_000_000n)];
+}

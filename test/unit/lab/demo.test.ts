@@ -1,0 +1,187 @@
+import { expect, test } from "vitest";
+import {
+  ATTR_ERROR_TYPE,
+  ATTR_FLOWSPAN_ROLE,
+  ATTR_NETWORK_IO_DIRECTION,
+  ATTR_SERVER_PORT,
+  ATTR_SERVICE_NAME,
+  ATTR_SERVICE_NAMESPACE,
+  ATTR_SERVICE_PEER_NAME,
+  ATTR_SERVICE_PEER_NAMESPACE,
+  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH,
+  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT,
+  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_OVERFLOWS,
+  METRIC_FLOWSPAN_TCP_CONNECTIONS,
+  METRIC_FLOWSPAN_TCP_IO,
+  METRIC_FLOWSPAN_TCP_RTT,
+} from "../../../agent/generated/semconv.ts";
+import type { Attributes, MetricDescriptor } from "../../../agent/model.ts";
+import { DemoRows, quantile } from "../../lab/demo-rows.ts";
+import { bytesText, pictureLines, secondsText } from "../../lab/demo-table.ts";
+import type { ReceivedPoint } from "../../lab/otlp-decode.ts";
+
+const PLAIN = { columns: 200, lines: 50, colour: false };
+const TRANSMIT = { [ATTR_NETWORK_IO_DIRECTION]: "transmit" };
+
+function point(metric: MetricDescriptor, value: number, more: Partial<ReceivedPoint> = {}): ReceivedPoint {
+  const { attributes, ...rest } = more;
+  return {
+    metric: metric.name,
+    resource: { [ATTR_SERVICE_NAME]: "cart", [ATTR_SERVICE_NAMESPACE]: "shop" },
+    attributes: {
+      [ATTR_FLOWSPAN_ROLE]: "client",
+      [ATTR_SERVER_PORT]: 5432,
+      [ATTR_SERVICE_PEER_NAME]: "postgres",
+      [ATTR_SERVICE_PEER_NAMESPACE]: "data",
+      ...attributes,
+    } as Attributes,
+    startUnixNs: 1n,
+    timeUnixNs: 2n,
+    kind: "cumulative",
+    value,
+    scope: "flowspan",
+    unit: metric.unit,
+    instrument: "sum",
+    scale: undefined,
+    count: undefined,
+    exemplars: 0,
+    ...rest,
+  };
+}
+
+test("a rate is what a sum has grown by, per second", () => {
+  const rows = new DemoRows();
+  rows.add([point(METRIC_FLOWSPAN_TCP_IO, 1000, { attributes: TRANSMIT })]);
+  rows.rows(0);
+
+  rows.add([point(METRIC_FLOWSPAN_TCP_IO, 5000, { attributes: TRANSMIT })]);
+
+  expect(rows.rows(2000)).toMatchObject([{ from: "shop/cart", to: "data/postgres", port: 5432, bytesOut: 2000 }]);
+});
+
+test("a series that starts over goes on from zero", () => {
+  const rows = new DemoRows();
+  rows.add([point(METRIC_FLOWSPAN_TCP_IO, 5000, { attributes: TRANSMIT })]);
+  rows.rows(0);
+
+  rows.add([point(METRIC_FLOWSPAN_TCP_IO, 3000, { attributes: TRANSMIT, startUnixNs: 9n })]);
+
+  expect(rows.rows(1000)[0]?.bytesOut).toBe(3000);
+});
+
+test("two pods of one workload are one line, and the server's end is not a second one", () => {
+  const rows = new DemoRows();
+  const pod = (name: string) => ({
+    [ATTR_SERVICE_NAME]: "cart",
+    [ATTR_SERVICE_NAMESPACE]: "shop",
+    "k8s.pod.name": name,
+  });
+  rows.rows(0);
+
+  rows.add([
+    point(METRIC_FLOWSPAN_TCP_CONNECTIONS, 23, { resource: pod("cart-0") }),
+    point(METRIC_FLOWSPAN_TCP_CONNECTIONS, 2, {
+      resource: pod("cart-1"),
+      attributes: { [ATTR_ERROR_TYPE]: "refused" },
+    }),
+    point(METRIC_FLOWSPAN_TCP_CONNECTIONS, 23, { attributes: { [ATTR_FLOWSPAN_ROLE]: "server" } }),
+  ]);
+
+  expect(rows.rows(1000)).toMatchObject([{ from: "shop/cart", failed: new Map([["refused", 2]]) }]);
+});
+
+test("round-trip times are read from exponential buckets in seconds", () => {
+  const rows = new DemoRows();
+  // Scale 0: bucket -4 holds (1/16, 1/8].
+  rows.add([
+    point(METRIC_FLOWSPAN_TCP_RTT, 1, {
+      instrument: "exponential_histogram",
+      scale: 0,
+      count: 3,
+      buckets: new Map([
+        [-4, 2],
+        [0, 1],
+      ]),
+    }),
+  ]);
+
+  const [row] = rows.rows(1000);
+
+  expect(row?.rttP50).toBeCloseTo(Math.sqrt(1 / 16 / 8));
+  expect(row?.rttP99).toBeCloseTo(Math.SQRT2);
+});
+
+test("a quantile of nothing is unknown", () => {
+  expect(quantile(new Map(), 0.5)).toBeUndefined();
+});
+
+test("only a listener whose queue is full is shown as one that does not accept", () => {
+  const rows = new DemoRows();
+  const queue = (metric: MetricDescriptor, value: number, port: number) =>
+    point(metric, value, { kind: "moment", attributes: { [ATTR_SERVER_PORT]: port } });
+
+  for (const [port, depth] of [
+    [80, 0],
+    [81, 3],
+  ] as const)
+    rows.add([
+      queue(METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH, depth, port),
+      queue(METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT, 2, port),
+      queue(METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_OVERFLOWS, 7, port),
+    ]);
+
+  expect(rows.queues()).toEqual([{ who: "shop/cart", port: 81, depth: 3, limit: 2, overflows: 7 }]);
+});
+
+const ROW = {
+  from: "shop/cart",
+  to: "data/postgres",
+  port: 5432,
+  bytesOut: 1234,
+  bytesIn: 9_900_000,
+  connections: 0.5,
+  open: 6,
+  rttP50: 0.0812,
+  rttP99: 1.5,
+  resent: 0.0123,
+  failed: new Map([["refused", 23]]),
+};
+
+test("a line says who talks to whom, how fast, with what loss and which failures", () => {
+  const lines = pictureLines({ headline: "head", rows: [ROW], queues: [] }, PLAIN);
+
+  expect(lines).toEqual([
+    "head",
+    "",
+    "WHO → TO WHOM                      OUT/s      IN/s  OPEN   NEW/s  RTT p50      p99  RESENT  FAILED",
+    "shop/cart → data/postgres:5432    1.2 kB    9.9 MB     6     0.5  81.2 ms   1.50 s   1.23%  refused 23",
+  ]);
+});
+
+test("no line is longer than the terminal is wide, nor are there more than it has", () => {
+  const queues = [{ who: "shop/cart", port: 81, depth: 3, limit: 2, overflows: 7 }];
+  const rows = Array.from({ length: 50 }, () => ROW);
+
+  const lines = pictureLines({ headline: "head", rows, queues }, { columns: 40, lines: 10, colour: false });
+
+  expect([lines.length, Math.max(...lines.map((line) => line.length))]).toEqual([10, 40]);
+});
+
+test.each([
+  [0, "0 B"],
+  [999, "999 B"],
+  [1000, "1.0 kB"],
+  [123_456, "123 kB"],
+  [9_900_000, "9.9 MB"],
+])("%d bytes are written as %s", (bytes, text) => {
+  expect(bytesText(bytes)).toBe(text);
+});
+
+test.each([
+  [undefined, ""],
+  [0.000145, "145 µs"],
+  [0.0812, "81.2 ms"],
+  [1.5, "1.50 s"],
+])("%s seconds are written as '%s'", (seconds, text) => {
+  expect(secondsText(seconds)).toBe(text);
+});

@@ -1,0 +1,125 @@
+import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import protobuf from "protobufjs";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { decodeMetrics } from "../../lab/otlp-decode.ts";
+import { Receiver } from "../../lab/receiver.ts";
+
+let receiver: Receiver;
+let client: Client;
+
+beforeEach(async () => {
+  receiver = await Receiver.start();
+  client = new Client(new URL(receiver.endpoint).host, credentials.createInsecure());
+});
+
+afterEach(async () => {
+  client.close();
+  await receiver.close();
+});
+
+test("an accepted request's points are kept, decoded", async () => {
+  const error = await send(oneSum(23));
+
+  expect([error, receiver.points]).toEqual([
+    undefined,
+    [
+      {
+        metric: "flowspan.tcp.io",
+        resource: { "k8s.pod.name": "cart-0" },
+        attributes: { "server.port": 80 },
+        startUnixNs: 1n,
+        timeUnixNs: 1_700_000_000_000_000_002n,
+        kind: "cumulative",
+        value: 23,
+        scope: "flowspan",
+        unit: "By",
+        instrument: "sum",
+        scale: undefined,
+        count: undefined,
+        exemplars: 0,
+      },
+    ],
+  ]);
+});
+
+test("a refused request is answered with its status and not kept", async () => {
+  receiver.behaviour = { refuse: status.UNAVAILABLE };
+
+  const error = await send(oneSum(23));
+
+  expect([error?.code, receiver.points, receiver.refused]).toEqual([status.UNAVAILABLE, [], 1]);
+});
+
+test("bytes that are no request are refused as invalid", async () => {
+  const error = await send(Buffer.from([0x0a, 0xff]));
+
+  expect([error?.code, receiver.refused]).toEqual([status.INVALID_ARGUMENT, 1]);
+});
+
+test("an exponential histogram keeps its buckets and their place", () => {
+  const [point] = decodeMetrics(oneHistogram());
+
+  expect(point).toMatchObject({
+    instrument: "exponential_histogram",
+    value: 0.25,
+    count: 6,
+    scale: 2,
+    buckets: new Map([
+      [Number.NEGATIVE_INFINITY, 1],
+      [-77, 3],
+      [-75, 2],
+    ]),
+  });
+});
+
+/** The encoder is protobufjs: the decoder under test must not be checked against itself. */
+const { root } = protobuf.parse(`
+  syntax = "proto3";
+  message Request { repeated ResourceMetrics rm = 1; }
+  message ResourceMetrics { Resource resource = 1; repeated ScopeMetrics sm = 2; }
+  message Resource { repeated KeyValue attributes = 1; }
+  message KeyValue { string key = 1; Value value = 2; }
+  message Value { oneof value { string text = 1; int64 number = 3; } }
+  message ScopeMetrics { Scope scope = 1; repeated Metric metrics = 2; }
+  message Scope { string name = 1; }
+  message Metric { string name = 1; string unit = 3; oneof data { Sum sum = 7; Histogram histogram = 10; } }
+  message Sum { repeated Point points = 1; int32 temporality = 2; bool monotonic = 3; }
+  message Point {
+    fixed64 start = 2; fixed64 time = 3; sfixed64 as_int = 6; repeated KeyValue attributes = 7;
+  }
+  message Histogram { repeated HistogramPoint points = 1; int32 temporality = 2; }
+  message HistogramPoint {
+    fixed64 time = 3; fixed64 count = 4; double sum = 5; sint32 scale = 6; fixed64 zero = 7; Buckets positive = 8;
+  }
+  message Buckets { sint32 offset = 1; repeated uint64 counts = 2; }
+`);
+
+function requestWith(metric: object): Buffer {
+  const resource = { attributes: [{ key: "k8s.pod.name", value: { text: "cart-0" } }] };
+  const type = root.lookupType("Request");
+  const value = { rm: [{ resource, sm: [{ scope: { name: "flowspan" }, metrics: [metric] }] }] };
+  return Buffer.from(type.encode(type.fromObject(value)).finish());
+}
+
+function oneSum(value: number): Buffer {
+  const attributes = [{ key: "server.port", value: { number: 80 } }];
+  const point = { start: "1", time: "1700000000000000002", asInt: value, attributes };
+  return requestWith({
+    name: "flowspan.tcp.io",
+    unit: "By",
+    sum: { points: [point], temporality: 2, monotonic: true },
+  });
+}
+
+function oneHistogram(): Buffer {
+  const point = { time: "2", count: 6, sum: 0.25, scale: 2, zero: 1, positive: { offset: -77, counts: [3, 0, 2] } };
+  return requestWith({ name: "flowspan.tcp.rtt", histogram: { points: [point], temporality: 2 } });
+}
+
+function send(bytes: Buffer): Promise<ServiceError | undefined> {
+  const same = (value: Buffer) => value;
+  const path = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+  return new Promise((resolve) => {
+    client.makeUnaryRequest(path, same, same, bytes, (error) => resolve(error ?? undefined));
+  });
+}

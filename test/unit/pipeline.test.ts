@@ -1,0 +1,215 @@
+import { expect, test } from "vitest";
+import { Aggregate, type ExchangeRows } from "../../agent/aggregate/aggregate.ts";
+import { AT } from "../../agent/aggregate/counters.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../agent/aggregate/options.ts";
+import type { RequestResult } from "../../agent/export/export.ts";
+import { IMMEDIATE_CLOCK, type IntervalClock, SystemClock } from "../../agent/interval.ts";
+import type { Cgroup, ExportOutcome, Flow } from "../../agent/model.ts";
+import { type PipelineParts, runPipeline } from "../../agent/pipeline.ts";
+import { type ExchangeData, SourceError } from "../../agent/source/source.ts";
+import { FakeIdentity, FakeKernel, keyOf } from "./aggregate/kernel.ts";
+
+const EDGE = "client a>b:80";
+const ACCEPTED: ExportOutcome = { state: "accepted", rejectedPoints: 0, message: "" };
+const FAILED: ExportOutcome = { state: "failed", reason: "unavailable", retryable: true, retryAfterMs: undefined };
+
+/** Plays a list of things that happen, one an exchange; the source ends after the last. */
+class FakeSource {
+  readonly kernel = new FakeKernel();
+  readonly calls: string[] = [];
+  readonly #script: (() => void)[];
+  cgroups: readonly Cgroup[] = [];
+
+  constructor(script: readonly (() => void)[]) {
+    this.#script = [...script];
+  }
+
+  async exchange(): Promise<ExchangeData | undefined> {
+    const step = this.#script.shift();
+    if (step === undefined) return undefined;
+    this.calls.push("exchange");
+    step();
+    const { rows, namespaces, end } = this.kernel.exchange();
+    return { rows, namespaces, end, cgroups: this.cgroups } as unknown as ExchangeData;
+  }
+
+  settle(rows: readonly Uint8Array[]): void {
+    this.calls.push(`settle ${rows.length}`);
+    this.kernel.settle(rows);
+  }
+
+  async flush() {
+    this.calls.push("flush");
+    return { rows: 0, unknown: 0 };
+  }
+}
+
+/** Answers each export with the next outcome, accepted after the last; keeps what it was given. */
+class FakeExporter {
+  readonly sent: number[][] = [];
+  readonly #outcomes: ExportOutcome[];
+
+  constructor(outcomes: readonly ExportOutcome[] = []) {
+    this.#outcomes = [...outcomes];
+  }
+
+  async exportFlows(flows: Iterable<Flow>): Promise<readonly RequestResult[]> {
+    const all = [...flows];
+    this.sent.push(all.map(({ counters }) => counters[AT.bytesSent] as number));
+    const outcome = this.#outcomes.shift() ?? ACCEPTED;
+    return [{ flows: all, points: 0, bytes: 0, durationMs: 0, outcome }];
+  }
+}
+
+const silent = { info: () => {}, warn: () => {} };
+
+function parts(source: FakeSource, changes: Partial<PipelineParts> = {}): PipelineParts {
+  const identity = new FakeIdentity();
+  return {
+    source,
+    identity,
+    aggregate: new Aggregate(DEFAULT_AGGREGATE_OPTIONS, identity, keyOf),
+    exporter: new FakeExporter(),
+    clock: IMMEDIATE_CLOCK,
+    stop: new AbortController().signal,
+    log: silent,
+    ...changes,
+  };
+}
+
+function grow(source: () => FakeSource, bytesSent: number): () => void {
+  return () => source().kernel.grow(EDGE, { bytesSent });
+}
+
+test("each exchange is exported, settled and flushed before the next begins", async () => {
+  const source: FakeSource = new FakeSource([grow(() => source, 23), grow(() => source, 29)]);
+  const exporter = new FakeExporter();
+
+  const totals = await runPipeline(parts(source, { exporter }));
+
+  expect(source.calls).toEqual(["exchange", "settle 1", "flush", "exchange", "settle 1", "flush"]);
+  expect(exporter.sent).toEqual([[23], [52]]);
+  expect(totals).toEqual({ turns: 3, failedTurns: 0, skippedTicks: 0, settledRows: 2 });
+});
+
+test("rows of a request that failed are not settled and go out with the next", async () => {
+  const source: FakeSource = new FakeSource([grow(() => source, 23), grow(() => source, 29)]);
+  const exporter = new FakeExporter([FAILED]);
+
+  await runPipeline(parts(source, { exporter }));
+
+  expect(source.calls).toEqual(["exchange", "flush", "exchange", "settle 1", "flush"]);
+  expect({ sent: exporter.sent, left: source.kernel.unsettled() }).toEqual({ sent: [[23], [52]], left: {} });
+});
+
+test("new cgroups are named before the rows of their exchange", async () => {
+  const cgroup: Cgroup = { id: 23n, seenNs: 0n, names: ["cri-containerd-1.scope"] };
+  const seen: unknown[] = [];
+  const source: FakeSource = new FakeSource([grow(() => source, 23)]);
+  source.cgroups = [cgroup];
+  const given = parts(source);
+  const note = (exchange: ExchangeRows) => {
+    seen.push("aggregate");
+    return exchange;
+  };
+
+  await runPipeline({
+    ...given,
+    identity: { addCgroup: (added) => seen.push(added) },
+    aggregate: { aggregate: (exchange) => given.aggregate.aggregate(note(exchange)) },
+  });
+
+  expect(seen).toEqual([cgroup, "aggregate"]);
+});
+
+test("an error costs its own turn only, and is said once until exchanges work again", async () => {
+  const broken = () => {
+    throw new SourceError("disconnected", "the probe is gone");
+  };
+  const source: FakeSource = new FakeSource([grow(() => source, 23), broken, broken, grow(() => source, 29)]);
+  const exporter = new FakeExporter();
+  const said: string[] = [];
+  const log = {
+    info: (_: object, text: string) => said.push(text),
+    warn: (_: object, text: string) => said.push(text),
+  };
+
+  const totals = await runPipeline(parts(source, { exporter, log }));
+
+  expect(exporter.sent).toEqual([[23], [52]]);
+  expect(totals).toEqual({ turns: 5, failedTurns: 2, skippedTicks: 0, settledRows: 2 });
+  expect(said).toEqual([
+    "an exchange failed: its growth stays in the kernel, the next tick tries again",
+    "exchanges work again",
+  ]);
+});
+
+test("skipped ticks are counted", async () => {
+  const source: FakeSource = new FakeSource([() => {}, () => {}]);
+  const skips = [0, 3, 2];
+  const clock: IntervalClock = { next: async () => skips.shift() ?? 0 };
+
+  const totals = await runPipeline(parts(source, { clock }));
+
+  expect(totals.skippedTicks).toBe(5);
+});
+
+test("stopping makes one last exchange, settled and flushed", async () => {
+  const stopping = new AbortController();
+  const source: FakeSource = new FakeSource([grow(() => source, 23), grow(() => source, 29), grow(() => source, 31)]);
+  const ticks = [() => {}, () => stopping.abort()];
+  const clock: IntervalClock = { next: async () => Number(ticks.shift()?.() ?? 0) };
+  const exporter = new FakeExporter();
+
+  await runPipeline(parts(source, { clock, exporter, stop: stopping.signal }));
+
+  expect({ sent: exporter.sent, left: source.kernel.unsettled() }).toEqual({ sent: [[23], [52]], left: {} });
+});
+
+test("a Collector that hangs holds up the end no longer than the deadline", async () => {
+  const stopping = new AbortController();
+  const source: FakeSource = new FakeSource([grow(() => source, 23)]);
+  const exporter = {
+    exportFlows: () => {
+      stopping.abort();
+      return new Promise<never>(() => {});
+    },
+  };
+  const said: string[] = [];
+  const log = { ...silent, warn: (_: object, text: string) => said.push(text) };
+
+  await runPipeline(parts(source, { exporter, log, stop: stopping.signal, lastTurnMs: 1 }));
+
+  expect({ said, left: source.kernel.unsettled() }).toEqual({
+    said: ["stopped before the last exchange was settled: its growth stays in the kernel"],
+    left: { bytesSent: 23 },
+  });
+});
+
+test("the clock's first tick is at once, and one that passed meanwhile is skipped and counted", async () => {
+  const stop = new AbortController().signal;
+  const clock = new SystemClock(10);
+
+  const first = await clock.next(stop);
+  const busyUntil = performance.now() + 25;
+  while (performance.now() < busyUntil);
+  const skipped = await clock.next(stop);
+
+  expect(first).toBe(0);
+  expect(skipped).toBeGreaterThanOrEqual(2);
+});
+
+test("a wait for a tick ends when the pipeline stops, and when the interval shrinks", async () => {
+  const stopping = new AbortController();
+  const clock = new SystemClock(3_600_000);
+  await clock.next(stopping.signal);
+
+  const shortened = clock.next(stopping.signal);
+  clock.set(1);
+  await shortened;
+  clock.set(3_600_000);
+  const stopped = clock.next(stopping.signal);
+  stopping.abort();
+
+  expect(await stopped).toBe(0);
+});

@@ -1,0 +1,388 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  EDGE_COUNTERS,
+  type EdgeCountersField,
+  FLOWSPAN_PROTOCOL,
+  FrameKind,
+  frameHello,
+  HistogramSlot,
+} from "../../../agent/generated/layout.ts";
+import { decodeEdge, decodeEdgeKey, decodeFrame } from "../../../agent/source/decode.ts";
+import type { Frame } from "../../../agent/source/frames.ts";
+import { encodeEdge } from "../../../agent/source/rows.ts";
+import {
+  beginFrame,
+  cgroupFrame,
+  connectionFrame,
+  edgeRow,
+  endFrame,
+  helloFrame,
+  keyBytes,
+  namespaceFrame,
+  programFrame,
+  settledFrame,
+  statusFrame,
+} from "./frames-builder.ts";
+
+function decoded(frame: Frame) {
+  return decodeFrame(frame.kind, Buffer.from(frame.payload));
+}
+
+function id(key: Parameters<typeof keyBytes>[0]): string {
+  return keyBytes(key).toString("latin1");
+}
+
+/** Each counter has its own prime, so that two swapped fields cannot look right. */
+const PRIMES = [
+  23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149,
+  151, 157,
+];
+
+// biome-ignore format: one field of struct frame_edge a line
+const PINNED_EDGE = [
+  "9210000000000000",                 // key.cgroup = 4242
+  "00000000000000000000ffff0a000001", // key.local_addr = 10.0.0.1
+  "20010db8000000000000000000000001", // key.remote_addr = 2001:db8::1
+  "000000f0",                         // key.netns = 4026531840
+  "901f",                             // key.server_port = 8080
+  "01",                               // key.role = ROLE_CLIENT
+  "06",                               // key.protocol = IPPROTO_TCP
+  "0700000000000000",                 // exchange = 7
+  "00e40b5402000000",                 // since_ns = 10000000000
+  "1700000000000000",                 // growth.bytes_sent = 23
+  "1d00000000000000",                 // growth.bytes_received = 29
+  "1f00000000000000",                 // growth.segs_out = 31
+  "2500000000000000",                 // growth.segs_in = 37
+  "2900000000000000",                 // growth.retransmits_syn = 41
+  "2b00000000000000",                 // growth.retransmits_fast = 43
+  "2f00000000000000",                 // growth.retransmits_timeout = 47
+  "3500000000000000",                 // growth.retransmits_tlp = 53
+  "3b00000000000000",                 // growth.retransmits_other = 59
+  "3d00000000000000",                 // growth.spurious = 61
+  "4300000000000000",                 // growth.out_of_order = 67
+  "4700000000000000",                 // growth.busy_us = 71
+  "4900000000000000",                 // growth.rwnd_limited_us = 73
+  "4f00000000000000",                 // growth.sndbuf_limited_us = 79
+  "5300000000000000",                 // growth.opened = 83
+  "5900000000000000",                 // growth.closed = 89
+  "6100000000000000",                 // growth.reset_sent = 97
+  "6500000000000000",                 // growth.reset_received = 101
+  "6700000000000000",                 // growth.failed_refused = 103
+  "6b00000000000000",                 // growth.failed_timed_out = 107
+  "6d00000000000000",                 // growth.failed_reset = 109
+  "7100000000000000",                 // growth.failed_host_unreachable = 113
+  "7f00000000000000",                 // growth.failed_net_unreachable = 127
+  "8300000000000000",                 // growth.failed_cancelled = 131
+  "8900000000000000",                 // growth.failed_other = 137
+  "8b00000000000000",                 // growth.accept_overflows = 139
+  "9500000000000000",                 // growth.handshake_us = 149
+  "9700000000000000",                 // growth.rtt_us = 151
+  "9d00000000000000",                 // growth.duration_us = 157
+  "05000000",                         // open = 5
+  "80000000",                         // limit = 128
+  "02000000",                         // slot_count = 2
+  "00000000",                         // zero
+  "03000000" + "0b000000",            // slot 3 (handshake), count 11
+  "e0000000" + "0d000000",            // slot 224 (first of duration), count 13
+];
+
+describe("FRAME_EDGE", () => {
+  const pinned = Buffer.from(PINNED_EDGE.join(""), "hex");
+
+  test("has the bytes that flowspan.h gives it, field by field", () => {
+    const edge = decodeFrame(FrameKind.FRAME_EDGE, pinned);
+
+    expect(edge).toEqual({
+      kind: "edge",
+      id: pinned.toString("latin1", 0, 48),
+      exchange: 7n,
+      sinceNs: 10_000_000_000n,
+      counters: Float64Array.from(PRIMES),
+      slots: Uint32Array.of(3, 11, 224, 13),
+      open: 5,
+      limit: 128,
+      row: pinned,
+    });
+    expect(decodeEdgeKey(pinned.toString("latin1", 0, 48))).toEqual({
+      cgroup: 4242n,
+      localAddress: "10.0.0.1",
+      remoteAddress: "2001:db8::1",
+      netns: 4026531840,
+      serverPort: 8080,
+      role: "client",
+      overflow: false,
+    });
+  });
+
+  test("is what the builder for other tests writes", () => {
+    const counters = Object.fromEntries(EDGE_COUNTERS.map((name, index) => [name, PRIMES[index]]));
+    const built = edgeRow({
+      key: { remoteAddress: "2001:db8::1" },
+      exchange: 7n,
+      sinceNs: 10_000_000_000n,
+      counters: counters as Record<EdgeCountersField, number>,
+      slots: [
+        [3, 11],
+        [224, 13],
+      ],
+      open: 5,
+      limit: 128,
+    });
+
+    expect(built.toString("hex")).toBe(PINNED_EDGE.join(""));
+  });
+
+  test("encoded again, a decoded row is the same bytes", () => {
+    const count = fc.bigInt({ min: 0n, max: 2n ** 53n - 1n });
+    const row = fc.record({
+      key: fc.record({
+        cgroup: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+        netns: fc.nat(2 ** 31),
+        serverPort: fc.nat(65535),
+        role: fc.constantFrom("client" as const, "server" as const, "listener" as const),
+      }),
+      exchange: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+      sinceNs: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+      counters: fc.dictionary(fc.constantFrom(...EDGE_COUNTERS), count),
+      slots: fc.array(fc.tuple(fc.nat(HistogramSlot.SLOT_COUNT - 1), fc.nat(2 ** 31)), { maxLength: 20 }),
+      open: fc.nat(2 ** 31),
+      limit: fc.nat(2 ** 31),
+    });
+    fc.assert(
+      fc.property(row, (values) => {
+        const bytes = edgeRow(values);
+        const growth = decodeEdge(bytes);
+
+        if (typeof growth === "string") throw new Error(growth);
+        expect(encodeEdge(growth).equals(bytes)).toBe(true);
+      }),
+    );
+  });
+
+  test("rows decoded one after the other share no counters", () => {
+    const rows = Array.from({ length: 1000 }, (_, i) =>
+      decodeEdge(edgeRow({ counters: { bytesSent: i, durationUs: i } })),
+    );
+
+    const sums = rows.map((row) =>
+      typeof row === "string" ? row : row.counters.reduce((sum, value) => sum + value, 0),
+    );
+
+    expect(sums).toEqual(rows.map((_, i) => 2 * i));
+  });
+
+  test("a counter of 2^53 fails by name, one less passes", () => {
+    const last = decodeEdge(edgeRow({ counters: { bytesSent: 2n ** 53n - 1n } }));
+
+    expect(typeof last === "string" ? last : last.counters[0]).toBe(Number.MAX_SAFE_INTEGER);
+    expect(decodeEdge(edgeRow({ counters: { bytesSent: 2n ** 53n } }))).toBe("number_too_large");
+  });
+
+  test.each<[string, Buffer, string]>([
+    ["shorter than its struct", edgeRow().subarray(0, 311), "wrong_length"],
+    ["with fewer slots than it says", edgeRow({ slots: [[1, 1]] }).subarray(0, 316), "wrong_length"],
+    ["with bytes behind its slots", Buffer.concat([edgeRow(), Buffer.alloc(8)]), "wrong_length"],
+    ["with a slot past the histograms", edgeRow({ slots: [[HistogramSlot.SLOT_COUNT, 1]] }), "slot_out_of_range"],
+    ["with no known role", Buffer.alloc(312), "unknown_role"],
+  ])("a row %s fails by name", (_, payload, failure) => {
+    expect(decodeFrame(FrameKind.FRAME_EDGE, payload)).toBe(failure);
+  });
+});
+
+describe("an edge's key", () => {
+  test.each([
+    ["client", { role: "client", overflow: true }, true],
+    ["server", { role: "server", overflow: true }, true],
+    ["listener", { role: "listener", overflow: true, serverPort: 0 }, true],
+  ] as const)("without a local address is the overflow edge of role %s", (_, key, overflow) => {
+    expect(decodeEdgeKey(id(key)).overflow).toBe(overflow);
+  });
+
+  test("of a listener bound to :: is no overflow edge", () => {
+    const key = decodeEdgeKey(id({ role: "listener", localAddress: "::", serverPort: 80 }));
+
+    expect({ overflow: key.overflow, localAddress: key.localAddress }).toEqual({ overflow: false, localAddress: "::" });
+  });
+});
+
+describe("each frame of a fixed length", () => {
+  test("HELLO", () => {
+    expect(decoded(helloFrame())).toEqual({
+      kind: "hello",
+      protocol: FLOWSPAN_PROTOCOL,
+      probePid: 4711,
+      features: 0x7fn,
+      bootNs: 100_000_000_000n,
+      realtimeNs: 1_700_000_000_000_000_000n,
+      exchange: 0n,
+      startedNs: 90_000_000_000n,
+      edgeCapacity: 65536,
+      cpus: 2,
+      kernel: "6.12.0",
+    });
+  });
+
+  test.each([
+    ["exchange-begin", beginFrame],
+    ["exchange-end", endFrame],
+  ] as const)("%s", (kind, frame) => {
+    expect(decoded(frame({ exchange: 7n, bootNs: 1n, realtimeNs: 2n, walkNs: 3n, sockets: 5, edges: 11 }))).toEqual({
+      kind,
+      exchange: 7n,
+      bootNs: 1n,
+      realtimeNs: 2n,
+      walkNs: 3n,
+      sockets: 5,
+      edges: 11,
+    });
+  });
+
+  test("CGROUP, with its names from the leaf to the root", () => {
+    const names = ["cri-containerd-23.scope", "kubepods-pod7.slice", "kubepods.slice"];
+
+    expect(decoded(cgroupFrame({ id: 7n, seenNs: 11n, names }))).toEqual({
+      kind: "cgroup",
+      id: 7n,
+      seenNs: 11n,
+      names,
+    });
+  });
+
+  test("CGROUP, with a name that fills its whole field", () => {
+    const names = ["x".repeat(128), "y".repeat(128), "z", "w".repeat(128)];
+
+    expect(decoded(cgroupFrame({ id: 7n, seenNs: 11n, names }))).toEqual({
+      kind: "cgroup",
+      id: 7n,
+      seenNs: 11n,
+      names,
+    });
+  });
+
+  test("NAMESPACE", () => {
+    const counters = {
+      netns: 4026531840,
+      pid: 23,
+      activeOpens: 29,
+      passiveOpens: 31,
+      attemptFails: 37,
+      estabResets: 41,
+      inSegs: 43,
+      outSegs: 47,
+      retransSegs: 53,
+      outRsts: 59,
+      listenOverflows: 61,
+      listenDrops: 67,
+      outNoRoutes: 71,
+    };
+
+    expect(decoded(namespaceFrame(counters))).toEqual({ kind: "namespace", ...counters });
+  });
+
+  test("PROGRAM", () => {
+    const stats = { name: "inet_sock_set_s", runs: 23, runTimeNs: 29, recursionMisses: 31 };
+
+    expect(decoded(programFrame(stats))).toEqual({ kind: "program", ...stats });
+  });
+
+  test("STATUS, with its losses by name", () => {
+    const status = {
+      losses: {
+        edge_table_full_detail: 1,
+        storage_failed: 2,
+        counter_contended: 3,
+        records_full: 5,
+        cgroup_name_failed: 7,
+        closed_unseen: 11,
+        namespace_unreadable: 13,
+        agent_gone_records: 17,
+      },
+      edges: 23,
+      edgeCapacity: 29,
+      evicted: 31,
+      cgroups: 37,
+      records: 41,
+      probeCpuUs: 43,
+      probeRssBytes: 47,
+      adopted: 53,
+    };
+
+    expect(decoded(statusFrame(status))).toEqual({ kind: "status", ...status });
+  });
+
+  test("CONNECTION", () => {
+    const values = {
+      startNs: 1n,
+      establishedNs: 2n,
+      endNs: 3n,
+      bytesSent: 23,
+      bytesReceived: 29,
+      segsOut: 31,
+      segsIn: 37,
+      retransmits: 41,
+      srttUs: 43,
+      minRttUs: 47,
+      pid: 53,
+      localPort: 59,
+      remotePort: 61,
+      error: 111,
+      flags: 5,
+      comm: "curl",
+    };
+
+    expect(decoded(connectionFrame({ key: { serverPort: 443 }, ...values }))).toEqual({
+      kind: "connection",
+      key: decodeEdgeKey(id({ serverPort: 443 })),
+      ...values,
+    });
+  });
+
+  test("SETTLED", () => {
+    expect(decoded(settledFrame({ rows: 23, unknown: 29 }))).toEqual({ kind: "settled", rows: 23, unknown: 29 });
+  });
+});
+
+describe("a frame that cannot be used", () => {
+  test("arbitrary payloads never throw and fail by one of the known names", () => {
+    const kinds = fc.constantFrom(...Object.values(FrameKind), 0, 11, 999);
+    const failures = [
+      "unknown_kind",
+      "wrong_length",
+      "wrong_magic",
+      "unknown_role",
+      "slot_out_of_range",
+      "number_too_large",
+    ];
+    const sized = fc
+      .constantFrom(16, 40, 48, 96, 128, 136, 312, 320, 528)
+      .chain((size) => fc.uint8Array({ minLength: size, maxLength: size }));
+    fc.assert(
+      fc.property(kinds, fc.oneof(sized, fc.uint8Array({ maxLength: 600 })), (kind, payload) => {
+        const event = decodeFrame(kind, Buffer.from(payload));
+
+        if (typeof event === "string") expect(failures).toContain(event);
+        else expect(event.kind).toBeTypeOf("string");
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test.each<[string, Frame, string]>([
+    ["of an unknown kind", { kind: 11, payload: new Uint8Array(0) }, "unknown_kind"],
+    ["that is a command", { kind: FrameKind.COMMAND_EXCHANGE, payload: new Uint8Array(0) }, "unknown_kind"],
+    ["that is too short", { ...statusFrame(), payload: new Uint8Array(120) }, "wrong_length"],
+    ["HELLO with another magic", helloFrame({ magic: 23n }), "wrong_magic"],
+    ["with a number of 2^53", namespaceFrame({ inSegs: 2 ** 53 }), "number_too_large"],
+    ["CONNECTION without a role", { ...connectionFrame(), payload: new Uint8Array(136) }, "unknown_role"],
+  ])("%s fails by name", (_, frame, failure) => {
+    expect(decoded(frame)).toBe(failure);
+  });
+
+  test.each([16, frameHello.size + 8])("a HELLO of another protocol tells it, also with %d bytes", (length) => {
+    const payload = Buffer.alloc(length);
+    Buffer.from(helloFrame({ protocol: 23 }).payload).copy(payload);
+
+    expect(decodeFrame(FrameKind.FRAME_HELLO, payload)).toMatchObject({ kind: "hello", protocol: 23 });
+  });
+});

@@ -1,0 +1,58 @@
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
+import type { EdgeGrowth } from "../../../agent/model.ts";
+import { decodeEdgeKey } from "../../../agent/source/decode.ts";
+import { ReplaySource } from "../../../agent/source/replay.ts";
+import type { ExchangeData } from "../../../agent/source/source.ts";
+
+const RECORDING = fileURLToPath(new URL("../../golden/two-services.gz", import.meta.url));
+
+/** The counters that follow from the workload alone, not from timing. */
+const EXACT = ["bytesSent", "bytesReceived", "opened", "closed"] as const;
+
+function exact(row: EdgeGrowth) {
+  const key = decodeEdgeKey(row.id);
+  const counters = Object.fromEntries(EXACT.map((name) => [name, row.counters[EDGE_COUNTERS.indexOf(name)]]));
+  return { role: key.role, remoteAddress: key.remoteAddress, serverPort: key.serverPort, ...counters };
+}
+
+/** Sum of 1000 + i over `connections`, as the recorded client sent it. */
+function sent(connections: number): number {
+  return connections * 1000 + (connections * (connections - 1)) / 2;
+}
+
+function bothEnds(connections: number, requestBytes = sent(connections)) {
+  const count = { opened: connections, closed: connections };
+  const end = { remoteAddress: "127.0.0.1", serverPort: 8080, ...count };
+  return [
+    { ...end, role: "client", bytesSent: requestBytes, bytesReceived: 31 * connections },
+    { ...end, role: "server", bytesSent: 31 * connections, bytesReceived: requestBytes },
+  ];
+}
+
+// The real probe, killed between an exchange that was not settled and the next: it said the 29 connections
+// twice, and a replay that settles every exchange must hear them once.
+test("a recording of the real probe replays to the workload's own count on both ends", async () => {
+  const replay = new ReplaySource({ path: RECORDING });
+  const exchanges: ExchangeData[] = [];
+
+  for (let exchange = await replay.exchange(); exchange !== undefined; exchange = await replay.exchange()) {
+    exchanges.push(exchange);
+    replay.settle(exchange.rows.map((row) => row.row));
+  }
+
+  const ends = exchanges.map(({ rows }) =>
+    rows
+      .map(exact)
+      .filter(({ role }) => role !== "listener")
+      .sort((a, b) => a.role.localeCompare(b.role)),
+  );
+  expect(ends).toEqual([bothEnds(1, 1), bothEnds(23), bothEnds(29), bothEnds(31)]);
+  expect(exchanges.map(({ namespaces }) => namespaces.map((one) => one.activeOpens))).toEqual([[1], [24], [53], [84]]);
+  expect(exchanges[0]?.cgroups.map((cgroup) => cgroup.names).sort()).toEqual([
+    ["client.service", "flowspan-golden"],
+    ["server.service", "flowspan-golden"],
+  ]);
+  expect(replay.stats()).toMatchObject({ connects: 2, failures: {} });
+});
