@@ -171,7 +171,7 @@ static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bo
 
 static __always_inline __u64 jiffies_to_us(__u32 jiffies, struct settings *s)
 {
-	__u64 hz = CONFIG_HZ ? CONFIG_HZ : s->jiffies_per_s;
+	__u32 hz = s->jiffies_per_s;
 
 	return hz ? (__u64)jiffies * 1000000 / hz : 0;
 }
@@ -190,23 +190,29 @@ static __always_inline __u64 jiffies_to_us(__u32 jiffies, struct settings *s)
 			edge__add((edge)->growth.name##_us, jiffies_to_us(grown, s)); \
 	} while (0)
 
-/* Adds what a socket has counted since it was last counted. @return segments that came in */
-static __always_inline __u32 connection__count(struct connection *c, struct edge_value *edge, const struct books *b,
-					       struct settings *s)
+/*
+ * Adds what a socket has counted since it was last counted.
+ *
+ * @param came_in whether segments came in: then its RTT is a new sample
+ * @return whether segments came in or went out; nothing else grows without one
+ */
+static __always_inline bool connection__count(struct connection *c, struct edge_value *edge, const struct books *b,
+					      struct settings *s, bool *came_in)
 {
+	__u32 segs_in = advance32(&c->segs_in, b->segs_in);
+	__u32 segs_out = advance32(&c->segs_out, b->segs_out);
 	__u64 grown;
-	__u32 segs_in;
 
+	if (segs_in)
+		edge__add(edge->growth.segs_in, segs_in);
+	if (segs_out)
+		edge__add(edge->growth.segs_out, segs_out);
 	grown = advance(&c->bytes_sent, b->bytes_sent);
 	if (grown)
 		edge__add(edge->growth.bytes_sent, grown);
 	grown = advance(&c->bytes_received, b->bytes_received);
 	if (grown)
 		edge__add(edge->growth.bytes_received, grown);
-	segs_in = advance32(&c->segs_in, b->segs_in);
-	if (segs_in)
-		edge__add(edge->growth.segs_in, segs_in);
-	count_growth32(edge, c, b, segs_out, segs_out);
 	count_growth32(edge, c, b, retransmits, retransmits_other);
 	count_growth32(edge, c, b, spurious, spurious);
 	count_growth32(edge, c, b, out_of_order, out_of_order);
@@ -215,21 +221,23 @@ static __always_inline __u32 connection__count(struct connection *c, struct edge
 		count_growth_jiffies(edge, c, b, rwnd_limited, s);
 		count_growth_jiffies(edge, c, b, sndbuf_limited, s);
 	}
-	return segs_in;
+	*came_in = segs_in != 0;
+	return segs_in || segs_out;
 }
 
-/* Counts the handshake once: in the first walk after it, or in the close. */
-static __always_inline void connection__count_opened(struct connection *c, struct edge_value *edge)
+/* Counts the handshake once: in the first walk after it, or in the close. @return whether it was now */
+static __always_inline bool connection__count_opened(struct connection *c, struct edge_value *edge)
 {
 	__u32 flags = c->flags;
 
 	if (!(flags & ESTABLISHED) || (flags & (OPENED_COUNTED | ADOPTED)))
-		return;
+		return false;
 	if (!connection__claim(c, OPENED_COUNTED))
-		return;
+		return false;
 	edge__add(edge->growth.opened, 1);
 	if (c->handshake_us)
 		edge__observe(edge, handshake, HANDSHAKE, c->handshake_us);
+	return true;
 }
 
 static __always_inline void address__from_v4(__u8 *to, __be32 address)

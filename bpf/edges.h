@@ -25,10 +25,10 @@ static __always_inline int edge__make(const struct edge_key *key)
 
 	if (!fresh || !st)
 		return -ENOENT;
-	/* An interrupt may write these two between here and the copy: with times just as good. */
+	/* An interrupt may write these between here and the copy: with values just as good. */
 	fresh->settled = st->exchange;
-	fresh->since_ns = bpf_ktime_get_boot_ns();
-	fresh->active_ns = fresh->since_ns;
+	fresh->since_ns = st->exchange_ns;
+	fresh->active_ns = st->exchange_ns;
 	return bpf_map_update_elem(&edges, key, fresh, BPF_NOEXIST);
 }
 
@@ -94,6 +94,20 @@ static __always_inline struct edge_value *edge__enter(const struct edge_key *key
 	if (miss == EDGE_MISS_DEFERS && error != -E2BIG)
 		return NULL;
 	return edge__overflow(key->role);
+}
+
+/*
+ * Notes growth at `now_ns`. The first growth since the edge was settled happened after the last exchange,
+ * however long ago it was settled: several edges may share a series, whose start must not lie before what
+ * another edge had accepted since (OTLP data model, "Overlap").
+ */
+static __always_inline void edge__touch(struct edge_value *edge, __u64 now_ns)
+{
+	struct state *st = state__get();
+
+	if (st && edge->active_ns <= edge->since_ns)
+		edge->since_ns = st->exchange_ns;
+	edge->active_ns = now_ns;
 }
 
 static __always_inline void edge__leave(struct edge_value *edge)

@@ -19,8 +19,6 @@
 #include "flowspan.h"
 #include "kept.h"
 
-extern unsigned long CONFIG_HZ __kconfig __weak;
-
 struct connection;
 #include "maps.h"
 #include "histogram.h"
@@ -37,48 +35,40 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  * A TCP socket changed its state.
  *
  * Hook:   tp_btf, in process context and softirq, under the socket's lock: its counters are at rest.
- * Cost:   about 10 runs a connection and end, most of which return at once.
+ * Cost:   about 10 runs a connection for both ends, half of which return at once.
  * Misses: the kernel skips a program that already runs on this CPU (a softirq interrupts process
- *         context); the twin takes those but for some 30 ns before `running` is set: recursion_misses.
+ *         context): those runs are in recursion_misses, and the twin takes them.
  */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 {
 	struct settings *s;
-	__u32 *busy;
 
 	if (!state_matters(to))
 		return 0;
 	s = settings__if_active();
-	busy = bpf_map_lookup_elem(&running, &zero);
-	if (!s || !busy)
-		return 0;
-	*(volatile __u32 *)busy = 1;
-	on_state(sk, from, to, s);
-	*(volatile __u32 *)busy = 0;
+	if (s)
+		on_state(sk, from, to, s);
 	return 0;
 }
 
 /*
- * The same hook again, for what the first one could not see: it acts only inside a run of the first.
+ * The same hook again, for what the first one could not see.
  *
- * Hook:   as above; attached beside it.
- * Cost:   one look at a per-CPU flag.
- * Misses: see above; and a state change that interrupts this one, which then had nothing to do.
+ * Hook:   as above, attached beside it. What interrupts the first finds this one free, and what interrupts
+ *         this one finds the first free: one of the two always runs.
+ * Cost:   one look at the socket's storage, at half of the runs.
+ * Misses: a change that finds both running: it would have to interrupt an interrupt's softirq.
  */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state_twin, struct sock *sk, int from, int to)
 {
 	struct settings *s;
-	__u32 *busy;
 
 	if (!state_matters(to))
 		return 0;
-	busy = bpf_map_lookup_elem(&running, &zero);
-	if (!busy || !*(volatile __u32 *)busy)
-		return 0;
 	s = settings__if_active();
-	if (s)
+	if (s && !state_is_noted(sk, to))
 		on_state(sk, from, to, s);
 	return 0;
 }
@@ -230,6 +220,28 @@ int adopt(struct bpf_iter__task_file *ctx)
 }
 
 /*
+ * @return the id of the task's process as the probe's own /proc knows it, 0 where it does not: in kind a
+ *         node is a pid namespace of its own, and task->tgid is the machine's number
+ */
+static __always_inline __u32 task__pid(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	__u32 level, deepest = BPF_CORE_READ(pid, level);
+
+	for (level = 0; level < PID_LEVELS; level++) {
+		void *number =
+			(void *)pid + bpf_core_field_offset(pid->numbers) + level * bpf_core_type_size(struct upid);
+		struct upid *upid = number;
+
+		if (level > deepest)
+			break;
+		if (BPF_CORE_READ(upid, ns, ns.inum) == pid_namespace)
+			return BPF_CORE_READ(upid, nr);
+	}
+	return 0;
+}
+
+/*
  * Net namespaces that tasks in scope live in, each once an exchange, with one of its tasks.
  *
  * Hook:   iterator over tasks; independent of the sockets, so that blind hooks cannot look quiet.
@@ -254,7 +266,9 @@ int namespaces(struct bpf_iter__task *ctx)
 	if (!net || !cgroup || !cgroup__in_scope(cgroup, s))
 		return 0;
 	row.netns = BPF_CORE_READ(net, ns.inum);
-	row.pid = task->tgid;
+	row.pid = task__pid(task);
+	if (!row.pid)
+		return 0;
 	last = bpf_map_lookup_elem(&namespaces_seen, &row.netns);
 	if (last && *last == st->exchange)
 		return 0;
@@ -273,14 +287,5 @@ int settle(struct settle_context *ctx)
 	if (!settings__if_active() || count > SETTLEMENTS_MAX)
 		return -1;
 	bpf_loop(count, settle__one, NULL, 0);
-	return 0;
-}
-
-/* Reads jiffies and the clock together. Run by the probe where CONFIG_HZ is not to be had. */
-SEC("syscall")
-int clock(struct clock_context *ctx)
-{
-	ctx->jiffies = bpf_jiffies64();
-	ctx->boot_ns = bpf_ktime_get_boot_ns();
 	return 0;
 }

@@ -196,13 +196,14 @@ static __always_inline void send_record(struct connection *c, struct tcp_sock *t
 	bpf_ringbuf_submit(record, 0);
 }
 
-/* Adds what a listener has dropped since it was last counted. */
-static __always_inline void count_drops(struct connection *c, struct edge_value *edge, struct sock *sk)
+/* Adds what a listener has dropped since it was last counted. @return how much */
+static __always_inline __u32 count_drops(struct connection *c, struct edge_value *edge, struct sock *sk)
 {
 	__u32 grown = advance32(&c->drops, sk->sk_drops.counter);
 
 	if (grown)
 		edge__add(edge->growth.accept_overflows, grown);
+	return grown;
 }
 
 static __always_inline void count_last(struct connection *c, struct edge_value *edge, struct tcp_sock *tp, __u64 now,
@@ -210,15 +211,17 @@ static __always_inline void count_last(struct connection *c, struct edge_value *
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	struct books b;
+	bool came_in;
 
 	books__read(&b, tp, true);
 	if (!(c->flags & ESTABLISHED)) {
-		connection__count(c, edge, &b, s);
+		connection__count(c, edge, &b, s, &came_in);
 		count_failure(edge, sk->sk_err);
 		return;
 	}
 	connection__count_opened(c, edge);
-	if (connection__count(c, edge, &b, s) && tp->srtt_us >> 3)
+	connection__count(c, edge, &b, s, &came_in);
+	if (came_in && tp->srtt_us >> 3)
 		edge__observe(edge, rtt, RTT, tp->srtt_us >> 3);
 	edge__add(edge->growth.closed, 1);
 	if (!(c->flags & ADOPTED))
@@ -249,7 +252,7 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 		count_drops(c, edge, sk);
 	else
 		count_last(c, edge, tp, now, s);
-	edge->active_ns = now;
+	edge__touch(edge, now);
 	edge__leave(edge);
 	if (s->records && !(c->flags & LISTENS))
 		send_record(c, tp, now);
@@ -259,6 +262,25 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 static __always_inline bool state_matters(int to)
 {
 	return to == TCP_ESTABLISHED || to == TCP_CLOSE || to == TCP_SYN_SENT || to == TCP_LISTEN;
+}
+
+/* Whether the socket's storage shows that this change was handled, so that the twin has nothing to do. */
+static __always_inline bool state_is_noted(struct sock *sk, int to)
+{
+	struct connection *c;
+
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return true;
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (to == TCP_CLOSE)
+		return !c || (c->flags & CLOSED); /* without storage the first one counted it as unseen */
+	if (!c || (c->flags & CLOSED))
+		return false; /* closed: the socket is used again */
+	if (to == TCP_ESTABLISHED)
+		return c->flags & ESTABLISHED;
+	if (to == TCP_LISTEN)
+		return c->flags & LISTENS;
+	return true; /* SYN_SENT: its storage is there */
 }
 
 static __always_inline void on_state(struct sock *sk, int from, int to, struct settings *s)
@@ -307,6 +329,7 @@ static __always_inline void on_retransmit(struct sock *sk)
 	segs = advance32(&c->retransmits, tp->total_retrans);
 	if (segs)
 		count_retransmits(edge, tp, sk->__sk_common.skc_state, segs);
+	edge__touch(edge, bpf_ktime_get_boot_ns());
 	edge__leave(edge);
 }
 
@@ -325,7 +348,7 @@ static __always_inline void on_retransmit_synack(struct sock *listener, struct r
 	if (!edge)
 		return;
 	edge__add(edge->growth.retransmits_syn, 1);
-	edge->active_ns = bpf_ktime_get_boot_ns();
+	edge__touch(edge, bpf_ktime_get_boot_ns());
 	edge__leave(edge);
 }
 
@@ -349,6 +372,7 @@ static __always_inline void on_reset(struct sock *sk, __u32 flag)
 			edge__add(edge->growth.reset_sent, 1);
 		else
 			edge__add(edge->growth.reset_received, 1);
+		edge__touch(edge, bpf_ktime_get_boot_ns());
 	}
 	edge__leave(edge);
 }

@@ -21,7 +21,7 @@ struct edge_value {
 	struct edge_counters growth;
 	__u32 slots[SLOT_COUNT];
 	__u64 settled;   /* number of the exchange last settled; at creation that of the last exchange begun */
-	__u64 since_ns;  /* the growth happened after this */
+	__u64 since_ns;  /* the growth happened after this: an exchange's time */
 	__u64 active_ns; /* last growth; nothing is evicted that was active since idle_ns */
 	__u64 open_walk; /* the walk that `open` and `limit` were counted by; another walk's number: they are 0 */
 	__u32 open;
@@ -62,12 +62,6 @@ struct settle_context {
 	__u64 count;
 };
 
-/* Context of the clock program: both are read at one moment, to learn CONFIG_HZ where no one tells it. */
-struct clock_context {
-	__u64 jiffies;
-	__u64 boot_ns;
-};
-
 /* settings[0]: written by the probe, read by every program. */
 struct settings {
 	__u64 generation;    /* only programs loaded with this number act: an upgrade flips it in one write */
@@ -75,7 +69,7 @@ struct settings {
 	__u32 scope_level;   /* its depth below the root */
 	__u32 records;       /* 1: connection records go to the ring buffer */
 	__u32 scopes;        /* 1: look remote addresses of servers up in `scopes` */
-	__u32 jiffies_per_s; /* used where the kernel's configuration cannot be read (CONFIG_HZ) */
+	__u32 jiffies_per_s; /* CONFIG_HZ */
 	__u64 idle_ns;
 };
 

@@ -203,9 +203,26 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+/* How deep pid namespaces may be nested: MAX_PID_NS_LEVEL. */
+#define PID_LEVELS 32
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
-	int tgid;
-	char comm[16];
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
 };

@@ -3,13 +3,16 @@
  * All maps, and the two small accessors that every program starts with.
  *
  * Each map says who writes, who reads, why this size and what happens when it is full. All of them but
- * `running` and `blank` are pinned by the probe and outlive it.
+ * `blank` are pinned by the probe and outlive it.
  */
 #ifndef FLOWSPAN_MAPS_H
 #define FLOWSPAN_MAPS_H
 
 /* Set before load. Programs of another generation than settings.generation do nothing: see kept.h. */
 const volatile __u64 generation = 0;
+
+/* Set before load: inode number of the probe's pid namespace, whose /proc it reads. */
+const volatile __u32 pid_namespace = 0;
 
 struct {
 	/*
@@ -119,14 +122,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } namespaces_seen SEC(".maps");
-
-struct {
-	/* 1 while inet_sock_set_state runs on this CPU: its twin then takes what interrupted it. */
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} running SEC(".maps");
 
 struct {
 	/* An empty edge to copy from: too large for the stack. */

@@ -30,13 +30,15 @@ static __always_inline void walk_listener(struct sock *sk, struct connection *c,
 	edge__begin_gauges(edge, st->walk);
 	edge->open += sk->sk_ack_backlog;
 	edge->limit += sk->sk_max_ack_backlog;
-	count_drops(c, edge, sk);
+	if (count_drops(c, edge, sk))
+		edge__touch(edge, st->exchange_ns + 1);
 	edge__leave(edge);
 }
 
 static __always_inline void walk_connection(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	bool opened, grown, came_in;
 	struct edge_value *edge;
 	struct books b;
 
@@ -48,12 +50,13 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 		return; /* the socket keeps its growth until the next walk */
 	edge__begin_gauges(edge, st->walk);
 	edge->open++;
-	connection__count_opened(c, edge);
-	if (connection__count(c, edge, &b, s)) {
-		if (tp->srtt_us >> 3)
-			edge__observe(edge, rtt, RTT, tp->srtt_us >> 3);
-		edge->active_ns = st->exchange_ns;
-	}
+	opened = connection__count_opened(c, edge);
+	grown = connection__count(c, edge, &b, s, &came_in);
+	if (came_in && tp->srtt_us >> 3)
+		edge__observe(edge, rtt, RTT, tp->srtt_us >> 3);
+	/* All that the walk finds happened after the last exchange; reading the clock for each socket would double its cost. */
+	if (opened || grown)
+		edge__touch(edge, st->exchange_ns + 1);
 	edge__leave(edge);
 }
 

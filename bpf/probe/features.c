@@ -16,9 +16,6 @@
 
 #include "flowspan.h"
 
-/* include/linux/proc_ns.h: the initial pid namespace has this inode number on every kernel. */
-#define INITIAL_PID_NAMESPACE 0xEFFFFFFCU
-
 const struct hook hooks[HOOK_COUNT] = {
 	{ "inet_sock_set_state", "inet_sock_set_state", true, -1, "nothing can be counted" },
 	{ "inet_sock_set_state_twin", "inet_sock_set_state", false, -1,
@@ -117,7 +114,7 @@ void features__detect(struct features *features)
 	features->cgroup_v2 = cgroup2__is_used();
 	if (stat("/proc/self/ns/pid", &namespace) == 0)
 		features->pid_namespace = (unsigned)namespace.st_ino;
-	features->proc_snmp = features->pid_namespace == INITIAL_PID_NAMESPACE && access("/proc/1/net/snmp", R_OK) == 0;
+	features->proc_snmp = features->pid_namespace != 0 && access("/proc/1/net/snmp", R_OK) == 0;
 }
 
 uint64_t features__bits(const struct features *features)

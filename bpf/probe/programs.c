@@ -65,6 +65,7 @@ static int programs__open(struct programs *programs, const struct features *feat
 		return -1;
 	}
 	programs->skeleton->rodata->generation = programs->generation;
+	programs->skeleton->rodata->pid_namespace = features->pid_namespace;
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		if (!features->hook[i])
 			bpf_program__set_autoload(programs__find(programs, hooks[i].program), false);
@@ -179,7 +180,7 @@ static void kept__prepare(struct kept *kept, const struct scope *scope)
 	__u64 id;
 
 	if (!kept->state->started_ns)
-		kept->state->started_ns = clock__boot_ns();
+		kept->state->exchange_ns = kept->state->started_ns = clock__boot_ns();
 	if (!settings->idle_ns)
 		settings->idle_ns = IDLE_NS_DEFAULT;
 	settings->jiffies_per_s = kernel__jiffies_per_s();
