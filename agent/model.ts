@@ -186,11 +186,13 @@ export interface Resource {
 
 /**
  * Growth or sum of one base-2 exponential histogram in microseconds, scale HISTOGRAM_SCALE.
- * `counts[i]` is OTLP bucket index i in microseconds; export moves it to seconds.
+ *
+ * `buckets` are the occupied ones only, as flat pairs (OTLP bucket index in microseconds, count) by ascending
+ * index; no count is 0. Export moves them to seconds.
  */
 export interface Histogram {
-  readonly counts: Float64Array;
-  sumUs: number;
+  readonly buckets: readonly number[];
+  readonly sumUs: number;
 }
 
 export interface Exemplar {

@@ -32,7 +32,7 @@ static __always_inline bool cgroup__in_scope(struct cgroup *cgroup, struct setti
 }
 
 /* Notes the names of the last levels. Cost: some 10 reads, once a cgroup. */
-static __noinline void cgroup__learn(__u64 id, struct kernfs_node *node)
+static __noinline void cgroup__learn(__u64 id, struct kernfs_node *node, __u64 root)
 {
 	static const struct frame_cgroup empty;
 	struct frame_cgroup *known;
@@ -50,8 +50,8 @@ static __noinline void cgroup__learn(__u64 id, struct kernfs_node *node)
 	for (level = 0; level < CGROUP_LEVELS && node; level++) {
 		struct kernfs_node *parent = kernfs__parent(node);
 
-		if (!parent)
-			break; /* the root has no name */
+		if (!parent || BPF_CORE_READ(node, id) == root)
+			break; /* the root has no name, and the scope's is the root of all we say */
 		if (bpf_probe_read_kernel_str(known->names[level], CGROUP_NAME_MAX, BPF_CORE_READ(node, name)) < 0)
 			loss__count(LOSS_CGROUP_NAME_FAILED);
 		node = parent;
@@ -77,7 +77,7 @@ static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings 
 		return id;
 	if (!cgroup__in_scope(cgroup, s))
 		return 0;
-	cgroup__learn(id, node);
+	cgroup__learn(id, node, s->scope_cgroup);
 	return id;
 }
 

@@ -135,6 +135,34 @@ static __always_inline void books__read_chronograph(struct books *b, struct tcp_
 	b->sndbuf_limited = sndbuf;
 }
 
+/* Whether our FIN takes up a sequence number that was sent: it is queued last, so then all of it was sent. */
+static __always_inline bool fin_was_sent(struct tcp_sock *tp)
+{
+	__u8 state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+
+	return (state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING || state == TCP_LAST_ACK) &&
+	       tp->snd_nxt == tp->write_seq;
+}
+
+/*
+ * Payload sent, by sequence number: what was acknowledged and what is in flight, less the SYN (the opener's
+ * is acknowledged as a byte) and the FIN. Exact at rest. The obvious bytes_sent - bytes_retrans is not: what
+ * the local stack refuses (an OUTPUT rule drops it) counts as sent and is sent again as new. Measured: 15 %
+ * drops, 1,500,045 bytes written, 1,720,141 by the difference. It serves where this may be torn, because
+ * bytes_acked and snd_una move one after the other.
+ */
+static __always_inline __u64 books__bytes_sent(struct tcp_sock *tp, bool settled, bool is_client)
+{
+	__u64 sequence = tp->bytes_acked + (__u32)(tp->snd_nxt - tp->snd_una);
+	__u64 control = (is_client ? 1 : 0) + (fin_was_sent(tp) ? 1 : 0);
+	__u64 sent = *(volatile __u64 *)&tp->bytes_sent;
+	__u64 retrans = *(volatile __u64 *)&tp->bytes_retrans;
+	__u64 payload = sequence > control ? sequence - control : 0;
+	__u64 difference = sent > retrans ? sent - retrans : 0;
+
+	return settled || payload < difference ? payload : difference;
+}
+
 /*
  * Reads the counters. `settled` says that nobody else works on the socket: true in the hooks, unknown
  * in the walk. There the kernel may be between two writes that belong together, so what could come out
@@ -143,18 +171,15 @@ static __always_inline void books__read_chronograph(struct books *b, struct tcp_
  *  - bytes_received counts a FIN before SOCK_DONE says so: hold one byte back while the lock is held.
  *    The flag is read after the bytes and after the lock: a FIN in between comes out one too small.
  *  - tcp_chrono_set() adds the running stretch before it starts a new one: skip while the lock is held.
- *  - bytes_retrans grows before bytes_sent: the difference can only come out too small.
  *  - total_retrans grows before the hook that tells its type: leave it to the hook.
  */
-static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bool settled)
+static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bool settled, bool is_client)
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
-	__u64 sent = *(volatile __u64 *)&tp->bytes_sent;
-	__u64 retrans = *(volatile __u64 *)&tp->bytes_retrans;
 	__u64 received = *(volatile __u64 *)&tp->bytes_received;
 	bool locked = !settled && sock__is_locked(sk);
 
-	b->bytes_sent = sent > retrans ? sent - retrans : 0;
+	b->bytes_sent = books__bytes_sent(tp, settled, is_client);
 	if (received && (locked || (sk->__sk_common.skc_flags & (1UL << SOCK_DONE))))
 		received--;
 	b->bytes_received = received;

@@ -182,7 +182,7 @@ struct slot_growth {
 	__u32 count;
 };
 
-/* Names of a cgroup, leaf first; "" past the root or past the fourth. */
+/* Names of a cgroup, leaf first, below --cgroup if that is set; "" past its root or past the fourth. */
 #define CGROUP_LEVELS 4
 #define CGROUP_NAME_MAX 128
 struct frame_cgroup {

@@ -37,7 +37,7 @@ static __always_inline void connection__count_from_now(struct connection *c, str
 {
 	struct books b;
 
-	books__read(&b, tp, false);
+	books__read(&b, tp, false, c->key.role == ROLE_CLIENT);
 	c->bytes_sent = c->bytes_sent_before = b.bytes_sent;
 	c->bytes_received = c->bytes_received_before = b.bytes_received;
 	c->segs_out = b.segs_out;
@@ -86,7 +86,7 @@ static __always_inline void connection__note_listener(struct connection *c, stru
 	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
 }
 
-/* Touches no edge: the walk or the close counts it as opened, whichever comes first, before any exchange ends. */
+/* Adds to no edge: the walk or the close counts it as opened, whichever comes first, before any exchange ends. */
 static __always_inline void on_established(struct sock *sk, int from, struct settings *s)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
@@ -116,6 +116,9 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 		c->handshake_us = (now - c->start_ns) / 1000;
 	}
 	__sync_fetch_and_or(&c->flags, ESTABLISHED);
+	/* Memory for a new edge may be short for a moment, and the close cannot wait: try now, too. */
+	if (!bpf_map_lookup_elem(&edges, &c->key))
+		edge__make(&c->key);
 }
 
 static __always_inline void on_listen(struct sock *sk, struct settings *s)
@@ -213,7 +216,7 @@ static __always_inline void count_last(struct connection *c, struct edge_value *
 	struct books b;
 	bool came_in;
 
-	books__read(&b, tp, true);
+	books__read(&b, tp, true, c->key.role == ROLE_CLIENT);
 	if (!(c->flags & ESTABLISHED)) {
 		connection__count(c, edge, &b, s, &came_in);
 		count_failure(edge, sk->sk_err);

@@ -177,6 +177,10 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
+	__u64 bytes_acked;
+	__u32 snd_nxt;
+	__u32 snd_una;
+	__u32 write_seq;
 	__u32 total_retrans;
 	__u32 dsack_dups;
 	__u32 rcv_ooopack;

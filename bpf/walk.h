@@ -44,7 +44,7 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 
 	if (!tp)
 		return;
-	books__read(&b, tp, false);
+	books__read(&b, tp, false, c->key.role == ROLE_CLIENT);
 	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
 	if (!edge)
 		return; /* the socket keeps its growth until the next walk */

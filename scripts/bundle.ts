@@ -5,7 +5,7 @@
  * configuration file) are chunks of their own: an idle agent in a cluster never loads the rest. Prints
  * what was made and its size.
  */
-import { readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
@@ -27,7 +27,6 @@ const visibleRequire: Plugin = {
   },
 };
 
-rmSync(`${ROOT}build/chunks`, { recursive: true, force: true });
 const { metafile } = await build({
   absWorkingDir: ROOT,
   entryPoints: { agent: "agent/main.ts" },
@@ -52,6 +51,11 @@ const { metafile } = await build({
   logLevel: "warning",
   plugins: [visibleRequire],
 });
+
+// Afterwards, since an agent may be started meanwhile: the former build's chunks have other names.
+for (const chunk of readdirSync(`${ROOT}build/chunks`)) {
+  if (!(`build/chunks/${chunk}` in metafile.outputs)) rmSync(`${ROOT}build/chunks/${chunk}`);
+}
 
 const outputs = Object.entries(metafile.outputs).sort(([, a], [, b]) => b.bytes - a.bytes);
 const total = outputs.reduce((sum, [, { bytes }]) => sum + bytes, 0);

@@ -165,7 +165,7 @@ export class Aggregate {
         if (place?.series === series) place.series = undefined;
         this.#ended.forget(series);
       }
-      series.members.length = 0;
+      series.dropMembers();
     }
     this.#unaccepted = [];
   }

@@ -11,53 +11,59 @@ export interface SlotRange {
   readonly to: number;
 }
 
+/** More than there are slots: a count and its slot are one number, `count * UNIT + slot`. */
+const UNIT = 512;
+
 export class SlotCounts {
-  /** Slot, count, slot, count, … by ascending slot; no count is 0. */
-  #pairs: number[] = [];
+  /** By ascending slot; no count is 0. Numbers in pairs would take twice the room. */
+  #packed: number[] = [];
 
   /** @param slots flat pairs (slot, count), quickest when they ascend */
   add(slots: Uint32Array): void {
-    const pairs = this.#pairs;
+    const packed = this.#packed;
     let missing: number[] | undefined;
     let at = 0;
     for (let i = 0; i < slots.length; i += 2) {
       const slot = slots[i] as number;
+      const growth = (slots[i + 1] as number) * UNIT;
       at = this.#find(slot, at);
-      if (pairs[at] === slot) {
-        pairs[at + 1] = (pairs[at + 1] as number) + (slots[i + 1] as number);
+      if (at < packed.length && slotOf(packed[at] as number) === slot) {
+        packed[at] = (packed[at] as number) + growth;
       } else {
         missing ??= [];
-        missing.push(slot, slots[i + 1] as number);
+        missing.push(growth + slot);
       }
     }
-    if (missing !== undefined) this.#pairs = merge(pairs, missing);
+    if (missing !== undefined) this.#packed = merge(packed, missing);
   }
 
   /** Takes back what add() has added. */
   subtract(slots: Uint32Array): void {
-    const pairs = this.#pairs;
+    const packed = this.#packed;
     let at = 0;
     for (let i = 0; i < slots.length; i += 2) {
       at = this.#find(slots[i] as number, at);
-      const left = (pairs[at + 1] as number) - (slots[i + 1] as number);
-      if (left === 0) pairs.splice(at, 2);
-      else pairs[at + 1] = left;
+      const left = (packed[at] as number) - (slots[i + 1] as number) * UNIT;
+      if (left < UNIT) packed.splice(at, 1);
+      else packed[at] = left;
     }
   }
 
   clear(): void {
-    this.#pairs = [];
+    this.#packed = [];
   }
 
-  /** Counts of one histogram from its bucket 0 to its last occupied one. */
-  dense(range: SlotRange): Float64Array {
-    const pairs = this.#pairs;
+  /** One histogram as flat pairs (bucket, count), by ascending bucket; no count is 0. */
+  buckets(range: SlotRange): number[] {
+    const packed = this.#packed;
     const begin = this.#find(range.from, 0);
     const end = this.#find(range.to, begin);
-    if (begin === end) return EMPTY;
-    const counts = new Float64Array((pairs[end - 2] as number) - range.from + 1);
-    for (let i = begin; i < end; i += 2) counts[(pairs[i] as number) - range.from] = pairs[i + 1] as number;
-    return counts;
+    const pairs: number[] = [];
+    for (let i = begin; i < end; i++) {
+      const one = packed[i] as number;
+      pairs.push(slotOf(one) - range.from, countOf(one));
+    }
+    return pairs;
   }
 
   /**
@@ -65,47 +71,46 @@ export class SlotCounts {
    * @returns geometric middle of the bucket that holds it, in microseconds; undefined when there are no values
    */
   quantile(range: SlotRange, share: number): number | undefined {
-    const pairs = this.#pairs;
-    const begin = this.#find(range.from, 0);
-    const end = this.#find(range.to, begin);
+    const pairs = this.buckets(range);
     let total = 0;
-    for (let i = begin; i < end; i += 2) total += pairs[i + 1] as number;
+    for (let i = 0; i < pairs.length; i += 2) total += pairs[i + 1] as number;
     let rank = Math.max(1, Math.ceil(share * total));
-    for (let i = begin; i < end; i += 2) {
+    for (let i = 0; i < pairs.length; i += 2) {
       rank -= pairs[i + 1] as number;
-      if (rank <= 0) return bucketMiddle((pairs[i] as number) - range.from);
+      if (rank <= 0) return bucketMiddle(pairs[i] as number);
     }
     return undefined;
   }
 
-  /** Position of the first pair at or above `slot`, searched from `at` on where that is possible. */
+  /** Position of the first number whose slot is `slot` or above, searched from `at` on where that is possible. */
   #find(slot: number, at: number): number {
-    const pairs = this.#pairs;
-    let position = at > 0 && (pairs[at - 2] as number) >= slot ? 0 : at;
-    while (position < pairs.length && (pairs[position] as number) < slot) position += 2;
+    const packed = this.#packed;
+    let position = at > 0 && slotOf(packed[at - 1] as number) >= slot ? 0 : at;
+    while (position < packed.length && slotOf(packed[position] as number) < slot) position++;
     return position;
   }
 }
 
-/** Both lists of pairs as one, ascending, in an array of just that length: thousands of these are kept. */
-function merge(pairs: readonly number[], more: readonly number[]): number[] {
-  const counts = new Map<number, number>();
-  for (const list of [pairs, more]) {
-    for (let i = 0; i < list.length; i += 2) {
-      const slot = list[i] as number;
-      counts.set(slot, (counts.get(slot) ?? 0) + (list[i + 1] as number));
-    }
-  }
-  const merged = new Array<number>(2 * counts.size);
-  let at = 0;
-  for (const [slot, count] of [...counts].sort(([a], [b]) => a - b)) {
-    merged[at++] = slot;
-    merged[at++] = count;
-  }
-  return merged;
+/** The low bits, which `&` sees also where the number has more than 32. */
+function slotOf(packed: number): number {
+  return packed & (UNIT - 1);
 }
 
-const EMPTY = new Float64Array(0);
+function countOf(packed: number): number {
+  return (packed - slotOf(packed)) / UNIT;
+}
+
+/** Both lists as one, ascending, in an array of just that length: thousands of these are kept. */
+function merge(packed: readonly number[], more: readonly number[]): number[] {
+  const counts = new Map<number, number>();
+  for (const list of [packed, more]) {
+    for (const one of list) counts.set(slotOf(one), (counts.get(slotOf(one)) ?? 0) + countOf(one));
+  }
+  const merged = new Array<number>(counts.size);
+  let at = 0;
+  for (const [slot, count] of [...counts].sort(([a], [b]) => a - b)) merged[at++] = count * UNIT + slot;
+  return merged;
+}
 
 /** Geometric middle of a bucket, (2^(i/4), 2^((i+1)/4)], in microseconds. */
 export function bucketMiddle(bucket: number): number {

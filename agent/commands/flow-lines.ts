@@ -42,15 +42,16 @@ function pointValue(flow: Flow, { from, emit }: FlowPoint): object | undefined {
   return value === 0 && emit === "nonzero" ? undefined : { value };
 }
 
-function histogramValue({ counts, sumUs }: Histogram) {
-  const { first, last, count } = spanOf(counts);
+function histogramValue({ buckets, sumUs }: Histogram) {
+  const { first, count } = spanOf(buckets);
+  const offset = count === 0 ? 0 : secondsIndex(first);
   const bucketCounts: number[] = [];
-  for (let slot = Math.max(0, first); slot <= last; slot++) {
-    if (slot > first) bucketCounts.push(0);
-    bucketCounts.push(counts[slot] as number);
+  for (let i = 0; i < buckets.length; i += 2) {
+    const index = secondsIndex(buckets[i] as number);
+    while (offset + bucketCounts.length < index) bucketCounts.push(0);
+    bucketCounts.push(buckets[i + 1] as number);
   }
-  const positive = count === 0 ? { offset: 0, bucketCounts } : { offset: secondsIndex(first), bucketCounts };
-  return { count, sum: sumUs / 1e6, scale: SECONDS_SCALE, positive };
+  return { count, sum: sumUs / 1e6, scale: SECONDS_SCALE, positive: { offset, bucketCounts } };
 }
 
 function sorted(attributes: Attributes): Attributes {

@@ -19,7 +19,8 @@ const encoded = new WeakMap<Attributes, Uint8Array>();
 export function attributeBytes(attributes: Attributes): Uint8Array {
   const known = encoded.get(attributes);
   if (known !== undefined) return known;
-  const bytes = encodeAttributes(attributes, NUMBER_ATTRIBUTE_TAG);
+  // Buffer.from shares pages among many: a buffer of its own costs more in headers than in bytes.
+  const bytes = Buffer.from(encodeAttributes(attributes, NUMBER_ATTRIBUTE_TAG));
   encoded.set(attributes, bytes);
   return bytes;
 }

@@ -57,6 +57,12 @@ const RESOURCE_ROOM = 24;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const MICROSECONDS = 1_000_000;
 
+/** A histogram as it was when its flow was prepared: a flow makes it anew each time it is asked. */
+interface PreparedHistogram {
+  readonly histogram: Histogram;
+  readonly span: CountSpan;
+}
+
 /** A flow with everything that is needed more than once while its points are written. */
 interface PreparedFlow {
   readonly flow: Flow;
@@ -65,9 +71,9 @@ interface PreparedFlow {
   readonly startHigh: number;
   readonly timeLow: number;
   readonly timeHigh: number;
-  readonly handshake: CountSpan;
-  readonly rtt: CountSpan;
-  readonly duration: CountSpan;
+  readonly handshake: PreparedHistogram;
+  readonly rtt: PreparedHistogram;
+  readonly duration: PreparedHistogram;
   readonly exemplars: FlowExemplars | undefined;
   /** Upper bound of the bytes of all its points. */
   readonly bound: number;
@@ -152,9 +158,9 @@ export class FlowEncoder {
       startHigh: TIMES.getUint32(4, true),
       timeLow: TIMES.getUint32(8, true),
       timeHigh: TIMES.getUint32(12, true),
-      handshake: spanOf(flow.handshake.counts),
-      rtt: spanOf(flow.rtt.counts),
-      duration: spanOf(flow.duration.counts),
+      handshake: prepareHistogram(flow.handshake),
+      rtt: prepareHistogram(flow.rtt),
+      duration: prepareHistogram(flow.duration),
       exemplars: flow.exemplars === undefined ? undefined : encodeExemplars(flow.exemplars),
       bound: 0,
     };
@@ -173,7 +179,7 @@ export class FlowEncoder {
       }
     }
     for (const point of points.histograms) {
-      const span = prepared[point.histogram];
+      const { span } = prepared[point.histogram];
       if (point.always || span.count > 0) {
         bytes += HISTOGRAM_POINT_ROOM + attributes.length + point.attributes.length + span.packedBytes;
       }
@@ -274,10 +280,9 @@ export class FlowEncoder {
   }
 
   #writeHistogram(prepared: PreparedFlow, point: HistogramPoint): void {
-    const span = prepared[point.histogram];
+    const { histogram, span } = prepared[point.histogram];
     if (span.count === 0 && !point.always) return;
     const w = this.#writer;
-    const histogram: Histogram = prepared.flow[point.histogram];
     w.byte(0x0a);
     const start = w.open();
     const attributes = w.at;
@@ -295,7 +300,7 @@ export class FlowEncoder {
     w.byte(0x30);
     w.zigzag(SECONDS_SCALE);
     w.byte(0x42);
-    this.#writeBuckets(histogram.counts, span);
+    this.#writeBuckets(histogram.buckets, span);
     // negative: present and empty, as the stock serializer writes it.
     w.byte(0x4a);
     w.byte(0);
@@ -307,22 +312,25 @@ export class FlowEncoder {
   }
 
   /** ExponentialHistogramDataPoint.Buckets: every second bucket at SECONDS_SCALE is empty. */
-  #writeBuckets(counts: Float64Array, span: CountSpan): void {
+  #writeBuckets(buckets: Histogram["buckets"], span: CountSpan): void {
     const w = this.#writer;
     if (span.count === 0) {
       w.byte(0);
       return;
     }
-    const buckets = w.open();
+    const start = w.open();
     w.byte(0x08);
     w.zigzag(secondsIndex(span.first));
     w.byte(0x12);
     w.varint(span.packedBytes);
-    for (let slot = span.first; slot <= span.last; slot++) {
-      if (slot > span.first) w.byte(0);
-      w.varint(counts[slot] as number);
+    let next = secondsIndex(span.first);
+    for (let i = 0; i < buckets.length; i += 2) {
+      const index = secondsIndex(buckets[i] as number);
+      for (; next < index; next++) w.byte(0);
+      w.varint(buckets[i + 1] as number);
+      next++;
     }
-    w.close(buckets);
+    w.close(start);
   }
 
   /** ResourceMetrics.resource, tag and length included. */
@@ -334,6 +342,10 @@ export class FlowEncoder {
     }
     return bytes;
   }
+}
+
+function prepareHistogram(histogram: Histogram): PreparedHistogram {
+  return { histogram, span: spanOf(histogram.buckets) };
 }
 
 const TIMES = new DataView(new ArrayBuffer(16));

@@ -14,6 +14,8 @@
  * kernel's own buckets give. The bound is a test (exponential.test.ts), not only this comment.
  */
 
+import type { Histogram } from "../model.ts";
+
 /** Scale of every exponential histogram that we export. */
 export const SECONDS_SCALE = 3;
 
@@ -22,9 +24,9 @@ export function secondsIndex(slot: number): number {
   return 2 * slot - 159;
 }
 
-/** Where a histogram's counts begin and end, and what they add up to. */
+/** Where a histogram's buckets begin and end, and what their counts add up to. */
 export interface CountSpan {
-  /** First and last slot with a count; -1 when there is none. */
+  /** First and last bucket with a count; -1 when there is none. */
   readonly first: number;
   readonly last: number;
   readonly count: number;
@@ -34,19 +36,17 @@ export interface CountSpan {
 
 const EMPTY: CountSpan = { first: -1, last: -1, count: 0, packedBytes: 0 };
 
-export function spanOf(counts: Float64Array): CountSpan {
-  let first = -1;
-  let last = -1;
+/** @param buckets as in Histogram */
+export function spanOf(buckets: Histogram["buckets"]): CountSpan {
+  if (buckets.length === 0) return EMPTY;
+  const first = buckets[0] as number;
+  const last = buckets[buckets.length - 2] as number;
   let count = 0;
   let extraBytes = 0;
-  for (let slot = 0; slot < counts.length; slot++) {
-    const value = counts[slot] as number;
-    if (value === 0) continue;
-    if (first < 0) first = slot;
-    last = slot;
+  for (let i = 1; i < buckets.length; i += 2) {
+    const value = buckets[i] as number;
     count += value;
     for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) extraBytes++;
   }
-  if (first < 0) return EMPTY;
   return { first, last, count, packedBytes: 2 * (last - first) + 1 + extraBytes };
 }

@@ -30,7 +30,10 @@ export interface SpawnedProbe {
 /** Starts `flowspan-probe --supervise`; what it writes to stderr goes to the log, line by line. */
 export function spawnProbe(options: SpawnOptions): SpawnedProbe {
   const { program, socket, args = [], log, endTimeoutMs = 15_000 } = options;
-  const child = spawn(program, ["--supervise", "--socket", socket, ...args], { stdio: ["pipe", "ignore", "pipe"] });
+  const child = spawn(program, ["--supervise", "--socket", socket, ...args], {
+    stdio: ["pipe", "ignore", "pipe"],
+    detached: true, // a Ctrl-C in the terminal is for the agent, which needs the probe for its last exchange
+  });
   child.stdin.on("error", (error) => log.warn({ error: error.message }, "the probe's stdin broke"));
   createInterface({ input: child.stderr }).on("line", (line) => passOn(log, line));
   const ended = new Promise<string>((resolve) => {

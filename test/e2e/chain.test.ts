@@ -233,7 +233,7 @@ async function agentKubeconfig(kube: Kube, undo: (() => unknown)[]): Promise<str
 
 /** The PromQL blocks of what users read, in their order. */
 function readmeQueries(): string[] {
-  const text = readFileSync(join(import.meta.dirname, "../../deploy/otel-collector/README.md"), "utf8");
+  const text = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
   return [...text.matchAll(/```promql\n([\s\S]*?)```/g)].map(([, query = ""]) => query);
 }
 

@@ -11,7 +11,6 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { FlowEncoder } from "../../agent/export/encode.ts";
 import { createFlowExporter, type RequestResult } from "../../agent/export/export.ts";
 import { createTransport } from "../../agent/export/transport.ts";
-import { DURATION_SLOTS, RTT_SLOTS } from "../../agent/generated/layout.ts";
 import type { Flow, Resource } from "../../agent/model.ts";
 import { createLosses } from "../../agent/self/losses.ts";
 import { selfAttributes, startSelfMetrics } from "../../agent/self/metrics.ts";
@@ -172,8 +171,8 @@ function shopFlow(i: number): Flow {
     resource,
     attributes: { "service.peer.name": `catalog-${i}`, "server.port": 8080, overflow: i === 7 },
     counters: { bytesSent: 2 ** 40 + i, bytesReceived: 1000 + i, retransmitsFast: i, busyUs: 1_234_567 + i },
-    rtt: histogram(RTT_SLOTS, { 50: 23, 51: 1, [60 + i]: 7 }, 123_457),
-    duration: histogram(DURATION_SLOTS, { 80: i, 150: 2 ** 33 }, 2 ** 50),
+    rtt: histogram({ 50: 23, 51: 1, [60 + i]: 7 }, 123_457),
+    duration: histogram({ 80: i, 150: 2 ** 33 }, 2 ** 50),
     open: i,
     exemplars: {
       rtt: [{ ...exemplar, value: 0.125 }],

@@ -12,7 +12,6 @@ import { FLOW_METRICS } from "../../agent/aggregate/instruments.ts";
 import { FlowEncoder } from "../../agent/export/encode.ts";
 import { createFlowExporter } from "../../agent/export/export.ts";
 import { createTransport } from "../../agent/export/transport.ts";
-import { RTT_SLOTS } from "../../agent/generated/layout.ts";
 import type { Flow, Resource } from "../../agent/model.ts";
 import { type CollectorOptions, SHIPPED_CONFIG, startCollector } from "../components/collector.ts";
 import { type PrometheusOptions, startPrometheus } from "../components/prometheus.ts";
@@ -44,7 +43,7 @@ const CART_TO_CATALOG = {
   attributes: { "flowspan.role": "client", "service.peer.name": "catalog", "server.port": 8080 },
   // 23 and its kind: primes, so that a number counted twice cannot match by luck.
   counters: { bytesSent: 23_029, bytesReceived: 1_000_003, opened: 23 },
-  rtt: histogram(RTT_SLOTS, { 40: 19, 44: 4 }, 23 * 1500),
+  rtt: histogram({ 40: 19, 44: 4 }, 23 * 1500),
 } as const;
 
 /** A Collector that somebody runs already: its metrics pass `processor`, which names pods. */

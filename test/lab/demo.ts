@@ -4,7 +4,7 @@
  *
  *   workloads → kernel → flowspan-probe → flowspan agent → OTLP → this receiver → the picture
  *
- * --seconds N (or SECONDS=N) ends by itself; --collector (or COLLECTOR=1) puts the real Collector between
+ * --seconds N (or SECONDS=N) ends by itself, N seconds after the first picture; --collector (or COLLECTOR=1) puts the real Collector between
  * agents and receiver. Ctrl-C and the end leave nothing behind. Where stdout is no terminal, one plain picture
  * is printed per interval.
  */
@@ -38,11 +38,11 @@ if (values.help) {
   // Before anything is started: a program that is not there says here how to get it.
   const collector = values.collector || process.env.COLLECTOR === "1" ? component("otelcol") : undefined;
   const seconds = values.seconds ?? process.env.SECONDS;
-  const stop = onStop(seconds === undefined ? undefined : Number(seconds) * 1000);
+  const stop = onStop();
   say("starting three nodes and ten pods …");
   const lab = await startLab(shop());
   try {
-    await show(lab, collector, stop);
+    await show(lab, collector, stop, seconds === undefined ? undefined : Number(seconds) * 1000);
   } finally {
     await lab.close();
   }
@@ -50,17 +50,22 @@ if (values.help) {
   process.exit();
 }
 
-/** Aborted by Ctrl-C, SIGTERM or the time being over. */
-function onStop(afterMs: number | undefined): AbortSignal {
+/** Aborted by Ctrl-C and SIGTERM. */
+function onStop(): AbortSignal {
   const controller = new AbortController();
   const abort = () => controller.abort();
   process.on("SIGINT", abort);
   process.on("SIGTERM", abort);
-  if (afterMs !== undefined) setTimeout(abort, afterMs).unref();
   return controller.signal;
 }
 
-async function show(lab: Lab, collectorPath: string | undefined, stop: AbortSignal): Promise<void> {
+/** @param forMs how long to draw; undefined: until `stop` */
+async function show(
+  lab: Lab,
+  collectorPath: string | undefined,
+  stop: AbortSignal,
+  forMs: number | undefined,
+): Promise<void> {
   const rows = new DemoRows();
   const receiver = await Receiver.start({ forget: true });
   receiver.onPoints((points) => rows.add(points));
@@ -71,8 +76,9 @@ async function show(lab: Lab, collectorPath: string | undefined, stop: AbortSign
   say("starting a probe and an agent on each …");
   const agents = await startAgents(lab, { endpoint, kubeconfig, intervalMs: INTERVAL_MS });
   await startTraffic(lab);
+  const end = forMs === undefined ? stop : AbortSignal.any([stop, AbortSignal.timeout(forMs)]);
   try {
-    await draw(rows, collector === undefined ? "embedded receiver" : "OpenTelemetry Collector", stop, () => {
+    await draw(rows, collector === undefined ? "embedded receiver" : "OpenTelemetry Collector", end, () => {
       const ended = agents.flatMap(({ agent, probe }) => [agent, probe]).find((process) => !process.isRunning);
       if (ended) throw new Error(`ended by itself: ${ended.describe()}`);
     });

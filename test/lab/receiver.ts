@@ -6,13 +6,16 @@
  * A refused request is not kept; of a partially rejected one everything is kept and the rejection said, as the
  * protocol has it: what was rejected is the receiver's loss, not a reason to send again.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import {
   type handleUnaryCall,
   type Metadata,
   Metadata as MetadataClass,
   Server,
   ServerCredentials,
+  type ServerUnaryCall,
   type ServiceDefinition,
+  type sendUnaryData,
   status,
 } from "@grpc/grpc-js";
 import { decodeMetrics, type ReceivedPoint } from "./otlp-decode.ts";
@@ -29,6 +32,10 @@ export interface Behaviour {
   readonly rejectPoints?: number;
   /** Accepts and keeps, but the answer never leaves: the sender cannot know. */
   readonly dropAnswer?: boolean;
+  /** Accepts and keeps, but says this gRPC status: what a proxy says that lost the answer. */
+  readonly denyAccepted?: number;
+  /** Accepts and keeps, and answers when this resolves. */
+  readonly answerAfter?: Promise<unknown>;
 }
 
 export interface ReceivedRequest {
@@ -48,13 +55,18 @@ export interface ReceiverOptions {
   readonly port?: number;
   /** Keeps no request and no point; for listeners that do their own keeping, like the demo. */
   readonly forget?: boolean;
+  /** Takes the bytes of each accepted request, which are then neither decoded nor kept. */
+  readonly takeBytes?: (signal: Signal, bytes: Uint8Array) => void;
 }
 
 export class Receiver {
   readonly #server = new Server({ "grpc.max_receive_message_length": 4 << 20 });
   readonly #listeners = new Set<(points: readonly ReceivedPoint[]) => void>();
   readonly #forget: boolean;
+  readonly #takeBytes: ReceiverOptions["takeBytes"];
   #port = 0;
+  /** Requests do not overtake each other, however late they are. */
+  #inTurn: Promise<unknown> = Promise.resolve();
   behaviour: Behaviour = {};
   /** Accepted ones, in order. */
   readonly requests: ReceivedRequest[] = [];
@@ -65,6 +77,7 @@ export class Receiver {
 
   private constructor(options: ReceiverOptions) {
     this.#forget = options.forget ?? false;
+    this.#takeBytes = options.takeBytes;
     for (const signal of Object.keys(SERVICES) as Signal[])
       this.#server.addService(exportService(signal), { export: this.#handler(signal) });
   }
@@ -96,28 +109,39 @@ export class Receiver {
 
   #handler(signal: Signal): handleUnaryCall<Buffer, Buffer> {
     return (call, answer) => {
-      const { refuse, delayMs = 0, rejectPoints = 0, dropAnswer = false } = this.behaviour;
-      const respond = () => {
-        if (refuse !== undefined) {
-          this.refused++;
-          answer({ code: refuse, details: "refused by the test's receiver", metadata: new MetadataClass() });
-          return;
-        }
-        try {
-          this.#accept(signal, call.request, call.metadata);
-        } catch (error) {
-          this.refused++;
-          answer({ code: status.INVALID_ARGUMENT, details: String(error) });
-          return;
-        }
-        if (!dropAnswer) answer(null, partialSuccess(rejectPoints));
-      };
-      if (delayMs > 0) setTimeout(respond, delayMs);
-      else respond();
+      const behaviour = this.behaviour;
+      const { delayMs = 0 } = behaviour;
+      const due = delayMs > 0 ? delay(delayMs) : undefined;
+      this.#inTurn = Promise.all([this.#inTurn, due]).then(() => this.#respond(signal, call, answer, behaviour));
     };
   }
 
+  #respond(
+    signal: Signal,
+    { request, metadata }: ServerUnaryCall<Buffer, Buffer>,
+    answer: sendUnaryData<Buffer>,
+    behaviour: Behaviour,
+  ): void {
+    if (behaviour.refuse !== undefined) {
+      this.refused++;
+      answer({ code: behaviour.refuse, details: "refused by the test's receiver", metadata: new MetadataClass() });
+      return;
+    }
+    try {
+      this.#accept(signal, request, metadata);
+    } catch (error) {
+      this.refused++;
+      answer({ code: status.INVALID_ARGUMENT, details: String(error) });
+      return;
+    }
+    answerAccepted(answer, behaviour);
+  }
+
   #accept(signal: Signal, bytes: Buffer, metadata: Metadata): void {
+    if (this.#takeBytes !== undefined) {
+      this.#takeBytes(signal, bytes);
+      return;
+    }
     const points = signal === "metrics" ? decodeMetrics(bytes) : [];
     if (!this.#forget) {
       this.requests.push({ signal, bytes, metadata });
@@ -125,6 +149,17 @@ export class Receiver {
     }
     for (const listener of this.#listeners) listener(points);
   }
+}
+
+function answerAccepted(answer: sendUnaryData<Buffer>, behaviour: Behaviour): void {
+  const { rejectPoints = 0, dropAnswer = false, denyAccepted, answerAfter } = behaviour;
+  const say = () => {
+    if (denyAccepted === undefined) answer(null, partialSuccess(rejectPoints));
+    else answer({ code: denyAccepted, details: "the test's receiver lost the answer" });
+  };
+  if (dropAnswer) return;
+  if (answerAfter === undefined) say();
+  else void answerAfter.then(say);
 }
 
 function exportService(signal: Signal): ServiceDefinition {

@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Where `make -C test/lab` puts `enter`, `delay` and `workload`. */
-export function program(name: "enter" | "delay" | "workload"): string {
+/** Where `make -C test/lab` puts its programs. */
+export function program(name: "enter" | "delay" | "workload" | "ping"): string {
   return `${ROOT}build/lab/${name}`;
 }
 

@@ -62,7 +62,7 @@ test("edges to one workload are one flow, and what is open at each adds up", () 
     rows: 2,
     pendingRows: 0,
   });
-  expect(flows[0]?.handshake).toEqual({ counts: Float64Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1), sumUs: 7 });
+  expect(flows[0]?.handshake).toEqual({ buckets: [11, 1], sumUs: 7 });
   expect(flows[0]?.resource).toEqual({ id: "10.0.0.1", attributes: { "k8s.pod.name": "10.0.0.1" } });
 });
 

@@ -195,8 +195,9 @@ export function pointsOf(flows: readonly Flow[], temporality: Temporality): Poin
       return { ...common, metric, kind: temporality, value: flow.counters[index] as number };
     });
     const histograms = (["handshake", "rtt", "duration"] as const).map((metric): Point => {
-      const { counts, sumUs } = flow[metric];
-      const buckets = new Map([...counts.entries()].filter(([, count]) => count > 0));
+      const { buckets: pairs, sumUs } = flow[metric];
+      const buckets = new Map<number, number>();
+      for (let i = 0; i < pairs.length; i += 2) buckets.set(pairs[i] as number, pairs[i + 1] as number);
       return { ...common, metric: `${metric} histogram`, kind: temporality, value: sumUs, buckets };
     });
     const gauges = (["open", "limit"] as const).map((metric): Point => {

@@ -20,9 +20,8 @@ test("slots hold what a dense array would, in any order of adding and subtractin
       slots.add(flat(stays));
       slots.subtract(flat(goes));
 
-      const dense = slots.dense(EVERYTHING);
-      expect([...dense]).toEqual([...expected.subarray(0, dense.length)]);
-      expect(expected.subarray(dense.length).every((count) => count === 0)).toBe(true);
+      const occupied = [...expected.entries()].filter(([, count]) => count > 0);
+      expect(slots.buckets(EVERYTHING)).toEqual(occupied.flat());
     }),
   );
 });
@@ -31,7 +30,7 @@ test("one histogram does not reach into the next", () => {
   const slots = new SlotCounts();
   slots.add(Uint32Array.of(RTT.from - 1, 5, RTT.from + 2, 7, RTT.to, 11));
 
-  expect([...slots.dense(RTT)]).toEqual([0, 0, 7]);
+  expect(slots.buckets(RTT)).toEqual([2, 7]);
 });
 
 test.each([

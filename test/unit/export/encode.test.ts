@@ -32,9 +32,9 @@ describe("our bytes mean what the stock serializer's bytes mean", () => {
     ["a sum that can fall", { open: 23 }],
     ["gauges", { role: "listener", open: 5, limit: 4096 }],
     ["a gauge of zero", { role: "listener", open: 0, limit: 0 }],
-    ["an exponential histogram", { rtt: histogram(RTT_SLOTS, { 30: 7, 31: 1, 40: 200_000 }, 123_457) }],
-    ["a histogram whose counts pass 32 bits", { rtt: histogram(RTT_SLOTS, { 0: 2 ** 40 + 1, 111: 1 }, 2 ** 50) }],
-    ["a histogram on both sides of one second", { duration: histogram(DURATION_SLOTS, { 79: 1, 80: 2, 159: 3 }, 9) }],
+    ["an exponential histogram", { rtt: histogram({ 30: 7, 31: 1, 40: 200_000 }, 123_457) }],
+    ["a histogram whose counts pass 32 bits", { rtt: histogram({ 0: 2 ** 40 + 1, 111: 1 }, 2 ** 50) }],
+    ["a histogram on both sides of one second", { duration: histogram({ 79: 1, 80: 2, 159: 3 }, 9) }],
     ["attributes of each type", { attributes: { s: "x", t: true, f: false, i: 7, n: -7, d: 0.5, a: ["x", "", "y"] } }],
     ["empty attribute values", { attributes: { s: "", a: [], zero: 0 } }],
     ["no attributes at all", { attributes: {} }],
@@ -141,7 +141,7 @@ describe("exemplars", () => {
   };
 
   test("of an RTT stand on its histogram point", () => {
-    const spec = { rtt: histogram(RTT_SLOTS, { 67: 23 }, 2_875_000), exemplars: { rtt: [exemplar, exemplar] } };
+    const spec = { rtt: histogram({ 67: 23 }, 2_875_000), exemplars: { rtt: [exemplar, exemplar] } };
 
     const request = encodeOne([flow(spec)]);
 
@@ -259,7 +259,7 @@ function anyHistogram(slots: number) {
   const counts = fc.array(fc.tuple(fc.nat({ max: slots - 1 }), fc.nat({ max: 2 ** 40 })), { maxLength: 6 });
   return fc
     .tuple(counts, fc.nat({ max: 2 ** 50 }))
-    .map(([entries, sumUs]) => histogram(slots, Object.fromEntries(entries), sumUs));
+    .map(([entries, sumUs]) => histogram(Object.fromEntries(entries), sumUs));
 }
 
 /** Keys differ from those of points: flows and points share none. */

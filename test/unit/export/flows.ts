@@ -1,7 +1,7 @@
 /**
  * Builders of flows and of the table of metrics, with defaults: a test names only what matters to it.
  */
-import { DURATION_SLOTS, EDGE_COUNTERS, HANDSHAKE_SLOTS, RTT_SLOTS } from "../../../agent/generated/layout.ts";
+import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
 import type { EdgeCounterName, Flow, FlowMetric, Histogram, Resource } from "../../../agent/model.ts";
 
 export const SCOPE = { name: "flowspan", version: "1.2.3", schemaUrl: "https://example.org/schemas/1.0.0" };
@@ -56,10 +56,10 @@ export const METRICS: readonly FlowMetric[] = [
 
 export const RESOURCE: Resource = { id: "shop/cart", attributes: { "k8s.pod.name": "cart-1" } };
 
-export function histogram(slots: number, counts: Readonly<Record<number, number>> = {}, sumUs = 0): Histogram {
-  const all = new Float64Array(slots);
-  for (const [slot, count] of Object.entries(counts)) all[Number(slot)] = count;
-  return { counts: all, sumUs };
+/** @param counts by bucket */
+export function histogram(counts: Readonly<Record<number, number>> = {}, sumUs = 0): Histogram {
+  const occupied = Object.entries(counts).filter(([, count]) => count > 0);
+  return { buckets: occupied.flatMap(([bucket, count]) => [Number(bucket), count]), sumUs };
 }
 
 export type FlowSpec = Partial<Omit<Flow, "counters">> & {
@@ -77,9 +77,9 @@ export function flow(spec: FlowSpec = {}): Flow {
     role: "client",
     startUnixNs: 1_763_873_000_000_000_123n,
     timeUnixNs: 1_763_873_015_000_000_456n,
-    handshake: histogram(HANDSHAKE_SLOTS),
-    rtt: histogram(RTT_SLOTS),
-    duration: histogram(DURATION_SLOTS),
+    handshake: histogram(),
+    rtt: histogram(),
+    duration: histogram(),
     open: 0,
     limit: 0,
     ...spec,

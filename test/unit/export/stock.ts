@@ -70,7 +70,7 @@ function metricData(
 
 function emitted(flow: Flow, { emit, from }: FlowPoint): boolean {
   if (emit === "always") return true;
-  if ("histogram" in from) return flow[from.histogram].counts.some((count) => count > 0);
+  if ("histogram" in from) return flow[from.histogram].buckets.length > 0;
   return numberOf(flow, from) !== 0;
 }
 
@@ -91,17 +91,19 @@ function numberOf(flow: Flow, from: Exclude<FlowPoint["from"], { histogram: unkn
 
 /** Bucket i in microseconds is bucket 2i - 159 at scale 3 in seconds (agent/export/exponential.ts). */
 function exponential(flow: Flow, name: "handshake" | "rtt" | "duration") {
-  const { counts, sumUs } = flow[name];
-  const used = [...counts.keys()].filter((slot) => (counts[slot] as number) > 0);
+  const { buckets, sumUs } = flow[name];
+  const counts = new Map<number, number>();
+  for (let i = 0; i < buckets.length; i += 2) counts.set(buckets[i] as number, buckets[i + 1] as number);
+  const used = [...counts.keys()];
   const first = used[0] ?? 0;
   const last = used.at(-1) ?? -1;
   const bucketCounts: number[] = [];
   for (let slot = first; slot <= last; slot++) {
     if (slot > first) bucketCounts.push(0);
-    bucketCounts.push(counts[slot] as number);
+    bucketCounts.push(counts.get(slot) ?? 0);
   }
   return {
-    count: counts.reduce((sum, count) => sum + count, 0),
+    count: [...counts.values()].reduce((sum, count) => sum + count, 0),
     sum: sumUs / 1_000_000,
     scale: 3,
     zeroCount: 0,

@@ -50,6 +50,43 @@ test("a refused request is answered with its status and not kept", async () => {
   expect([error?.code, receiver.points, receiver.refused]).toEqual([status.UNAVAILABLE, [], 1]);
 });
 
+test("an answer that got lost leaves the points kept and the sender with an error", async () => {
+  receiver.behaviour = { denyAccepted: status.UNAVAILABLE };
+
+  const error = await send(oneSum(23));
+
+  expect([error?.code, receiver.points.map(({ value }) => value)]).toEqual([status.UNAVAILABLE, [23]]);
+});
+
+test("points are kept before the answer that is held back", async () => {
+  const { promise: mayAnswer, resolve } = Promise.withResolvers<void>();
+  receiver.behaviour = { answerAfter: mayAnswer };
+  const kept = new Promise<number>((keep) => receiver.onPoints((points) => keep(points.length)));
+
+  const answered = send(oneSum(23)).then(() => "answered");
+  const first = await Promise.race([kept, answered]);
+  resolve();
+
+  expect([first, await answered]).toEqual([1, "answered"]);
+});
+
+test("a slow request is not overtaken by one that came after it", async () => {
+  const { promise: arrived, resolve } = Promise.withResolvers<void>();
+  receiver.behaviour = {
+    get delayMs() {
+      resolve();
+      return 100;
+    },
+  };
+  const slow = send(oneSum(23));
+  await arrived;
+  receiver.behaviour = {};
+
+  await Promise.all([slow, send(oneSum(29))]);
+
+  expect(receiver.points.map(({ value }) => value)).toEqual([23, 29]);
+});
+
 test("bytes that are no request are refused as invalid", async () => {
   const error = await send(Buffer.from([0x0a, 0xff]));
 

@@ -38,6 +38,15 @@ test("the probe gets its arguments, its lines go to the log at their level, and 
   expect(await probe.ended).toBe(`${path} ended with exit code 7`);
 });
 
+test("a Ctrl-C in the terminal, which goes to the agent's process group, does not reach the probe", async () => {
+  const path = program('read -r pid _ _ _ group _ </proc/$$/stat; [ "$pid" = "$group" ] && echo own >&2; cat');
+  const probe = spawnProbe({ program: path, socket: "/run/a.sock", log });
+
+  await probe.close();
+
+  await expect.poll(() => logged).toEqual(["warn: own"]);
+});
+
 test("a probe that does not end is killed", async () => {
   const path = program("exec sleep 100");
   const probe = spawnProbe({ program: path, socket: "/run/a.sock", log, endTimeoutMs: 50 });

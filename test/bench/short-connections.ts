@@ -1,0 +1,140 @@
+/**
+ * Connections that open, carry one small request and close: what the hooks cost each, and whether every one
+ * is seen at any rate.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Lab } from "../lab/lab.ts";
+import type { Counts, Endpoint } from "../lab/workload.ts";
+import { Books, oneNode } from "./books.ts";
+import { cgroupCpuUs, hookCost, type Scale, withBpfStats } from "./measure.ts";
+import { compare, judge } from "./on-off.ts";
+import { type BudgetName, number, type Row, ratio, verdictOf } from "./table.ts";
+
+/** Ports taken in turn, so that a port pair in TIME_WAIT is not in the way of the next burst. */
+const PORTS = 100;
+const PORTS_A_BURST = 4;
+const FIRST_PORT = 9000;
+
+export async function measureShortConnections({ quick }: Scale): Promise<Row[]> {
+  const lab = await oneNode();
+  try {
+    const listen = Array.from({ length: PORTS }, (_, i) => ({ port: FIRST_PORT + i }));
+    const server = await lab.pod("server").serve({ listen, workers: 2 });
+    const rows = [
+      await rateOnOff(lab, quick ? 2 : 7, quick ? 3_001 : 12_007),
+      await inKernel(lab, quick ? 5_003 : 30_011),
+      await seenAt(lab, "seen-5000", 5_000, quick ? 1 : 4),
+      await seenAt(lab, "seen-20000", 20_000, quick ? 1 : 4),
+    ];
+    await server.close();
+    return rows;
+  } finally {
+    await lab.close();
+  }
+}
+
+let nextPort = 0;
+
+function endpoints(lab: Lab): Endpoint[] {
+  return Array.from({ length: PORTS_A_BURST }, () => ({
+    address: lab.pod("server").ips.v4,
+    port: FIRST_PORT + (nextPort++ % PORTS),
+  }));
+}
+
+/** Opens and closes `count` connections as fast as it goes, or at a rate. */
+function churn(lab: Lab, count: number, perSecond?: number): Promise<Counts> {
+  const workers = 2;
+  const pace = perSecond === undefined ? {} : { paceMs: (workers * 1000) / perSecond };
+  return lab.pod("client").play("churn", { to: endpoints(lab), count, workers, parallel: 64, ...pace });
+}
+
+async function rateOnOff(lab: Lab, cycles: number, count: number): Promise<Row> {
+  const { ns, cpuUs } = await compare(lab, cycles, async () => {
+    const cpuBefore = cgroupCpuUs(lab.nodeCgroup("node-1"));
+    const begun = process.hrtime.bigint();
+    const { opened } = await churn(lab, count);
+    const ns = Number(process.hrtime.bigint() - begun) / opened;
+    return { ns, cpuUs: (cgroupCpuUs(lab.nodeCgroup("node-1")) - cpuBefore) / opened };
+  });
+  return {
+    budget: "short-rate",
+    measured: `${ratio(1 / ns.ratio)} (off/off ${ratio(1 / ns.control)}), ${number(1e9 / ns.off)} a second; CPU a connection ${ratio(cpuUs.ratio)} (off/off ${ratio(cpuUs.control)}), ${number(cpuUs.off, 1)} → ${number(cpuUs.on, 1)} µs`,
+    verdict: judge(ns, cpuUs, 1 / 0.97),
+    how: `medians of ${cycles} cycles off-on-off of ${number(count)} connections; CPU of both ends with their softirqs`,
+  };
+}
+
+async function inKernel(lab: Lab, count: number): Promise<Row> {
+  const books = await Books.open(lab);
+  try {
+    return await withBpfStats(async () => {
+      const { programs: before } = await books.exchange();
+      const { opened } = await churn(lab, count);
+      await books.untilClosed(opened);
+      const { runs, ns, overheadNs } = hookCost(before, books.last.programs);
+      const each = (ns - overheadNs) / opened;
+      return {
+        budget: "short-kernel",
+        measured: `${number(each / 1000, 2)} µs in ${number(runs / opened, 1)} runs (${number(ns / opened / 1000, 2)} µs with what measuring costs)`,
+        verdict: verdictOf(each <= 2500),
+        how: `bpf_stats over ${number(opened)} connections, less the time of a program that returns at once (${number(overheadNs / runs)} ns) for each run`,
+      };
+    });
+  } finally {
+    await books.close();
+  }
+}
+
+/** Whether both ends' books hold every connection and byte of the workload's own count. */
+export function exactness(
+  books: Books,
+  counts: Counts,
+  held = 0,
+): { readonly isExact: boolean; readonly text: string } {
+  const { client, server } = books.sums;
+  const wanted = [counts.opened, counts.closed, counts.bytesSent, counts.bytesReceived];
+  const ofClient = [client.opened, client.closed, client.bytesSent, client.bytesReceived];
+  const ofServer = [server.opened, server.closed, server.bytesReceived, server.bytesSent];
+  const losses = JSON.stringify(books.losses);
+  const isExact =
+    losses === "{}" &&
+    wanted.every((value, i) => value === ofClient[i] && value === ofServer[i]) &&
+    [client.open, server.open].every((open) => open === held);
+  if (isExact) return { isExact, text: `all ${number(counts.opened)} at both ends, bytes too` };
+  const text = `opened, closed, bytes: workload ${wanted}; client ${ofClient}; server ${ofServer}; losses ${losses}`;
+  return { isExact, text };
+}
+
+async function seenAt(lab: Lab, budget: BudgetName, perSecond: number, seconds: number): Promise<Row> {
+  const books = await Books.open(lab);
+  try {
+    const begun = performance.now();
+    const walks = new AbortController();
+    const played = churn(lab, perSecond * seconds, perSecond).finally(() => walks.abort());
+    const exchanged = exchangeOften(books, walks.signal);
+    const counts = await played;
+    const rate = counts.opened / ((performance.now() - begun) / 1000);
+    await exchanged;
+    await books.untilClosed(counts.opened);
+    const { isExact, text } = exactness(books, counts);
+    return {
+      budget,
+      measured: `${text}; ${number(rate)} a second came about`,
+      verdict: verdictOf(isExact),
+      how: "opens, closes and bytes of both ends' edges against the workload's own count, no loss reported, ten walks a second",
+    };
+  } finally {
+    await books.close();
+  }
+}
+
+/** Walks meanwhile, as in production, only more often. */
+async function exchangeOften(books: Books, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    await books.exchange();
+    await delay(100, undefined, { signal: stop }).catch((error: Error) => {
+      if (error.name !== "AbortError") throw error;
+    });
+  }
+}

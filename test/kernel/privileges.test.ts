@@ -1,0 +1,261 @@
+/**
+ * What runs with which right: the agent with none at all, the probe after its start with CAP_BPF alone, and of our
+ * programs none for a packet.
+ *
+ * Read from /proc and from the kernel's own lists of programs and links, not from what our processes say.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect } from "vitest";
+import { AGENT_USER, type NodeAgent, startAgents } from "../lab/agents.ts";
+import { describe } from "../lab/describe.ts";
+import { parseSnmp } from "../lab/kernel-books.ts";
+import { type Lab, startLab } from "../lab/lab.ts";
+import { pinsDirectory, runDirectory } from "../lab/leftovers.ts";
+import { eventually, LabProcess } from "../lab/process.ts";
+import { Receiver } from "../lab/receiver.ts";
+import { ROOT, run } from "../lab/run.ts";
+import { missing, needs } from "../needs.ts";
+
+const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
+const test = needs(...NEEDS);
+
+/** include/uapi/linux/capability.h: CAP_BPF is 39. */
+const CAP_BPF = (1n << 39n).toString(16).padStart(16, "0");
+const NONE = "0".repeat(16);
+
+let lab: Lab;
+let receiver: Receiver;
+let node: NodeAgent;
+let programsBefore: Program[];
+
+beforeAll(async () => {
+  if (missing(...NEEDS) !== undefined) return;
+  programsBefore = await listed<Program>("prog");
+  lab = await startLab(describe({ nodes: 1, pods: [{ key: "client" }, { key: "server" }] }));
+  receiver = await Receiver.start();
+  [node] = (await startAgents(lab, { endpoint: receiver.endpoint, intervalMs: 300 })) as [NodeAgent];
+});
+
+afterAll(async () => {
+  await node?.stop();
+  await receiver?.close();
+  await lab?.close();
+});
+
+const AGENT = {
+  users: [AGENT_USER],
+  groups: [AGENT_USER],
+  supplementary: [],
+  inheritable: NONE,
+  permitted: NONE,
+  effective: NONE,
+  ambient: NONE,
+};
+
+const PROBE = {
+  ...AGENT,
+  permitted: CAP_BPF,
+  effective: CAP_BPF,
+};
+
+test("no thread of the agent is root or has a capability", () => {
+  for (const thread of threads(node.agent.pid)) expect(rightsOf(thread)).toMatchObject(AGENT);
+});
+
+test("the probe keeps CAP_BPF alone once it has started, and can win nothing back", () => {
+  const all = threads(node.probe.pid).map(rightsOf);
+
+  expect(all).toEqual([{ ...PROBE, bounding: NONE, noNewPrivileges: true }]);
+});
+
+test("an agent that is started as root gives all of it up, and so does the probe that it started", async () => {
+  const directory = join(runDirectory(lab.id), "workstation");
+  const argv = [
+    ...[join(ROOT, "flowspan"), "agent", "--endpoint", receiver.endpoint, "--kubernetes", "off"],
+    ...["--probe-socket", join(directory, "probe.sock"), "--admin-socket", join(directory, "agent/admin.sock")],
+    ...["--pins", join(pinsDirectory(lab.id), "workstation"), "--cgroup", lab.nodeCgroup("node-1")],
+  ];
+  const agent = new LabProcess({ cgroup: lab.outsideCgroup }, argv);
+
+  // Both begin as root: waits until they are nobody, and looks at all that they have then.
+  const probe = await eventually(
+    () => `two processes that are not root: ${agent.describe()}`,
+    () => {
+      const [supervisor] = children(agent.pid);
+      const [probe] = supervisor === undefined ? [] : children(supervisor);
+      // The last step of giving up.
+      const isDone = probe !== undefined && threads(probe).every((thread) => rightsOf(thread).noNewPrivileges);
+      return isDone && !isRoot(agent.pid) && probe;
+    },
+    20_000,
+  );
+
+  for (const thread of threads(agent.pid)) expect(rightsOf(thread)).toMatchObject(AGENT);
+  expect(threads(probe).map(rightsOf)).toEqual([{ ...PROBE, bounding: NONE, noNewPrivileges: true }]);
+  await agent.stop();
+  expect((await agent.ended).code).toBe(0);
+});
+
+/** What each of our links hangs on. None of these happens once a packet. */
+const ATTACHED = {
+  inet_sock_set_state: "raw_tracepoint inet_sock_set_state",
+  inet_sock_set_state_twin: "raw_tracepoint inet_sock_set_state",
+  namespaces: "iter task",
+  tcp_receive_reset: "raw_tracepoint tcp_receive_reset",
+  tcp_retransmit_skb: "raw_tracepoint tcp_retransmit_skb",
+  tcp_retransmit_synack: "raw_tracepoint tcp_retransmit_synack",
+  tcp_send_reset: "raw_tracepoint tcp_send_reset",
+  walk: "iter bpf_sk_storage_map",
+};
+/** Loaded, and run by the probe itself at its start or once a settle. */
+const NOT_ATTACHED = { adopt: "tracing", adopt_listeners: "tracing", settle: "syscall" };
+
+test("our programs are the documented ones, and hang on what happens to sockets and on iterators", async () => {
+  const ours = await ownPrograms();
+  const nameOf = new Map(ours.map(({ id, name }) => [id, name]));
+  const links = (await listed<Link>("link")).filter(({ prog_id }) => nameOf.has(prog_id));
+
+  const attached = links.map(({ prog_id, type, tp_name, target_name }) => [
+    nameOf.get(prog_id),
+    `${type} ${tp_name ?? target_name}`,
+  ]);
+  expect(Object.fromEntries(attached)).toEqual(ATTACHED);
+  expect(links.length).toBe(Object.keys(ATTACHED).length);
+  const tracing = Object.fromEntries(Object.keys(ATTACHED).map((name) => [name, "tracing"]));
+  expect(Object.fromEntries(ours.map(({ name, type }) => [name, type]))).toEqual({ ...tracing, ...NOT_ATTACHED });
+});
+
+test("no program of a kind that sees packets came with us", async () => {
+  const before = new Set(programsBefore.map(({ id }) => id));
+
+  const fresh = (await listed<Program>("prog")).filter(({ id }) => !before.has(id));
+
+  // Else it would be one of sched_cls, xdp, cgroup_skb, sock_ops, socket_filter and the like.
+  expect([...new Set(fresh.map(({ type }) => type))].sort()).toEqual(["syscall", "tracing"]);
+});
+
+test("a thousand packets on open connections do not run our hooks", async () => {
+  const server = lab.pod("server");
+  await server.serve({ listen: [{ port: 8080 }] });
+  const to = [{ address: server.ips.v4, port: 8080 }];
+  const held = lab.pod("client").start("hold", { to, count: 23, everyMs: 1, upload: 101, download: 103 });
+  await held.ready();
+  const hooks = (await ownPrograms()).filter(({ name }) => HOOKS.includes(name));
+  const asked = readFileSync(BPF_STATS, "utf8");
+  writeFileSync(BPF_STATS, "1");
+
+  // The hooks run for every socket of the machine, also others': their state changes come in bursts, packets
+  // here all the time. A program that ran for packets would leave no such moment.
+  let from = { packets: packetsOf(held.process.pid), runs: runsOf(hooks) };
+  const quiet = () => {
+    const now = { packets: packetsOf(held.process.pid), runs: runsOf(hooks) };
+    if (now.packets - from.packets < 1009) return false;
+    const runs = now.runs - from.runs;
+    from = now;
+    return runs < 20;
+  };
+
+  try {
+    await eventually("a thousand packets with hardly a run of our hooks", quiet, 40_000);
+    await held.close();
+  } finally {
+    writeFileSync(BPF_STATS, asked);
+  }
+
+  // That runs were counted at all: each of the 23 ends of a client has closed.
+  expect(runsOf(hooks) - from.runs).toBeGreaterThanOrEqual(23);
+});
+
+const BPF_STATS = "/proc/sys/kernel/bpf_stats_enabled";
+const HOOKS = Object.entries(ATTACHED).flatMap(([name, at]) => (at.startsWith("raw_tracepoint") ? [name] : []));
+
+interface Program {
+  readonly id: number;
+  readonly type: string;
+  readonly name: string;
+}
+
+interface Link {
+  readonly id: number;
+  readonly type: string;
+  readonly prog_id: number;
+  readonly tp_name?: string;
+  readonly target_name?: string;
+}
+
+/** What the kernel lists, of the whole machine. */
+async function listed<T>(what: "prog" | "link"): Promise<T[]> {
+  return JSON.parse(await run(["bpftool", "-j", what, "show"])) as T[];
+}
+
+/** Every program that the probe holds: it opens all of the object that it loads, and nothing else. */
+async function ownPrograms(): Promise<Program[]> {
+  const ids = new Set(heldPrograms().map((info) => numberIn(info, "prog_id")));
+  return (await listed<Program>("prog")).filter(({ id }) => ids.has(id));
+}
+
+/** How often they ran, as far as the kernel was asked to count. */
+function runsOf(programs: readonly Program[]): number {
+  const ids = new Set(programs.map(({ id }) => id));
+  const infos = heldPrograms().filter((info) => ids.has(numberIn(info, "prog_id")));
+  return infos.reduce((sum, info) => sum + numberIn(info, "run_cnt"), 0);
+}
+
+/** What the kernel says of each of the probe's open files that is a program. */
+function heldPrograms(): string[] {
+  const directory = `/proc/${node.probe.pid}/fdinfo`;
+  return readdirSync(directory)
+    .map((fd) => readIfThere(join(directory, fd)))
+    .filter((info) => info.includes("prog_type:"));
+}
+
+function numberIn(info: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\t(\\d+)$`, "m").exec(info)?.[1]);
+}
+
+/** An iterator's file comes and goes with each exchange. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}
+
+/** TCP segments both ways, as the process's net namespace counts them. */
+function packetsOf(pid: number): number {
+  const { Tcp } = parseSnmp(readFileSync(`/proc/${pid}/net/snmp`, "utf8"));
+  return (Tcp?.InSegs ?? 0) + (Tcp?.OutSegs ?? 0);
+}
+
+/** Status files of a process's threads. */
+function threads(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8"));
+}
+
+function isRoot(pid: number): boolean {
+  return threads(pid).some((thread) => rightsOf(thread).users.includes(0));
+}
+
+function children(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+}
+
+/** Of one thread; its real, effective, saved and file system ids, each once. */
+function rightsOf(status: string) {
+  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, "m").exec(status)?.[1] ?? "missing";
+  const ids = (name: string) => [...new Set(field(name).split(/\s+/).filter(Boolean).map(Number))];
+  return {
+    users: ids("Uid"),
+    groups: ids("Gid"),
+    supplementary: ids("Groups"),
+    inheritable: field("CapInh"),
+    permitted: field("CapPrm"),
+    effective: field("CapEff"),
+    bounding: field("CapBnd"),
+    ambient: field("CapAmb"),
+    noNewPrivileges: field("NoNewPrivs") === "1",
+  };
+}

@@ -1,0 +1,63 @@
+/**
+ * The receiver of this process as a Collector that goes away and comes back on its port, and that can be asked
+ * when it has kept something of each node.
+ */
+import { ATTR_FLOWSPAN_ROLE, METRIC_FLOWSPAN_TCP_CONNECTIONS } from "../../agent/generated/semconv.ts";
+import type { Point } from "../oracle.ts";
+import { eventually } from "./process.ts";
+import { type Behaviour, Receiver } from "./receiver.ts";
+import type { Collector } from "./trouble.ts";
+
+export class ReturningReceiver implements Collector {
+  readonly #receivers: Receiver[];
+
+  private constructor(first: Receiver) {
+    this.#receivers = [first];
+  }
+
+  static async start(): Promise<ReturningReceiver> {
+    return new ReturningReceiver(await Receiver.start());
+  }
+
+  get endpoint(): string {
+    return this.#now.endpoint;
+  }
+
+  set behaviour(behaviour: Behaviour) {
+    this.#now.behaviour = behaviour;
+  }
+
+  points(): readonly Point[] {
+    return this.#receivers.flatMap(({ points }) => points);
+  }
+
+  leave(): Promise<void> {
+    return this.#now.close();
+  }
+
+  async comeBack(): Promise<void> {
+    this.#receivers.push(await Receiver.start({ port: Number(new URL(this.endpoint).port) }));
+  }
+
+  /** Resolves when it has kept flows of clients and of servers, which are on two nodes, after this call. */
+  async keptFromEach(): Promise<void> {
+    const { points } = this.#now;
+    const before = points.length;
+    const isFlow = ({ metric }: Point) => metric === METRIC_FLOWSPAN_TCP_CONNECTIONS.name;
+    await eventually("a request from each node", () => {
+      const roles = points
+        .slice(before)
+        .filter(isFlow)
+        .map(({ attributes }) => attributes[ATTR_FLOWSPAN_ROLE]);
+      return roles.includes("client") && roles.includes("server");
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const receiver of this.#receivers) await receiver.close();
+  }
+
+  get #now(): Receiver {
+    return this.#receivers.at(-1) as Receiver;
+  }
+}

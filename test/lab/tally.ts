@@ -1,0 +1,142 @@
+/**
+ * A probe's only reader: exchanges, settles at once what came, and adds it up. What a test may know of the
+ * kernel side without an agent in between.
+ *
+ *   exchange ─► every row added to its edge ─► settled and confirmed ─► the edge's next row is new growth
+ *
+ * A sum is therefore exact only if the kernel subtracts exactly what was settled, also while it counts.
+ */
+import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
+import type { EdgeGrowth, EdgeKey } from "../../agent/model.ts";
+import { decodeEdgeKey } from "../../agent/source/decode.ts";
+import { ProbeClient } from "../../agent/source/probe.ts";
+import type { ExchangeData, SourceLog } from "../../agent/source/source.ts";
+import { NodeAgent } from "./agents.ts";
+import type { Lab } from "./lab.ts";
+
+export type Counters = Record<EdgeCountersField, number>;
+
+export interface EdgeSum {
+  readonly key: EdgeKey;
+  readonly counters: Counters;
+  /** Counts by slot of enum histogram_slot. */
+  readonly slots: Map<number, number>;
+  /** Of the last row. */
+  open: number;
+  limit: number;
+}
+
+export type Where = (key: EdgeKey) => boolean;
+
+const SILENT: SourceLog = { info: () => {}, warn: () => {}, error: () => {} };
+
+export class Tally {
+  readonly probe: NodeAgent;
+  readonly #client: ProbeClient;
+  readonly edges = new Map<string, EdgeSum>();
+  exchanges = 0;
+  #last: ExchangeData | undefined;
+  #stopping = false;
+
+  private constructor(probe: NodeAgent, client: ProbeClient) {
+    this.probe = probe;
+    this.#client = client;
+  }
+
+  /** Starts a probe for one node of the lab; it counts when this resolves. */
+  static async start(lab: Lab, node: string, probeArguments: readonly string[] = []): Promise<Tally> {
+    const probe = new NodeAgent(lab, node, { endpoint: "", probeArguments });
+    await probe.startProbe();
+    const client = new ProbeClient({ path: probe.probeSocket, log: SILENT });
+    await client.hello();
+    return new Tally(probe, client);
+  }
+
+  get client(): ProbeClient {
+    return this.#client;
+  }
+
+  /** The last exchange. */
+  get last(): ExchangeData {
+    if (this.#last === undefined) throw new Error("nothing was exchanged yet");
+    return this.#last;
+  }
+
+  /** Losses by name, only those that are not 0. */
+  get losses(): Record<string, number> {
+    return Object.fromEntries(Object.entries(this.last.status.losses).filter(([, count]) => count > 0));
+  }
+
+  /** One exchange: added, settled, confirmed. Throws when the probe did not know a row that it sent. */
+  async take(): Promise<ExchangeData> {
+    const exchange = await this.#client.exchange();
+    for (const row of exchange.rows) this.#add(row);
+    this.#client.settle(exchange.rows.map(({ row }) => row));
+    const { rows, unknown } = await this.#client.flush();
+    if (rows !== exchange.rows.length || unknown !== 0)
+      throw new Error(`of ${exchange.rows.length} rows ${rows} were settled and ${unknown} unknown`);
+    this.exchanges++;
+    this.#last = exchange;
+    return exchange;
+  }
+
+  /** Exchanges back to back until stop(); resolves after the last one. */
+  async run(): Promise<void> {
+    this.#stopping = false;
+    while (!this.#stopping) await this.take();
+  }
+
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  /** Exchanges until the condition holds; fails with `what` when it does not in time. */
+  async until(what: () => string, condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    for (;;) {
+      await this.take();
+      if (condition()) return;
+      if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what()}`);
+    }
+  }
+
+  /** All counters, summed over the edges that `where` chooses. */
+  sum(where: Where = () => true): Counters {
+    const sum = noCounters();
+    for (const { key, counters } of this.edges.values())
+      if (where(key)) for (const name of EDGE_COUNTERS) sum[name] += counters[name];
+    return sum;
+  }
+
+  /** Slots of those edges' histograms, summed. */
+  slots(where: Where = () => true): Map<number, number> {
+    const sum = new Map<number, number>();
+    for (const edge of this.edges.values())
+      if (where(edge.key)) for (const [slot, count] of edge.slots) sum.set(slot, (sum.get(slot) ?? 0) + count);
+    return sum;
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+    await this.probe.stop();
+  }
+
+  #add(row: EdgeGrowth): void {
+    let edge = this.edges.get(row.id);
+    if (edge === undefined) {
+      edge = { key: decodeEdgeKey(row.id), counters: noCounters(), slots: new Map(), open: 0, limit: 0 };
+      this.edges.set(row.id, edge);
+    }
+    for (const [i, name] of EDGE_COUNTERS.entries()) edge.counters[name] += row.counters[i] ?? 0;
+    for (let i = 0; i < row.slots.length; i += 2) {
+      const slot = row.slots[i] ?? 0;
+      edge.slots.set(slot, (edge.slots.get(slot) ?? 0) + (row.slots[i + 1] ?? 0));
+    }
+    edge.open = row.open;
+    edge.limit = row.limit;
+  }
+}
+
+function noCounters(): Counters {
+  return Object.fromEntries(EDGE_COUNTERS.map((name) => [name, 0])) as Counters;
+}
