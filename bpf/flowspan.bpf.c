@@ -29,7 +29,7 @@ struct connection;
 #include "walk.h"
 #include "settle.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL";
 
 /*
  * A TCP socket changed its state.

@@ -21,10 +21,12 @@ static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 wa
 static __always_inline void walk_listener(struct sock *sk, struct connection *c, struct state *st)
 {
 	struct edge_value *edge;
+	struct edge_key key;
 
 	if (!c->key.server_port)
 		c->key.server_port = sk->__sk_common.skc_num; /* listen() without bind() gets its port after LISTEN */
-	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
+	key = c->key; /* a copy: before 6.2 an iterator's buffer is no map key for the verifier */
+	edge = edge__enter(&key, EDGE_MISS_DEFERS);
 	if (!edge)
 		return;
 	edge__begin_gauges(edge, st->walk);
@@ -40,12 +42,14 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	bool opened, grown, came_in;
 	struct edge_value *edge;
+	struct edge_key key;
 	struct books b;
 
 	if (!tp)
 		return;
 	books__read(&b, tp, false, c->key.role == ROLE_CLIENT);
-	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
+	key = c->key; /* a copy: before 6.2 an iterator's buffer is no map key for the verifier */
+	edge = edge__enter(&key, EDGE_MISS_DEFERS);
 	if (!edge)
 		return; /* the socket keeps its growth until the next walk */
 	edge__begin_gauges(edge, st->walk);

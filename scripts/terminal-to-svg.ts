@@ -61,6 +61,7 @@ const width = columns * CELL.width + 2 * MARGIN;
 const height = lines.length * CELL.height + 2 * MARGIN;
 process.stdout.write(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" \
 font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="13.3" xml:space="preserve">
+<title>flowspan in a terminal</title>
 <rect width="100%" height="100%" rx="8" fill="#0d1117"/>
 ${body.join("")}</svg>
 `);

@@ -145,7 +145,7 @@ function checkIterators({ iterators }: ProbeCheck): Finding[] {
           state: "fail",
           found: "this kernel has none",
           lost: "open connections cannot be read",
-          remedy: "boot Linux 6.12 or newer",
+          remedy: "boot Linux 6.1 or newer",
         },
     iterators.task_file
       ? ok(adopt, "connections older than the probe are adopted")

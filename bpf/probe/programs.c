@@ -83,7 +83,7 @@ static int programs__load(struct programs *programs, const struct features *feat
 		return -1;
 	}
 	if (!features->hook[0] || !features->iter_sk_storage) {
-		log_error("this kernel lacks %s: flowspan needs Linux 5.12 or later with BPF tracing",
+		log_error("this kernel lacks %s: flowspan needs Linux 6.1 or later with BPF tracing",
 			  features->hook[0] ? "the socket storage iterator" : "the tracepoint inet_sock_set_state");
 		return -1;
 	}

@@ -67,6 +67,7 @@ async function main(): Promise<number> {
   }
 
   const { quick } = values;
+  const table = values.markdown ?? (quick ? undefined : join(ROOT, "build/bench.md"));
   const rows: Row[] = [];
   const failed: string[] = [];
   for (const name of names) {
@@ -80,11 +81,10 @@ async function main(): Promise<number> {
       process.stderr.write(`bench: ${name} failed: ${(error as Error).stack}\n`);
     }
     process.stderr.write(`bench: ${name} took ${((performance.now() - begun) / 1000).toFixed(1)} s\n`);
+    // After each, so that a run that is broken off leaves what it has.
+    if (table !== undefined) write(table, markdown(rows, machine(quick)));
+    if (values.json !== undefined) write(values.json, `${JSON.stringify(sorted(rows), undefined, 2)}\n`);
   }
-
-  const table = values.markdown ?? (quick ? undefined : join(ROOT, "build/bench.md"));
-  if (table !== undefined) write(table, markdown(rows, machine(quick)));
-  if (values.json !== undefined) write(values.json, `${JSON.stringify(sorted(rows), undefined, 2)}\n`);
   const missed = rows.some(({ verdict }) => verdict === "missed");
   return failed.length > 0 || (missed && !quick) ? 1 : 0;
 }
@@ -101,4 +101,6 @@ function machine(quick: boolean): string {
   return `Measured ${quick ? "in a hurry (--quick) " : ""}on ${what}. "on" is probe and agent running, "off" no program of ours attached.`;
 }
 
+// What is taken back at exit (labs, pins, the kernel's statistics) is taken back after Ctrl-C too.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 process.exitCode = await main();

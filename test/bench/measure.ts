@@ -48,14 +48,17 @@ export function bpfStatsAreOn(): boolean {
   return readFileSync(BPF_STATS, "utf8").trim() !== "0";
 }
 
-/** Has the kernel measure BPF programs while `body` runs. */
+/** Has the kernel measure BPF programs while `body` runs, or until the process exits. */
 export async function withBpfStats<T>(body: () => Promise<T>): Promise<T> {
   const before = readFileSync(BPF_STATS, "utf8");
+  const restore = () => writeFileSync(BPF_STATS, before);
+  process.on("exit", restore);
   writeFileSync(BPF_STATS, "1");
   try {
     return await body();
   } finally {
-    writeFileSync(BPF_STATS, before);
+    restore();
+    process.off("exit", restore);
   }
 }
 

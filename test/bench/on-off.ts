@@ -28,6 +28,9 @@ export interface Comparison {
 /** An export within every burst; a production interval is many times longer. */
 const INTERVAL_MS = 1000;
 
+/** Says in a row's `how` what judge() does. */
+export const JUDGED = "where off/off strays by half of what is allowed, CPU carries the verdict";
+
 /** @param play one burst, of a second or so */
 export async function compare<B extends Burst>(
   lab: Lab,

@@ -41,9 +41,9 @@ export async function measureOpenSockets({ quick }: Scale): Promise<Row[]> {
 async function measure(population: Population, quick: boolean): Promise<Row[]> {
   await population.growTo(5_000);
   const rows = [await walkCost(population, "walk-10000")];
+  if (quick) return rows;
   await population.growTo(20_000);
   rows.push(await newOnesSeen(population, "held-20000"));
-  if (quick) return rows;
   await population.growTo(50_000);
   rows.push(await walkCost(population, "walk-100000"));
   rows.push(await population.books.lend(() => agentCost(population)));

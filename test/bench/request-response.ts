@@ -6,7 +6,7 @@ import type { Lab } from "../lab/lab.ts";
 import { program, run } from "../lab/run.ts";
 import { Books, oneNode } from "./books.ts";
 import { bpfStatsAreOn, cgroupCpuUs, hookCost, type Scale, withBpfStats } from "./measure.ts";
-import { type Comparison, compare, judge } from "./on-off.ts";
+import { type Comparison, compare, JUDGED, judge } from "./on-off.ts";
 import { number, type Row, ratio, verdictOf } from "./table.ts";
 
 const MESSAGE_BYTES = 128;
@@ -30,7 +30,7 @@ async function compareOnOff(lab: Lab, cycles: number, ms: number, bytes: number)
   const stats = bpfStatsAreOn() ? "; with bpf_stats_enabled=1, which costs on its own" : "";
   const rounds = await compare(lab, cycles, () => playRounds(lab, ms));
   const bulk = await compare(lab, cycles, () => playBulk(lab, bytes));
-  const how = `medians of ${cycles} cycles off-on-off of ${ms} ms, ${MESSAGE_BYTES} B a message, an export every second${stats}`;
+  const how = `medians of ${cycles} cycles off-on-off of ${ms} ms, ${MESSAGE_BYTES} B a message, an export every second; ${JUDGED}${stats}`;
   const cpuText = `CPU a round ${against(rounds.cpuUs)}`;
   return [
     {
@@ -55,7 +55,7 @@ async function compareOnOff(lab: Lab, cycles: number, ms: number, bytes: number)
       budget: "bulk",
       measured: `${against(inverse(bulk.ns))}, ${number((bytes * 8) / bulk.ns.off, 1)} Gbit/s; CPU a GB ${against(bulk.cpuUs)}`,
       verdict: judge(bulk.ns, bulk.cpuUs, 1 / 0.99),
-      how: `medians of ${cycles} cycles off-on-off of ${number(bytes / 1e9, 1)} GB on one connection${stats}`,
+      how: `medians of ${cycles} cycles off-on-off of ${number(bytes / 1e9, 1)} GB on one connection; ${JUDGED}${stats}`,
     },
   ];
 }

@@ -7,7 +7,7 @@ import type { Lab } from "../lab/lab.ts";
 import type { Counts, Endpoint } from "../lab/workload.ts";
 import { Books, oneNode } from "./books.ts";
 import { cgroupCpuUs, hookCost, type Scale, withBpfStats } from "./measure.ts";
-import { compare, judge } from "./on-off.ts";
+import { compare, JUDGED, judge } from "./on-off.ts";
 import { type BudgetName, number, type Row, ratio, verdictOf } from "./table.ts";
 
 /** Ports taken in turn, so that a port pair in TIME_WAIT is not in the way of the next burst. */
@@ -61,7 +61,7 @@ async function rateOnOff(lab: Lab, cycles: number, count: number): Promise<Row> 
     budget: "short-rate",
     measured: `${ratio(1 / ns.ratio)} (off/off ${ratio(1 / ns.control)}), ${number(1e9 / ns.off)} a second; CPU a connection ${ratio(cpuUs.ratio)} (off/off ${ratio(cpuUs.control)}), ${number(cpuUs.off, 1)} → ${number(cpuUs.on, 1)} µs`,
     verdict: judge(ns, cpuUs, 1 / 0.97),
-    how: `medians of ${cycles} cycles off-on-off of ${number(count)} connections; CPU of both ends with their softirqs`,
+    how: `medians of ${cycles} cycles off-on-off of ${number(count)} connections; CPU of both ends with their softirqs; ${JUDGED}`,
   };
 }
 
@@ -102,7 +102,7 @@ export function exactness(
     wanted.every((value, i) => value === ofClient[i] && value === ofServer[i]) &&
     [client.open, server.open].every((open) => open === held);
   if (isExact) return { isExact, text: `all ${number(counts.opened)} at both ends, bytes too` };
-  const text = `opened, closed, bytes: workload ${wanted}; client ${ofClient}; server ${ofServer}; losses ${losses}`;
+  const text = `opened, closed, bytes: workload ${wanted}; client ${ofClient}; server ${ofServer}; losses ${losses}, ${books.skipped} runs skipped`;
   return { isExact, text };
 }
 
