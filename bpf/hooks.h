@@ -109,6 +109,8 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 	c->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	c->local_port = sk->__sk_common.skc_num;
 	if (c->key.role == ROLE_SERVER) {
+		/* The child starts with its SYN-ACKs' (tcp_create_openreq_child); tcp_retransmit_synack counted those. */
+		c->retransmits = tp->total_retrans;
 		c->handshake_us = tp->srtt_us >> 3; /* SYN-ACK to ACK; 0 if the SYN-ACK was sent again */
 		connection__note_listener(c, s);
 		key__collapse(&c->key, s);

@@ -268,7 +268,8 @@ class FileReader {
     const instead = INSTEAD.find(([pattern]) => pattern.test(path))?.[1];
     this.#problem(keys, path, {
       found: instead === undefined ? "a field that flowspan does not know" : "something that flowspan does not do",
-      allowed: known.join(", "),
+      // No names are known below a list that is written as a group.
+      allowed: known.length > 0 ? known.join(", ") : "a list: - at the start of each item",
       remedy: instead ?? (near === undefined ? "remove it" : `did you mean ${near}?`),
     });
   }
