@@ -187,7 +187,7 @@ async function exportAll(port: number, flows: readonly Flow[], sent: Uint8Array[
     target: stock.target,
     shutdown: () => stock.shutdown(),
     send: (bytes: Uint8Array) => {
-      sent.push(bytes);
+      sent.push(bytes.slice()); // a request is detached once it is answered
       return stock.send(bytes);
     },
   };
