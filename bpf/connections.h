@@ -17,6 +17,7 @@ enum connection_state_flag {
 	RESET_SENT = 1 << 4,
 	RESET_RECEIVED = 1 << 5,
 	LISTENS = 1 << 6,
+	ABORTED = 1 << 7, /* its RST follows the close: only records know, its edge learns from the RST */
 };
 
 /* Written by the hooks and the walk under the rule above; `key` never changes once ESTABLISHED. */
@@ -35,14 +36,15 @@ struct connection {
 	__u32 busy;  /* jiffies, as the next two */
 	__u32 rwnd_limited;
 	__u32 sndbuf_limited;
-	__u32 flags;             /* enum connection_state_flag */
-	__u64 bytes_sent_before; /* adopted: what it had sent by then */
-	__u64 bytes_received_before;
+	__u32 flags;        /* enum connection_state_flag */
 	__u32 handshake_us; /* waits here until it is counted as opened */
+	__u32 client_isn;   /* initial sequence numbers, from ESTABLISHED on: never leave the kernel */
+	__u32 server_isn;
 	__u32 pid;
 	__u16 local_port;
 	__u16 remote_port;
-	__u32 zero;
+	__u16 error; /* the last that was reported to the application */
+	__u16 zero;
 	char comm[16];
 };
 
@@ -316,6 +318,24 @@ static __always_inline void key__collapse(struct edge_key *key, struct settings 
 		if (bits < 8)
 			key->remote_addr[i] &= (__u8)(0xff00 >> bits);
 	}
+}
+
+/*
+ * Ports and both initial sequence numbers, which the two ends of a connection know alike, NAT or not. Ours is
+ * what was acknowledged before the first byte: an opener's SYN counts as
+ * a byte acknowledged. A FIN that came is in both rcv_nxt and bytes_received.
+ */
+static __always_inline void connection__note_pair(struct connection *c, struct tcp_sock *tp)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	bool is_client = c->key.role == ROLE_CLIENT;
+	__u32 ours = tp->snd_una - (__u32)tp->bytes_acked - (is_client ? 0 : 1);
+	__u32 theirs = tp->rcv_nxt - (__u32)tp->bytes_received - 1;
+
+	c->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	c->local_port = sk->__sk_common.skc_num;
+	c->client_isn = is_client ? ours : theirs;
+	c->server_isn = is_client ? theirs : ours;
 }
 
 #endif

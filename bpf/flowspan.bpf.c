@@ -20,11 +20,15 @@
 #include "kept.h"
 
 struct connection;
+struct trouble;
+struct stretch;
 #include "maps.h"
 #include "histogram.h"
 #include "cgroups.h"
 #include "edges.h"
 #include "connections.h"
+#include "siphash.h"
+#include "records.h"
 #include "hooks.h"
 #include "walk.h"
 #include "settle.h"
@@ -84,8 +88,10 @@ int BPF_PROG(inet_sock_set_state_twin, struct sock *sk, int from, int to)
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(tcp_retransmit_skb, struct sock *sk)
 {
-	if (settings__if_active())
-		on_retransmit(sk);
+	struct settings *s = settings__if_active();
+
+	if (s)
+		on_retransmit(sk, s);
 	return 0;
 }
 
@@ -116,8 +122,10 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *req)
 SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(tcp_send_reset, struct sock *sk)
 {
-	if (sk && settings__if_active())
-		on_reset(sk, RESET_SENT);
+	struct settings *s = settings__if_active();
+
+	if (sk && s)
+		on_reset(sk, RESET_SENT, s);
 	return 0;
 }
 
@@ -131,8 +139,25 @@ int BPF_PROG(tcp_send_reset, struct sock *sk)
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(tcp_receive_reset, struct sock *sk)
 {
-	if (sk && settings__if_active())
-		on_reset(sk, RESET_RECEIVED);
+	struct settings *s = settings__if_active();
+
+	if (sk && s)
+		on_reset(sk, RESET_RECEIVED, s);
+	return 0;
+}
+
+/*
+ * An error is told to the application.
+ *
+ * Hook:   tp_btf, in softirq or process context.
+ * Cost:   once an error; nothing on the path of a healthy connection.
+ * Misses: nothing that sk_err still holds at the close.
+ */
+SEC("tp_btf/inet_sk_error_report")
+int BPF_PROG(inet_sk_error_report, const struct sock *sk)
+{
+	if (settings__if_active())
+		on_error((struct sock *)sk);
 	return 0;
 }
 

@@ -72,8 +72,8 @@ struct edge_counters {
 	__u64 failed_net_unreachable;  /* ENETUNREACH */
 	__u64 failed_cancelled;        /* no error: the application closed it before an answer came */
 	__u64 failed_other;
-	__u64 accept_overflows; /* listener: connections dropped, sk_drops */
-	__u64 handshake_us;     /* sum of the handshake histogram's values; the next two likewise */
+	__u64 listener_drops; /* listener: segments dropped, sk_drops: SYNs and ACKs at a full queue, and more */
+	__u64 handshake_us;   /* sum of the handshake histogram's values; the next two likewise */
 	__u64 rtt_us;
 	__u64 duration_us;
 };
@@ -228,7 +228,10 @@ enum loss {
 	LOSS_CGROUP_NAME_FAILED,
 	LOSS_CLOSED_UNSEEN,        /* a socket closed that was never marked: opened before adoption could see it */
 	LOSS_NAMESPACE_UNREADABLE, /* no coverage for one namespace in one exchange */
-	LOSS_AGENT_GONE_RECORDS,   /* records that came while no agent was connected */
+	LOSS_AGENT_GONE_RECORDS,   /* records on their way to an agent whose connection broke */
+	LOSS_RECORDS_SHED,         /* records past the token bucket: not their counts */
+	LOSS_VANISHED, /* a marked socket is gone whose close no program saw: what it counted last, and its close */
+	LOSS_HANDSHAKE_UNTIMED_DETAIL, /* an open that was only seen later: counted, but not in the handshake's histogram */
 	LOSS_COUNT,
 };
 
@@ -244,24 +247,46 @@ struct frame_status {
 	__u64 adopted; /* sockets older than the probe that it took over */
 };
 
-/* One connection that has ended, or never came to be. Only while settings.records is 1. */
+/*
+ * One connection that has ended, or never came to be, or one stretch of a long one (CONNECTION_STRETCH).
+ * Only while settings.records is 1 and sampling keeps it. `event_count` struct connection_event follow.
+ * Counters are those of the whole connection, from adoption on for an adopted one; of a stretch, its own.
+ */
 struct frame_connection {
 	struct edge_key key;  /* remote_addr unmasked */
-	__u64 start_ns;       /* SYN sent, or the child socket made */
+	__u8 trace_id[16];    /* SipHash-2-4-128 of both ISNs; random where there was no second one */
+	__u64 start_ns;       /* SYN sent, or the child socket made; of a stretch, where it begins */
 	__u64 established_ns; /* 0: never */
 	__u64 end_ns;
-	__u64 bytes_sent; /* the whole connection, from adoption on for an adopted one */
+	__u64 bytes_sent;
 	__u64 bytes_received;
+	__u64 sample_threshold; /* rejection threshold that this was kept under (OTel `th`), of 56 bits */
 	__u32 segs_out;
 	__u32 segs_in;
-	__u32 retransmits;
+	__u32 retransmits; /* of every type */
+	__u32 retransmits_syn;
+	__u32 retransmits_fast;
+	__u32 retransmits_timeout;
+	__u32 retransmits_tlp;
+	__u32 spurious;
+	__u32 out_of_order;
+	__u32 handshake_us; /* 0: not known */
 	__u32 srtt_us;
 	__u32 min_rtt_us;
+	__u32 last_rtt_us;
+	__u32 busy_us; /* up to 71 minutes; then it stays there. The next two likewise */
+	__u32 rwnd_limited_us;
+	__u32 sndbuf_limited_us;
 	__u32 pid;        /* of the opener; 0 where a softirq made it and the listener's is not known */
+	__u32 stretch;    /* stretches before this record: 0 of a connection that was never reported before its end */
 	__u16 local_port; /* host order */
 	__u16 remote_port;
-	__u16 error; /* sk_err at the end, 0 for a clean one */
-	__u16 flags; /* enum connection_flag, a bit each */
+	__u16 error;       /* sk_err at the end, 0 for a clean one */
+	__u16 flags;       /* enum connection_flag, a bit each */
+	__u16 kept;        /* enum sample_reason, a bit each: why sampling kept it */
+	__u16 event_count; /* struct connection_event that follow, in order of time */
+	__u8 state;        /* enum tcp_state before the end */
+	__u8 zero[3];
 	char comm[16];
 };
 
@@ -269,6 +294,35 @@ enum connection_flag {
 	CONNECTION_ADOPTED = 0,
 	CONNECTION_RESET_SENT = 1,
 	CONNECTION_RESET_RECEIVED = 2,
+	CONNECTION_STRETCH = 3, /* it goes on: this record is one stretch of it */
+};
+
+/* Trouble on a connection, as it happened. Retransmits past the last slot are only in the counters. */
+#define CONNECTION_EVENTS 32
+struct connection_event {
+	__u64 time_ns;
+	__u32 segments; /* resent by this event; else 0 */
+	__u8 kind;      /* enum event_kind */
+	__u8 state;     /* enum tcp_state at that moment */
+	__u8 recovery;  /* the kernel's icsk_ca_state at that moment */
+	__u8 zero;
+};
+
+enum event_kind {
+	EVENT_RETRANSMIT_SYN = 1,
+	EVENT_RETRANSMIT_FAST = 2,
+	EVENT_RETRANSMIT_TIMEOUT = 3,
+	EVENT_RETRANSMIT_TLP = 4,
+	EVENT_RESET_SENT = 5,
+	EVENT_RESET_RECEIVED = 6,
+	EVENT_ZERO_WINDOW = 7, /* the walk found the peer's window closed */
+};
+
+/* Why sampling kept a record. None of them: sampling was off, everything is kept. */
+enum sample_reason {
+	SAMPLE_EVERY_NTH = 0,
+	SAMPLE_RANDOM = 1,   /* the trace id's low 56 bits are not below the threshold */
+	SAMPLE_ADAPTIVE = 2, /* slow, resent, failed or reset */
 };
 
 struct frame_settled {
@@ -279,10 +333,21 @@ struct frame_settled {
 /* ---- commands: agent to probe ------------------------------------------------------------------------- */
 
 struct command_settings {
-	__u64 idle_ns; /* an edge with no growth and nothing open for this long is evicted */
-	__u32 records; /* 1: send FRAME_CONNECTION */
+	__u64 idle_ns;              /* an edge with no growth and nothing open for this long is evicted */
+	__u64 stretch_ns;           /* a record for every stretch this long of a connection that stays open; 0: none */
+	__u64 trace_key[2];         /* SipHash key of the trace ids */
+	__u64 sample_threshold;     /* random: keep what is not below it, of 56 bits; SAMPLE_NEVER: off */
+	__u32 records;              /* 1: send FRAME_CONNECTION */
+	__u32 sample_every;         /* keep each CPU's every Nth; 0: off */
+	__u32 adaptive;             /* 1: keep every failure, reset, and what passes one of the next two */
+	__u32 adaptive_rtt_us;      /* smoothed RTT above this; 0: off */
+	__u32 adaptive_retransmits; /* more than this; all ones: off */
+	__u32 records_per_s;        /* token bucket of each CPU: what passes it is LOSS_RECORDS_SHED; 0: no limit */
+	__u32 records_burst;        /* its depth */
 	__u32 zero;
 };
+
+#define SAMPLE_NEVER (1ULL << 56)
 
 enum scope_flag {
 	SCOPE_FIRST = 1,    /* forget all scopes set before */

@@ -21,6 +21,10 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 		loss__count(LOSS_STORAGE_FAILED);
 		return NULL;
 	}
+	if (!c->start_ns || c->flags & CLOSED)
+		life__count(LIFE_MARKED);
+	if (c->flags & CLOSED)
+		record__forget(sk); /* the socket is used again */
 	/* First: the walk leaves a connection without flags alone while it is filled. */
 	c->flags = 0;
 	c->key.cgroup = cgroup;
@@ -29,6 +33,7 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 	c->start_ns = bpf_ktime_get_boot_ns();
 	c->established_ns = 0;
 	c->handshake_us = 0;
+	c->error = 0;
 	return c;
 }
 
@@ -38,8 +43,8 @@ static __always_inline void connection__count_from_now(struct connection *c, str
 	struct books b;
 
 	books__read(&b, tp, false, c->key.role == ROLE_CLIENT);
-	c->bytes_sent = c->bytes_sent_before = b.bytes_sent;
-	c->bytes_received = c->bytes_received_before = b.bytes_received;
+	c->bytes_sent = b.bytes_sent;
+	c->bytes_received = b.bytes_received;
 	c->segs_out = b.segs_out;
 	c->segs_in = b.segs_in;
 	c->retransmits = tp->total_retrans;
@@ -77,7 +82,7 @@ static __always_inline void connection__note_listener(struct connection *c, stru
 	struct listen_port where = { .netns = c->key.netns, .port = c->key.server_port };
 	struct listen_owner *owner;
 
-	if (!s->records)
+	if (!s->asked.records)
 		return;
 	owner = bpf_map_lookup_elem(&listen_ports, &where);
 	if (!owner)
@@ -106,8 +111,7 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 		return;
 	now = bpf_ktime_get_boot_ns();
 	c->established_ns = now;
-	c->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	c->local_port = sk->__sk_common.skc_num;
+	connection__note_pair(c, tp);
 	if (c->key.role == ROLE_SERVER) {
 		/* The child starts with its SYN-ACKs' (tcp_create_openreq_child); tcp_retransmit_synack counted those. */
 		c->retransmits = tp->total_retrans;
@@ -121,6 +125,20 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 	/* Memory for a new edge may be short for a moment, and the close cannot wait: try now, too. */
 	if (!bpf_map_lookup_elem(&edges, &c->key))
 		edge__make(&c->key);
+}
+
+/*
+ * A client's handshake that no program saw ending, found later: it counts as opened, without a time.
+ * Only a socket that was seen connecting has a process.
+ */
+static __always_inline void connection__open_late(struct connection *c, struct tcp_sock *tp, __u64 now)
+{
+	if (c->flags & (ESTABLISHED | CLOSED | LISTENS) || c->key.role != ROLE_CLIENT || !c->pid)
+		return;
+	c->established_ns = now;
+	connection__note_pair(c, tp);
+	if (connection__claim(c, ESTABLISHED))
+		loss__count(LOSS_HANDSHAKE_UNTIMED_DETAIL);
 }
 
 static __always_inline void on_listen(struct sock *sk, struct settings *s)
@@ -169,45 +187,13 @@ static __always_inline void count_failure(struct edge_value *edge, int error)
 	}
 }
 
-static __always_inline void send_record(struct connection *c, struct tcp_sock *tp, __u64 now)
-{
-	struct frame_connection *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
-	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
-	__u32 flags = c->flags;
-
-	if (!record) {
-		loss__count(LOSS_RECORDS_FULL);
-		return;
-	}
-	record->key = c->key;
-	record->start_ns = c->start_ns;
-	record->established_ns = c->established_ns;
-	record->end_ns = now;
-	record->bytes_sent = c->bytes_sent - c->bytes_sent_before;
-	record->bytes_received = c->bytes_received - c->bytes_received_before;
-	record->segs_out = tp->segs_out;
-	record->segs_in = tp->segs_in;
-	record->retransmits = tp->total_retrans;
-	record->srtt_us = tp->srtt_us >> 3;
-	record->min_rtt_us = tp->rtt_min.s[0].v;
-	record->pid = c->pid;
-	record->local_port = c->local_port;
-	record->remote_port = c->remote_port;
-	record->error = sk->sk_err;
-	record->flags = (flags & ADOPTED ? 1 << CONNECTION_ADOPTED : 0) |
-			(flags & RESET_SENT ? 1 << CONNECTION_RESET_SENT : 0) |
-			(flags & RESET_RECEIVED ? 1 << CONNECTION_RESET_RECEIVED : 0);
-	__builtin_memcpy(record->comm, c->comm, sizeof(record->comm));
-	bpf_ringbuf_submit(record, 0);
-}
-
 /* Adds what a listener has dropped since it was last counted. @return how much */
 static __always_inline __u32 count_drops(struct connection *c, struct edge_value *edge, struct sock *sk)
 {
 	__u32 grown = advance32(&c->drops, sk->sk_drops.counter);
 
 	if (grown)
-		edge__add(edge->growth.accept_overflows, grown);
+		edge__add(edge->growth.listener_drops, grown);
 	return grown;
 }
 
@@ -221,7 +207,7 @@ static __always_inline void count_last(struct connection *c, struct edge_value *
 	books__read(&b, tp, true, c->key.role == ROLE_CLIENT);
 	if (!(c->flags & ESTABLISHED)) {
 		connection__count(c, edge, &b, s, &came_in);
-		count_failure(edge, sk->sk_err);
+		count_failure(edge, sk->sk_err ?: c->error);
 		return;
 	}
 	connection__count_opened(c, edge);
@@ -247,20 +233,24 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 			loss__count(LOSS_CLOSED_UNSEEN);
 		return;
 	}
+	now = bpf_ktime_get_boot_ns();
+	if (from != TCP_SYN_SENT && from != TCP_SYN_RECV)
+		connection__open_late(c, tp, now);
 	if (!connection__claim(c, CLOSED))
 		return;
+	life__count(LIFE_CLOSED);
 	edge = edge__enter(&c->key, EDGE_MISS_OVERFLOWS);
 	if (!edge)
 		return; /* cannot be: an array always has its entry */
-	now = bpf_ktime_get_boot_ns();
-	if (c->flags & LISTENS)
+	if (c->flags & LISTENS) {
 		count_drops(c, edge, sk);
-	else
+	} else {
 		count_last(c, edge, tp, now, s);
+		if (s->asked.records)
+			record__send(c, sk, tp, from, now, s);
+	}
 	edge__touch(edge, now);
 	edge__leave(edge);
-	if (s->records && !(c->flags & LISTENS))
-		send_record(c, tp, now);
 }
 
 /* Most state changes mean nothing to us: asked before anything else is looked at. */
@@ -302,27 +292,41 @@ static __always_inline void on_state(struct sock *sk, int from, int to, struct s
 		on_listen(sk, s);
 }
 
-/* Adds to the counter of the recovery that the socket is in: tcp_retransmit_skb has no other sign of its cause. */
-static __always_inline void count_retransmits(struct edge_value *edge, struct tcp_sock *tp, __u8 state, __u32 segs)
+/* By the recovery that the socket is in: tcp_retransmit_skb has no other sign of its cause. */
+static __always_inline __u8 retransmit__kind(struct tcp_sock *tp, __u8 state)
 {
 	__u8 recovery = BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
-	struct edge_counters *growth = &edge->growth;
 
 	if (state == TCP_SYN_SENT || state == TCP_SYN_RECV)
+		return EVENT_RETRANSMIT_SYN;
+	if (recovery == TCP_CA_Loss)
+		return EVENT_RETRANSMIT_TIMEOUT;
+	if (recovery == TCP_CA_Recovery || recovery == TCP_CA_CWR)
+		return EVENT_RETRANSMIT_FAST;
+	return EVENT_RETRANSMIT_TLP;
+}
+
+static __always_inline void count_retransmits(struct edge_value *edge, __u8 kind, __u32 segs)
+{
+	struct edge_counters *growth = &edge->growth;
+
+	if (kind == EVENT_RETRANSMIT_SYN)
 		edge__add(growth->retransmits_syn, segs);
-	else if (recovery == TCP_CA_Loss)
+	else if (kind == EVENT_RETRANSMIT_TIMEOUT)
 		edge__add(growth->retransmits_timeout, segs);
-	else if (recovery == TCP_CA_Recovery || recovery == TCP_CA_CWR)
+	else if (kind == EVENT_RETRANSMIT_FAST)
 		edge__add(growth->retransmits_fast, segs);
 	else
 		edge__add(growth->retransmits_tlp, segs);
 }
 
-static __always_inline void on_retransmit(struct sock *sk)
+static __always_inline void on_retransmit(struct sock *sk, struct settings *s)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u64 now = bpf_ktime_get_boot_ns();
 	struct edge_value *edge;
+	__u8 kind;
 	__u32 segs;
 
 	if (!c || !tp)
@@ -332,9 +336,13 @@ static __always_inline void on_retransmit(struct sock *sk)
 		return; /* the next count of this socket takes them as `other` */
 	/* The socket's own count, not the number of events: one event may resend several segments. */
 	segs = advance32(&c->retransmits, tp->total_retrans);
-	if (segs)
-		count_retransmits(edge, tp, sk->__sk_common.skc_state, segs);
-	edge__touch(edge, bpf_ktime_get_boot_ns());
+	if (segs) {
+		kind = retransmit__kind(tp, sk->__sk_common.skc_state);
+		count_retransmits(edge, kind, segs);
+		if (s->asked.records)
+			trouble__note(sk, tp, kind, segs, now);
+	}
+	edge__touch(edge, now);
 	edge__leave(edge);
 }
 
@@ -358,8 +366,9 @@ static __always_inline void on_retransmit_synack(struct sock *listener, struct r
 }
 
 /* @param flag RESET_SENT or RESET_RECEIVED, counted once a connection */
-static __always_inline void on_reset(struct sock *sk, __u32 flag)
+static __always_inline void on_reset(struct sock *sk, __u32 flag, struct settings *s)
 {
+	__u64 now = bpf_ktime_get_boot_ns();
 	__u8 state = sk->__sk_common.skc_state;
 	struct connection *c;
 	struct edge_value *edge;
@@ -377,9 +386,39 @@ static __always_inline void on_reset(struct sock *sk, __u32 flag)
 			edge__add(edge->growth.reset_sent, 1);
 		else
 			edge__add(edge->growth.reset_received, 1);
-		edge__touch(edge, bpf_ktime_get_boot_ns());
+		edge__touch(edge, now);
+		if (s->asked.records)
+			trouble__note(sk, bpf_skc_to_tcp_sock(sk),
+				      flag == RESET_SENT ? EVENT_RESET_SENT : EVENT_RESET_RECEIVED, 0, now);
 	}
 	edge__leave(edge);
+}
+
+/* @return the error that an ICMP message left on the socket's error queue, 0 for none */
+static __always_inline int queued_error(struct sock *sk)
+{
+	struct sk_buff *newest = BPF_CORE_READ(sk, sk_error_queue.prev);
+	struct sock_exterr_skb *message;
+
+	if (!newest || (void *)newest == (void *)sk + bpf_core_field_offset(sk->sk_error_queue))
+		return 0; /* an empty queue points at itself */
+	message = (void *)newest + bpf_core_field_offset(newest->cb);
+	return BPF_CORE_READ(message, ee.ee_errno);
+}
+
+/*
+ * An error is about to be told to the application. One that waits on another CPU takes it (SO_ERROR) so soon
+ * that sk_err is 0 again when the socket closes: then this is what ended the connect.
+ */
+static __always_inline void on_error(struct sock *sk)
+{
+	struct connection *c;
+
+	if (sk->sk_protocol != IPPROTO_TCP || sk->__sk_common.skc_state != TCP_SYN_SENT)
+		return;
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (c)
+		c->error = sk->sk_err ?: queued_error(sk);
 }
 
 #endif

@@ -67,23 +67,47 @@ struct settings {
 	__u64 generation;    /* only programs loaded with this number act: an upgrade flips it in one write */
 	__u64 scope_cgroup;  /* id of the cgroup whose subtree is counted; 0: everything */
 	__u32 scope_level;   /* its depth below the root */
-	__u32 records;       /* 1: connection records go to the ring buffer */
 	__u32 scopes;        /* 1: look remote addresses of servers up in `scopes` */
 	__u32 jiffies_per_s; /* CONFIG_HZ */
-	__u64 idle_ns;
+	__u32 zero;
+	struct command_settings asked; /* as the agent sent them last */
 };
 
-/* state[0]: where the exchanges stand. exchange and walk are written by the probe, the rest by programs. */
+/* state[0]: where the exchanges stand. exchange, walk and vanished are written by the probe, the rest by programs. */
 struct state {
 	__u64 exchange;    /* the last one begun */
 	__u64 exchange_ns; /* when the last one was begun */
 	__u64 walk;        /* number of the running or last walk: the exchange's number */
+	__u64 walk_ns;     /* when it began */
 	__u64 started_ns;  /* when these maps were made */
 	__u64 sockets;     /* sockets seen by the last walk */
+	__u64 live;        /* of those, whose close was not seen yet */
+	__u64 vanished;    /* the most that LOSS_VANISHED was found to be, by the probe */
 	__u64 adopted;
 	__u64 evicted;
 	__u64 agent_gone_records; /* records that the probe could not deliver */
 	__u64 namespaces_unreadable;
+};
+
+/* lives[]: per CPU, sockets that were marked and marked ones whose close was seen; what is between them lives. */
+enum life {
+	LIFE_MARKED = 0,
+	LIFE_CLOSED,
+	LIFE_COUNT,
+};
+
+/*
+ * Waking the probe costs more than a record does: each CPU wakes it once in WAKE_NS at most, and the probe
+ * looks again WAKE_NS after it has found something, until it finds nothing.
+ */
+#define WAKE_NS 400000
+
+/* samplers[0]: per CPU, what records go by. */
+struct sampler {
+	__u64 woken_ns;  /* when the probe was last woken */
+	__u64 filled_ns; /* when tokens were last added */
+	__u64 tokens;    /* in thousandths of a record */
+	__u64 seen;      /* records that every-Nth has counted */
 };
 
 /* Key of the scopes trie: prefix first, as BPF_MAP_TYPE_LPM_TRIE wants it. The value is the prefix length again. */

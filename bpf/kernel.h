@@ -29,6 +29,7 @@ enum { BPF_ANY, BPF_NOEXIST, BPF_EXIST };
 #define BPF_F_NO_PREALLOC (1U << 0)
 #define BPF_F_MMAPABLE (1U << 10)
 #define BPF_SK_STORAGE_GET_F_CREATE (1ULL << 0)
+#define BPF_RB_NO_WAKEUP (1ULL << 0)
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
@@ -140,8 +141,26 @@ typedef struct {
 	int owned;
 } socket_lock_t;
 
+struct sk_buff {
+	char cb[48];
+};
+
+struct sk_buff_head {
+	struct sk_buff *prev; /* the newest */
+};
+
+struct sock_extended_err {
+	__u32 ee_errno;
+};
+
+/* What lies in the cb of a sk_buff on an error queue. */
+struct sock_exterr_skb {
+	struct sock_extended_err ee;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_error_queue;
 	atomic_t sk_drops;
 	socket_lock_t sk_lock;
 	int sk_err;
@@ -153,6 +172,7 @@ struct sock {
 
 struct inet_sock {
 	struct sock sk;
+	__be16 inet_sport;
 };
 
 struct inet_connection_sock {
@@ -169,6 +189,10 @@ struct minmax {
 	struct minmax_sample s[3];
 };
 
+struct tcp_rack {
+	__u32 rtt_us;
+};
+
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 segs_in;
@@ -180,6 +204,9 @@ struct tcp_sock {
 	__u32 snd_nxt;
 	__u32 snd_una;
 	__u32 write_seq;
+	__u32 rcv_nxt;
+	__u32 snd_wnd;
+	struct tcp_rack rack;
 	__u32 total_retrans;
 	__u32 dsack_dups;
 	__u32 rcv_ooopack;

@@ -27,6 +27,25 @@ struct {
 
 struct {
 	/*
+	 * Retransmits and resets of one socket, one by one, for its record. Made at the first one, so that a
+	 * healthy connection has none. Written under the socket's lock, and by the walk; freed with its socket.
+	 */
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct trouble);
+} troubles SEC(".maps");
+
+struct {
+	/* What the last stretch record of a long connection said. Made and written by the walk; freed with its socket. */
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct stretch);
+} stretches SEC(".maps");
+
+struct {
+	/*
 	 * Growth by edge. Added to by hooks and walk, read by the probe, subtracted from by `settle`. Not
 	 * preallocated: an edge costs about 2 KiB, so the default's worst case is 130 MB, and a table for
 	 * 1,000,000 costs 16 MB until it is used. Full: growth goes to `overflow`.
@@ -59,7 +78,7 @@ struct {
 } cgroups SEC(".maps");
 
 struct {
-	/* struct frame_connection, to the probe. Full: LOSS_RECORDS_FULL counts, the edges lose nothing. */
+	/* struct record, to the probe. Full: LOSS_RECORDS_FULL counts, the edges lose nothing. */
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } records SEC(".maps");
@@ -70,6 +89,22 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } losses SEC(".maps");
+
+struct {
+	/* How many sockets were marked and seen closing (enum life). Cannot be full. */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LIFE_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} lives SEC(".maps");
+
+struct {
+	/* What sampling goes by on each CPU. A softirq may interrupt its update: then a token counts for two records. */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sampler);
+} samplers SEC(".maps");
 
 struct {
 	/* What every program goes by. Written by the probe alone, field by field through mmap. */
@@ -133,6 +168,7 @@ struct {
 
 /* Makes clang describe the records' types in BTF, which it leaves out otherwise. */
 struct frame_connection *frame_connection_in_btf __attribute__((unused));
+struct connection_event *connection_event_in_btf __attribute__((unused));
 
 static const __u32 zero = 0;
 
@@ -147,6 +183,14 @@ static __always_inline struct settings *settings__if_active(void)
 static __always_inline struct state *state__get(void)
 {
 	return bpf_map_lookup_elem(&state, &zero);
+}
+
+static __always_inline void life__count(__u32 life)
+{
+	__u64 *count = bpf_map_lookup_elem(&lives, &life);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
 }
 
 /* The only way to lose a fact here. */

@@ -58,7 +58,7 @@ static __always_inline __u16 settle__evict(struct edge_value *edge, struct settl
 	bool open = edge->open_walk == st->walk && (edge->open || edge->limit);
 
 	if (!row->key.cgroup || open || edge->reported_open || edge__has_growth(edge) ||
-	    edge->active_ns + s->idle_ns > bpf_ktime_get_boot_ns())
+	    edge->active_ns + s->asked.idle_ns > bpf_ktime_get_boot_ns())
 		return SETTLEMENT_BUSY;
 	__sync_lock_test_and_set(&edge->dead, 1);
 	/* From here on nobody can enter. Who is inside, or was since the check above, wins. */

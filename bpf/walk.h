@@ -62,6 +62,20 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 	if (opened || grown)
 		edge__touch(edge, st->exchange_ns + 1);
 	edge__leave(edge);
+	if (s->asked.records && !tp->snd_wnd)
+		trouble__note_zero_window(sk, tp, st);
+	if (s->asked.records && s->asked.stretch_ns)
+		record__send_stretch(c, sk, tp, st, s);
+}
+
+/* The socket's state changes after its hook ran: established without our flag means that no program ran. */
+static __always_inline void walk_connecting(struct sock *sk, struct connection *c, struct state *st)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u8 state = sk->__sk_common.skc_state;
+
+	if (tp && state != TCP_SYN_SENT && state != TCP_SYN_RECV && state != TCP_CLOSE)
+		connection__open_late(c, tp, st->exchange_ns + 1); /* the next walk or the close counts it */
 }
 
 static __always_inline void walk_socket(struct sock *sk, struct connection *c, struct settings *s)
@@ -74,10 +88,13 @@ static __always_inline void walk_socket(struct sock *sk, struct connection *c, s
 	st->sockets++;
 	if (flags & CLOSED)
 		return;
+	st->live++;
 	if (flags & LISTENS)
 		walk_listener(sk, c, st);
 	else if (flags & ESTABLISHED)
 		walk_connection(sk, c, s, st);
+	else
+		walk_connecting(sk, c, st);
 }
 
 static __always_inline bool is_listened(struct sock *sk)
@@ -105,8 +122,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct settings *s
 	if (!c)
 		return;
 	c->established_ns = c->start_ns;
-	c->local_port = sk->__sk_common.skc_num;
-	c->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	connection__note_pair(c, tp);
 	key__collapse(&c->key, s);
 	connection__count_from_now(c, tp);
 	__sync_fetch_and_or(&c->flags, ESTABLISHED | ADOPTED);

@@ -21,7 +21,11 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
   cgroup_name_failed: "A cgroup's name could not be kept: its edges may stay unnamed.",
   closed_unseen: "A socket closed that was opened before adoption could see it: nothing of it was counted.",
   namespace_unreadable: "A network namespace's own counters could not be read: no coverage for it in one exchange.",
-  agent_gone_records: "A connection ended while no agent was connected: its record is missing, its counts are not.",
+  agent_gone_records:
+    "A connection record was on its way to an agent that went away: it is missing, its counts are not.",
+  records_shed: "A connection record was over the limit of its CPU (`spans.rate`): it is missing, its counts are not.",
+  vanished: "A socket is gone whose close nobody saw: what it counted since the last look, and its close, are missing.",
+  handshake_untimed_detail: "A connection was seen only after its handshake: it is counted, but not in the histogram.",
 };
 
 export function listLosses(): Loss[] {

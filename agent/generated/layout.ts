@@ -12,6 +12,8 @@ export const FRAME_LENGTH_MAX = 65536;
 export const FLOWSPAN_MAGIC = 0x4e415053574f4c46n;
 export const CGROUP_LEVELS = 4;
 export const CGROUP_NAME_MAX = 128;
+export const CONNECTION_EVENTS = 32;
+export const SAMPLE_NEVER = 0x100000000000000n;
 
 export const EdgeRole = {
   ROLE_CLIENT: 1,
@@ -67,7 +69,10 @@ export const Loss = {
   LOSS_CLOSED_UNSEEN: 5,
   LOSS_NAMESPACE_UNREADABLE: 6,
   LOSS_AGENT_GONE_RECORDS: 7,
-  LOSS_COUNT: 8,
+  LOSS_RECORDS_SHED: 8,
+  LOSS_VANISHED: 9,
+  LOSS_HANDSHAKE_UNTIMED_DETAIL: 10,
+  LOSS_COUNT: 11,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -75,8 +80,27 @@ export const ConnectionFlag = {
   CONNECTION_ADOPTED: 0,
   CONNECTION_RESET_SENT: 1,
   CONNECTION_RESET_RECEIVED: 2,
+  CONNECTION_STRETCH: 3,
 } as const;
 export type ConnectionFlag = (typeof ConnectionFlag)[keyof typeof ConnectionFlag];
+
+export const EventKind = {
+  EVENT_RETRANSMIT_SYN: 1,
+  EVENT_RETRANSMIT_FAST: 2,
+  EVENT_RETRANSMIT_TIMEOUT: 3,
+  EVENT_RETRANSMIT_TLP: 4,
+  EVENT_RESET_SENT: 5,
+  EVENT_RESET_RECEIVED: 6,
+  EVENT_ZERO_WINDOW: 7,
+} as const;
+export type EventKind = (typeof EventKind)[keyof typeof EventKind];
+
+export const SampleReason = {
+  SAMPLE_EVERY_NTH: 0,
+  SAMPLE_RANDOM: 1,
+  SAMPLE_ADAPTIVE: 2,
+} as const;
+export type SampleReason = (typeof SampleReason)[keyof typeof SampleReason];
 
 export const ScopeFlag = {
   SCOPE_FIRST: 1,
@@ -125,7 +149,7 @@ export const edgeCounters = {
     failedNetUnreachable: { offset: 176, type: "u64" },
     failedCancelled: { offset: 184, type: "u64" },
     failedOther: { offset: 192, type: "u64" },
-    acceptOverflows: { offset: 200, type: "u64" },
+    listenerDrops: { offset: 200, type: "u64" },
     handshakeUs: { offset: 208, type: "u64" },
     rttUs: { offset: 216, type: "u64" },
     durationUs: { offset: 224, type: "u64" },
@@ -231,40 +255,70 @@ export const frameProgram = {
 } as const;
 
 export const frameStatus = {
-  size: 128,
+  size: 152,
   fields: {
-    losses: { offset: 0, type: "array", count: 8, of: { type: "u64" } },
-    edges: { offset: 64, type: "u64" },
-    edgeCapacity: { offset: 72, type: "u64" },
-    evicted: { offset: 80, type: "u64" },
-    cgroups: { offset: 88, type: "u64" },
-    records: { offset: 96, type: "u64" },
-    probeCpuUs: { offset: 104, type: "u64" },
-    probeRssBytes: { offset: 112, type: "u64" },
-    adopted: { offset: 120, type: "u64" },
+    losses: { offset: 0, type: "array", count: 11, of: { type: "u64" } },
+    edges: { offset: 88, type: "u64" },
+    edgeCapacity: { offset: 96, type: "u64" },
+    evicted: { offset: 104, type: "u64" },
+    cgroups: { offset: 112, type: "u64" },
+    records: { offset: 120, type: "u64" },
+    probeCpuUs: { offset: 128, type: "u64" },
+    probeRssBytes: { offset: 136, type: "u64" },
+    adopted: { offset: 144, type: "u64" },
   },
 } as const;
 
 export const frameConnection = {
-  size: 136,
+  size: 216,
   fields: {
     key: { offset: 0, type: "struct", of: edgeKey },
-    startNs: { offset: 48, type: "u64" },
-    establishedNs: { offset: 56, type: "u64" },
-    endNs: { offset: 64, type: "u64" },
-    bytesSent: { offset: 72, type: "u64" },
-    bytesReceived: { offset: 80, type: "u64" },
-    segsOut: { offset: 88, type: "u32" },
-    segsIn: { offset: 92, type: "u32" },
-    retransmits: { offset: 96, type: "u32" },
-    srttUs: { offset: 100, type: "u32" },
-    minRttUs: { offset: 104, type: "u32" },
-    pid: { offset: 108, type: "u32" },
-    localPort: { offset: 112, type: "u16" },
-    remotePort: { offset: 114, type: "u16" },
-    error: { offset: 116, type: "u16" },
-    flags: { offset: 118, type: "u16" },
-    comm: { offset: 120, type: "bytes", length: 16 },
+    traceId: { offset: 48, type: "bytes", length: 16 },
+    startNs: { offset: 64, type: "u64" },
+    establishedNs: { offset: 72, type: "u64" },
+    endNs: { offset: 80, type: "u64" },
+    bytesSent: { offset: 88, type: "u64" },
+    bytesReceived: { offset: 96, type: "u64" },
+    sampleThreshold: { offset: 104, type: "u64" },
+    segsOut: { offset: 112, type: "u32" },
+    segsIn: { offset: 116, type: "u32" },
+    retransmits: { offset: 120, type: "u32" },
+    retransmitsSyn: { offset: 124, type: "u32" },
+    retransmitsFast: { offset: 128, type: "u32" },
+    retransmitsTimeout: { offset: 132, type: "u32" },
+    retransmitsTlp: { offset: 136, type: "u32" },
+    spurious: { offset: 140, type: "u32" },
+    outOfOrder: { offset: 144, type: "u32" },
+    handshakeUs: { offset: 148, type: "u32" },
+    srttUs: { offset: 152, type: "u32" },
+    minRttUs: { offset: 156, type: "u32" },
+    lastRttUs: { offset: 160, type: "u32" },
+    busyUs: { offset: 164, type: "u32" },
+    rwndLimitedUs: { offset: 168, type: "u32" },
+    sndbufLimitedUs: { offset: 172, type: "u32" },
+    pid: { offset: 176, type: "u32" },
+    stretch: { offset: 180, type: "u32" },
+    localPort: { offset: 184, type: "u16" },
+    remotePort: { offset: 186, type: "u16" },
+    error: { offset: 188, type: "u16" },
+    flags: { offset: 190, type: "u16" },
+    kept: { offset: 192, type: "u16" },
+    eventCount: { offset: 194, type: "u16" },
+    state: { offset: 196, type: "u8" },
+    zero: { offset: 197, type: "bytes", length: 3 },
+    comm: { offset: 200, type: "bytes", length: 16 },
+  },
+} as const;
+
+export const connectionEvent = {
+  size: 16,
+  fields: {
+    timeNs: { offset: 0, type: "u64" },
+    segments: { offset: 8, type: "u32" },
+    kind: { offset: 12, type: "u8" },
+    state: { offset: 13, type: "u8" },
+    recovery: { offset: 14, type: "u8" },
+    zero: { offset: 15, type: "u8" },
   },
 } as const;
 
@@ -277,11 +331,20 @@ export const frameSettled = {
 } as const;
 
 export const commandSettings = {
-  size: 16,
+  size: 72,
   fields: {
     idleNs: { offset: 0, type: "u64" },
-    records: { offset: 8, type: "u32" },
-    zero: { offset: 12, type: "u32" },
+    stretchNs: { offset: 8, type: "u64" },
+    traceKey: { offset: 16, type: "array", count: 2, of: { type: "u64" } },
+    sampleThreshold: { offset: 32, type: "u64" },
+    records: { offset: 40, type: "u32" },
+    sampleEvery: { offset: 44, type: "u32" },
+    adaptive: { offset: 48, type: "u32" },
+    adaptiveRttUs: { offset: 52, type: "u32" },
+    adaptiveRetransmits: { offset: 56, type: "u32" },
+    recordsPerS: { offset: 60, type: "u32" },
+    recordsBurst: { offset: 64, type: "u32" },
+    zero: { offset: 68, type: "u32" },
   },
 } as const;
 
@@ -321,7 +384,7 @@ export const EDGE_COUNTERS = [
   "failedNetUnreachable",
   "failedCancelled",
   "failedOther",
-  "acceptOverflows",
+  "listenerDrops",
   "handshakeUs",
   "rttUs",
   "durationUs",
@@ -339,6 +402,9 @@ export const LOSS_NAMES = [
   "closed_unseen",
   "namespace_unreadable",
   "agent_gone_records",
+  "records_shed",
+  "vanished",
+  "handshake_untimed_detail",
 ] as const;
 
 /** The name of each feature, by its bit in struct frame_hello. */

@@ -53,10 +53,14 @@ static const char *settings__problem(const uint8_t *payload, size_t length)
 	if (length != sizeof(settings))
 		return "COMMAND_SETTINGS has the wrong length";
 	payload__take(settings, payload);
-	if (settings.records > 1 || settings.zero)
-		return "COMMAND_SETTINGS: records must be 0 or 1";
-	if (settings.idle_ns > IDLE_NS_MAX)
-		return "COMMAND_SETTINGS: idle_ns is more than a year";
+	if (settings.records > 1 || settings.adaptive > 1 || settings.zero)
+		return "COMMAND_SETTINGS: records and adaptive must be 0 or 1";
+	if (settings.idle_ns > IDLE_NS_MAX || settings.stretch_ns > IDLE_NS_MAX)
+		return "COMMAND_SETTINGS: idle_ns or stretch_ns is more than a year";
+	if (settings.sample_threshold > SAMPLE_NEVER)
+		return "COMMAND_SETTINGS: sample_threshold has more than 56 bits";
+	if (settings.records_per_s && !settings.records_burst)
+		return "COMMAND_SETTINGS: a bucket without depth lets nothing through";
 	return NULL;
 }
 

@@ -62,7 +62,7 @@ static bool edge__send(struct exchange *exchange, const struct edge_key *key, co
 		       bool evictable)
 {
 	const struct state *state = exchange->kept->state;
-	__u64 idle_ns = exchange->kept->settings->idle_ns;
+	__u64 idle_ns = exchange->kept->settings->asked.idle_ns;
 	size_t length;
 
 	exchange->edges += evictable;
@@ -143,20 +143,35 @@ static bool overflow__send(struct exchange *exchange)
 	return true;
 }
 
+/*
+ * Sockets that were marked before the walk, were not found by it and whose close nobody saw. What begins and
+ * ends meanwhile can only make the difference smaller: the largest that was ever found is true.
+ */
+static void vanished__note(struct kept *kept, __u64 marked)
+{
+	__u64 accounted = kept->state->live + lives__read(kept, LIFE_CLOSED);
+
+	if (marked > accounted + kept->state->vanished)
+		kept->state->vanished = marked - accounted;
+}
+
 /* Numbers the exchange and walks. */
 static bool exchange__walk(struct exchange *exchange, struct frame_exchange *frame)
 {
 	struct state *state = exchange->kept->state;
 	__u64 number = state->exchange + 1, begin = clock__boot_ns();
+	__u64 marked = lives__read(exchange->kept, LIFE_MARKED);
 	int failed;
 
-	state->sockets = 0;
+	state->sockets = state->live = 0;
+	state->walk_ns = begin;
 	__atomic_store_n(&state->walk, number, __ATOMIC_RELEASE);
 	failed = iterator__run(exchange->programs->walk, NULL, NULL);
 	if (failed) {
 		log_error("cannot walk the sockets: %s", strerror(-failed));
 		return false;
 	}
+	vanished__note(exchange->kept, marked);
 	*frame = (struct frame_exchange){
 		.exchange = number,
 		.boot_ns = clock__boot_ns(),

@@ -26,6 +26,8 @@ const struct hook hooks[HOOK_COUNT] = {
 	  "SYN-ACKs sent again are not counted" },
 	{ "tcp_send_reset", "tcp_send_reset", false, FEATURE_SEND_RESET, "resets sent are not counted" },
 	{ "tcp_receive_reset", "tcp_receive_reset", false, FEATURE_RECEIVE_RESET, "resets received are not counted" },
+	{ "inet_sk_error_report", "inet_sk_error_report", false, -1,
+	  "some connects that ICMP ended are counted as cancelled" },
 };
 
 /* tp_btf programs attach to a tracepoint by this type. */

@@ -15,7 +15,7 @@ struct hook {
 	const char *cost; /* what is not known without it */
 };
 
-#define HOOK_COUNT 6
+#define HOOK_COUNT 7
 extern const struct hook hooks[HOOK_COUNT];
 
 struct features {

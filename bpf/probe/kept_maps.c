@@ -54,6 +54,7 @@ int kept__open(struct kept *kept, struct bpf_object *object)
 	kept->overflow = map__fd(object, "overflow");
 	kept->cgroups = map__fd(object, "cgroups");
 	kept->losses = map__fd(object, "losses");
+	kept->lives = map__fd(object, "lives");
 	kept->scopes = map__fd(object, "scopes");
 	kept->records = map__fd(object, "records");
 	kept->edge_capacity = bpf_map__max_entries(bpf_object__find_map_by_name(object, "edges"));
@@ -71,23 +72,38 @@ void loss__count(struct kept *kept, enum loss loss, __u64 count)
 	__atomic_fetch_add(field, count, __ATOMIC_RELAXED);
 }
 
+/* One counter of a per-CPU array, over all CPUs. */
+static __u64 counter__read(int fd, __u32 index, const char *name)
+{
+	static int cpus;
+	static __u64 *values;
+	__u64 sum = 0;
+
+	if (!values) {
+		cpus = libbpf_num_possible_cpus();
+		values = calloc((size_t)cpus, sizeof(*values));
+	}
+	if (!values || bpf_map_lookup_elem(fd, &index, values)) {
+		log_warn("cannot read %s: %s", name, strerror(errno));
+		return 0;
+	}
+	for (int cpu = 0; cpu < cpus; cpu++)
+		sum += values[cpu];
+	return sum;
+}
+
+__u64 lives__read(const struct kept *kept, enum life life)
+{
+	return counter__read(kept->lives, life, "lives");
+}
+
 void losses__read(const struct kept *kept, __u64 losses[LOSS_COUNT])
 {
-	int cpus = libbpf_num_possible_cpus();
-	__u64 *values = calloc((size_t)cpus, sizeof(*values));
-
-	memset(losses, 0, LOSS_COUNT * sizeof(losses[0]));
-	for (__u32 loss = 0; values && loss < LOSS_COUNT; loss++) {
-		if (bpf_map_lookup_elem(kept->losses, &loss, values)) {
-			log_warn("cannot read losses: %s", strerror(errno));
-			break;
-		}
-		for (int cpu = 0; cpu < cpus; cpu++)
-			losses[loss] += values[cpu];
-	}
-	free(values);
+	for (__u32 loss = 0; loss < LOSS_COUNT; loss++)
+		losses[loss] = counter__read(kept->losses, loss, "losses");
 	losses[LOSS_AGENT_GONE_RECORDS] += kept->state->agent_gone_records;
 	losses[LOSS_NAMESPACE_UNREADABLE] += kept->state->namespaces_unreadable;
+	losses[LOSS_VANISHED] += kept->state->vanished;
 }
 
 void map__clear(int fd, void *key, const char *name)

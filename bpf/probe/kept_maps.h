@@ -10,8 +10,8 @@ struct bpf_object;
 struct kept {
 	struct settings *settings; /* shared with the kernel; the three below likewise */
 	struct state *state;
-	struct settlement *settlements;                        /* SETTLEMENTS_MAX of them */
-	int edges, overflow, cgroups, losses, scopes, records; /* file descriptors */
+	struct settlement *settlements;                               /* SETTLEMENTS_MAX of them */
+	int edges, overflow, cgroups, losses, lives, scopes, records; /* file descriptors */
 	__u32 edge_capacity;
 };
 
@@ -23,6 +23,9 @@ void loss__count(struct kept *kept, enum loss loss, __u64 count);
 
 /* Losses of the kernel (over all CPUs) and of the probe, since the maps were made. */
 void losses__read(const struct kept *kept, __u64 losses[LOSS_COUNT]);
+
+/* One of enum life, over all CPUs. */
+__u64 lives__read(const struct kept *kept, enum life life);
 
 /* Deletes all entries; `key` is room for one key. */
 void map__clear(int fd, void *key, const char *name);

@@ -181,8 +181,8 @@ static void kept__prepare(struct kept *kept, const struct scope *scope)
 
 	if (!kept->state->started_ns)
 		kept->state->exchange_ns = kept->state->started_ns = clock__boot_ns();
-	if (!settings->idle_ns)
-		settings->idle_ns = IDLE_NS_DEFAULT;
+	if (!settings->asked.idle_ns)
+		settings->asked.idle_ns = IDLE_NS_DEFAULT;
 	settings->jiffies_per_s = kernel__jiffies_per_s();
 	if (settings->scope_cgroup != scope->cgroup || settings->scope_level != scope->level) {
 		settings->scope_level = scope->level;

@@ -41,6 +41,7 @@ struct server {
 	size_t input_used;
 	uint8_t input[INPUT_SIZE];
 	__u64 records_unflushed; /* in the output's buffer since it was last flushed */
+	bool records_came;       /* when last looked for: more may come without waking us, see WAKE_NS */
 	struct output output;
 	struct settler settler;
 	struct exchange exchange;
@@ -79,6 +80,9 @@ static void agent__close(struct server *server)
 {
 	loss__count(server->kept, LOSS_AGENT_GONE_RECORDS, server->records_unflushed);
 	server->records_unflushed = 0;
+	server->records_came = false;
+	/* Records wait in the ring buffer for the next agent. */
+	epoll_ctl(server->epoll, EPOLL_CTL_DEL, ring_buffer__epoll_fd(server->records), NULL);
 	if (server->listener < 0) {
 		server__end(server, EXIT_ENDED);
 	} else if (server->agent >= 0) {
@@ -132,7 +136,8 @@ static void agent__open(struct server *server, int in, int out)
 	announced__clear(&server->exchange.announced);
 	server->settler.settled = (struct frame_settled){ 0 };
 	output__open(&server->output, out);
-	if (!server__watch(server, in, SOURCE_AGENT)) {
+	if (!server__watch(server, in, SOURCE_AGENT) ||
+	    !server__watch(server, ring_buffer__epoll_fd(server->records), SOURCE_RECORDS)) {
 		agent__close(server);
 		return;
 	}
@@ -161,12 +166,15 @@ static int record__take(void *context, void *bytes, size_t length)
 {
 	struct server *server = context;
 
-	if (server->agent >= 0 && length == sizeof(struct frame_connection) &&
-	    output__frame(&server->output, FRAME_CONNECTION, bytes, length)) {
+	const struct frame_connection *record = bytes;
+	size_t used = sizeof(*record) + record->event_count * sizeof(struct connection_event);
+
+	if (server->agent >= 0 && used <= length && output__frame(&server->output, FRAME_CONNECTION, bytes, used)) {
 		server->exchange.records++;
 		server->records_unflushed++;
 	} else {
 		loss__count(server->kept, LOSS_AGENT_GONE_RECORDS, 1);
+		return -1; /* the others wait in the ring buffer */
 	}
 	return 0;
 }
@@ -175,7 +183,7 @@ static void records__consume(void *context)
 {
 	struct server *server = context;
 
-	ring_buffer__consume(server->records);
+	server->records_came = server->agent >= 0 && ring_buffer__consume(server->records) > 0;
 }
 
 /* Obeys one command. False closes the connection. */
@@ -194,8 +202,7 @@ static bool command__obey(struct server *server, const struct command *command)
 		       output__frame(&server->output, FRAME_SETTLED, &settled, sizeof(settled));
 	case COMMAND_SETTINGS:
 		memcpy(&settings, command->payload, sizeof(settings));
-		server->kept->settings->idle_ns = settings.idle_ns;
-		server->kept->settings->records = settings.records;
+		server->kept->settings->asked = settings;
 		return true;
 	default:
 		return scopes__set(server->kept, command->payload);
@@ -285,17 +292,20 @@ static void server__take(struct server *server, enum source source)
 
 int server__run(struct server *server)
 {
+	static const struct timespec soon = { .tv_nsec = WAKE_NS };
 	struct epoll_event events[8];
 
 	if (server->listener < 0)
 		agent__open(server, STDIN_FILENO, STDOUT_FILENO);
 	while (!server->ending) {
-		int ready = epoll_wait(server->epoll, events, 8, -1);
+		int ready = epoll_pwait2(server->epoll, events, 8, server->records_came ? &soon : NULL, NULL);
 
 		if (ready < 0 && errno != EINTR) {
-			log_error("epoll_wait: %s", strerror(errno));
+			log_error("epoll_pwait2: %s", strerror(errno));
 			server__end(server, EXIT_FAILED);
 		}
+		if (ready == 0)
+			server__take(server, SOURCE_RECORDS);
 		for (int i = 0; i < ready && !server->ending; i++)
 			server__take(server, (enum source)events[i].data.u32);
 	}
@@ -316,8 +326,7 @@ static bool server__watch_all(struct server *server, int lifeline)
 		return false;
 	}
 	timerfd_settime(server->timer, 0, &every_second, NULL);
-	return server__watch(server, ring_buffer__epoll_fd(server->records), SOURCE_RECORDS) &&
-	       server__watch(server, server->signals, SOURCE_SIGNAL) &&
+	return server__watch(server, server->signals, SOURCE_SIGNAL) &&
 	       server__watch(server, server->timer, SOURCE_TIMER) &&
 	       (server->listener < 0 || server__watch(server, server->listener, SOURCE_LISTENER)) &&
 	       (lifeline < 0 || server__watch(server, lifeline, SOURCE_LIFELINE));

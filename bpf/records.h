@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Records: what becomes a connection span. One at a connection's end, and one for each stretch of a long one.
+ *
+ *   retransmit, reset ──► trouble (of this socket) ──┐
+ *   close, walk ──► sampling ──► token bucket ──► record ──► ring buffer ──► probe
+ *
+ * Edges know nothing of it: whatever is sampled away or shed, the metrics are exact.
+ */
+#ifndef FLOWSPAN_RECORDS_H
+#define FLOWSPAN_RECORDS_H
+
+/* The trouble of one socket: the first CONNECTION_EVENTS events, and how many segments of each type were resent. */
+struct trouble {
+	__u32 count; /* events, also those past the last slot */
+	__u32 resent_syn;
+	__u32 resent_fast;
+	__u32 resent_timeout;
+	__u32 resent_tlp;
+	__u32 zero;
+	__u64 zero_window_walk; /* the last walk that found the window closed */
+	struct connection_event events[CONNECTION_EVENTS];
+};
+
+/* What the stretches before have said: the next one's record is the difference. */
+struct stretch {
+	__u64 since_ns;
+	__u32 number;
+	__u32 zero;
+	struct frame_connection said;
+};
+
+/* As it lies in the ring buffer; the probe sends no more events than there are. */
+struct record {
+	struct frame_connection connection;
+	struct connection_event events[CONNECTION_EVENTS];
+};
+
+static __always_inline void record__forget(struct sock *sk)
+{
+	bpf_sk_storage_delete(&troubles, sk);
+	bpf_sk_storage_delete(&stretches, sk);
+}
+
+static __always_inline void trouble__add(struct trouble *t, struct tcp_sock *tp, __u8 kind, __u32 segs, __u64 now)
+{
+	__u32 slot = __sync_fetch_and_add(&t->count, 1);
+
+	if (slot >= CONNECTION_EVENTS)
+		return;
+	t->events[slot].time_ns = now;
+	t->events[slot].segments = segs;
+	t->events[slot].kind = kind;
+	t->events[slot].state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+	t->events[slot].recovery = BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
+}
+
+/* Without memory for it the counters still know: only the event is missing from the record. */
+static __always_inline void trouble__note(struct sock *sk, struct tcp_sock *tp, __u8 kind, __u32 segs, __u64 now)
+{
+	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!t || !tp)
+		return;
+	if (kind == EVENT_RETRANSMIT_SYN)
+		t->resent_syn += segs;
+	else if (kind == EVENT_RETRANSMIT_FAST)
+		t->resent_fast += segs;
+	else if (kind == EVENT_RETRANSMIT_TIMEOUT)
+		t->resent_timeout += segs;
+	else if (kind == EVENT_RETRANSMIT_TLP)
+		t->resent_tlp += segs;
+	trouble__add(t, tp, kind, segs, now);
+}
+
+static __always_inline __u64 randomness(const __u64 id[2])
+{
+	return bpf_be64_to_cpu(id[1]) & (SAMPLE_NEVER - 1);
+}
+
+/* Both ends make the same id of an established connection; one that never was has only one end. */
+static __always_inline void trace__identify(struct connection *c, struct settings *s, __u64 id[2])
+{
+	if (c->flags & ESTABLISHED) {
+		siphash__of_word(s->asked.trace_key, (__u64)c->client_isn << 32 | c->server_isn, id);
+		return;
+	}
+	id[0] = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+	id[1] = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+}
+
+/*
+ * Whether the application gives the connection up with a RST: it closes with data unread or without lingering.
+ * The kernel changes the state first and sends the RST after it, when the record has been made. Nothing else
+ * ends these states without an error.
+ */
+static __always_inline bool is_abort(struct connection *c, struct sock *sk, int from)
+{
+	return (from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT || from == TCP_FIN_WAIT1) && !sk->sk_err &&
+	       !(c->flags & (RESET_SENT | RESET_RECEIVED));
+}
+
+static __always_inline bool is_remarkable(struct connection *c, struct tcp_sock *tp, struct settings *s)
+{
+	const struct command_settings *asked = &s->asked;
+
+	if (!asked->adaptive)
+		return false;
+	return !(c->flags & ESTABLISHED) || c->flags & (RESET_SENT | RESET_RECEIVED | ABORTED) ||
+	       (asked->adaptive_rtt_us && tp->srtt_us >> 3 > asked->adaptive_rtt_us) ||
+	       tp->total_retrans > asked->adaptive_retransmits;
+}
+
+/*
+ * @param threshold out: the rejection threshold that it was kept under
+ * @return enum sample_reason, a bit each: why it is kept; -1: it is not
+ */
+static __always_inline int sample(struct connection *c, struct tcp_sock *tp, struct settings *s,
+				  struct sampler *sampler, const __u64 id[2], __u64 *threshold)
+{
+	const struct command_settings *asked = &s->asked;
+	int kept = 0;
+
+	*threshold = 0;
+	if (!asked->sample_every && !asked->adaptive && asked->sample_threshold >= SAMPLE_NEVER)
+		return 0;
+	if (is_remarkable(c, tp, s))
+		kept |= 1 << SAMPLE_ADAPTIVE;
+	else
+		*threshold = asked->sample_threshold;
+	if (randomness(id) >= asked->sample_threshold)
+		kept |= 1 << SAMPLE_RANDOM;
+	else if (!kept)
+		*threshold = SAMPLE_NEVER;
+	if (asked->sample_every && ++sampler->seen % asked->sample_every == 0)
+		kept |= 1 << SAMPLE_EVERY_NTH;
+	return kept ?: -1;
+}
+
+/* Takes a token of this CPU's bucket. */
+static __always_inline bool token__take(struct sampler *sampler, struct settings *s, __u64 now)
+{
+	__u64 depth = (__u64)s->asked.records_burst * 1000;
+	__u64 since_us;
+
+	if (!s->asked.records_per_s)
+		return true;
+	since_us = (now - sampler->filled_ns) / 1000;
+	if (since_us > 1000000000)
+		since_us = 1000000000; /* so that the product below stays in 64 bits */
+	if (since_us * s->asked.records_per_s >= 1000) {
+		sampler->tokens += since_us * s->asked.records_per_s / 1000;
+		if (sampler->tokens > depth)
+			sampler->tokens = depth;
+		sampler->filled_ns = now;
+	}
+	if (sampler->tokens < 1000)
+		return false;
+	sampler->tokens -= 1000;
+	return true;
+}
+
+static __always_inline __u32 clamp_us(__u64 us)
+{
+	return us > 0xffffffff ? 0xffffffff : us;
+}
+
+static __always_inline void record__fill(struct frame_connection *r, struct connection *c, struct sock *sk,
+					 struct tcp_sock *tp, struct settings *s)
+{
+	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, 0);
+	__u32 flags = c->flags;
+
+	r->key = c->key;
+	if (sk->__sk_common.skc_family == AF_INET)
+		address__from_v4(r->key.remote_addr, sk->__sk_common.skc_daddr);
+	else
+		address__from_v6(r->key.remote_addr, &sk->__sk_common.skc_v6_daddr);
+	r->start_ns = c->start_ns;
+	r->established_ns = c->established_ns;
+	r->bytes_sent = c->bytes_sent;
+	r->bytes_received = c->bytes_received;
+	r->segs_out = tp->segs_out;
+	r->segs_in = tp->segs_in;
+	r->retransmits = tp->total_retrans;
+	r->retransmits_syn = t ? t->resent_syn : 0;
+	r->retransmits_fast = t ? t->resent_fast : 0;
+	r->retransmits_timeout = t ? t->resent_timeout : 0;
+	r->retransmits_tlp = t ? t->resent_tlp : 0;
+	r->spurious = tp->dsack_dups;
+	r->out_of_order = tp->rcv_ooopack;
+	r->handshake_us = c->handshake_us;
+	r->srtt_us = tp->srtt_us >> 3;
+	r->min_rtt_us = tp->rtt_min.s[0].v;
+	r->last_rtt_us = tp->rack.rtt_us;
+	r->busy_us = clamp_us(jiffies_to_us(c->busy, s));
+	r->rwnd_limited_us = clamp_us(jiffies_to_us(c->rwnd_limited, s));
+	r->sndbuf_limited_us = clamp_us(jiffies_to_us(c->sndbuf_limited, s));
+	r->pid = c->pid;
+	r->stretch = 0;
+	/* One that failed has given its port back, but for this field. */
+	r->local_port = c->local_port ?: bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+	r->remote_port = c->remote_port;
+	r->error = sk->sk_err ?: c->error;
+	r->flags = (flags & ADOPTED ? 1 << CONNECTION_ADOPTED : 0) |
+		   (flags & (RESET_SENT | ABORTED) ? 1 << CONNECTION_RESET_SENT : 0) |
+		   (flags & RESET_RECEIVED ? 1 << CONNECTION_RESET_RECEIVED : 0);
+	r->event_count = 0;
+	r->state = sk->__sk_common.skc_state;
+	__builtin_memset(r->zero, 0, sizeof(r->zero));
+	__builtin_memcpy(r->comm, c->comm, sizeof(r->comm));
+}
+
+/* What was decided before there is a place for a record. */
+struct choice {
+	__u64 id[2];
+	__u64 threshold;
+	int kept;      /* enum sample_reason, a bit each */
+	__u32 silence; /* BPF_RB_NO_WAKEUP, or 0 */
+};
+
+/* @return whether this one is to be sent: sampling keeps it and the bucket has a token for it */
+static __always_inline bool record__choose(struct choice *choice, struct connection *c, struct tcp_sock *tp, __u64 now,
+					   struct settings *s)
+{
+	struct sampler *sampler = bpf_map_lookup_elem(&samplers, &zero);
+
+	if (!sampler)
+		return false;
+	trace__identify(c, s, choice->id);
+	choice->kept = sample(c, tp, s, sampler, choice->id, &choice->threshold);
+	if (choice->kept < 0)
+		return false;
+	if (!token__take(sampler, s, now)) {
+		loss__count(LOSS_RECORDS_SHED);
+		return false;
+	}
+	choice->silence = now - sampler->woken_ns < WAKE_NS ? BPF_RB_NO_WAKEUP : 0;
+	if (!choice->silence)
+		sampler->woken_ns = now;
+	return true;
+}
+
+static __always_inline void record__finish(struct frame_connection *r, const struct choice *choice, __u64 now)
+{
+	__builtin_memcpy(r->trace_id, choice->id, sizeof(r->trace_id));
+	r->sample_threshold = choice->threshold;
+	r->kept = choice->kept;
+	r->end_ns = now;
+	bpf_ringbuf_submit(r, choice->silence);
+}
+
+static __always_inline void record__send_plain(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
+					       __u64 now, struct settings *s, const struct choice *choice)
+{
+	struct stretch *before = bpf_sk_storage_get(&stretches, sk, 0, 0);
+	struct frame_connection *r = bpf_ringbuf_reserve(&records, sizeof(*r), 0);
+
+	if (!r) {
+		loss__count(LOSS_RECORDS_FULL);
+		return;
+	}
+	record__fill(r, c, sk, tp, s);
+	r->state = from;
+	r->stretch = before ? before->number : 0;
+	record__finish(r, choice, now);
+}
+
+static __always_inline void record__send_troubled(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
+						  __u64 now, struct settings *s, const struct choice *choice,
+						  struct trouble *t)
+{
+	struct stretch *before = bpf_sk_storage_get(&stretches, sk, 0, 0);
+	struct record *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+
+	if (!record) {
+		loss__count(LOSS_RECORDS_FULL);
+		return;
+	}
+	record__fill(&record->connection, c, sk, tp, s);
+	record->connection.state = from;
+	record->connection.stretch = before ? before->number : 0;
+	record->connection.event_count = t->count < CONNECTION_EVENTS ? t->count : CONNECTION_EVENTS;
+	__builtin_memcpy(record->events, t->events, sizeof(record->events));
+	record__finish(&record->connection, choice, now);
+}
+
+/* @param from the state that it closes from */
+static __always_inline void record__send(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
+					 __u64 now, struct settings *s)
+{
+	struct trouble *t;
+	struct choice choice;
+
+	if (is_abort(c, sk, from)) {
+		__sync_fetch_and_or(&c->flags, ABORTED);
+		trouble__note(sk, tp, EVENT_RESET_SENT, 0, now);
+	}
+	t = bpf_sk_storage_get(&troubles, sk, 0, 0);
+	if (!record__choose(&choice, c, tp, now, s))
+		return;
+	if (t)
+		record__send_troubled(c, sk, tp, from, now, s, &choice, t);
+	else
+		record__send_plain(c, sk, tp, from, now, s, &choice);
+}
+
+#define stretch__subtract(record, said, field)                        \
+	do {                                                          \
+		__typeof__((record)->field) now_is = (record)->field; \
+                                                                      \
+		(record)->field = now_is - (said)->field;             \
+		(said)->field = now_is;                               \
+	} while (0)
+
+/* A record of what a connection that stays open has done since its last one, when that is long enough ago. */
+static __always_inline void record__send_stretch(struct connection *c, struct sock *sk, struct tcp_sock *tp,
+						 struct state *st, struct settings *s)
+{
+	struct stretch *before = bpf_sk_storage_get(&stretches, sk, 0, 0);
+	__u64 since = before ? before->since_ns : c->start_ns;
+	struct frame_connection *r;
+	struct choice choice;
+
+	if (st->walk_ns < since + s->asked.stretch_ns || !record__choose(&choice, c, tp, st->walk_ns, s))
+		return;
+	before = bpf_sk_storage_get(&stretches, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	r = before ? bpf_ringbuf_reserve(&records, sizeof(*r), 0) : NULL;
+	if (!r) {
+		loss__count(LOSS_RECORDS_FULL); /* the next walk tries again: its stretch will be longer */
+		return;
+	}
+	record__fill(r, c, sk, tp, s);
+	r->start_ns = since;
+	r->stretch = before->number++;
+	r->flags |= 1 << CONNECTION_STRETCH;
+	before->since_ns = st->walk_ns;
+	stretch__subtract(r, &before->said, bytes_sent);
+	stretch__subtract(r, &before->said, bytes_received);
+	stretch__subtract(r, &before->said, segs_out);
+	stretch__subtract(r, &before->said, segs_in);
+	stretch__subtract(r, &before->said, retransmits);
+	stretch__subtract(r, &before->said, retransmits_syn);
+	stretch__subtract(r, &before->said, retransmits_fast);
+	stretch__subtract(r, &before->said, retransmits_timeout);
+	stretch__subtract(r, &before->said, retransmits_tlp);
+	stretch__subtract(r, &before->said, spurious);
+	stretch__subtract(r, &before->said, out_of_order);
+	stretch__subtract(r, &before->said, busy_us);
+	stretch__subtract(r, &before->said, rwnd_limited_us);
+	stretch__subtract(r, &before->said, sndbuf_limited_us);
+	record__finish(r, &choice, st->walk_ns);
+}
+
+/* Once for each time that the window is found closed, however long it stays so. */
+static __always_inline void trouble__note_zero_window(struct sock *sk, struct tcp_sock *tp, struct state *st)
+{
+	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	bool is_new;
+
+	if (!t)
+		return;
+	is_new = t->zero_window_walk + 1 != st->walk;
+	t->zero_window_walk = st->walk;
+	if (is_new)
+		trouble__add(t, tp, EVENT_ZERO_WINDOW, 0, st->walk_ns);
+}
+
+#endif
