@@ -9,6 +9,7 @@ const sharesTheKernel = (name: string, order: number, timeoutMs: number) => ({
   test: {
     name,
     include: [`test/${name}/**/*.test.ts`],
+    setupFiles: ["test/hidden.ts"],
     fileParallelism: false,
     sequence: { groupOrder: order },
     testTimeout: timeoutMs,

@@ -1,0 +1,82 @@
+/**
+ * Settling in the kernel: what was accepted is subtracted once, however often it is said, and what grew
+ * meanwhile stays.
+ *
+ *   one pod: container `client` ── lo ── container `server`, this process in the agent's place
+ */
+import { afterAll, beforeAll, expect } from "vitest";
+import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
+import type { EdgeGrowth } from "../../agent/model.ts";
+import { decodeEdgeKey } from "../../agent/source/decode.ts";
+import { describe } from "../lab/describe.ts";
+import { type Lab, startLab } from "../lab/lab.ts";
+import { Tally } from "../lab/tally.ts";
+import { missing, needs } from "../needs.ts";
+
+const PORT = 8080;
+const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
+const test = needs(...NEEDS);
+
+let lab: Lab;
+let tally: Tally;
+
+beforeAll(async () => {
+  if (missing(...NEEDS) !== undefined) return;
+  lab = await startLab(describe({ nodes: 1, pods: [{ key: "both", containers: ["client", "server"] }] }));
+  tally = await Tally.start(lab, "node-1");
+  await lab.pod("both", "server").serve({ listen: [{ port: PORT }] });
+});
+
+afterAll(async () => {
+  await tally?.close();
+  await lab?.close();
+});
+
+test("rows that are settled twice are subtracted once, and the repetition is called unknown", async () => {
+  await play(101);
+  const { rows } = await exchanged();
+  tally.client.settle(rows);
+  const first = await tally.client.flush();
+  await play(23);
+  tally.client.settle(rows);
+
+  const again = await tally.client.flush();
+
+  expect([first, again]).toEqual([
+    { rows: rows.length, unknown: 0 },
+    { rows: 0, unknown: rows.length },
+  ]);
+  const after = await exchanged();
+  expect([opened(rows), opened(after.rows)]).toEqual([2 * 101, 2 * 23]);
+  tally.client.settle(after.rows);
+  await tally.client.flush();
+});
+
+test("rows that nobody settles come again, with what grew since", async () => {
+  await play(29);
+  await exchanged();
+  await play(31);
+
+  const { rows } = await exchanged();
+
+  expect(opened(rows)).toBe(2 * 60);
+});
+
+async function play(count: number): Promise<void> {
+  const to = [{ address: "127.0.0.1", port: PORT }];
+  expect(await lab.pod("both", "client").play("churn", { to, count })).toMatchObject({ opened: count, closed: count });
+}
+
+/** An exchange that found no connection open: all closes are in it. */
+async function exchanged() {
+  for (const deadline = Date.now() + 10_000; ; ) {
+    const exchange = await tally.client.exchange();
+    const open = exchange.rows.filter((row) => row.open > 0 && decodeEdgeKey(row.id).role !== "listener");
+    if (open.length === 0) return exchange;
+    if (Date.now() > deadline) throw new Error(`${open.length} edges still have connections open`);
+  }
+}
+
+function opened(rows: readonly EdgeGrowth[]): number {
+  return rows.reduce((sum, { counters }) => sum + (counters[EDGE_COUNTERS.indexOf("opened")] ?? 0), 0);
+}

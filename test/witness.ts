@@ -1,0 +1,80 @@
+/**
+ * A second witness of TCP's state changes, for a machine whose kernel hides its PID 1 from BPF.
+ *
+ * On the sandboxes where this project is built, tracing programs do not run while a thread of PID 1 is the
+ * current task, so that a softirq which interrupts it changes sockets unseen (ARCHITECTURE.md, "What is
+ * lost where"). The kernel's own trace events have no such rule. This counts the events that fell on such a
+ * moment, in an instance of tracefs of its own: what a hook may have missed, and why, is then known.
+ *
+ *     const witness = startWitness();   …   const hidden = witness.stop();
+ */
+
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const TRACEFS = "/sys/kernel/tracing";
+const EVENTS = [
+  "sock/inet_sock_set_state",
+  "tcp/tcp_retransmit_skb",
+  "tcp/tcp_retransmit_synack",
+  "tcp/tcp_send_reset",
+  "tcp/tcp_receive_reset",
+];
+
+export interface Witness {
+  /** Ends the count. @returns events that happened while PID 1 was the current task */
+  stop(): number;
+}
+
+let witnesses = 0;
+
+/** @throws Error when tracefs cannot be used: root is needed, and CONFIG_FTRACE */
+export function startWitness(): Witness {
+  const instances = join(tracefs(), "instances");
+  removeLeftovers(instances);
+  const instance = join(instances, `flowspan-${process.pid}-${++witnesses}`);
+  mkdirSync(instance);
+  // As tracefs wants it: a name is compared with the current task's, in quotes.
+  const filter = namesOfPid1().map((name) => `COMM == "${name}"`);
+  for (const event of EVENTS) {
+    const directory = join(instance, "events", event);
+    writeFileSync(join(directory, "filter"), filter.join(" || "));
+    writeFileSync(join(directory, "enable"), "1");
+  }
+  return {
+    stop() {
+      writeFileSync(join(instance, "tracing_on"), "0");
+      const seen = readdirSync(join(instance, "per_cpu")).map((cpu) => events(join(instance, "per_cpu", cpu, "stats")));
+      rmdirSync(instance);
+      return seen.reduce((sum, each) => sum + each, 0);
+    },
+  };
+}
+
+/** Instances of processes that were killed. */
+function removeLeftovers(instances: string): void {
+  for (const name of readdirSync(instances)) {
+    const [, pid] = /^flowspan-(\d+)-/.exec(name) ?? [];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmdirSync(join(instances, name));
+  }
+}
+
+/** Where tracefs is mounted; mounts it where it is not. */
+function tracefs(): string {
+  if (!readFileSync("/proc/self/mounts", "utf8").includes(` ${TRACEFS} tracefs `)) {
+    execFileSync("mount", ["-t", "tracefs", "flowspan-tracefs", TRACEFS]);
+  }
+  return TRACEFS;
+}
+
+function namesOfPid1(): string[] {
+  const names = readdirSync("/proc/1/task").map((id) => readFileSync(`/proc/1/task/${id}/comm`, "utf8").trim());
+  return [...new Set(names)];
+}
+
+/** Kept and overwritten ones alike. */
+function events(stats: string): number {
+  const counts = [...readFileSync(stats, "utf8").matchAll(/^(?:entries|overrun): (\d+)$/gm)];
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
