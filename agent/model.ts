@@ -6,6 +6,7 @@
  * ends in `Ns`; counters are `number` (growth of one exchange stays far below 2^53).
  */
 import type { EdgeCountersField } from "./generated/layout.ts";
+import type { FlowspanTcpRecoveryState, NetworkConnectionState } from "./generated/semconv.ts";
 
 export type Role = "client" | "server" | "listener";
 
@@ -27,13 +28,19 @@ export interface EdgeGrowth {
   readonly id: string;
   readonly exchange: bigint;
   readonly sinceNs: bigint;
-  /** Indexed by EDGE_COUNTERS (generated/layout.ts). */
-  readonly counters: Float64Array;
-  /** Pairs (slot, count), flat; slots as in enum histogram_slot. */
-  readonly slots: Uint32Array;
   readonly open: number;
   readonly limit: number;
-  /** The frame's payload, owned by this value: what COMMAND_SETTLE sends back. */
+  /** @param index place in EDGE_COUNTERS (generated/layout.ts) */
+  counter(index: number): number;
+  /** How many slots have grown; slot(i) as in enum histogram_slot, and count(i) its growth. */
+  readonly slotCount: number;
+  slot(index: number): number;
+  count(index: number): number;
+  /** All counters: a copy, for what is not done thousands of times. */
+  readonly counters: Float64Array;
+  /** Flat pairs (slot, count): a copy. */
+  readonly slots: Uint32Array;
+  /** The frame's payload: what COMMAND_SETTLE sends back. */
   readonly row: Uint8Array;
 }
 
@@ -105,25 +112,72 @@ export interface ProbeStatus {
   readonly adopted: number;
 }
 
-/** One connection that ended or never came to be. */
+/** Trouble on a connection, as it happened. */
+export type ConnectionEventKind =
+  | "retransmit_syn"
+  | "retransmit_fast"
+  | "retransmit_timeout"
+  | "retransmit_tlp"
+  | "reset_sent"
+  | "reset_received"
+  | "zero_window";
+
+export interface ConnectionEvent {
+  readonly timeNs: bigint;
+  readonly kind: ConnectionEventKind;
+  /** Sent again by this event; else 0. */
+  readonly segments: number;
+  /** Undefined where the kernel has a state that has no name. */
+  readonly state: NetworkConnectionState | undefined;
+  readonly recovery: FlowspanTcpRecoveryState | undefined;
+}
+
+/** One connection that ended or never came to be, or a stretch of one that goes on: struct frame_connection. */
 export interface Connection {
   readonly key: EdgeKey;
+  /** 32 hex digits. */
+  readonly traceId: string;
   readonly startNs: bigint;
+  /** 0: never. */
   readonly establishedNs: bigint;
   readonly endNs: bigint;
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** The rejection threshold that it was kept under, of 56 bits; SAMPLE_NEVER: no probability tells of it. */
+  readonly sampleThreshold: bigint;
   readonly segsOut: number;
   readonly segsIn: number;
   readonly retransmits: number;
+  readonly retransmitsSyn: number;
+  readonly retransmitsFast: number;
+  readonly retransmitsTimeout: number;
+  readonly retransmitsTlp: number;
+  readonly spurious: number;
+  readonly outOfOrder: number;
+  /** 0: not known. */
+  readonly handshakeUs: number;
   readonly srttUs: number;
   readonly minRttUs: number;
+  readonly lastRttUs: number;
+  readonly busyUs: number;
+  readonly rwndLimitedUs: number;
+  readonly sndbufLimitedUs: number;
   readonly pid: number;
+  /** Stretches before this record. */
+  readonly stretch: number;
   readonly localPort: number;
   readonly remotePort: number;
+  /** errno at the end, 0 for a clean one. */
   readonly error: number;
+  /** A bit for each of enum connection_flag. */
   readonly flags: number;
+  /** A bit for each of enum sample_reason. */
+  readonly kept: number;
+  /** Before the end; of a stretch, at its end. */
+  readonly state: NetworkConnectionState | undefined;
   readonly comm: string;
+  /** In order of time. */
+  readonly events: readonly ConnectionEvent[];
 }
 
 /** What one frame says. `kind` names the frame of bpf/flowspan.h it came from. */
@@ -161,6 +215,8 @@ export interface RemoteEnd {
   readonly namespace: string | undefined;
   /** Opt-in detail: the pod's own name. */
   readonly podName: string | undefined;
+  /** `flowspan.peer.zone`: of the node that it runs on. */
+  readonly zone?: string | undefined;
   readonly label: string;
 }
 
@@ -174,8 +230,12 @@ export interface Identity {
   /** Rises whenever an answer may have changed: callers cache names per version. */
   readonly version: number;
   addCgroup(cgroup: Cgroup): void;
-  /** @param nowNs the exchange's time, to bound how long an edge may stay pending */
-  identify(key: EdgeKey, sinceNs: bigint, nowNs: bigint): Identified;
+  /**
+   * Names the ends of growth that happened during (sinceNs, untilNs].
+   *
+   * @param nowNs the exchange's time, to bound how long an edge may stay pending; `untilNs` if left out
+   */
+  identify(key: EdgeKey, sinceNs: bigint, untilNs: bigint, nowNs?: bigint): Identified;
 }
 
 /** A Resource as OTLP means it. Equal ids mean equal attributes; the object is kept between exchanges. */
@@ -222,11 +282,13 @@ export interface Flow {
   readonly duration: Histogram;
   readonly open: number;
   readonly limit: number;
-  readonly exemplars?: {
-    readonly handshake?: readonly Exemplar[];
-    readonly rtt?: readonly Exemplar[];
-    readonly retransmits?: readonly Exemplar[];
-  };
+  readonly exemplars?:
+    | {
+        readonly handshake?: readonly Exemplar[];
+        readonly rtt?: readonly Exemplar[];
+        readonly retransmits?: readonly Exemplar[];
+      }
+    | undefined;
 }
 
 export type Temporality = "cumulative" | "delta";
@@ -259,7 +321,12 @@ export interface FlowPoint {
 
 /** What became of one request. Only `accepted` settles rows. */
 export type ExportOutcome =
-  | { readonly state: "accepted"; readonly rejectedPoints: number; readonly message: string }
+  | {
+      readonly state: "accepted";
+      /** Of a partial success: points, or spans in a request of spans. */
+      readonly rejectedPoints: number;
+      readonly message: string;
+    }
   | {
       readonly state: "failed";
       /** One of a bounded set: a gRPC status name, an errno or `not_sent`. */

@@ -81,13 +81,16 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineTotals>
     if (exchange === undefined) return false;
     for (const cgroup of exchange.cgroups) identity.addCgroup(cgroup);
     const batch = aggregate.aggregate(exchange);
+    let settledRows = 0;
     for (const { outcome, flows } of await exporter.exportFlows(batch.flows)) {
       if (outcome.state !== "accepted") continue;
       const rows = batch.accept(flows);
       source.settle(rows);
-      totals.settledRows += rows.length;
+      settledRows += rows.length;
     }
     await source.flush();
+    totals.settledRows += settledRows;
+    if (settledRows === exchange.rows.length) exchange.free();
     listeners.exchanged?.(exchange, batch, (performance.now() - begunMs) / 1000);
     return true;
   }

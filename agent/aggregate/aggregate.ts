@@ -11,11 +11,12 @@
  */
 
 import type { EdgeGrowth, EdgeKey, Exchange, Flow, Identity, NamespaceCounters, Resource, Role } from "../model.ts";
+import type { Exemplars } from "../spans/exemplars.ts";
 import { Budget, weightOf } from "./budget.ts";
 import { ExchangeClock } from "./clock.ts";
-import { COUNTERS, RowPool } from "./counters.ts";
+import { COUNTERS, NumberPages } from "./counters.ts";
 import { Coverage, type NamespaceCoverage } from "./coverage.ts";
-import type { Edge } from "./edges.ts";
+import type { Edge, Stretch } from "./edges.ts";
 import { EdgeTable } from "./edges.ts";
 import { Ended } from "./ended.ts";
 import { FlowSeries, type Place, placeAttributes, placeKey, remainderAttributes, remainderKey } from "./flows.ts";
@@ -46,7 +47,7 @@ export interface Batch {
    * @returns the rows to settle; empty for flows that were accepted before
    * @throws RangeError for a flow of another batch
    */
-  accept(flows: readonly Flow[]): Uint8Array[];
+  accept(flows: readonly Flow[]): EdgeGrowth[];
 }
 
 /** Gauges and counters of the aggregation itself. */
@@ -73,8 +74,9 @@ export class Aggregate {
   readonly #remainders = new Map<string, FlowSeries>();
   readonly #ended: Ended;
   readonly #resources = new Map<string, { readonly resource: Resource; places: number }>();
-  readonly #pool = new RowPool(COUNTERS);
+  readonly #pool = new NumberPages(COUNTERS);
   readonly #coverage = new Coverage();
+  readonly #exemplars: Pick<Exemplars, "take" | "clear"> | undefined;
   /** Series that carry rows of the last batch which were not accepted. */
   #unaccepted: FlowSeries[] = [];
   /** Series whose last point was accepted in this batch. */
@@ -84,10 +86,19 @@ export class Aggregate {
   #previousNs: bigint | undefined;
   #pendingRows = 0;
 
-  /** @param decodeKey decodes EdgeGrowth.id; called once an edge */
-  constructor(options: AggregateOptions, identity: Identity, decodeKey: (id: string) => EdgeKey) {
+  /**
+   * @param decodeKey decodes EdgeGrowth.id; called once an edge
+   * @param exemplars of connection spans, by the key of their flow
+   */
+  constructor(
+    options: AggregateOptions,
+    identity: Identity,
+    decodeKey: (id: string) => EdgeKey,
+    exemplars?: Pick<Exemplars, "take" | "clear">,
+  ) {
     this.#options = options;
     this.#identity = identity;
+    this.#exemplars = exemplars;
     this.#edges = new EdgeTable(decodeKey);
     this.#budget = new Budget(options.flowLimit);
     this.#ended = new Ended(ENDS_REMEMBERED_MIN + 2 * options.flowLimit);
@@ -101,7 +112,7 @@ export class Aggregate {
     this.#batch++;
     this.#pendingRows = 0;
 
-    for (const { counters } of this.#gone) this.#pool.give(counters);
+    for (const series of this.#gone) this.#pool.give(series);
     this.#gone = [];
     for (const series of this.#unaccepted) series.rollBack();
     const edges = this.#observe(rows, clock);
@@ -172,6 +183,8 @@ export class Aggregate {
 
   /** Puts a row into the series that it belongs to, unless its names are awaited. */
   #route(edge: Edge, clock: ExchangeClock): void {
+    if (edge.repeated !== undefined && this.#mustSplit(edge, edge.repeated, clock)) edge.splitOff(edge.repeated);
+    edge.repeated = undefined;
     if (edge.home === undefined && !this.#name(edge, clock)) {
       this.#pendingRows++;
       return;
@@ -182,18 +195,39 @@ export class Aggregate {
     if (series.members.length === 0) this.#unaccepted.push(series);
     series.activeNs = clock.bootNs;
     if (series.sinceNs !== undefined && edge.sinceNs < series.sinceNs) series.sinceNs = edge.sinceNs;
-    series.add(edge, edge.row as EdgeGrowth);
+    series.add(edge);
+  }
+
+  /**
+   * Whether what is new in a row must be kept apart from what it repeats: that was sent under another name,
+   * or its name is still awaited, and by then what is new may be another owner's.
+   */
+  #mustSplit(edge: Edge, repeated: Stretch, { bootNs }: ExchangeClock): boolean {
+    const { place } = edge;
+    if (edge.split !== undefined) return false;
+    if (edge.home === undefined || place === undefined) return true;
+    const { version } = this.#identity;
+    if (edge.version === version) return false;
+    const later = this.#identity.identify(edge.key, repeated.saidNs, edge.untilNs, bootNs);
+    if (later.state !== "named" || placeKey(edge.key, later, this.#options) !== place.key) return true;
+    edge.version = version;
+    return false;
   }
 
   /** @returns whether the edge has names and a place */
   #name(edge: Edge, { bootNs }: ExchangeClock): boolean {
-    if (edge.version === this.#identity.version && edge.place !== undefined) return true;
-    const answer = this.#identity.identify(edge.key, edge.sinceNs, bootNs);
-    edge.version = this.#identity.version;
+    const { version } = this.#identity;
+    if (edge.version === version && edge.place !== undefined) return true;
+    const untilNs = edge.split?.untilNs ?? edge.untilNs;
+    const answer = this.#identity.identify(edge.key, edge.sinceNs, untilNs, bootNs);
+    // As it was before the answer, which may hold for this growth alone and ask to be asked again.
+    edge.version = version;
     if (answer.state === "pending") {
+      edge.version = -1;
+      // Without growth there is nothing to wait for: what is open stays with whom it was.
+      if (!edge.grown && edge.place !== undefined) return true;
       edge.names = undefined;
       edge.pendingWhy = answer.why;
-      edge.version = -1;
       return false;
     }
     edge.names = answer;
@@ -307,7 +341,9 @@ export class Aggregate {
       series.batch = this.#batch;
       // The wall clock may have been set back behind the start, and no point lies before its start.
       series.timeUnixNs = later(clock.timeUnixNs, series.startUnixNs);
+      series.exemplars = this.#exemplars?.take(series.key, series.startUnixNs);
     }
+    this.#exemplars?.clear();
     const batch = this.#batch;
     return {
       timeUnixNs: clock.timeUnixNs,
@@ -324,8 +360,8 @@ export class Aggregate {
     series.sinceNs = undefined;
   }
 
-  #accept(flows: readonly Flow[], batch: number): Uint8Array[] {
-    const rows: Uint8Array[] = [];
+  #accept(flows: readonly Flow[], batch: number): EdgeGrowth[] {
+    const rows: EdgeGrowth[] = [];
     for (const series of flows) {
       if (!(series instanceof FlowSeries) || series.batch !== batch || batch !== this.#batch) {
         throw new RangeError("a flow of another batch cannot be accepted");

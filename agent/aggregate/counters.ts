@@ -20,35 +20,43 @@ export const FAILURES = [
   AT.failedOther,
 ] as const;
 
-const ROWS_A_PAGE = 256;
+const RECORDS_A_PAGE = 256;
+
+/** Where a record's numbers are: `page[at + i]`. */
+export interface NumbersAt {
+  readonly page: Float64Array;
+  readonly at: number;
+}
 
 /**
- * Hands out zeroed rows of numbers. One buffer holds 256 of them: a small typed array of its own costs
- * more in headers than in numbers.
+ * Hands out room for records of some numbers each, zeroed. A page holds 256 of them, and owners keep page
+ * and place: a typed array for each would cost as much in headers as its numbers do.
  */
-export class RowPool {
+export class NumberPages {
   readonly #width: number;
-  readonly #free: Float64Array[] = [];
+  readonly #free: NumbersAt[] = [];
+  #page = new Float64Array(0);
+  /** Used of the page. */
+  #used = 0;
 
   constructor(width: number) {
     this.#width = width;
   }
 
-  take(): Float64Array {
-    if (this.#free.length === 0) this.#addPage();
-    return this.#free.pop() as Float64Array;
-  }
-
-  /** The row must not be used by its former owner any more. */
-  give(row: Float64Array): void {
-    row.fill(0);
-    this.#free.push(row);
-  }
-
-  #addPage(): void {
-    const page = new Float64Array(this.#width * ROWS_A_PAGE);
-    for (let row = ROWS_A_PAGE - 1; row >= 0; row--) {
-      this.#free.push(page.subarray(row * this.#width, (row + 1) * this.#width));
+  take(): NumbersAt {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#used === this.#page.length) {
+      this.#page = new Float64Array(this.#width * RECORDS_A_PAGE);
+      this.#used = 0;
     }
+    this.#used += this.#width;
+    return { page: this.#page, at: this.#used - this.#width };
+  }
+
+  /** The room must not be used by its former owner any more. */
+  give({ page, at }: NumbersAt): void {
+    page.fill(0, at, at + this.#width);
+    this.#free.push({ page, at });
   }
 }

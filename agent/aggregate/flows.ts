@@ -13,6 +13,7 @@ import { DURATION_SLOTS, HANDSHAKE_SLOTS, HistogramSlot, RTT_SLOTS } from "../ge
 import {
   ATTR_FLOWSPAN_PEER_K8S_POD_NAME,
   ATTR_FLOWSPAN_PEER_KIND,
+  ATTR_FLOWSPAN_PEER_ZONE,
   ATTR_FLOWSPAN_ROLE,
   ATTR_NETWORK_PEER_ADDRESS,
   ATTR_OTEL_METRIC_OVERFLOW,
@@ -21,7 +22,7 @@ import {
   ATTR_SERVICE_PEER_NAMESPACE,
 } from "../generated/semconv.ts";
 import type { Attributes, AttributeValue, EdgeGrowth, EdgeKey, Flow, Histogram, Resource, Role } from "../model.ts";
-import { AT, COUNTERS } from "./counters.ts";
+import { AT, COUNTERS, type NumbersAt } from "./counters.ts";
 import type { Edge, Names } from "./edges.ts";
 import type { AggregateOptions } from "./options.ts";
 import { SlotCounts, type SlotRange } from "./slots.ts";
@@ -60,11 +61,15 @@ export class FlowSeries implements Flow {
   readonly resource: Resource;
   readonly attributes: Attributes;
   readonly role: Role;
-  readonly counters: Float64Array;
+  /** At `at`: its sums by EDGE_COUNTERS. */
+  readonly page: Float64Array;
+  readonly at: number;
   startUnixNs = 0n;
   timeUnixNs = 0n;
   open = 0;
   limit = 0;
+  /** Of this batch alone. */
+  exemplars: Flow["exemplars"];
   /** The first growth of a new series happened after this; undefined once its start is fixed. */
   sinceNs: bigint | undefined;
   /** Number of the batch that it was sent in last. */
@@ -77,12 +82,17 @@ export class FlowSeries implements Flow {
   #members = NO_EDGES;
   readonly #slots = new SlotCounts();
 
-  constructor(place: Pick<Place, "key" | "resource" | "attributes" | "role">, counters: Float64Array) {
+  constructor(place: Pick<Place, "key" | "resource" | "attributes" | "role">, { page, at }: NumbersAt) {
     this.key = place.key;
     this.resource = place.resource;
     this.attributes = place.attributes;
     this.role = place.role;
-    this.counters = counters;
+    this.page = page;
+    this.at = at;
+  }
+
+  get counters(): Float64Array {
+    return this.page.subarray(this.at, this.at + COUNTERS);
   }
 
   get members(): readonly Edge[] {
@@ -101,42 +111,41 @@ export class FlowSeries implements Flow {
     return this.#histogram(DURATION, AT.durationUs);
   }
 
-  /** Puts an edge's row into the sums. */
-  add(edge: Edge, row: EdgeGrowth): void {
+  /** Puts the row that is due of an edge into the sums. */
+  add(edge: Edge): void {
     // A list of one, as most are, takes a third of the room that an empty one makes at its first push.
     if (this.#members.length === 0) this.#members = [edge];
     else this.#members.push(edge);
-    this.open += row.open;
-    this.limit += row.limit;
-    if (!edge.grown) return;
+    // What is open now belongs to whom the later part belongs to.
+    if (edge.split === undefined) {
+      this.open += edge.open;
+      this.limit += edge.limit;
+    }
+    const row = edge.due;
+    if (row === undefined || !edge.grown) return;
     edge.home = this;
     this.inDoubt = true;
-    for (let i = 0; i < COUNTERS; i++) {
-      const growth = row.counters[i] as number;
-      if (growth !== 0) this.counters[i] = (this.counters[i] as number) + growth;
-    }
-    this.#slots.add(row.slots);
+    const { page, at } = this;
+    for (let i = 0; i < COUNTERS; i++) page[at + i] = (page[at + i] as number) + row.counter(i);
+    this.#slots.add(row);
   }
 
   /** Takes the rows of the last batch out again; they stay in doubt. */
   rollBack(): void {
-    for (const { row, grown } of this.#members) {
-      if (row === undefined || !grown) continue;
-      for (let i = 0; i < COUNTERS; i++) {
-        this.counters[i] = (this.counters[i] as number) - (row.counters[i] as number);
-      }
-      this.#slots.subtract(row.slots);
+    const { page, at } = this;
+    for (const { due, grown } of this.#members) {
+      if (due === undefined || !grown) continue;
+      for (let i = 0; i < COUNTERS; i++) page[at + i] = (page[at + i] as number) - due.counter(i);
+      this.#slots.subtract(due);
     }
   }
 
   /** @returns the rows that are now part of the sums for good */
-  accept(): Uint8Array[] {
-    const rows: Uint8Array[] = [];
+  accept(): EdgeGrowth[] {
+    const rows: EdgeGrowth[] = [];
     for (const edge of this.#members) {
-      if (edge.row !== undefined) rows.push(edge.row.row);
-      edge.row = undefined;
-      edge.grown = false;
-      edge.home = undefined;
+      if (edge.due !== undefined) rows.push(edge.due);
+      edge.settle();
     }
     this.#members = NO_EDGES;
     this.inDoubt = false;
@@ -150,13 +159,13 @@ export class FlowSeries implements Flow {
 
   /** Begins the next delta. */
   restart(startUnixNs: bigint): void {
-    this.counters.fill(0);
+    this.page.fill(0, this.at, this.at + COUNTERS);
     this.#slots.clear();
     this.startUnixNs = startUnixNs;
   }
 
   #histogram(range: SlotRange, sum: number): Histogram {
-    return { buckets: this.#slots.buckets(range), sumUs: this.counters[sum] as number };
+    return { buckets: this.#slots.buckets(range), sumUs: this.page[this.at + sum] as number };
   }
 }
 
@@ -169,6 +178,7 @@ export function placeKey(key: EdgeKey, { local, remote }: Names, options: Aggreg
   const parts = [local.id, key.role, key.serverPort];
   if (key.role !== "listener") {
     parts.push(remote.kind, optional(remote.namespace), optional(remote.name));
+    if (options.peerZone) parts.push(optional(remote.zone));
     if (options.peerPod) parts.push(optional(remote.podName));
     if (options.peerAddress) parts.push(key.remoteAddress);
   }
@@ -189,6 +199,7 @@ export function placeAttributes(key: EdgeKey, { remote }: Names, options: Aggreg
   };
   if (remote.name !== undefined) attributes[ATTR_SERVICE_PEER_NAME] = remote.name;
   if (remote.namespace !== undefined) attributes[ATTR_SERVICE_PEER_NAMESPACE] = remote.namespace;
+  if (options.peerZone && remote.zone !== undefined) attributes[ATTR_FLOWSPAN_PEER_ZONE] = remote.zone;
   if (options.peerPod && remote.podName !== undefined) attributes[ATTR_FLOWSPAN_PEER_K8S_POD_NAME] = remote.podName;
   if (options.peerAddress) attributes[ATTR_NETWORK_PEER_ADDRESS] = key.remoteAddress;
   return attributes;

@@ -9,6 +9,8 @@ export interface AggregateOptions {
   readonly flowLimit: number;
   /** Edges and flows that were silent for this long are forgotten. */
   readonly idleMs: number;
+  /** The peer's zone on every point. */
+  readonly peerZone: boolean;
   /** Opt-in: the peer's pod name on every point. */
   readonly peerPod: boolean;
   /** Opt-in: the peer's address on every point. */
@@ -19,6 +21,7 @@ export const DEFAULT_AGGREGATE_OPTIONS: AggregateOptions = {
   temporality: "cumulative",
   flowLimit: 10_000,
   idleMs: 15 * 60_000,
+  peerZone: true,
   peerPod: false,
   peerAddress: false,
 };

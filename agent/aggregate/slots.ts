@@ -4,6 +4,7 @@
  * Dense they would take 3 kB; an edge between two hosts rarely fills more than a dozen slots.
  */
 import { HISTOGRAM_SCALE } from "../generated/layout.ts";
+import type { EdgeGrowth } from "../model.ts";
 
 /** Where one histogram lies among the slots: `from` inclusive, `to` exclusive. */
 export interface SlotRange {
@@ -14,18 +15,21 @@ export interface SlotRange {
 /** More than there are slots: a count and its slot are one number, `count * UNIT + slot`. */
 const UNIT = 512;
 
+/** The histograms of a row. */
+export type SlotGrowth = Pick<EdgeGrowth, "slotCount" | "slot" | "count">;
+
 export class SlotCounts {
   /** By ascending slot; no count is 0. Numbers in pairs would take twice the room. */
   #packed: number[] = [];
 
-  /** @param slots flat pairs (slot, count), quickest when they ascend */
-  add(slots: Uint32Array): void {
+  /** Adds a row's histograms; quickest when its slots ascend, as the probe's do. */
+  add(row: SlotGrowth): void {
     const packed = this.#packed;
     let missing: number[] | undefined;
     let at = 0;
-    for (let i = 0; i < slots.length; i += 2) {
-      const slot = slots[i] as number;
-      const growth = (slots[i + 1] as number) * UNIT;
+    for (let i = 0; i < row.slotCount; i++) {
+      const slot = row.slot(i);
+      const growth = row.count(i) * UNIT;
       at = this.#find(slot, at);
       if (at < packed.length && slotOf(packed[at] as number) === slot) {
         packed[at] = (packed[at] as number) + growth;
@@ -38,12 +42,12 @@ export class SlotCounts {
   }
 
   /** Takes back what add() has added. */
-  subtract(slots: Uint32Array): void {
+  subtract(row: SlotGrowth): void {
     const packed = this.#packed;
     let at = 0;
-    for (let i = 0; i < slots.length; i += 2) {
-      at = this.#find(slots[i] as number, at);
-      const left = (packed[at] as number) - (slots[i + 1] as number) * UNIT;
+    for (let i = 0; i < row.slotCount; i++) {
+      at = this.#find(row.slot(i), at);
+      const left = (packed[at] as number) - row.count(i) * UNIT;
       if (left < UNIT) packed.splice(at, 1);
       else packed[at] = left;
     }
@@ -58,10 +62,11 @@ export class SlotCounts {
     const packed = this.#packed;
     const begin = this.#find(range.from, 0);
     const end = this.#find(range.to, begin);
-    const pairs: number[] = [];
+    const pairs = new Array<number>(2 * (end - begin));
     for (let i = begin; i < end; i++) {
       const one = packed[i] as number;
-      pairs.push(slotOf(one) - range.from, countOf(one));
+      pairs[2 * (i - begin)] = slotOf(one) - range.from;
+      pairs[2 * (i - begin) + 1] = countOf(one);
     }
     return pairs;
   }

@@ -25,7 +25,7 @@ export function snapshotOf(edges: Iterable<Edge>, moment: Moment | undefined): S
 
 function edgeSnapshot(edge: Edge, intervalMs: number): EdgeSnapshot {
   const { key } = edge;
-  const total = (index: number) => edge.totals[index] as number;
+  const total = (index: number) => edge.total(index);
   const perSecond = (index: number) => (intervalMs > 0 ? (total(index) / intervalMs) * 1000 : 0);
   return {
     role: key.role,
@@ -62,7 +62,7 @@ function edgeSnapshot(edge: Edge, intervalMs: number): EdgeSnapshot {
     resets: { sent: total(AT.resetSent), received: total(AT.resetReceived) },
     open: edge.open,
     limit: edge.limit,
-    acceptOverflows: total(AT.acceptOverflows),
+    drops: total(AT.listenerDrops),
     rates: {
       bytesSentPerSecond: perSecond(LATEST.bytesSent),
       bytesReceivedPerSecond: perSecond(LATEST.bytesReceived),

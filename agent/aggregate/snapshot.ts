@@ -38,7 +38,8 @@ export interface EdgeSnapshot {
   readonly open: number;
   /** A listener's backlog limit. */
   readonly limit: number;
-  readonly acceptOverflows: number;
+  /** Segments that a listener has dropped. */
+  readonly drops: number;
   /** Over the last interval. */
   readonly rates: {
     readonly bytesSentPerSecond: number;

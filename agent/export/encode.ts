@@ -10,20 +10,19 @@
  * decoded, against the stock serializer's.
  */
 import type { Attributes, Flow, FlowMetric, Histogram, Resource, Role, Temporality } from "../model.ts";
-import { attributeBytes, encodeAttributes, FIRST_FIELD_TAG, retag } from "./attributes.ts";
-import { encodeExemplars, type FlowExemplars } from "./exemplars.ts";
-import { type CountSpan, SECONDS_SCALE, secondsIndex, spanOf } from "./exponential.ts";
+import { encodeAttributes, FIRST_FIELD_TAG, retag } from "./attributes.ts";
+import { type CountSpan, SECONDS_SCALE, secondsIndex } from "./exponential.ts";
 import {
   encodeScope,
   type HistogramPoint,
   type MetricPlan,
   type NumberPoint,
-  numberOf,
   planMetrics,
   pointsOfRole,
   type RolePoints,
   type Scope,
 } from "./plan.ts";
+import { PreparedFlow } from "./prepared.ts";
 import { encodeMessage, encodeText, WireWriter } from "./wire.ts";
 
 /**
@@ -57,28 +56,6 @@ const RESOURCE_ROOM = 24;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const MICROSECONDS = 1_000_000;
 
-/** A histogram as it was when its flow was prepared: a flow makes it anew each time it is asked. */
-interface PreparedHistogram {
-  readonly histogram: Histogram;
-  readonly span: CountSpan;
-}
-
-/** A flow with everything that is needed more than once while its points are written. */
-interface PreparedFlow {
-  readonly flow: Flow;
-  readonly attributes: Uint8Array;
-  readonly startLow: number;
-  readonly startHigh: number;
-  readonly timeLow: number;
-  readonly timeHigh: number;
-  readonly handshake: PreparedHistogram;
-  readonly rtt: PreparedHistogram;
-  readonly duration: PreparedHistogram;
-  readonly exemplars: FlowExemplars | undefined;
-  /** Upper bound of the bytes of all its points. */
-  readonly bound: number;
-}
-
 interface ResourceGroup {
   readonly resource: Resource;
   readonly flows: PreparedFlow[];
@@ -99,6 +76,9 @@ export class FlowEncoder {
   readonly #maxBytes: number;
   readonly #writer = new WireWriter();
   readonly #resources = new WeakMap<Attributes, Uint8Array>();
+  /** Of the request under way; used again for the next. */
+  readonly #prepared: PreparedFlow[] = [];
+  #preparedCount = 0;
   #points = 0;
 
   constructor(options: EncoderOptions) {
@@ -128,13 +108,14 @@ export class FlowEncoder {
       const groupBytes = this.#groupRoom + this.#resourceBytes(resource).length;
       let group: ResourceGroup | undefined;
       for (const flow of members) {
-        const prepared = this.#prepare(flow);
+        let prepared = this.#prepare(flow);
         const needed = prepared.bound + (group === undefined ? groupBytes : 0);
         if (groups.length > 0 && bytes + needed > this.#maxBytes) {
           yield this.#request(groups, bytes);
           groups = [];
           bytes = 0;
           group = undefined;
+          prepared = this.#prepare(flow);
         }
         if (group === undefined) {
           group = { resource, flows: [] };
@@ -149,21 +130,13 @@ export class FlowEncoder {
   }
 
   #prepare(flow: Flow): PreparedFlow {
-    TIMES.setBigUint64(0, flow.startUnixNs, true);
-    TIMES.setBigUint64(8, flow.timeUnixNs, true);
-    const prepared = {
-      flow,
-      attributes: attributeBytes(flow.attributes),
-      startLow: TIMES.getUint32(0, true),
-      startHigh: TIMES.getUint32(4, true),
-      timeLow: TIMES.getUint32(8, true),
-      timeHigh: TIMES.getUint32(12, true),
-      handshake: prepareHistogram(flow.handshake),
-      rtt: prepareHistogram(flow.rtt),
-      duration: prepareHistogram(flow.duration),
-      exemplars: flow.exemplars === undefined ? undefined : encodeExemplars(flow.exemplars),
-      bound: 0,
-    };
+    let prepared = this.#prepared[this.#preparedCount];
+    if (prepared === undefined) {
+      prepared = new PreparedFlow(flow);
+      this.#prepared.push(prepared);
+    }
+    this.#preparedCount++;
+    prepared.take(flow);
     prepared.bound = this.#boundOf(prepared);
     return prepared;
   }
@@ -174,12 +147,12 @@ export class FlowEncoder {
     const points = this.#rolePoints[flow.role];
     let bytes = 0;
     for (const point of points.numbers) {
-      if (point.always || numberOf(flow, point) !== 0) {
+      if (point.always || prepared.number(point) !== 0) {
         bytes += NUMBER_POINT_ROOM + attributes.length + point.attributes.length;
       }
     }
     for (const point of points.histograms) {
-      const { span } = prepared[point.histogram];
+      const span = prepared[point.histogram];
       if (point.always || span.count > 0) {
         bytes += HISTOGRAM_POINT_ROOM + attributes.length + point.attributes.length + span.packedBytes;
       }
@@ -192,6 +165,7 @@ export class FlowEncoder {
 
   #request(groups: readonly ResourceGroup[], bound: number): EncodedRequest {
     this.#points = 0;
+    this.#preparedCount = 0;
     this.#writer.reserve(bound);
     for (const group of groups) this.#writeGroup(group);
     return {
@@ -228,13 +202,13 @@ export class FlowEncoder {
     w.raw(plan.header);
     w.byte(plan.dataTag);
     const data = w.open();
-    for (const [role, points] of plan.numbers) {
+    for (const { role, points } of plan.numbers) {
       for (const prepared of flows) {
         if (prepared.flow.role !== role) continue;
         for (const point of points) this.#writeNumber(plan, prepared, point);
       }
     }
-    for (const [role, points] of plan.histograms) {
+    for (const { role, points } of plan.histograms) {
       for (const prepared of flows) {
         if (prepared.flow.role !== role) continue;
         for (const point of points) this.#writeHistogram(prepared, point);
@@ -247,8 +221,7 @@ export class FlowEncoder {
   }
 
   #writeNumber(plan: MetricPlan, prepared: PreparedFlow, point: NumberPoint): void {
-    const { flow } = prepared;
-    const value = numberOf(flow, point);
+    const value = prepared.number(point);
     if (value === 0 && !point.always) return;
     let exemplars = NO_BYTES;
     if (prepared.exemplars !== undefined && point.takesRetransmitExemplars && value > 0) {
@@ -280,8 +253,9 @@ export class FlowEncoder {
   }
 
   #writeHistogram(prepared: PreparedFlow, point: HistogramPoint): void {
-    const { histogram, span } = prepared[point.histogram];
+    const span = prepared[point.histogram];
     if (span.count === 0 && !point.always) return;
+    const histogram = prepared.flow[point.histogram];
     const w = this.#writer;
     w.byte(0x0a);
     const start = w.open();
@@ -343,12 +317,6 @@ export class FlowEncoder {
     return bytes;
   }
 }
-
-function prepareHistogram(histogram: Histogram): PreparedHistogram {
-  return { histogram, span: spanOf(histogram.buckets) };
-}
-
-const TIMES = new DataView(new ArrayBuffer(16));
 
 /** Flows by Resource in the order of first sight; equal ids are one Resource. */
 function byResource(flows: Iterable<Flow>): Iterable<readonly [Resource, readonly Flow[]]> {

@@ -34,11 +34,11 @@ export interface CountSpan {
   readonly packedBytes: number;
 }
 
-const EMPTY: CountSpan = { first: -1, last: -1, count: 0, packedBytes: 0 };
+export const EMPTY_SPAN: CountSpan = { first: -1, last: -1, count: 0, packedBytes: 0 };
 
 /** @param buckets as in Histogram */
 export function spanOf(buckets: Histogram["buckets"]): CountSpan {
-  if (buckets.length === 0) return EMPTY;
+  if (buckets.length === 0) return EMPTY_SPAN;
   const first = buckets[0] as number;
   const last = buckets[buckets.length - 2] as number;
   let count = 0;

@@ -79,8 +79,8 @@ class BoundedExporter implements FlowExporter {
   }
 
   async exportFlows(flows: Iterable<Flow>): Promise<readonly RequestResult[]> {
-    const left = new Set(flows);
-    const requests = this.#options.encoder.encode([...left]);
+    const all = [...flows];
+    const requests = this.#options.encoder.encode(all);
     const results: RequestResult[] = [];
     let stop = this.holdMs() > 0;
 
@@ -88,7 +88,6 @@ class BoundedExporter implements FlowExporter {
       while (!stop) {
         const next = requests.next();
         if (next.done) return;
-        for (const flow of next.value.flows) left.delete(flow);
         const result = await this.#send(next.value);
         results.push(result);
         if (result.outcome.state === "failed" && result.outcome.retryable) stop = true;
@@ -96,7 +95,7 @@ class BoundedExporter implements FlowExporter {
     };
     await Promise.all(Array.from({ length: this.#concurrency }, sendInTurn));
 
-    if (left.size > 0) results.push(keptBack([...left]));
+    if (stop) results.push(...keptBack(all, results));
     return results;
   }
 
@@ -154,7 +153,11 @@ function release({ buffer }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
-function keptBack(flows: readonly Flow[]): RequestResult {
+/** The result of what was not sent, if there is any. */
+function keptBack(all: readonly Flow[], sent: readonly RequestResult[]): RequestResult[] {
+  const left = new Set(all);
+  for (const { flows } of sent) for (const flow of flows) left.delete(flow);
+  if (left.size === 0) return [];
   const outcome: ExportOutcome = { state: "failed", reason: NOT_SENT, retryable: true, retryAfterMs: undefined };
-  return { flows, points: 0, bytes: 0, durationMs: 0, outcome };
+  return [{ flows: [...left], points: 0, bytes: 0, durationMs: 0, outcome }];
 }

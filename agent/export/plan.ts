@@ -4,7 +4,7 @@
  * Made once, when the agent starts. A table that cannot be encoded is refused here, by the metric's name.
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
-import type { Flow, FlowMetric, FlowPoint, Role, Temporality } from "../model.ts";
+import type { FlowMetric, FlowPoint, Role, Temporality } from "../model.ts";
 import { attributeBytes } from "./attributes.ts";
 import { encodeMessage, encodeText } from "./wire.ts";
 
@@ -42,8 +42,14 @@ export interface MetricPlan {
   /** What follows the points: temporality and monotonicity. */
   readonly tail: Uint8Array;
   readonly startTime: boolean;
-  readonly numbers: readonly (readonly [Role, readonly NumberPoint[]])[];
-  readonly histograms: readonly (readonly [Role, readonly HistogramPoint[]])[];
+  readonly numbers: readonly OfRole<NumberPoint>[];
+  readonly histograms: readonly OfRole<HistogramPoint>[];
+}
+
+/** The points of one Metric that flows of a role have. */
+export interface OfRole<Point> {
+  readonly role: Role;
+  readonly points: readonly Point[];
 }
 
 /** All points that a flow of one role may have, whatever metric they belong to. */
@@ -74,15 +80,15 @@ function planMetric(entries: readonly FlowMetric[], temporality: Temporality): M
       );
     }
   }
-  const perRole = entries.flatMap((entry) => entry.roles.map((role) => [role, entry.points] as const));
+  const perRole = entries.flatMap(({ roles, points }) => roles.map((role) => ({ role, points })));
   return {
     header: encodeDescriptor(descriptor.name, descriptor.description, descriptor.unit),
     dataTag: { gauge: 0x2a, counter: 0x3a, updowncounter: 0x3a, histogram: 0x52 }[instrument],
     tail: encodeTail(instrument, temporality),
     // A sum of the moment (open connections) has no start of its own among deltas: unknown, not wrong.
     startTime: !(instrument === "updowncounter" && temporality === "delta"),
-    numbers: isHistogram ? [] : perRole.map(([role, points]) => [role, points.map(planNumber)] as const),
-    histograms: isHistogram ? perRole.map(([role, points]) => [role, points.map(planHistogram)] as const) : [],
+    numbers: isHistogram ? [] : perRole.map(({ role, points }) => ({ role, points: points.map(planNumber) })),
+    histograms: isHistogram ? perRole.map(({ role, points }) => ({ role, points: points.map(planHistogram) })) : [],
   };
 }
 
@@ -121,17 +127,12 @@ function encodeTail(instrument: FlowMetric["metric"]["instrument"], temporality:
 
 /** Every point that flows of this role may have. */
 export function pointsOfRole(plans: readonly MetricPlan[], role: Role): RolePoints {
-  const ofRole = <P>(entries: readonly (readonly [Role, readonly P[]])[]) =>
-    entries.flatMap(([entryRole, points]) => (entryRole === role ? points : []));
+  const ofRole = <Point>(entries: readonly OfRole<Point>[]) =>
+    entries.flatMap((entry) => (entry.role === role ? entry.points : []));
   return {
     numbers: plans.flatMap((plan) => ofRole(plan.numbers)),
     histograms: plans.flatMap((plan) => ofRole(plan.histograms)),
   };
-}
-
-/** In the unit of the books: a counter's divisor is not applied yet. */
-export function numberOf(flow: Flow, point: NumberPoint): number {
-  return point.counter < 0 ? flow[point.gauge] : (flow.counters[point.counter] as number);
 }
 
 /** InstrumentationScope as it stands in ScopeMetrics. */

@@ -1,8 +1,8 @@
 /**
- * Sends encoded metric requests over the stock OTLP gRPC exporters' own delegate.
+ * Sends encoded requests of one signal over the stock OTLP gRPC exporters' own delegate.
  *
  * So every OTEL_EXPORTER_OTLP_* variable (endpoint, headers, compression, timeout, certificates,
- * insecure; the METRICS_ ones win), TLS, mTLS and gzip behave as in any OpenTelemetry SDK. Our part is an
+ * insecure; the signal's own ones win), TLS, mTLS and gzip behave as in any OpenTelemetry SDK. Our part is an
  * identity serializer, and to hand the caller what the delegate only logs: the partial success, the
  * status by name and RetryInfo. Nothing is tried again here.
  */
@@ -15,7 +15,7 @@ import {
   createOtlpGrpcExportDelegate,
   type OTLPGRPCExporterConfigNode,
 } from "@opentelemetry/otlp-grpc-exporter-base";
-import { ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
+import { ProtobufMetricsSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import type { ExportOutcome } from "../model.ts";
 import { failureOf } from "./status.ts";
 
@@ -46,30 +46,68 @@ export interface Transport {
 type Delegate = ReturnType<typeof createOtlpGrpcExportDelegate<Uint8Array, object>>;
 type Config = ReturnType<typeof convertLegacyOtlpGrpcOptions>;
 
-const GRPC_NAME = "MetricsExportService";
-const GRPC_PATH = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
-/** The delegate asks for these to measure itself; without a meter provider it measures nothing. */
-const COMPONENT = "otlp_grpc_metric_exporter";
-const POINT_COUNT = { name: "metric_data_point", countItems: () => 0 } as const;
+interface Partial {
+  readonly rejected: number;
+  readonly message: string;
+}
+
+/** What differs between the signals. */
+interface SignalService {
+  readonly variables: "METRICS" | "TRACES";
+  readonly grpcName: string;
+  readonly grpcPath: string;
+  /** The delegate asks for these to measure itself; without a meter provider it measures nothing. */
+  readonly component: string;
+  readonly items: { readonly name: "metric_data_point" | "span"; readonly countItems: () => number };
+  partialSuccess(response: Uint8Array): Partial;
+}
+
+const SERVICES = {
+  metrics: {
+    variables: "METRICS",
+    grpcName: "MetricsExportService",
+    grpcPath: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    component: "otlp_grpc_metric_exporter",
+    items: { name: "metric_data_point", countItems: () => 0 },
+    partialSuccess: (response) => {
+      const { partialSuccess } = ProtobufMetricsSerializer.deserializeResponse(response);
+      return { rejected: Number(partialSuccess?.rejectedDataPoints ?? 0), message: partialSuccess?.errorMessage ?? "" };
+    },
+  },
+  traces: {
+    variables: "TRACES",
+    grpcName: "TraceExportService",
+    grpcPath: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    component: "otlp_grpc_span_exporter",
+    items: { name: "span", countItems: () => 0 },
+    partialSuccess: (response) => {
+      const { partialSuccess } = ProtobufTraceSerializer.deserializeResponse(response);
+      return { rejected: Number(partialSuccess?.rejectedSpans ?? 0), message: partialSuccess?.errorMessage ?? "" };
+    },
+  },
+} as const satisfies Record<string, SignalService>;
+
+export type ExportedSignal = keyof typeof SERVICES;
 
 /**
  * The transport that options and environment ask for. Nothing is connected before the first request.
  *
  * @throws Error that says what to set: a protocol other than grpc, or a certificate that cannot be read
  */
-export function createTransport(options: TransportOptions = {}): Transport {
-  refuseOtherProtocols();
-  return new GrpcTransport(configure(options));
+export function createTransport(options: TransportOptions = {}, signal: ExportedSignal = "metrics"): Transport {
+  const service = SERVICES[signal];
+  refuseOtherProtocols(service);
+  return new GrpcTransport(configure(options, service), service);
 }
 
-function refuseOtherProtocols(): void {
-  for (const name of ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]) {
+function refuseOtherProtocols({ variables }: SignalService): void {
+  for (const name of [`OTEL_EXPORTER_OTLP_${variables}_PROTOCOL`, "OTEL_EXPORTER_OTLP_PROTOCOL"]) {
     const protocol = process.env[name]?.trim();
     if (protocol === undefined || protocol === "") continue;
     if (protocol === "grpc") return;
     throw new Error(
       `${name} is "${protocol}", but flowspan sends OTLP over gRPC only: ` +
-        "set OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=grpc and an endpoint that takes it (a Collector's is port 4317)",
+        `set OTEL_EXPORTER_OTLP_${variables}_PROTOCOL=grpc and an endpoint that takes it (a Collector's is port 4317)`,
     );
   }
 }
@@ -90,9 +128,9 @@ export function stockOptions(options: TransportOptions): OTLPGRPCExporterConfigN
   };
 }
 
-function configure(options: TransportOptions): Config {
+function configure(options: TransportOptions, { variables }: SignalService): Config {
   // Reads the certificates now, so that a wrong path stops the agent at its start ...
-  const config = convertLegacyOtlpGrpcOptions(stockOptions(options), "METRICS");
+  const config = convertLegacyOtlpGrpcOptions(stockOptions(options), variables);
   // ... and again for each new connection, since they may have been renewed.
   return namesCertificates(options) ? { ...config, credentials: () => readCredentials(options) } : config;
 }
@@ -111,13 +149,15 @@ function readCredentials({ caFile, certFile, keyFile }: TransportOptions): Chann
 
 class GrpcTransport implements Transport {
   readonly #config: Config;
+  readonly #service: SignalService;
   #delegate: Delegate;
   #closing: Promise<unknown> = Promise.resolve();
   /** What the delegate decoded last: it reports the result in the same turn. */
-  #response: ReturnType<typeof ProtobufMetricsSerializer.deserializeResponse> | undefined;
+  #response: Partial | undefined;
 
-  constructor(config: Config) {
+  constructor(config: Config, service: SignalService) {
     this.#config = config;
+    this.#service = service;
     this.#delegate = this.#connect();
   }
 
@@ -142,22 +182,17 @@ class GrpcTransport implements Transport {
 
   #connect(): Delegate {
     const serializer = {
-      serializeRequest: (bytes: Uint8Array) => bytes,
+      // Buffer.from() is done to it next, which copies an array, but shares the memory of an ArrayBuffer.
+      serializeRequest: (bytes: Uint8Array) =>
+        bytes.length === bytes.buffer.byteLength ? (bytes.buffer as unknown as Uint8Array) : bytes,
       deserializeResponse: (bytes: Uint8Array) => {
-        this.#response = ProtobufMetricsSerializer.deserializeResponse(bytes);
+        this.#response = this.#service.partialSuccess(bytes);
         // Empty: else the delegate would also log the partial success that our caller is told of.
         return {};
       },
     };
-    return createOtlpGrpcExportDelegate(
-      this.#config,
-      serializer,
-      COMPONENT,
-      POINT_COUNT,
-      undefined,
-      GRPC_NAME,
-      GRPC_PATH,
-    );
+    const { component, items, grpcName, grpcPath } = this.#service;
+    return createOtlpGrpcExportDelegate(this.#config, serializer, component, items, undefined, grpcName, grpcPath);
   }
 
   /**
@@ -173,13 +208,13 @@ class GrpcTransport implements Transport {
   }
 
   #outcomeOf(result: ExportResult): ExportOutcome {
-    const partial = this.#response?.partialSuccess;
+    const partial = this.#response;
     this.#response = undefined;
     if (result.code === ExportResultCode.SUCCESS) {
       return {
         state: "accepted",
-        rejectedPoints: Number(partial?.rejectedDataPoints ?? 0),
-        message: partial?.errorMessage ?? "",
+        rejectedPoints: partial?.rejected ?? 0,
+        message: partial?.message ?? "",
       };
     }
     if (isServiceError(result.error)) return failureOf(result.error);

@@ -13,6 +13,7 @@ import type {
   ProbeStatus,
   ProgramStats,
 } from "../model.ts";
+import { RowPages } from "./rows.ts";
 import type { ExchangeData } from "./source.ts";
 
 /** The probe says an exchange's frames in another order than the contract's. */
@@ -31,6 +32,12 @@ export class ExchangeCollector {
   /** Kept until an exchange is complete: a connection says each cgroup once. */
   #cgroups: Cgroup[] = [];
   #unfinished: Unfinished | undefined;
+  #pages = new RowPages();
+
+  /** Where the rows of the exchange under way lie. */
+  get pages(): RowPages {
+    return this.#pages;
+  }
 
   /** Takes one event; other kinds than those of an exchange are none of its business. */
   take(event: ProbeEvent): ExchangeData | typeof OUT_OF_ORDER | undefined {
@@ -72,8 +79,10 @@ export class ExchangeCollector {
     const unfinished = this.#unfinished;
     if (unfinished?.status === undefined || unfinished.begin.exchange !== end.exchange) return OUT_OF_ORDER;
     const cgroups = this.#cgroups;
+    const pages = this.#pages;
     this.#unfinished = undefined;
     this.#cgroups = [];
-    return { ...unfinished, status: unfinished.status, cgroups, end };
+    this.#pages = new RowPages();
+    return { ...unfinished, status: unfinished.status, cgroups, end, free: () => pages.free() };
   }
 }

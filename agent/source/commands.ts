@@ -1,24 +1,49 @@
 /**
  * What the agent asks of the probe → command frames. Pure; sends nothing.
  */
-import { commandScope, commandSettings, FrameKind, ScopeFlag } from "../generated/layout.ts";
+import { commandScope, commandSettings, FrameKind, SAMPLE_NEVER, ScopeFlag } from "../generated/layout.ts";
 import { parseAddress } from "./address.ts";
 import { type Frame, NO_PAYLOAD } from "./frames.ts";
-import type { ProbeSettings, Scope } from "./source.ts";
+import type { ProbeSettings, RecordSettings, Scope, SettledRow } from "./source.ts";
 
 export const EXCHANGE_COMMAND: Frame = { kind: FrameKind.COMMAND_EXCHANGE, payload: NO_PAYLOAD };
 export const FLUSH_COMMAND: Frame = { kind: FrameKind.COMMAND_FLUSH, payload: NO_PAYLOAD };
 
-export function settleCommand(row: Uint8Array): Frame {
-  return { kind: FrameKind.COMMAND_SETTLE, payload: row };
+/** One command a row, made when it is asked for. */
+export function* settleCommands(rows: Iterable<SettledRow>): Generator<Frame> {
+  for (const { row } of rows) yield { kind: FrameKind.COMMAND_SETTLE, payload: row };
 }
 
-export function settingsCommand(settings: ProbeSettings): Frame {
+/** What is recorded where nothing was said: every connection, under a key of zeros. */
+const EVERY_CONNECTION: RecordSettings = {
+  stretchNs: 0n,
+  traceKey: [0n, 0n],
+  threshold: SAMPLE_NEVER,
+  every: 0,
+  adaptive: undefined,
+  rate: { perSecond: 0, burst: 0 },
+};
+
+export function settingsCommand({ idleNs, records, recording = EVERY_CONNECTION }: ProbeSettings): Frame {
   const payload = Buffer.alloc(commandSettings.size);
-  payload.writeBigUInt64LE(settings.idleNs, commandSettings.fields.idleNs.offset);
-  payload.writeUInt32LE(settings.records ? 1 : 0, commandSettings.fields.records.offset);
+  const at = commandSettings.fields;
+  const { stretchNs, traceKey, threshold, every, adaptive, rate } = recording;
+  payload.writeBigUInt64LE(idleNs, at.idleNs.offset);
+  payload.writeBigUInt64LE(stretchNs, at.stretchNs.offset);
+  payload.writeBigUInt64LE(traceKey[0], at.traceKey.offset);
+  payload.writeBigUInt64LE(traceKey[1], at.traceKey.offset + 8);
+  payload.writeBigUInt64LE(threshold, at.sampleThreshold.offset);
+  payload.writeUInt32LE(records ? 1 : 0, at.records.offset);
+  payload.writeUInt32LE(every, at.sampleEvery.offset);
+  payload.writeUInt32LE(adaptive === undefined ? 0 : 1, at.adaptive.offset);
+  payload.writeUInt32LE(adaptive?.rttUs ?? 0, at.adaptiveRttUs.offset);
+  payload.writeUInt32LE(adaptive?.retransmits ?? ALL_ONES, at.adaptiveRetransmits.offset);
+  payload.writeUInt32LE(rate.perSecond, at.recordsPerS.offset);
+  payload.writeUInt32LE(rate.burst, at.recordsBurst.offset);
   return { kind: FrameKind.COMMAND_SETTINGS, payload };
 }
+
+const ALL_ONES = 0xffff_ffff;
 
 /** The only way to say "no scopes": a set must begin with one, and this one changes nothing. */
 const KEEPS_ALL: Scope = { address: "::", prefixLength: 128, collapse: false };

@@ -6,14 +6,12 @@
  * text of one when an edge is seen for the first time.
  */
 import {
-  EDGE_COUNTERS,
   EdgeRole,
   edgeKey,
   FLOWSPAN_MAGIC,
   FLOWSPAN_PROTOCOL,
   FrameKind,
   frameCgroup,
-  frameConnection,
   frameEdge,
   frameExchange,
   frameHello,
@@ -25,10 +23,13 @@ import {
   LOSS_NAMES,
   slotGrowth,
 } from "../generated/layout.ts";
-import type { Cgroup, Connection, EdgeKey, Exchange, Hello, NamespaceCounters, ProbeEvent, Role } from "../model.ts";
+import type { Cgroup, EdgeKey, Exchange, Hello, NamespaceCounters, ProbeEvent, Role } from "../model.ts";
 import { formatAddress } from "./address.ts";
+import { type ConnectionFailure, decodeConnection } from "./decode-connection.ts";
+import type { EdgeRow, RowPages } from "./rows.ts";
 
 export type DecodeFailure =
+  | ConnectionFailure
   | "unknown_kind"
   | "wrong_length"
   | "wrong_magic"
@@ -39,7 +40,6 @@ export type DecodeFailure =
 /** Past this high half a u64 is 2^53 or more. */
 const HIGH_LIMIT = 0x200000;
 const HIGH_UNIT = 2 ** 32;
-const COUNTERS = EDGE_COUNTERS.length;
 const ROLE_NAMES: readonly (Role | undefined)[] = roleNames();
 
 function roleNames(): (Role | undefined)[] {
@@ -64,10 +64,6 @@ class Fields {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
-  }
-
-  u16({ offset }: At): number {
-    return this.#bytes.readUInt16LE(offset);
   }
 
   u32({ offset }: At): number {
@@ -123,7 +119,6 @@ function decoders(): (Decoder | undefined)[] {
   };
   table[FrameKind.FRAME_PROGRAM] = { size: frameProgram.size, read: program };
   table[FrameKind.FRAME_STATUS] = { size: frameStatus.size, read: status };
-  table[FrameKind.FRAME_CONNECTION] = { size: frameConnection.size, read: connection };
   table[FrameKind.FRAME_SETTLED] = { size: frameSettled.size, read: settled };
   return table;
 }
@@ -131,11 +126,16 @@ function decoders(): (Decoder | undefined)[] {
 /**
  * Decodes the frame with this payload.
  *
- * @param payload kept by an edge event as its `row`, else not kept: it must not be overwritten later
+ * @param payload not kept: it may be overwritten later
+ * @param pages where an edge's row is copied to
  * @returns the event, or the name of the failure for the caller to count
  */
-export function decodeFrame(kind: number, payload: Buffer): ProbeEvent | DecodeFailure {
-  if (kind === FrameKind.FRAME_EDGE) return decodeEdge(payload);
+export function decodeFrame(kind: number, payload: Buffer, pages: RowPages): ProbeEvent | DecodeFailure {
+  if (kind === FrameKind.FRAME_EDGE) return decodeEdge(payload, pages);
+  if (kind === FrameKind.FRAME_CONNECTION) {
+    const connection = decodeConnection(payload, decodeEdgeKey);
+    return typeof connection === "string" ? connection : { kind: "connection", ...connection };
+  }
   const decoder = DECODERS[kind];
   if (decoder === undefined) return "unknown_kind";
   const sized = kind === FrameKind.FRAME_HELLO ? foreignHello(payload) : payload;
@@ -159,92 +159,21 @@ function foreignHello(payload: Buffer): Buffer {
 }
 
 const ROLE_AT = frameEdge.fields.key.offset + edgeKey.fields.role.offset;
-const GROWTH_AT = frameEdge.fields.growth.offset;
 
 /**
- * Rows share one allocation for their numbers: a typed array of its own costs 0.45 us, half of what
- * decoding a row costs in all, a part of a larger one 0.1 us (measured, Node 24).
+ * Decodes the payload of a FRAME_EDGE; a node has thousands of them in every exchange.
+ *
+ * @param pages where the row is kept
  */
-const SLAB_ROWS = 256;
-let slab = new Float64Array(0);
-let slabUsed = 0;
-const SLOT_SLAB = 4 * HistogramSlot.SLOT_COUNT * 2;
-let slotSlab = new Uint32Array(0);
-let slotSlabUsed = 0;
-
-function takeCounters(): Float64Array {
-  if (slabUsed === slab.length) {
-    slab = new Float64Array(SLAB_ROWS * COUNTERS);
-    slabUsed = 0;
-  }
-  slabUsed += COUNTERS;
-  return slab.subarray(slabUsed - COUNTERS, slabUsed);
-}
-
-function takeSlots(length: number): Uint32Array {
-  if (length > SLOT_SLAB) return new Uint32Array(length);
-  if (slotSlabUsed + length > slotSlab.length) {
-    slotSlab = new Uint32Array(SLOT_SLAB);
-    slotSlabUsed = 0;
-  }
-  slotSlabUsed += length;
-  return slotSlab.subarray(slotSlabUsed - length, slotSlabUsed);
-}
-
-/** Numbers that all rows of an exchange have in common, as one `bigint` for all of them. */
-class RepeatedNumber {
-  #low = 0;
-  #high = 0;
-  #value = 0n;
-
-  at(payload: Buffer, offset: number): bigint {
-    const low = payload.readUInt32LE(offset);
-    const high = payload.readUInt32LE(offset + 4);
-    if (low !== this.#low || high !== this.#high) {
-      this.#low = low;
-      this.#high = high;
-      this.#value = payload.readBigUInt64LE(offset);
-    }
-    return this.#value;
-  }
-}
-
-const exchangeNumbers = new RepeatedNumber();
-const settleTimes = new RepeatedNumber();
-
-/** Decodes the payload of a FRAME_EDGE; a node has thousands of them in every exchange. */
-export function decodeEdge(payload: Buffer): (ProbeEvent & { readonly kind: "edge" }) | DecodeFailure {
+export function decodeEdge(payload: Buffer, pages: RowPages): EdgeRow | DecodeFailure {
   if (payload.length < frameEdge.size) return "wrong_length";
   const slotCount = payload.readUInt32LE(frameEdge.fields.slotCount.offset);
   if (payload.length !== frameEdge.size + slotCount * slotGrowth.size) return "wrong_length";
   if (ROLE_NAMES[payload[ROLE_AT] as number] === undefined) return "unknown_role";
-
-  const counters = takeCounters();
-  for (let i = 0; i < COUNTERS; i++) {
-    const at = GROWTH_AT + i * 8;
-    const high = payload.readUInt32LE(at + 4);
-    if (high >= HIGH_LIMIT) return "number_too_large";
-    counters[i] = high * HIGH_UNIT + payload.readUInt32LE(at);
-  }
-  const slots = takeSlots(slotCount * 2);
-  for (let i = 0; i < slotCount; i++) {
-    const at = frameEdge.size + i * slotGrowth.size;
-    const slot = payload.readUInt32LE(at + slotGrowth.fields.slot.offset);
-    if (slot >= HistogramSlot.SLOT_COUNT) return "slot_out_of_range";
-    slots[2 * i] = slot;
-    slots[2 * i + 1] = payload.readUInt32LE(at + slotGrowth.fields.count.offset);
-  }
-  return {
-    kind: "edge",
-    id: payload.toString("latin1", frameEdge.fields.key.offset, frameEdge.fields.key.offset + edgeKey.size),
-    exchange: exchangeNumbers.at(payload, frameEdge.fields.exchange.offset),
-    sinceNs: settleTimes.at(payload, frameEdge.fields.sinceNs.offset),
-    counters,
-    slots,
-    open: payload.readUInt32LE(frameEdge.fields.open.offset),
-    limit: payload.readUInt32LE(frameEdge.fields.limit.offset),
-    row: payload,
-  };
+  const row = pages.add(payload);
+  if (row.largestHigh >= HIGH_LIMIT) return "number_too_large";
+  for (let i = 0; i < slotCount; i++) if (row.slot(i) >= HistogramSlot.SLOT_COUNT) return "slot_out_of_range";
+  return row;
 }
 
 /**
@@ -360,32 +289,6 @@ function status(fields: Fields): ProbeEvent {
     probeRssBytes: fields.count(at.probeRssBytes),
     adopted: fields.count(at.adopted),
   };
-}
-
-function connection(fields: Fields): ProbeEvent | DecodeFailure {
-  const at = frameConnection.fields;
-  const id = fields.latin1(at.key, edgeKey.size);
-  if (ROLE_NAMES[id.charCodeAt(edgeKey.fields.role.offset)] === undefined) return "unknown_role";
-  const value: Connection = {
-    key: decodeEdgeKey(id),
-    startNs: fields.u64(at.startNs),
-    establishedNs: fields.u64(at.establishedNs),
-    endNs: fields.u64(at.endNs),
-    bytesSent: fields.count(at.bytesSent),
-    bytesReceived: fields.count(at.bytesReceived),
-    segsOut: fields.u32(at.segsOut),
-    segsIn: fields.u32(at.segsIn),
-    retransmits: fields.u32(at.retransmits),
-    srttUs: fields.u32(at.srttUs),
-    minRttUs: fields.u32(at.minRttUs),
-    pid: fields.u32(at.pid),
-    localPort: fields.u16(at.localPort),
-    remotePort: fields.u16(at.remotePort),
-    error: fields.u16(at.error),
-    flags: fields.u16(at.flags),
-    comm: fields.text(at.comm),
-  };
-  return { kind: "connection", ...value };
 }
 
 function settled(fields: Fields): ProbeEvent {

@@ -14,7 +14,7 @@ const ZERO = frameHeader.fields.zero.offset;
 /** Why a stream cannot be split any further. There is no way to find the next frame: end the connection. */
 export type SplitFailure = "frame_too_long" | "header_not_zero";
 
-/** @param payload a view that may share memory with its neighbours; never overwritten later */
+/** @param payload a view of the chunk where that holds all of it: it lasts as long as the chunk does */
 export type OnFrame = (kind: number, payload: Buffer) => void;
 
 /** One stream's splitter. After a failure it stays failed. */
@@ -98,17 +98,22 @@ export const NO_PAYLOAD = new Uint8Array(0);
 
 /** Packs frames back to back into one buffer of its own. */
 export function packFrames(frames: readonly Frame[]): Buffer {
-  let size = 0;
-  for (const frame of frames) size += HEADER_SIZE + frame.payload.length;
-  const packed = Buffer.allocUnsafeSlow(size);
+  const packed = Buffer.allocUnsafeSlow(frames.reduce((size, frame) => size + frameSize(frame), 0));
   let at = 0;
-  for (const { kind, payload } of frames) {
-    if (payload.length > FRAME_LENGTH_MAX) throw new RangeError(`a frame of ${payload.length} bytes is too long`);
-    packed.writeUInt32LE(payload.length, at + LENGTH);
-    packed.writeUInt16LE(kind, at + KIND);
-    packed.writeUInt16LE(0, at + ZERO);
-    packed.set(payload, at + HEADER_SIZE);
-    at += HEADER_SIZE + payload.length;
-  }
+  for (const frame of frames) at = writeFrame(packed, at, frame);
   return packed;
+}
+
+export function frameSize({ payload }: Frame): number {
+  return HEADER_SIZE + payload.length;
+}
+
+/** @returns where the next frame begins */
+export function writeFrame(target: Buffer, at: number, { kind, payload }: Frame): number {
+  if (payload.length > FRAME_LENGTH_MAX) throw new RangeError(`a frame of ${payload.length} bytes is too long`);
+  target.writeUInt32LE(payload.length, at + LENGTH);
+  target.writeUInt16LE(kind, at + KIND);
+  target.writeUInt16LE(0, at + ZERO);
+  target.set(payload, at + HEADER_SIZE);
+  return at + HEADER_SIZE + payload.length;
 }

@@ -6,9 +6,10 @@
  * keeps, for each edge, what the recording has settled and the replay has not, and adds it to the
  * edge's next row: what comes out is what the kernel would have said to the replaying agent.
  */
+import { EDGE_COUNTERS } from "../generated/layout.ts";
 import type { EdgeGrowth } from "../model.ts";
 import { type DecodeFailure, decodeEdge } from "./decode.ts";
-import { encodeEdge } from "./rows.ts";
+import { encodeEdge, RowPages } from "./rows.ts";
 
 interface Account {
   /** Settled by the recording minus settled by the replay; below zero where the replay is ahead. */
@@ -19,7 +20,7 @@ interface Account {
   /** When the replay last settled it, or since when its first row was. */
   sinceNs: bigint;
   /** Of the last row, for a row that has to be made up. */
-  last: EdgeGrowth;
+  limit: number;
 }
 
 export class SettleLedger {
@@ -32,7 +33,7 @@ export class SettleLedger {
 
   /** The recorded agent settled this row. */
   recorded(row: Buffer): DecodeFailure | undefined {
-    const growth = decodeEdge(row);
+    const growth = decodeEdge(row, new RowPages(0));
     if (typeof growth === "string") return growth;
     const account = this.#account(growth);
     if (growth.exchange > account.recordedExchange) {
@@ -44,7 +45,7 @@ export class SettleLedger {
 
   /** The replaying agent settled this row, which rows() handed out at `bootNs`. */
   replayed(row: Buffer, bootNs: bigint): DecodeFailure | undefined {
-    const growth = decodeEdge(row);
+    const growth = decodeEdge(row, new RowPages(0));
     if (typeof growth === "string") return growth;
     const account = this.#account(growth);
     account.sinceNs = bootNs;
@@ -58,31 +59,31 @@ export class SettleLedger {
     const seen = new Set(recorded.map((row) => row.id));
     for (const [id, account] of this.#accounts) {
       if (seen.has(id) || !owes(account)) continue;
-      rows.push(this.#adjusted(withNothing(account.last, exchange)));
+      rows.push(this.#adjusted(withNothing(id, exchange, account)));
     }
     return rows;
   }
 
   #adjusted(row: EdgeGrowth): EdgeGrowth {
     const account = this.#account(row);
-    account.last = row;
+    account.limit = row.limit;
     if (!owes(account)) {
       account.sinceNs = row.sinceNs;
       return row;
     }
     const counters = row.counters.map((value, index) => value + (account.counters[index] as number));
     const merged = new Map(account.slots);
-    for (let i = 0; i < row.slots.length; i += 2) bump(merged, row.slots[i] as number, row.slots[i + 1] as number);
+    for (let i = 0; i < row.slotCount; i++) bump(merged, row.slot(i), row.count(i));
     const slots = Uint32Array.from([...merged].sort(([a], [b]) => a - b).flat());
-    const changed = { ...row, counters, slots, sinceNs: account.sinceNs };
-    return { ...changed, row: encodeEdge(changed) };
+    const { id, exchange, open, limit } = row;
+    return rowOf({ id, exchange, sinceNs: account.sinceNs, counters, slots, open, limit });
   }
 
   #account(row: EdgeGrowth): Account {
     const known = this.#accounts.get(row.id);
     if (known !== undefined) return known;
-    const counters = new Float64Array(row.counters.length);
-    const account = { counters, slots: new Map(), recordedExchange: 0n, sinceNs: row.sinceNs, last: row };
+    const counters = new Float64Array(EDGE_COUNTERS.length);
+    const account = { counters, slots: new Map(), recordedExchange: 0n, sinceNs: row.sinceNs, limit: row.limit };
     this.#accounts.set(row.id, account);
     return account;
   }
@@ -91,9 +92,7 @@ export class SettleLedger {
 function add(account: Account, growth: EdgeGrowth, sign: 1 | -1): void {
   for (const [index, value] of growth.counters.entries())
     account.counters[index] = (account.counters[index] as number) + sign * value;
-  for (let i = 0; i < growth.slots.length; i += 2) {
-    bump(account.slots, growth.slots[i] as number, sign * (growth.slots[i + 1] as number));
-  }
+  for (let i = 0; i < growth.slotCount; i++) bump(account.slots, growth.slot(i), sign * growth.count(i));
 }
 
 function bump(slots: Map<number, number>, slot: number, by: number): void {
@@ -106,6 +105,11 @@ function owes(account: Account): boolean {
   return account.slots.size > 0 || account.counters.some((value) => value !== 0);
 }
 
-function withNothing(row: EdgeGrowth, exchange: bigint): EdgeGrowth {
-  return { ...row, exchange, counters: new Float64Array(row.counters.length), slots: new Uint32Array(0), open: 0 };
+function withNothing(id: string, exchange: bigint, { sinceNs, limit }: Account): EdgeGrowth {
+  const nothing = { counters: new Float64Array(EDGE_COUNTERS.length), slots: new Uint32Array(0), open: 0 };
+  return rowOf({ id, exchange, sinceNs, limit, ...nothing });
+}
+
+function rowOf(values: Parameters<typeof encodeEdge>[0]): EdgeGrowth {
+  return new RowPages(0).add(encodeEdge(values));
 }

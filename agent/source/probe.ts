@@ -14,7 +14,7 @@ import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import type { Hello, ProbeEvent } from "../model.ts";
 import { Calls } from "./calls.ts";
 import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
-import { EXCHANGE_COMMAND, FLUSH_COMMAND, scopeCommands, settingsCommand, settleCommand } from "./commands.ts";
+import { EXCHANGE_COMMAND, FLUSH_COMMAND, scopeCommands, settingsCommand, settleCommands } from "./commands.ts";
 import { openSocket, ProbeConnection, type Tap } from "./connection.ts";
 import type { Frame } from "./frames.ts";
 import {
@@ -23,6 +23,7 @@ import {
   type ProbeSource,
   type Scope,
   type Settled,
+  type SettledRow,
   SourceError,
   type SourceErrorCode,
   type SourceListeners,
@@ -126,9 +127,9 @@ export class ProbeClient implements ProbeSource {
     return answer;
   }
 
-  settle(rows: readonly Uint8Array[]): void {
+  settle(rows: readonly SettledRow[]): void {
     this.#unconfirmed.add(rows);
-    this.#send(rows.map(settleCommand));
+    this.#send(settleCommands(rows));
   }
 
   async flush(): Promise<Settled> {
@@ -193,7 +194,8 @@ export class ProbeClient implements ProbeSource {
     const why = await new Promise<string>((end) => {
       const event = (event: ProbeEvent) => this.#take(event);
       const failure = (name: string) => this.#count(name);
-      this.#connection = new ProbeConnection(opened, { event, failure, end }, this.#tap);
+      const pages = () => this.#collector.pages;
+      this.#connection = new ProbeConnection(opened, { event, failure, end, pages }, this.#tap);
       this.#watch();
     });
     return this.#disconnected(why);
@@ -234,6 +236,7 @@ export class ProbeClient implements ProbeSource {
 
   #take(event: ProbeEvent): void {
     if (event.kind !== "connection") this.#heard++;
+    if ("realtimeNs" in event) this.#listeners.clocks?.(event);
     if (this.#hello === undefined) this.#takeFirst(event);
     else if (event.kind === "hello") this.#giveUp("bad_stream", "the probe said HELLO twice");
     else if (event.kind === "connection") this.#listeners.connection?.(event);
@@ -264,7 +267,7 @@ export class ProbeClient implements ProbeSource {
     const rows = this.#unconfirmed.restart();
     if (rows.length > 0) {
       this.#resent += rows.length;
-      this.#send(rows.map(settleCommand));
+      this.#send(settleCommands(rows));
       this.#sendFlush();
     }
     this.#send(this.#settings);
@@ -296,7 +299,7 @@ export class ProbeClient implements ProbeSource {
     else this.#count("settled_unasked");
   }
 
-  #send(frames: readonly Frame[]): void {
+  #send(frames: Iterable<Frame>): void {
     if (this.#hello !== undefined) this.#connection?.send(frames);
   }
 

@@ -84,7 +84,8 @@ export class Recorder implements Tap {
   #write(kind: EntryKind, bytes: Buffer): void {
     if (this.#failed || this.#closed) return;
     this.#out.write(encodeEntryHeader(kind, bytes.length, this.#nowUnixNs()));
-    if (bytes.length > 0) this.#out.write(bytes);
+    // A copy: the connection reuses its buffers, the disk takes its time.
+    if (bytes.length > 0) this.#out.write(Buffer.from(bytes));
     if (this.#out.writableLength > BACKLOG_MAX_BYTES) {
       this.#fail("the disk is slower than the probe");
       this.#file.destroy();

@@ -21,6 +21,7 @@ import {
   type ProbeSource,
   type Scope,
   type Settled,
+  type SettledRow,
   SourceError,
   type SourceListeners,
   type SourceStats,
@@ -81,8 +82,8 @@ export class ReplaySource implements ProbeSource {
     return { ...outcome, rows: this.#ledger.rows(outcome.rows, outcome.begin.exchange) };
   }
 
-  settle(rows: readonly Uint8Array[]): void {
-    for (const row of rows) {
+  settle(rows: readonly SettledRow[]): void {
+    for (const { row } of rows) {
       const failure = this.#ledger.replayed(Buffer.from(row.buffer, row.byteOffset, row.byteLength), this.#bootNs);
       if (failure === undefined) this.#settledRows++;
       else this.#count(failure);
@@ -162,12 +163,13 @@ export class ReplaySource implements ProbeSource {
 
   #fromProbe(kind: number, payload: Buffer): void {
     this.#frames++;
-    const event = decodeFrame(kind, payload);
+    const event = decodeFrame(kind, payload, this.#connection.collector.pages);
     if (typeof event === "string") this.#count(event);
     else this.#take(event);
   }
 
   #take(event: ProbeEvent): void {
+    if ("realtimeNs" in event) this.#listeners.clocks?.(event);
     if (event.kind === "hello") this.#takeHello(event);
     else if (event.kind === "connection") this.#listeners.connection?.(event);
     else this.#collect(event);

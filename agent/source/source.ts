@@ -26,7 +26,15 @@ export interface ExchangeData {
   readonly programs: readonly ProgramStats[];
   readonly status: ProbeStatus;
   readonly end: Exchange;
+  /**
+   * Gives the rows' memory back before the next garbage collection: for an owner who knows that nobody
+   * reads them any more, because all have been settled and a flush has confirmed it.
+   */
+  free(): void;
 }
+
+/** What of a row a settle sends back. */
+export type SettledRow = Pick<EdgeGrowth, "row">;
 
 /** The probe's answer to a flush. */
 export interface Settled {
@@ -35,11 +43,29 @@ export interface Settled {
   readonly unknown: number;
 }
 
+/** Which ended connections the probe sends, and what of them. Any of the three strategies keeps one; with none on, all are kept. */
+export interface RecordSettings {
+  /** A record also for every stretch this long of a connection that stays open; 0: none. */
+  readonly stretchNs: bigint;
+  /** SipHash key of the trace ids, as its two little-endian words. */
+  readonly traceKey: readonly [bigint, bigint];
+  /** Random: keep trace ids whose low 56 bits are not below it; SAMPLE_NEVER: off. */
+  readonly threshold: bigint;
+  /** Keep each CPU's every Nth; 0: off. */
+  readonly every: number;
+  /** Keep every failure and reset, and what passes one of the limits; undefined: off. */
+  readonly adaptive: { readonly rttUs: number; readonly retransmits: number } | undefined;
+  /** Token bucket of each CPU; perSecond 0: no limit. */
+  readonly rate: { readonly perSecond: number; readonly burst: number };
+}
+
 export interface ProbeSettings {
   /** An edge with no growth and nothing open for this long is evicted. */
   readonly idleNs: bigint;
   /** Whether the probe sends each ended connection to `SourceListeners.connection`. */
   readonly records: boolean;
+  /** Left out: every connection, no stretches, no limit. */
+  readonly recording?: RecordSettings;
 }
 
 /** A prefix of remote addresses; the longest match wins, no match keeps the address. */
@@ -69,6 +95,8 @@ export interface SourceListeners {
   readonly hello?: (hello: Hello) => void;
   /** A connection ended; only while settings.records is on. */
   readonly connection?: (connection: Connection) => void;
+  /** Both clocks of the probe at one moment: with every HELLO, and at an exchange's begin and end. */
+  readonly clocks?: (moment: Pick<Exchange, "bootNs" | "realtimeNs">) => void;
 }
 
 export type SourceErrorCode =
@@ -109,10 +137,10 @@ export interface ProbeSource {
   exchange(): Promise<ExchangeData | undefined>;
 
   /**
-   * Says that the Collector has accepted these rows (`EdgeGrowth.row`). Returns at once; the rows are kept
-   * and sent again to each new probe until a flush confirms them.
+   * Says that the Collector has accepted these rows. Returns at once; the rows are kept and sent again to
+   * each new probe until a flush confirms them.
    */
-  settle(rows: readonly Uint8Array[]): void;
+  settle(rows: readonly SettledRow[]): void;
 
   /**
    * Resolves when the probe has applied all rows settled so far, also across a reconnect.

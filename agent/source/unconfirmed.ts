@@ -5,9 +5,10 @@
  * when a connection ends goes to the next probe first. Holds no more than one exchange's rows, because
  * without a probe there is no next exchange.
  */
+import type { SettledRow } from "./source.ts";
 
 export class Unconfirmed {
-  #rows: Uint8Array[] = [];
+  #rows: SettledRow[] = [];
   /** How many rows have ever been confirmed: the number of the first in #rows. */
   #confirmed = 0;
   /** For each flush under way on this connection, the number of the first row it does not cover. */
@@ -32,7 +33,7 @@ export class Unconfirmed {
     return this.#flushes.length > 0;
   }
 
-  add(rows: readonly Uint8Array[]): void {
+  add(rows: readonly SettledRow[]): void {
     for (const row of rows) this.#rows.push(row);
   }
 
@@ -51,7 +52,7 @@ export class Unconfirmed {
   }
 
   /** Another connection: no flush is under way on it, and these rows are to be sent first. */
-  restart(): readonly Uint8Array[] {
+  restart(): readonly SettledRow[] {
     this.#flushes = [];
     return this.#rows;
   }

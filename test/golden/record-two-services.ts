@@ -87,7 +87,7 @@ async function main(): Promise<void> {
 
 /** Three exchanges: settled; not settled, and then the probe is killed; settled again. */
 async function play(client: ProbeClient, connect: (connections: number) => Promise<void>): Promise<void> {
-  const exchange = async () => (await client.exchange()).rows.map((row) => row.row);
+  const exchange = async () => (await client.exchange()).rows;
   client.settings({ idleNs: 60_000_000_000n, records: true });
   client.settle(await exchange());
   await client.flush();

@@ -6,7 +6,7 @@ import type { RequestResult } from "../../agent/export/export.ts";
 import { IMMEDIATE_CLOCK, type IntervalClock, SystemClock } from "../../agent/interval.ts";
 import type { Cgroup, ExportOutcome, Flow } from "../../agent/model.ts";
 import { type PipelineParts, runPipeline } from "../../agent/pipeline.ts";
-import { type ExchangeData, SourceError } from "../../agent/source/source.ts";
+import { type ExchangeData, type SettledRow, SourceError } from "../../agent/source/source.ts";
 import { FakeIdentity, FakeKernel, keyOf } from "./aggregate/kernel.ts";
 
 const EDGE = "client a>b:80";
@@ -30,10 +30,11 @@ class FakeSource {
     this.calls.push("exchange");
     step();
     const { rows, namespaces, end } = this.kernel.exchange();
-    return { rows, namespaces, end, cgroups: this.cgroups } as unknown as ExchangeData;
+    const free = () => this.calls.push("free");
+    return { rows, namespaces, end, cgroups: this.cgroups, free } as unknown as ExchangeData;
   }
 
-  settle(rows: readonly Uint8Array[]): void {
+  settle(rows: readonly SettledRow[]): void {
     this.calls.push(`settle ${rows.length}`);
     this.kernel.settle(rows);
   }
@@ -87,18 +88,19 @@ test("each exchange is exported, settled and flushed before the next begins", as
 
   const totals = await runPipeline(parts(source, { exporter }));
 
-  expect(source.calls).toEqual(["exchange", "settle 1", "flush", "exchange", "settle 1", "flush"]);
+  const turn = ["exchange", "settle 1", "flush", "free"];
+  expect(source.calls).toEqual([...turn, ...turn]);
   expect(exporter.sent).toEqual([[23], [52]]);
   expect(totals).toEqual({ turns: 3, failedTurns: 0, skippedTicks: 0, settledRows: 2 });
 });
 
-test("rows of a request that failed are not settled and go out with the next", async () => {
+test("rows of a request that failed are not settled, are not freed and go out with the next", async () => {
   const source: FakeSource = new FakeSource([grow(() => source, 23), grow(() => source, 29)]);
   const exporter = new FakeExporter([FAILED]);
 
   await runPipeline(parts(source, { exporter }));
 
-  expect(source.calls).toEqual(["exchange", "flush", "exchange", "settle 1", "flush"]);
+  expect(source.calls).toEqual(["exchange", "flush", "exchange", "settle 1", "flush", "free"]);
   expect({ sent: exporter.sent, left: source.kernel.unsettled() }).toEqual({ sent: [[23], [52]], left: {} });
 });
 

@@ -337,7 +337,7 @@ test("a snapshot tells totals once however often growth was repeated, rates of t
       resets: { sent: 0, received: 0 },
       open: 4,
       limit: 0,
-      acceptOverflows: 0,
+      drops: 0,
       rates: { bytesSentPerSecond: (30 * 1000) / intervalMs, bytesReceivedPerSecond: 0, openedPerSecond: 0 },
       rtt: { p50Us: 2 ** (0.5 / 4), p99Us: 2 ** (40.5 / 4) },
       handshake: { p50Us: null, p99Us: null },

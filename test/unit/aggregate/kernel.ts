@@ -3,7 +3,7 @@
  * that says what a test wants, and a Collector that keeps every point that reaches it.
  */
 import { COUNTERS } from "../../../agent/aggregate/counters.ts";
-import { EDGE_COUNTERS, type EdgeCountersField } from "../../../agent/generated/layout.ts";
+import { EDGE_COUNTERS, type EdgeCountersField, edgeKey } from "../../../agent/generated/layout.ts";
 import type {
   EdgeGrowth,
   EdgeKey,
@@ -14,6 +14,8 @@ import type {
   RemoteEnd,
   Temporality,
 } from "../../../agent/model.ts";
+import { encodeEdge, RowPages } from "../../../agent/source/rows.ts";
+import type { SettledRow } from "../../../agent/source/source.ts";
 import type { Point } from "../../oracle.ts";
 
 export const SECOND_NS = 1_000_000_000n;
@@ -37,8 +39,6 @@ interface KernelEdge {
 /** Grows edges, says their growth in each exchange and subtracts what is settled, as the probe does. */
 export class FakeKernel {
   readonly #edges = new Map<string, KernelEdge>();
-  /** Rows that were sent, by the number that stands in their bytes. */
-  readonly #sent: EdgeGrowth[] = [];
   /** Everything that ever grew. */
   readonly truth = new Float64Array(COUNTERS);
   truthSlots = 0;
@@ -81,15 +81,14 @@ export class FakeKernel {
     return { rows, namespaces, end: { bootNs: this.nowNs, realtimeNs: this.nowNs + this.wallOffsetNs } };
   }
 
-  settle(rows: readonly Uint8Array[]): void {
-    for (const bytes of rows) {
-      const row = this.#sent[Buffer.from(bytes).readUInt32LE()] as EdgeGrowth;
-      const edge = this.#edge(row.id);
+  settle(rows: readonly SettledRow[]): void {
+    for (const settled of rows) {
+      const row = new RowPages(0).add(settled.row);
+      const edge = this.#edge(row.id.trimEnd());
       if (row.exchange <= edge.settled) continue;
-      for (let i = 0; i < COUNTERS; i++) edge.growth[i] = (edge.growth[i] as number) - (row.counters[i] as number);
-      for (let i = 0; i < row.slots.length; i += 2) {
-        const slot = row.slots[i] as number;
-        edge.slots.set(slot, (edge.slots.get(slot) as number) - (row.slots[i + 1] as number));
+      for (let i = 0; i < COUNTERS; i++) edge.growth[i] = (edge.growth[i] as number) - row.counter(i);
+      for (let i = 0; i < row.slotCount; i++) {
+        edge.slots.set(row.slot(i), (edge.slots.get(row.slot(i)) as number) - row.count(i));
       }
       edge.settled = row.exchange;
       edge.sinceNs = this.#exchangeNs;
@@ -128,19 +127,15 @@ export class FakeKernel {
     const pairs = [...slots].filter(([, count]) => count > 0).sort(([a], [b]) => a - b);
     const grown = pairs.length > 0 || growth.some((count) => count > 0);
     if (!grown && open === 0 && limit === 0 && reportedOpen === 0) return [];
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32LE(this.#sent.length);
-    const counters = growth.slice();
-    const flat = Uint32Array.from(pairs.flat());
-    const row = { id, exchange: this.#exchange, sinceNs, counters, slots: flat, open, limit, row: bytes };
-    this.#sent.push(row);
-    return [row];
+    const numbers = { counters: growth, slots: Uint32Array.from(pairs.flat()), open, limit };
+    const row = encodeEdge({ id: id.padEnd(edgeKey.size), exchange: this.#exchange, sinceNs, ...numbers });
+    return [new RowPages(0).add(row)];
   }
 }
 
-/** `client 10.0.0.1>10.0.0.2:80`, a key that its id spells. */
+/** `client 10.0.0.1>10.0.0.2:80`, a key that its id spells; filled up with spaces. */
 export function keyOf(id: string): EdgeKey {
-  const [role, ends = ""] = id.split(" ") as [EdgeKey["role"] | "overflow", string?];
+  const [role, ends = ""] = id.trimEnd().split(" ") as [EdgeKey["role"] | "overflow", string?];
   const [local = "", remote = ""] = ends.split(">");
   const [address = "", port = "80"] = remote.split(":");
   return {

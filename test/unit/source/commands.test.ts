@@ -7,16 +7,51 @@ function hex(payload: Uint8Array): string {
 }
 
 test("COMMAND_SETTINGS has the bytes that flowspan.h gives it", () => {
-  const { kind, payload } = settingsCommand({ idleNs: 60_000_000_000n, records: true });
+  const { kind, payload } = settingsCommand({
+    idleNs: 60_000_000_000n,
+    records: true,
+    recording: {
+      stretchNs: 10_000_000_000n,
+      traceKey: [0x0706050403020100n, 0x0f0e0d0c0b0a0908n],
+      threshold: 0xc0_0000_0000_0000n,
+      every: 23,
+      adaptive: { rttUs: 100_000, retransmits: 3 },
+      rate: { perSecond: 100, burst: 1000 },
+    },
+  });
 
   expect({ kind, bytes: hex(payload) }).toEqual({
     kind: FrameKind.COMMAND_SETTINGS,
     bytes: [
       "005847f80d000000", // idle_ns
+      "00e40b5402000000", // stretch_ns
+      "000102030405060708090a0b0c0d0e0f", // trace_key
+      "000000000000c000", // sample_threshold
       "01000000", // records
+      "17000000", // sample_every
+      "01000000", // adaptive
+      "a0860100", // adaptive_rtt_us
+      "03000000", // adaptive_retransmits
+      "64000000", // records_per_s
+      "e8030000", // records_burst
       "00000000", // zero
     ].join(""),
   });
+});
+
+test("settings that say nothing of records keep each of them, without a limit", () => {
+  expect(hex(settingsCommand({ idleNs: 0n, records: true }).payload)).toBe(
+    [
+      "00".repeat(32), // idle_ns, stretch_ns, trace_key
+      "0000000000000001", // sample_threshold = SAMPLE_NEVER
+      "01000000", // records
+      "00000000", // sample_every
+      "00000000", // adaptive
+      "00000000", // adaptive_rtt_us
+      "ffffffff", // adaptive_retransmits
+      "00".repeat(12), // records_per_s, records_burst, zero
+    ].join(""),
+  );
 });
 
 test("COMMAND_SCOPE has the bytes that flowspan.h gives it, and only the first says so", () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import {
   EDGE_COUNTERS,
   type EdgeCountersField,
+  EventKind,
   FLOWSPAN_PROTOCOL,
   FrameKind,
   frameHello,
@@ -10,23 +11,30 @@ import {
 } from "../../../agent/generated/layout.ts";
 import { decodeEdge, decodeEdgeKey, decodeFrame } from "../../../agent/source/decode.ts";
 import type { Frame } from "../../../agent/source/frames.ts";
-import { encodeEdge } from "../../../agent/source/rows.ts";
+import { encodeEdge, RowPages } from "../../../agent/source/rows.ts";
 import {
   beginFrame,
   cgroupFrame,
   connectionFrame,
+  edgeGrowth,
   edgeRow,
   endFrame,
   helloFrame,
   keyBytes,
   namespaceFrame,
   programFrame,
+  said,
   settledFrame,
   statusFrame,
 } from "./frames-builder.ts";
 
 function decoded(frame: Frame) {
-  return decodeFrame(frame.kind, Buffer.from(frame.payload));
+  return decodeFrame(frame.kind, Buffer.from(frame.payload), new RowPages(0));
+}
+
+/** The frame without its last bytes. */
+function cut({ kind, payload }: Frame, bytes: number): Frame {
+  return { kind, payload: payload.subarray(0, payload.length - bytes) };
 }
 
 function id(key: Parameters<typeof keyBytes>[0]): string {
@@ -75,7 +83,7 @@ const PINNED_EDGE = [
   "7f00000000000000",                 // growth.failed_net_unreachable = 127
   "8300000000000000",                 // growth.failed_cancelled = 131
   "8900000000000000",                 // growth.failed_other = 137
-  "8b00000000000000",                 // growth.accept_overflows = 139
+  "8b00000000000000",                 // growth.listener_drops = 139
   "9500000000000000",                 // growth.handshake_us = 149
   "9700000000000000",                 // growth.rtt_us = 151
   "9d00000000000000",                 // growth.duration_us = 157
@@ -91,10 +99,10 @@ describe("FRAME_EDGE", () => {
   const pinned = Buffer.from(PINNED_EDGE.join(""), "hex");
 
   test("has the bytes that flowspan.h gives it, field by field", () => {
-    const edge = decodeFrame(FrameKind.FRAME_EDGE, pinned);
+    const edge = decodeEdge(pinned, new RowPages());
 
-    expect(edge).toEqual({
-      kind: "edge",
+    if (typeof edge === "string") throw new Error(edge);
+    expect(said(edge)).toEqual({
       id: pinned.toString("latin1", 0, 48),
       exchange: 7n,
       sinceNs: 10_000_000_000n,
@@ -152,7 +160,7 @@ describe("FRAME_EDGE", () => {
     fc.assert(
       fc.property(row, (values) => {
         const bytes = edgeRow(values);
-        const growth = decodeEdge(bytes);
+        const growth = decodeEdge(bytes, new RowPages(0));
 
         if (typeof growth === "string") throw new Error(growth);
         expect(encodeEdge(growth).equals(bytes)).toBe(true);
@@ -160,23 +168,36 @@ describe("FRAME_EDGE", () => {
     );
   });
 
-  test("rows decoded one after the other share no counters", () => {
-    const rows = Array.from({ length: 1000 }, (_, i) =>
-      decodeEdge(edgeRow({ counters: { bytesSent: i, durationUs: i } })),
-    );
+  test("rows keep what they say, however many share pages and whatever becomes of the chunk they came in", () => {
+    const pages = new RowPages();
+    const values = (i: number) => ({ counters: { bytesSent: i, durationUs: i }, slots: [[i % 7, i + 1]] as const });
+    const rows = Array.from({ length: 2003 }, (_, i) => {
+      const chunk = edgeRow(values(i));
+      const row = decodeEdge(chunk, pages);
+      chunk.fill(255);
+      return row;
+    });
 
-    const sums = rows.map((row) =>
-      typeof row === "string" ? row : row.counters.reduce((sum, value) => sum + value, 0),
+    expect(rows.map((row) => (typeof row === "string" ? row : said(row)))).toEqual(
+      rows.map((_, i) => said(edgeGrowth(values(i)))),
     );
+  });
 
-    expect(sums).toEqual(rows.map((_, i) => 2 * i));
+  test("a row whose pages were freed cannot be settled by mistake", () => {
+    const pages = new RowPages();
+    const row = decodeEdge(edgeRow(), pages);
+
+    pages.free();
+
+    expect(() => (typeof row === "string" ? row : row.row)).toThrow(TypeError);
   });
 
   test("a counter of 2^53 fails by name, one less passes", () => {
-    const last = decodeEdge(edgeRow({ counters: { bytesSent: 2n ** 53n - 1n } }));
+    const decode = (bytesSent: bigint) => decodeEdge(edgeRow({ counters: { bytesSent } }), new RowPages());
+    const last = decode(2n ** 53n - 1n);
 
-    expect(typeof last === "string" ? last : last.counters[0]).toBe(Number.MAX_SAFE_INTEGER);
-    expect(decodeEdge(edgeRow({ counters: { bytesSent: 2n ** 53n } }))).toBe("number_too_large");
+    expect(typeof last === "string" ? last : last.counter(0)).toBe(Number.MAX_SAFE_INTEGER);
+    expect(decode(2n ** 53n)).toBe("number_too_large");
   });
 
   test.each<[string, Buffer, string]>([
@@ -186,7 +207,7 @@ describe("FRAME_EDGE", () => {
     ["with a slot past the histograms", edgeRow({ slots: [[HistogramSlot.SLOT_COUNT, 1]] }), "slot_out_of_range"],
     ["with no known role", Buffer.alloc(312), "unknown_role"],
   ])("a row %s fails by name", (_, payload, failure) => {
-    expect(decodeFrame(FrameKind.FRAME_EDGE, payload)).toBe(failure);
+    expect(decodeFrame(FrameKind.FRAME_EDGE, payload, new RowPages(0))).toBe(failure);
   });
 });
 
@@ -297,6 +318,9 @@ describe("each frame of a fixed length", () => {
         closed_unseen: 11,
         namespace_unreadable: 13,
         agent_gone_records: 17,
+        records_shed: 19,
+        vanished: 23,
+        handshake_untimed_detail: 29,
       },
       edges: 23,
       edgeCapacity: 29,
@@ -311,31 +335,60 @@ describe("each frame of a fixed length", () => {
     expect(decoded(statusFrame(status))).toEqual({ kind: "status", ...status });
   });
 
-  test("CONNECTION", () => {
+  test("CONNECTION, with its events", () => {
     const values = {
       startNs: 1n,
       establishedNs: 2n,
       endNs: 3n,
       bytesSent: 23,
       bytesReceived: 29,
+      sampleThreshold: 0xc0_0000_0000_0000n,
       segsOut: 31,
       segsIn: 37,
       retransmits: 41,
+      retransmitsSyn: 2,
+      retransmitsFast: 3,
+      retransmitsTimeout: 5,
+      retransmitsTlp: 7,
+      spurious: 11,
+      outOfOrder: 13,
+      handshakeUs: 17,
       srttUs: 43,
       minRttUs: 47,
+      lastRttUs: 67,
+      busyUs: 71,
+      rwndLimitedUs: 73,
+      sndbufLimitedUs: 79,
       pid: 53,
+      stretch: 83,
       localPort: 59,
       remotePort: 61,
       error: 111,
       flags: 5,
+      kept: 6,
       comm: "curl",
     };
+    const events = [
+      { timeNs: 97n, kind: EventKind.EVENT_RETRANSMIT_TIMEOUT, segments: 2, state: 1, recovery: 4 },
+      { timeNs: 101n, kind: EventKind.EVENT_RESET_RECEIVED, state: 8 },
+    ];
+    const traceId = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex");
 
-    expect(decoded(connectionFrame({ key: { serverPort: 443 }, ...values }))).toEqual({
+    expect(decoded(connectionFrame({ key: { serverPort: 443 }, ...values, traceId, state: 9, events }))).toEqual({
       kind: "connection",
       key: decodeEdgeKey(id({ serverPort: 443 })),
       ...values,
+      traceId: "000102030405060708090a0b0c0d0e0f",
+      state: "last_ack",
+      events: [
+        { timeNs: 97n, kind: "retransmit_timeout", segments: 2, state: "established", recovery: "loss" },
+        { timeNs: 101n, kind: "reset_received", segments: 0, state: "close_wait", recovery: "open" },
+      ],
     });
+  });
+
+  test("a state that has no name is left open", () => {
+    expect(decoded(connectionFrame({ state: 77 }))).toMatchObject({ kind: "connection", state: undefined });
   });
 
   test("SETTLED", () => {
@@ -353,13 +406,14 @@ describe("a frame that cannot be used", () => {
       "unknown_role",
       "slot_out_of_range",
       "number_too_large",
+      "unknown_event",
     ];
     const sized = fc
-      .constantFrom(16, 40, 48, 96, 128, 136, 312, 320, 528)
+      .constantFrom(16, 40, 48, 96, 128, 152, 216, 232, 312, 320, 528)
       .chain((size) => fc.uint8Array({ minLength: size, maxLength: size }));
     fc.assert(
       fc.property(kinds, fc.oneof(sized, fc.uint8Array({ maxLength: 600 })), (kind, payload) => {
-        const event = decodeFrame(kind, Buffer.from(payload));
+        const event = decodeFrame(kind, Buffer.from(payload), new RowPages(0));
 
         if (typeof event === "string") expect(failures).toContain(event);
         else expect(event.kind).toBeTypeOf("string");
@@ -374,7 +428,11 @@ describe("a frame that cannot be used", () => {
     ["that is too short", { ...statusFrame(), payload: new Uint8Array(120) }, "wrong_length"],
     ["HELLO with another magic", helloFrame({ magic: 23n }), "wrong_magic"],
     ["with a number of 2^53", namespaceFrame({ inSegs: 2 ** 53 }), "number_too_large"],
-    ["CONNECTION without a role", { ...connectionFrame(), payload: new Uint8Array(136) }, "unknown_role"],
+    ["CONNECTION without a role", { ...connectionFrame(), payload: new Uint8Array(216) }, "unknown_role"],
+    ["CONNECTION of a listener", connectionFrame({ key: { role: "listener" } }), "unknown_role"],
+    ["CONNECTION with fewer events than it says", cut(connectionFrame({ events: [{ kind: 1 }] }), 8), "wrong_length"],
+    ["CONNECTION with an event of an unknown kind", connectionFrame({ events: [{ kind: 99 }] }), "unknown_event"],
+    ["CONNECTION with 2^53 bytes", connectionFrame({ bytesSent: 2 ** 53 }), "number_too_large"],
   ])("%s fails by name", (_, frame, failure) => {
     expect(decoded(frame)).toBe(failure);
   });
@@ -383,6 +441,6 @@ describe("a frame that cannot be used", () => {
     const payload = Buffer.alloc(length);
     Buffer.from(helloFrame({ protocol: 23 }).payload).copy(payload);
 
-    expect(decodeFrame(FrameKind.FRAME_HELLO, payload)).toMatchObject({ kind: "hello", protocol: 23 });
+    expect(decodeFrame(FrameKind.FRAME_HELLO, payload, new RowPages(0))).toMatchObject({ kind: "hello", protocol: 23 });
   });
 });

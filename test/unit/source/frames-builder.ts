@@ -6,6 +6,7 @@
  * shared by writer and reader is found there.
  */
 import {
+  connectionEvent,
   type EdgeCountersField,
   EdgeRole,
   edgeKey,
@@ -27,6 +28,7 @@ import {
 import type {
   Cgroup,
   Connection,
+  EdgeGrowth,
   EdgeKey,
   Exchange,
   Hello,
@@ -36,6 +38,7 @@ import type {
 } from "../../../agent/model.ts";
 import { parseAddress } from "../../../agent/source/address.ts";
 import type { Frame } from "../../../agent/source/frames.ts";
+import { type EdgeRow, RowPages } from "../../../agent/source/rows.ts";
 import type { Settled } from "../../../agent/source/source.ts";
 
 type Field =
@@ -164,6 +167,16 @@ export function edgeRow(values: EdgeValues = {}): Buffer {
   return row;
 }
 
+/** The same as a row of an exchange. */
+export function edgeGrowth(values: EdgeValues = {}): EdgeRow {
+  return new RowPages(0).add(edgeRow(values));
+}
+
+/** All that a row says, as a value to compare. */
+export function said({ id, exchange, sinceNs, counters, slots, open, limit, row }: EdgeGrowth) {
+  return { id, exchange, sinceNs, counters, slots, open, limit, row };
+}
+
 export function edgeFrame(values: EdgeValues = {}): Frame {
   return { kind: FrameKind.FRAME_EDGE, payload: edgeRow(values) };
 }
@@ -200,12 +213,26 @@ export function statusFrame(values: Partial<ProbeStatus> = {}): Frame {
   return { kind: FrameKind.FRAME_STATUS, payload };
 }
 
-export function connectionFrame(
-  values: Partial<Omit<Connection, "key">> & { readonly key?: Partial<EdgeKey> } = {},
-): Frame {
-  const { key, ...rest } = values;
-  const payload = write(frameConnection, { startNs: 101n * SECOND_NS, endNs: 102n * SECOND_NS, comm: "curl", ...rest });
+/** Numbers as the kernel has them, where the model has names. */
+export interface ConnectionValues
+  extends Partial<Omit<Connection, "key" | "traceId" | "state" | "events" | "sampleThreshold">> {
+  readonly key?: Partial<EdgeKey>;
+  readonly traceId?: Uint8Array;
+  readonly sampleThreshold?: bigint;
+  readonly state?: number;
+  readonly events?: readonly Readonly<
+    Partial<Record<"kind" | "segments" | "state" | "recovery", number>> & { timeNs?: bigint }
+  >[];
+}
+
+export function connectionFrame({ key, events = [], ...rest }: ConnectionValues = {}): Frame {
+  const payload = Buffer.alloc(frameConnection.size + events.length * connectionEvent.size);
+  const defaults = { startNs: 101n * SECOND_NS, endNs: 102n * SECOND_NS, comm: "curl", eventCount: events.length };
+  write(frameConnection, { ...defaults, ...rest }, payload);
   payload.set(keyBytes(key), frameConnection.fields.key.offset);
+  for (const [index, event] of events.entries()) {
+    write(connectionEvent, event, payload, frameConnection.size + index * connectionEvent.size);
+  }
   return { kind: FrameKind.FRAME_CONNECTION, payload };
 }
 

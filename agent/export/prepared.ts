@@ -1,0 +1,55 @@
+/**
+ * A flow with everything that is needed more than once while its points are written.
+ *
+ * The encoder keeps as many of these as the largest request had flows and uses them again: what it made anew
+ * for each flow would grow old while a request is written, and wait for a full garbage collection.
+ */
+import { EDGE_COUNTERS } from "../generated/layout.ts";
+import type { Flow } from "../model.ts";
+import { attributeBytes } from "./attributes.ts";
+import { encodeExemplars, type FlowExemplars } from "./exemplars.ts";
+import { type CountSpan, EMPTY_SPAN, spanOf } from "./exponential.ts";
+import type { NumberPoint } from "./plan.ts";
+
+const TIMES = new DataView(new ArrayBuffer(16));
+
+export class PreparedFlow {
+  flow: Flow;
+  attributes: Uint8Array = new Uint8Array(0);
+  startLow = 0;
+  startHigh = 0;
+  timeLow = 0;
+  timeHigh = 0;
+  handshake: CountSpan = EMPTY_SPAN;
+  rtt: CountSpan = EMPTY_SPAN;
+  duration: CountSpan = EMPTY_SPAN;
+  exemplars: FlowExemplars | undefined;
+  /** Upper bound of the bytes of all its points. */
+  bound = 0;
+  readonly #counters = new Float64Array(EDGE_COUNTERS.length);
+
+  constructor(flow: Flow) {
+    this.flow = flow;
+  }
+
+  take(flow: Flow): void {
+    TIMES.setBigUint64(0, flow.startUnixNs, true);
+    TIMES.setBigUint64(8, flow.timeUnixNs, true);
+    this.flow = flow;
+    this.attributes = attributeBytes(flow.attributes);
+    this.startLow = TIMES.getUint32(0, true);
+    this.startHigh = TIMES.getUint32(4, true);
+    this.timeLow = TIMES.getUint32(8, true);
+    this.timeHigh = TIMES.getUint32(12, true);
+    this.handshake = spanOf(flow.handshake.buckets);
+    this.rtt = spanOf(flow.rtt.buckets);
+    this.duration = spanOf(flow.duration.buckets);
+    this.exemplars = flow.exemplars === undefined ? undefined : encodeExemplars(flow.exemplars);
+    this.#counters.set(flow.counters);
+  }
+
+  /** In the unit of the books: a counter's divisor is not applied yet. */
+  number(point: NumberPoint): number {
+    return point.counter < 0 ? this.flow[point.gauge] : (this.#counters[point.counter] as number);
+  }
+}
