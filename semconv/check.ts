@@ -4,7 +4,7 @@
  * Pure: text in, problems out. It knows the weaver registry's fields and nothing of other files; what
  * needs the whole registry (duplicates, references) is resolve.ts's.
  */
-import { INSTRUMENTS, type Problem, STABILITIES } from "./types.ts";
+import { INSTRUMENTS, type Problem, SPAN_KINDS, STABILITIES } from "./types.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -14,6 +14,7 @@ const KEYS_OF_TYPE: Readonly<Record<string, readonly string[]>> = {
   metric: [...GROUP_KEYS, "extends", "metric_name", "instrument", "unit"],
   entity: [...GROUP_KEYS, "name"],
   event: [...GROUP_KEYS, "name"],
+  span: [...GROUP_KEYS, "extends", "name", "span_kind"],
 };
 const DEFINITION_KEYS = ["id", "type", "brief", "note", "stability", "examples", "requirement_level", "annotations"];
 const REFERENCE_KEYS = ["ref", "brief", "note", "examples", "requirement_level", "annotations"];
@@ -58,7 +59,16 @@ export class Checker {
     if (type !== "attribute_group") this.#oneOf(group, path, "stability", STABILITIES);
     if (type === "metric") this.#metric(group, path);
     if (type === "entity" || type === "event") this.#name(group, path, "name");
+    if (type === "span") this.#span(group, path);
     this.#attributes(group.attributes, `${path}.attributes`);
+  }
+
+  #span(group: Fields, path: string): void {
+    if (typeof group.id !== "string" || !group.id.startsWith("span.flowspan.")) {
+      this.#report(`${path}.id`, `is ${say(group.id)}`, "begin it with span.flowspan.");
+    }
+    this.#text(group, path, "name", "give the span a name of low cardinality");
+    this.#oneOf(group, path, "span_kind", SPAN_KINDS);
   }
 
   #metric(group: Fields, path: string): void {

@@ -32,6 +32,11 @@ export function renderCode(registry: Registry, version: string): string {
       comment(event.brief),
       constant(`EVENT_${constantName(event.name)}`, event.name),
     ]),
+    ...registry.spans.flatMap((span) => [
+      "",
+      comment(span.brief),
+      constant(`SPAN_${constantName(span.id)}`, span.name),
+    ]),
   ];
   return `${parts.join("\n")}\n`;
 }

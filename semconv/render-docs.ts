@@ -7,7 +7,7 @@
 import type { Loss } from "./losses.ts";
 import { prometheusLabel, prometheusName } from "./prometheus.ts";
 import { schemaUrl } from "./render-code.ts";
-import type { Attribute, Metric, Registry, RequirementLevel, SharedUses, Thing, Use } from "./types.ts";
+import type { Attribute, Metric, Registry, RequirementLevel, SharedUses, Span, Thing, Use } from "./types.ts";
 
 const NONE = "—";
 
@@ -18,6 +18,8 @@ export function renderDocs(prose: string, registry: Registry, losses: readonly L
     ["flow-metrics", renderMetrics(registry, "flow-metrics")],
     ["coverage-metrics", renderMetrics(registry, "coverage-metrics")],
     ["self-metrics", renderMetrics(registry, "self-metrics")],
+    ["spans", renderSpans(registry)],
+    ["events", registry.events.map((event) => renderEvent(event, registry)).join("\n\n")],
     ["attributes", renderAttributes(registry)],
     ["resources", registry.resources.map((resource) => renderThing(resource, registry)).join("\n\n")],
     ["losses", renderLosses(losses)],
@@ -136,6 +138,28 @@ function renderThing(thing: Thing, registry: Registry): string {
   return [thing.brief, thing.note, table(["Attribute", "Defined by", "Meaning"], rows)]
     .filter((text) => text !== "")
     .join("\n\n");
+}
+
+function renderSpans(registry: Registry): string {
+  const { spans } = registry;
+  const shared = new Map(spans.flatMap((span) => (span.shared === undefined ? [] : [[span.shared.id, span.shared]])));
+  return [
+    ...[...shared.values()].map(({ brief, uses }) => `**${brief}**\n\n${renderUses(uses, registry)}`),
+    ...spans.map((span) => renderSpan(span, registry)),
+  ].join("\n\n");
+}
+
+function renderSpan(span: Span, registry: Registry): string {
+  const paragraphs = [`### ${span.name}, ${span.kind.toUpperCase()}`, `${span.brief} ${span.note}`.trim()];
+  if (span.shared !== undefined) paragraphs.push(renderShared(span.shared, span.uses.length));
+  if (span.uses.length > 0) paragraphs.push(renderUses(span.uses, registry));
+  return paragraphs.join("\n\n");
+}
+
+function renderEvent(event: Thing, registry: Registry): string {
+  const paragraphs = [`### ${event.name}`, `${event.brief} ${event.note}`.trim()];
+  if (event.uses.length > 0) paragraphs.push(renderUses(event.uses, registry));
+  return paragraphs.join("\n\n");
 }
 
 function renderElsewhere(registry: Registry): string {

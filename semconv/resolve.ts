@@ -14,6 +14,8 @@ import type {
   Registry,
   RequirementLevel,
   SharedUses,
+  Span,
+  SpanKind,
   Stability,
   Thing,
   Use,
@@ -31,7 +33,7 @@ export interface ModelFile {
 
 interface Group {
   readonly id: string;
-  readonly type: "attribute_group" | "metric" | "entity" | "event";
+  readonly type: "attribute_group" | "metric" | "entity" | "event" | "span";
   readonly brief: string;
   readonly note?: string;
   readonly stability?: Stability;
@@ -42,6 +44,7 @@ interface Group {
   readonly instrument?: Instrument;
   readonly unit?: string;
   readonly name?: string;
+  readonly span_kind?: SpanKind;
 }
 
 interface AttributeField {
@@ -89,6 +92,7 @@ class Resolver {
     const metrics: Metric[] = [];
     const resources: Thing[] = [];
     const events: Thing[] = [];
+    const spans: Span[] = [];
     for (const [group, place] of this.#each()) {
       this.#once(this.#groupPlaces, group.id, { ...place, path: `${place.path}.id` });
       this.#groups.set(group.id, group);
@@ -99,8 +103,9 @@ class Resolver {
       if (group.type === "metric") metrics.push(this.#metric(group, place, uses));
       else if (group.type === "entity") resources.push(this.#thing(group, place, uses));
       else if (group.type === "event") events.push(this.#thing(group, place, uses));
+      else if (group.type === "span") spans.push(this.#span(group, place, uses));
     }
-    return { attributes: this.#attributes, metrics, resources, events };
+    return { attributes: this.#attributes, metrics, resources, events, spans };
   }
 
   *#each(): Generator<[Group, Place & { readonly section: string }]> {
@@ -222,6 +227,12 @@ class Resolver {
       wrong: sentence(wrong),
       elsewhere,
     };
+  }
+
+  #span(group: Group, place: Place, uses: Use[]): Span {
+    const id = group.id.slice("span.flowspan.".length);
+    const kind = group.span_kind ?? "internal";
+    return { ...this.#common(group), id, kind, name: group.name ?? "", uses, shared: this.#shared(group, place) };
   }
 
   #thing(group: Group, place: Place, uses: Use[]): Thing {

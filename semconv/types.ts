@@ -78,6 +78,17 @@ export interface Metric {
   readonly elsewhere: Elsewhere;
 }
 
+export const SPAN_KINDS = ["client", "server", "producer", "consumer", "internal"] as const;
+export type SpanKind = (typeof SPAN_KINDS)[number];
+
+/** A span; several kinds may have one name, so that its constant is named after the group's id. */
+export interface Span extends Thing {
+  /** The group's id without its `span.flowspan.`: `tcp.connection.client`. */
+  readonly id: string;
+  readonly kind: SpanKind;
+  readonly shared: SharedUses | undefined;
+}
+
 /** A resource or an event: a name and the attributes it has. */
 export interface Thing {
   readonly name: string;
@@ -92,6 +103,7 @@ export interface Registry {
   readonly metrics: readonly Metric[];
   readonly resources: readonly Thing[];
   readonly events: readonly Thing[];
+  readonly spans: readonly Span[];
 }
 
 /** One mistake in a model file, in words that say what to do. */

@@ -9,6 +9,10 @@ export const SEMCONV_VERSION = "1.45.0";
 /** What `schema_url` says in every request. */
 export const SCHEMA_URL = "https://opentelemetry.io/schemas/1.45.0";
 
+export const ATTR_CLIENT_ADDRESS = "client.address";
+
+export const ATTR_CLIENT_PORT = "client.port";
+
 export const ATTR_CLOUD_AVAILABILITY_ZONE = "cloud.availability_zone";
 
 export const ATTR_CLOUD_REGION = "cloud.region";
@@ -43,6 +47,9 @@ export const ATTR_FLOWSPAN_BPF_PROGRAM_NAME = "flowspan.bpf.program.name";
 /** The name of the way in which a fact was lost. */
 export const ATTR_FLOWSPAN_LOSS_REASON = "flowspan.loss.reason";
 
+/** Which kind of objects a source of names gives; `local-pods` are the own node's, with all that they need, and `directory` is `flowspan directory`, whose objects are the addresses that it was asked for. */
+export const ATTR_FLOWSPAN_METADATA_FEED = "flowspan.metadata.feed";
+
 /** Inode number of the network namespace, as `lsns -t net` shows it. */
 export const ATTR_FLOWSPAN_NETNS = "flowspan.netns";
 
@@ -61,14 +68,74 @@ export const FLOWSPAN_PEER_KIND_VALUE_EXTERNAL = "external";
 export const FLOWSPAN_PEER_KIND_VALUE_UNKNOWN = "unknown";
 export type FlowspanPeerKind = "pod" | "service" | "node" | "host" | "loopback" | "cidr" | "external" | "unknown";
 
+/** The availability zone of the node at the remote end. */
+export const ATTR_FLOWSPAN_PEER_ZONE = "flowspan.peer.zone";
+
 /** Which part the local end plays in the connection. */
 export const ATTR_FLOWSPAN_ROLE = "flowspan.role";
 export const FLOWSPAN_ROLE_VALUE_CLIENT = "client";
 export const FLOWSPAN_ROLE_VALUE_SERVER = "server";
 export type FlowspanRole = "client" | "server";
 
+/** Why sampling kept it: `adaptive` (slow, resent, failed or reset), `random`, `every_nth`. Absent: nothing was sampled away. */
+export const ATTR_FLOWSPAN_SAMPLING_REASONS = "flowspan.sampling.reasons";
+
 /** The systemd unit whose cgroup the socket belongs to. */
 export const ATTR_FLOWSPAN_SYSTEMD_UNIT = "flowspan.systemd.unit";
+
+/** The kernel's name of the task that opened the connection, at most 15 bytes. */
+export const ATTR_FLOWSPAN_TASK_NAME = "flowspan.task.name";
+
+/** The process that opened the connection, as the host numbers it. */
+export const ATTR_FLOWSPAN_TASK_PID = "flowspan.task.pid";
+
+/** The connection is older than the probe: it is counted from its adoption on. */
+export const ATTR_FLOWSPAN_TCP_ADOPTED = "flowspan.tcp.adopted";
+
+/** TCP payload that arrived in order. */
+export const ATTR_FLOWSPAN_TCP_BYTES_RECEIVED = "flowspan.tcp.bytes.received";
+
+/** TCP payload sent, each byte once however often it was sent again. */
+export const ATTR_FLOWSPAN_TCP_BYTES_SENT = "flowspan.tcp.bytes.sent";
+
+/** From the first SYN to the established connection, in seconds. */
+export const ATTR_FLOWSPAN_TCP_HANDSHAKE_TIME = "flowspan.tcp.handshake.time";
+
+/** The state of the kernel's loss recovery. */
+export const ATTR_FLOWSPAN_TCP_RECOVERY_STATE = "flowspan.tcp.recovery.state";
+export const FLOWSPAN_TCP_RECOVERY_STATE_VALUE_OPEN = "open";
+export const FLOWSPAN_TCP_RECOVERY_STATE_VALUE_DISORDER = "disorder";
+export const FLOWSPAN_TCP_RECOVERY_STATE_VALUE_CWR = "cwr";
+export const FLOWSPAN_TCP_RECOVERY_STATE_VALUE_RECOVERY = "recovery";
+export const FLOWSPAN_TCP_RECOVERY_STATE_VALUE_LOSS = "loss";
+export type FlowspanTcpRecoveryState = "open" | "disorder" | "cwr" | "recovery" | "loss";
+
+/** Who reset the connection; the first, where both did. */
+export const ATTR_FLOWSPAN_TCP_RESET_BY = "flowspan.tcp.reset.by";
+export const FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL = "local";
+export const FLOWSPAN_TCP_RESET_BY_VALUE_REMOTE = "remote";
+export type FlowspanTcpResetBy = "local" | "remote";
+
+/** Segments sent again, for whatever reason. */
+export const ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT = "flowspan.tcp.retransmit.count";
+
+/** Of them, those whose loss acknowledgements showed. */
+export const ATTR_FLOWSPAN_TCP_RETRANSMIT_FAST = "flowspan.tcp.retransmit.fast";
+
+/** Segments that this one event sent again. */
+export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SEGMENTS = "flowspan.tcp.retransmit.segments";
+
+/** Segments sent again that the peer already had, as its DSACK blocks say; part of the above. */
+export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SPURIOUS = "flowspan.tcp.retransmit.spurious";
+
+/** Of them, SYNs and SYN-ACKs to which no answer came. */
+export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN = "flowspan.tcp.retransmit.syn";
+
+/** Of them, probes for the last segment of a burst. */
+export const ATTR_FLOWSPAN_TCP_RETRANSMIT_TAIL_LOSS_PROBE = "flowspan.tcp.retransmit.tail_loss_probe";
+
+/** Of them, those sent after the retransmission timer ran out. */
+export const ATTR_FLOWSPAN_TCP_RETRANSMIT_TIMEOUT = "flowspan.tcp.retransmit.timeout";
 
 /** Why the segment was sent again. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_TYPE = "flowspan.tcp.retransmit.type";
@@ -79,12 +146,45 @@ export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TAIL_LOSS_PROBE = "tail_loss_pro
 export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_OTHER = "other";
 export type FlowspanTcpRetransmitType = "syn" | "fast" | "timeout" | "tail_loss_probe" | "other";
 
+/** The last round-trip time that was measured, in seconds. */
+export const ATTR_FLOWSPAN_TCP_RTT_LAST = "flowspan.tcp.rtt.last";
+
+/** The smallest round-trip time of late, in seconds (the kernel keeps it over a window of 5 minutes). */
+export const ATTR_FLOWSPAN_TCP_RTT_MIN = "flowspan.tcp.rtt.min";
+
+/** The smoothed round-trip time at the end, in seconds (RFC 6298). */
+export const ATTR_FLOWSPAN_TCP_RTT_SMOOTHED = "flowspan.tcp.rtt.smoothed";
+
+/** Segments that arrived out of order. */
+export const ATTR_FLOWSPAN_TCP_SEGMENTS_OUT_OF_ORDER = "flowspan.tcp.segments.out_of_order";
+
+/** Segments received. */
+export const ATTR_FLOWSPAN_TCP_SEGMENTS_RECEIVED = "flowspan.tcp.segments.received";
+
+/** Segments sent, with those that were sent again and those without payload. */
+export const ATTR_FLOWSPAN_TCP_SEGMENTS_SENT = "flowspan.tcp.segments.sent";
+
+/** How long data was in flight or waiting to be sent, in seconds. */
+export const ATTR_FLOWSPAN_TCP_SEND_BUSY_TIME = "flowspan.tcp.send.busy_time";
+
+/** Of that, how long the peer's window was the limit: its application reads too slowly. */
+export const ATTR_FLOWSPAN_TCP_SEND_RECEIVE_WINDOW_LIMITED_TIME = "flowspan.tcp.send.receive_window_limited_time";
+
+/** Of that, how long the send buffer was the limit. */
+export const ATTR_FLOWSPAN_TCP_SEND_SEND_BUFFER_LIMITED_TIME = "flowspan.tcp.send.send_buffer_limited_time";
+
 /** What held the sender up while it had data to send. */
 export const ATTR_FLOWSPAN_TCP_SEND_STATE = "flowspan.tcp.send.state";
 export const FLOWSPAN_TCP_SEND_STATE_VALUE_BUSY = "busy";
 export const FLOWSPAN_TCP_SEND_STATE_VALUE_RECEIVE_WINDOW_LIMITED = "receive_window_limited";
 export const FLOWSPAN_TCP_SEND_STATE_VALUE_SEND_BUFFER_LIMITED = "send_buffer_limited";
 export type FlowspanTcpSendState = "busy" | "receive_window_limited" | "send_buffer_limited";
+
+/** How many stretches of this connection ended before it did. */
+export const ATTR_FLOWSPAN_TCP_STRETCH_COUNT = "flowspan.tcp.stretch.count";
+
+/** The number of this stretch, from 0. */
+export const ATTR_FLOWSPAN_TCP_STRETCH_INDEX = "flowspan.tcp.stretch.index";
 
 export const ATTR_HOST_NAME = "host.name";
 
@@ -118,15 +218,57 @@ export const ATTR_K8S_REPLICASET_NAME = "k8s.replicaset.name";
 
 export const ATTR_K8S_STATEFULSET_NAME = "k8s.statefulset.name";
 
+export const ATTR_NETWORK_CONNECTION_STATE = "network.connection.state";
+export const NETWORK_CONNECTION_STATE_VALUE_ESTABLISHED = "established";
+export const NETWORK_CONNECTION_STATE_VALUE_SYN_SENT = "syn_sent";
+export const NETWORK_CONNECTION_STATE_VALUE_SYN_RECEIVED = "syn_received";
+export const NETWORK_CONNECTION_STATE_VALUE_FIN_WAIT_1 = "fin_wait_1";
+export const NETWORK_CONNECTION_STATE_VALUE_FIN_WAIT_2 = "fin_wait_2";
+export const NETWORK_CONNECTION_STATE_VALUE_TIME_WAIT = "time_wait";
+export const NETWORK_CONNECTION_STATE_VALUE_CLOSED = "closed";
+export const NETWORK_CONNECTION_STATE_VALUE_CLOSE_WAIT = "close_wait";
+export const NETWORK_CONNECTION_STATE_VALUE_LAST_ACK = "last_ack";
+export const NETWORK_CONNECTION_STATE_VALUE_LISTEN = "listen";
+export const NETWORK_CONNECTION_STATE_VALUE_CLOSING = "closing";
+export type NetworkConnectionState =
+  | "established"
+  | "syn_sent"
+  | "syn_received"
+  | "fin_wait_1"
+  | "fin_wait_2"
+  | "time_wait"
+  | "closed"
+  | "close_wait"
+  | "last_ack"
+  | "listen"
+  | "closing";
+
 export const ATTR_NETWORK_IO_DIRECTION = "network.io.direction";
 export const NETWORK_IO_DIRECTION_VALUE_TRANSMIT = "transmit";
 export const NETWORK_IO_DIRECTION_VALUE_RECEIVE = "receive";
 export type NetworkIoDirection = "transmit" | "receive";
 
+export const ATTR_NETWORK_LOCAL_ADDRESS = "network.local.address";
+
+export const ATTR_NETWORK_LOCAL_PORT = "network.local.port";
+
 export const ATTR_NETWORK_PEER_ADDRESS = "network.peer.address";
+
+export const ATTR_NETWORK_PEER_PORT = "network.peer.port";
+
+export const ATTR_NETWORK_TRANSPORT = "network.transport";
+export const NETWORK_TRANSPORT_VALUE_TCP = "tcp";
+export type NetworkTransport = "tcp";
+
+export const ATTR_NETWORK_TYPE = "network.type";
+export const NETWORK_TYPE_VALUE_IPV4 = "ipv4";
+export const NETWORK_TYPE_VALUE_IPV6 = "ipv6";
+export type NetworkType = "ipv4" | "ipv6";
 
 /** This series holds what found no room of its own; totals that include it are exact. */
 export const ATTR_OTEL_METRIC_OVERFLOW = "otel.metric.overflow";
+
+export const ATTR_SERVER_ADDRESS = "server.address";
 
 export const ATTR_SERVER_PORT = "server.port";
 
@@ -261,10 +403,10 @@ export const METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT: MetricDescriptor = {
   instrument: "updowncounter",
 };
 
-export const METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_OVERFLOWS: MetricDescriptor = {
-  name: "flowspan.tcp.accept_queue.overflows",
-  unit: "{connection}",
-  description: "Connections dropped because the accept queue was full.",
+export const METRIC_FLOWSPAN_TCP_LISTENER_DROPS: MetricDescriptor = {
+  name: "flowspan.tcp.listener.drops",
+  unit: "{segment}",
+  description: "Segments that listening sockets have dropped.",
   instrument: "counter",
 };
 
@@ -366,6 +508,34 @@ export const METRIC_FLOWSPAN_LOSSES: MetricDescriptor = {
   instrument: "counter",
 };
 
+export const METRIC_FLOWSPAN_METADATA_AGE: MetricDescriptor = {
+  name: "flowspan.metadata.age",
+  unit: "s",
+  description: "Time since the source of names last confirmed what is known.",
+  instrument: "gauge",
+};
+
+export const METRIC_FLOWSPAN_METADATA_OBJECTS: MetricDescriptor = {
+  name: "flowspan.metadata.objects",
+  unit: "{object}",
+  description: "Objects that are known to exist.",
+  instrument: "updowncounter",
+};
+
+export const METRIC_FLOWSPAN_METADATA_LISTS: MetricDescriptor = {
+  name: "flowspan.metadata.lists",
+  unit: "{list}",
+  description: "Whole lists that were begun; more than one means that history was lost.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_METADATA_RECONNECTS: MetricDescriptor = {
+  name: "flowspan.metadata.reconnects",
+  unit: "{connection}",
+  description: "Connections to the source of names that ended or did not come to be; each is followed by another.",
+  instrument: "counter",
+};
+
 export const METRIC_FLOWSPAN_EXPORT_REQUESTS: MetricDescriptor = {
   name: "flowspan.export.requests",
   unit: "{request}",
@@ -401,6 +571,41 @@ export const METRIC_FLOWSPAN_EXPORT_DURATION: MetricDescriptor = {
   instrument: "histogram",
 };
 
+export const METRIC_FLOWSPAN_SPANS_OBSERVED: MetricDescriptor = {
+  name: "flowspan.spans.observed",
+  unit: "{span}",
+  description: "Connection records that came from the probe.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_SPANS_ACCEPTED: MetricDescriptor = {
+  name: "flowspan.spans.accepted",
+  unit: "{span}",
+  description: "Connection spans that the Collector has accepted.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_SPANS_DROPPED: MetricDescriptor = {
+  name: "flowspan.spans.dropped",
+  unit: "{span}",
+  description: "Connection spans that were given up, by reason; the same counts are part of flowspan.losses.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_SPANS_PENDING: MetricDescriptor = {
+  name: "flowspan.spans.pending",
+  unit: "{span}",
+  description: "Connection spans that are queued, wait for names or are on their way.",
+  instrument: "updowncounter",
+};
+
+export const METRIC_FLOWSPAN_SPANS_LIMIT: MetricDescriptor = {
+  name: "flowspan.spans.limit",
+  unit: "{span}",
+  description: "Connection spans that may be pending.",
+  instrument: "updowncounter",
+};
+
 export const METRIC_FLOWSPAN_EXCHANGE_DURATION: MetricDescriptor = {
   name: "flowspan.exchange.duration",
   unit: "s",
@@ -421,3 +626,27 @@ export const METRIC_FLOWSPAN_WALK_SOCKETS: MetricDescriptor = {
   description: "Sockets that the last walk saw.",
   instrument: "gauge",
 };
+
+/** The handshake is complete. */
+export const EVENT_FLOWSPAN_TCP_ESTABLISHED = "flowspan.tcp.established";
+
+/** Segments were sent again. A connection keeps its first 32 events; the span counts what is missing. */
+export const EVENT_FLOWSPAN_TCP_RETRANSMIT = "flowspan.tcp.retransmit";
+
+/** A look at the socket found the peer's window closed: its application does not read. */
+export const EVENT_FLOWSPAN_TCP_ZERO_WINDOW = "flowspan.tcp.zero_window";
+
+/** A reset was sent or came. */
+export const EVENT_FLOWSPAN_TCP_RESET = "flowspan.tcp.reset";
+
+/** The kernel gave the connection up. A socket in TIME_WAIT counts as closed. */
+export const EVENT_FLOWSPAN_TCP_CLOSE = "flowspan.tcp.close";
+
+/** A connection from its first SYN to its end, at the end that opened it; also one that never came to be. */
+export const SPAN_TCP_CONNECTION_CLIENT = "tcp connection";
+
+/** The same connection at the end that accepted it, in the same trace. */
+export const SPAN_TCP_CONNECTION_SERVER = "tcp connection";
+
+/** What a connection that stays open has done since its last stretch, or since its beginning. */
+export const SPAN_TCP_CONNECTION_STRETCH = "tcp connection stretch";

@@ -1,0 +1,83 @@
+/**
+ * What happened to a connection → the events of its span, in order of time. Pure.
+ *
+ * Established and close are made from the record's own times, everything else is what the kernel noted as
+ * it happened. A stretch has neither: it begins and ends while the connection goes on.
+ */
+import { ConnectionFlag } from "../generated/layout.ts";
+import {
+  ATTR_FLOWSPAN_TCP_RECOVERY_STATE,
+  ATTR_FLOWSPAN_TCP_RESET_BY,
+  ATTR_FLOWSPAN_TCP_RETRANSMIT_SEGMENTS,
+  ATTR_FLOWSPAN_TCP_RETRANSMIT_TYPE,
+  ATTR_NETWORK_CONNECTION_STATE,
+  EVENT_FLOWSPAN_TCP_CLOSE,
+  EVENT_FLOWSPAN_TCP_ESTABLISHED,
+  EVENT_FLOWSPAN_TCP_RESET,
+  EVENT_FLOWSPAN_TCP_RETRANSMIT,
+  EVENT_FLOWSPAN_TCP_ZERO_WINDOW,
+  FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL,
+  FLOWSPAN_TCP_RESET_BY_VALUE_REMOTE,
+  FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_FAST,
+  FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_SYN,
+  FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TAIL_LOSS_PROBE,
+  FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TIMEOUT,
+} from "../generated/semconv.ts";
+import type { Attributes, AttributeValue, Connection, ConnectionEvent, ConnectionEventKind } from "../model.ts";
+
+export interface SpanEvent {
+  readonly name: string;
+  readonly timeUnixNs: bigint;
+  readonly attributes: Attributes;
+}
+
+interface Said {
+  readonly name: string;
+  readonly attributes: Attributes;
+}
+
+const SAID: Readonly<Record<ConnectionEventKind, Said>> = {
+  retransmit_syn: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_SYN),
+  retransmit_fast: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_FAST),
+  retransmit_timeout: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TIMEOUT),
+  retransmit_tlp: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TAIL_LOSS_PROBE),
+  reset_sent: reset(FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL),
+  reset_received: reset(FLOWSPAN_TCP_RESET_BY_VALUE_REMOTE),
+  zero_window: { name: EVENT_FLOWSPAN_TCP_ZERO_WINDOW, attributes: {} },
+};
+
+function retransmit(type: string): Said {
+  return { name: EVENT_FLOWSPAN_TCP_RETRANSMIT, attributes: { [ATTR_FLOWSPAN_TCP_RETRANSMIT_TYPE]: type } };
+}
+
+function reset(by: string): Said {
+  return { name: EVENT_FLOWSPAN_TCP_RESET, attributes: { [ATTR_FLOWSPAN_TCP_RESET_BY]: by } };
+}
+
+/** @param offsetNs from boot time to Unix time */
+export function eventsOf(connection: Connection, offsetNs: bigint): SpanEvent[] {
+  const { establishedNs, endNs, state, flags } = connection;
+  const events = connection.events.map((event) => spanEvent(event, offsetNs));
+  if ((flags & (1 << ConnectionFlag.CONNECTION_STRETCH)) !== 0) return events;
+  if (establishedNs !== 0n) {
+    // SYN-ACKs that were sent again come before it.
+    const established = establishedNs + offsetNs;
+    const at = events.findIndex(({ timeUnixNs }) => timeUnixNs > established);
+    const event = { name: EVENT_FLOWSPAN_TCP_ESTABLISHED, timeUnixNs: established, attributes: {} };
+    events.splice(at < 0 ? events.length : at, 0, event);
+  }
+  const attributes: Attributes = state === undefined ? {} : { [ATTR_NETWORK_CONNECTION_STATE]: state };
+  events.push({ name: EVENT_FLOWSPAN_TCP_CLOSE, timeUnixNs: endNs + offsetNs, attributes });
+  return events;
+}
+
+function spanEvent({ kind, timeNs, segments, state, recovery }: ConnectionEvent, offsetNs: bigint): SpanEvent {
+  const { name, attributes } = SAID[kind];
+  const all: Record<string, AttributeValue> = { ...attributes };
+  if (state !== undefined) all[ATTR_NETWORK_CONNECTION_STATE] = state;
+  if (name === EVENT_FLOWSPAN_TCP_RETRANSMIT) {
+    all[ATTR_FLOWSPAN_TCP_RETRANSMIT_SEGMENTS] = segments;
+    if (recovery !== undefined) all[ATTR_FLOWSPAN_TCP_RECOVERY_STATE] = recovery;
+  }
+  return { name, timeUnixNs: timeNs + offsetNs, attributes: all };
+}

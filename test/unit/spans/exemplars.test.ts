@@ -1,0 +1,69 @@
+/** Which spans stand for a flow's points, for how long, and that they are few. */
+import { expect, test } from "vitest";
+import { Aggregate } from "../../../agent/aggregate/aggregate.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
+import { Exemplars } from "../../../agent/spans/exemplars.ts";
+import { FakeIdentity, FakeKernel, keyOf } from "../aggregate/kernel.ts";
+import { TRACE_ID } from "./builders.ts";
+
+const span = (spanId: string, endUnixNs = 10n) => ({ traceId: TRACE_ID, spanId, endUnixNs });
+const nothing = { handshake: undefined, rtt: undefined, retransmits: undefined };
+
+test("a flow keeps the two largest values of each kind, and hands them out once", () => {
+  const exemplars = new Exemplars();
+  for (const [index, rtt] of [0.25, 0.75, 0.5, 0.125].entries()) {
+    exemplars.offer("flow", span(String(index)), { ...nothing, rtt });
+  }
+  exemplars.offer("flow", span("9"), { ...nothing, handshake: 0.5, retransmits: 23 });
+
+  const first = exemplars.take("flow", 0n);
+  const second = exemplars.take("flow", 0n);
+
+  const common = { timeUnixNs: 10n, traceId: TRACE_ID, filteredAttributes: {} };
+  expect(first).toEqual({
+    rtt: [
+      { ...common, value: 0.75, spanId: "1" },
+      { ...common, value: 0.5, spanId: "2" },
+    ],
+    handshake: [{ ...common, value: 0.5, spanId: "9" }],
+    retransmits: [{ ...common, value: 23, spanId: "9" }],
+  });
+  expect(second).toBeUndefined();
+});
+
+test("what lies before the series' start is left out", () => {
+  const exemplars = new Exemplars();
+  exemplars.offer("flow", span("1", 9n), { ...nothing, rtt: 1 });
+  exemplars.offer("flow", span("2", 11n), { ...nothing, rtt: 1 });
+
+  expect(exemplars.take("flow", 10n)?.rtt?.map(({ spanId }) => spanId)).toEqual(["2"]);
+});
+
+test("however many flows have spans, only a bounded number is kept", () => {
+  const exemplars = new Exemplars();
+  for (let flow = 0; flow < 5_003; flow++) exemplars.offer(String(flow), span("1"), { ...nothing, rtt: 1 });
+
+  const kept = Array.from({ length: 5_003 }, (_, flow) => exemplars.take(String(flow), 0n)).filter(Boolean);
+
+  expect(kept).toHaveLength(1_000);
+});
+
+test("the flows of an exchange carry what was offered before it, and those of the next one do not", () => {
+  const exemplars = new Exemplars();
+  const kernel = new FakeKernel();
+  const aggregate = new Aggregate(DEFAULT_AGGREGATE_OPTIONS, new FakeIdentity(), keyOf, exemplars);
+  const edge = "client a>b:80";
+  kernel.grow(edge, { opened: 1 });
+  const flowOf = () => aggregate.aggregate(kernel.exchange()).flows[0];
+  const key = (flowOf() as unknown as { key: string }).key;
+  exemplars.offer(key, span("1", 2n ** 62n), { ...nothing, rtt: 0.5 });
+  exemplars.offer("a flow that has no point", span("2"), { ...nothing, rtt: 0.5 });
+
+  kernel.grow(edge, { opened: 1 });
+  const carried = flowOf()?.exemplars;
+  kernel.grow(edge, { opened: 1 });
+  const next = flowOf()?.exemplars;
+
+  expect([carried?.rtt?.map(({ spanId }) => spanId), next]).toEqual([["1"], undefined]);
+  expect(exemplars.take("a flow that has no point", 0n)).toBeUndefined();
+});

@@ -1,0 +1,149 @@
+/** Records in, requests out: names that come late, wall times as of the record, and exemplars of what arrived. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { EdgeKey, Identified } from "../../../agent/model.ts";
+import { Exemplars } from "../../../agent/spans/exemplars.ts";
+import { connectionSpanId } from "../../../agent/spans/ids.ts";
+import { type SpanIdentity, Spans, type SpansOptions } from "../../../agent/spans/spans.ts";
+import { decodeSpans } from "../../lab/otlp-decode-spans.ts";
+import { connectionOf, namesOf, OFFSET_NS, SECOND_NS, TRACE_ID } from "./builders.ts";
+import { ACCEPTED, FakeTransport, failing, rejecting } from "./fake-transport.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const WAIT_MS = 35_000;
+/** When records arrive. */
+const NOW_NS = 102n * SECOND_NS;
+
+/** Names everything, once it knows the cgroup and says so. */
+class LateIdentity implements SpanIdentity {
+  known = true;
+  answer: Identified = { state: "named", ...namesOf() };
+  readonly asked: (readonly [sinceNs: bigint, untilNs: bigint])[] = [];
+
+  knowsCgroup(): boolean {
+    return this.known;
+  }
+
+  identify(_: EdgeKey, sinceNs: bigint, untilNs: bigint): Identified {
+    this.asked.push([sinceNs, untilNs]);
+    return this.answer;
+  }
+}
+
+function spansWith(transport = new FakeTransport(), more: Partial<SpansOptions> = {}) {
+  const identity = new LateIdentity();
+  const spans = new Spans({
+    transport,
+    limits: { queue: 100, batch: 10, delayMs: 100 },
+    scope: { name: "flowspan", version: "1", schemaUrl: "" },
+    log: { info: () => {}, warn: () => {} },
+    cgroupWaitMs: () => WAIT_MS,
+    ...more,
+  });
+  spans.clocks({ bootNs: NOW_NS, realtimeNs: NOW_NS + OFFSET_NS });
+  const received = () => transport.sent.flatMap((bytes) => decodeSpans(bytes));
+  return { spans, identity, received };
+}
+
+test("a record becomes a span on its end's Resource, at the wall time of its end", async () => {
+  const { spans, identity, received } = spansWith();
+  spans.nameBy(identity);
+
+  spans.add(connectionOf());
+  await vi.advanceTimersByTimeAsync(100);
+
+  expect(received()).toMatchObject([
+    {
+      resource: { "service.name": "front" },
+      startUnixNs: 100n * SECOND_NS + OFFSET_NS,
+      endUnixNs: 101n * SECOND_NS + OFFSET_NS,
+    },
+  ]);
+  expect(identity.asked).toEqual([[100n * SECOND_NS, 101n * SECOND_NS]]);
+});
+
+test("before there is anybody to ask for names, records wait", async () => {
+  const { spans, identity, received } = spansWith();
+
+  spans.add(connectionOf());
+  await vi.advanceTimersByTimeAsync(5_000);
+  const before = received().length;
+  spans.nameBy(identity);
+  await vi.advanceTimersByTimeAsync(1_000);
+
+  expect([before, received().length]).toEqual([0, 1]);
+});
+
+test("the first record of a new cgroup waits for the exchange that names it, and is not put on the host", async () => {
+  const { spans, identity, received } = spansWith();
+  spans.nameBy(identity);
+  identity.known = false;
+
+  spans.add(connectionOf());
+  await vi.advanceTimersByTimeAsync(10_000);
+  const before = [received().length, identity.asked.length];
+  identity.known = true;
+  spans.exchanged();
+  await vi.advanceTimersByTimeAsync(1_000);
+
+  expect([before, received().length]).toEqual([[0, 0], 1]);
+});
+
+test("a cgroup that nobody ever names does not hold a record for ever", async () => {
+  const { spans, identity, received } = spansWith();
+  spans.nameBy(identity);
+  identity.known = false;
+
+  spans.add(connectionOf());
+  await vi.advanceTimersByTimeAsync(WAIT_MS + 2_000);
+
+  expect(received()).toHaveLength(1);
+});
+
+test("what stays without names for two minutes has no span, and is counted", async () => {
+  const { spans, identity } = spansWith();
+  spans.nameBy(identity);
+  identity.answer = { state: "pending", why: "the pod is not known yet" };
+
+  spans.add(connectionOf());
+  await vi.advanceTimersByTimeAsync(119_000);
+  const before = spans.stats();
+  await vi.advanceTimersByTimeAsync(3_000);
+
+  expect(before).toMatchObject({ pending: 1, unnamed: 1 });
+  expect(spans.stats()).toMatchObject({ pending: 0, dropped: { unnamed: 1 } });
+});
+
+test("exemplars are of spans that were accepted whole, under the flow that the connection was counted in", async () => {
+  const into = new Exemplars();
+  const flowOf = ({ serverPort }: EdgeKey) => `flow ${serverPort}`;
+  const transport = new FakeTransport([failing(false), rejecting(1), ACCEPTED]);
+  const { spans, identity } = spansWith(transport, { exemplars: { into, flowOf } });
+  spans.nameBy(identity);
+
+  for (const serverPort of [1, 2, 3]) {
+    spans.add(connectionOf({ key: { serverPort }, retransmits: 5 }));
+    await vi.advanceTimersByTimeAsync(100);
+  }
+
+  const exemplar = {
+    timeUnixNs: 101n * SECOND_NS + OFFSET_NS,
+    traceId: TRACE_ID,
+    spanId: connectionSpanId(TRACE_ID, "client"),
+    filteredAttributes: {},
+  };
+  expect([1, 2, 3].map((port) => into.take(`flow ${port}`, 0n))).toEqual([
+    undefined,
+    undefined,
+    {
+      handshake: [{ ...exemplar, value: 0.002 }],
+      rtt: [{ ...exemplar, value: 0.0015 }],
+      retransmits: [{ ...exemplar, value: 5 }],
+    },
+  ]);
+});
