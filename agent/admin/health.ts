@@ -1,10 +1,22 @@
 /**
  * What the agent knows about its own work, judged: is it alive, is it ready.
  *
- * Alive fails only where a restart would help: the loop stands still. Ready says that data flows: a
- * probe answers, exchanges are fresh and names can be given. A Collector that is away makes neither
- * fail, since nothing is lost meanwhile and a restart would not bring it back.
+ * Alive fails only where a restart would help: the loop or a watch stands still. Ready says that data flows:
+ * a probe answers, exchanges are fresh, names are complete and not old. A Collector that is away makes neither
+ * fail, since nothing is lost meanwhile; an API server that is away makes names old, and nothing dead.
  */
+
+/** One source of names: a watch's state fits. */
+export interface MetadataVitals {
+  readonly name: string;
+  /** It has been read in whole since the start. */
+  readonly synced: boolean;
+  /** Since it was last confirmed, or since the start. */
+  readonly ageMs: number;
+  /** Since it last heard or tried anything. */
+  readonly idleMs: number;
+  readonly trouble: string | undefined;
+}
 
 export interface Vitals {
   /** All on one clock that only moves forward, milliseconds. */
@@ -17,8 +29,8 @@ export interface Vitals {
   readonly intervalMs: number;
   /** Why the last exchange failed; undefined when it did not. */
   readonly trouble: string | undefined;
-  /** False while metadata that names depend on has not come yet. */
-  readonly synced: boolean;
+  /** What names depend on; empty without Kubernetes. */
+  readonly metadata: readonly MetadataVitals[];
 }
 
 export interface Check {
@@ -36,17 +48,28 @@ export interface Health {
 const TURN_MAX_MS = 120_000;
 /** How late an exchange may be, besides its interval. */
 const LATE_MS = 15_000;
+/** Servers confirm every one to two minutes. A deleted pod stays known as long: beyond it, too many new ones are not. */
+const METADATA_AGE_MAX_MS = 300_000;
+/** Credentials, an answer, its text and the wait that it asks for have limits that are less together. */
+const WATCH_IDLE_MAX_MS = 600_000;
 
 export function liveness(vitals: Vitals): Health {
   const age = vitals.nowMs - vitals.lastTurnMs;
   const limit = vitals.intervalMs * 2 + TURN_MAX_MS;
   return health([
     { name: "loop", ok: age <= limit, detail: `last turn began ${seconds(age)} ago, limit ${seconds(limit)}` },
+    ...vitals.metadata
+      .filter(({ idleMs }) => idleMs > WATCH_IDLE_MAX_MS)
+      .map(({ name, idleMs }) => ({
+        name: `watch of ${name}`,
+        ok: false,
+        detail: `stands still for ${seconds(idleMs)}`,
+      })),
   ]);
 }
 
 export function readiness(vitals: Vitals): Health {
-  const { nowMs, lastExchangeMs, intervalMs, trouble, synced } = vitals;
+  const { nowMs, lastExchangeMs, intervalMs, trouble, metadata } = vitals;
   const age = lastExchangeMs === undefined ? undefined : nowMs - lastExchangeMs;
   const limit = intervalMs * 3 + LATE_MS;
   const fresh = age !== undefined && age <= limit;
@@ -61,8 +84,22 @@ export function readiness(vitals: Vitals): Health {
       ok: fresh,
       detail: age === undefined ? "none yet" : `last one ${seconds(age)} ago, limit ${seconds(limit)}`,
     },
-    { name: "names", ok: synced, detail: synced ? "metadata is complete" : "metadata has not come yet" },
+    namesCheck(metadata),
   ]);
+}
+
+/** The detail names each feed in trouble and why, also while it is young enough. */
+function namesCheck(metadata: readonly MetadataVitals[]): Check {
+  const isOld = ({ synced, ageMs }: MetadataVitals) => !synced || ageMs > METADATA_AGE_MAX_MS;
+  const notable = metadata.filter((feed) => isOld(feed) || feed.trouble !== undefined);
+  const words = notable.map(({ name, synced, ageMs, trouble }) => {
+    const state = synced
+      ? `last confirmed ${seconds(ageMs)} ago, limit ${seconds(METADATA_AGE_MAX_MS)}`
+      : "not read yet";
+    return `${name}: ${state}${trouble === undefined ? "" : ` (${trouble})`}`;
+  });
+  const detail = words.length === 0 ? "metadata is complete and fresh" : words.join("; ");
+  return { name: "names", ok: !metadata.some(isOld), detail };
 }
 
 function health(checks: readonly Check[]): Health {

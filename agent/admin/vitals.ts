@@ -1,11 +1,11 @@
 /**
  * When the pipeline did what: kept as it happens, read by health.
  */
-import type { Vitals } from "./health.ts";
+import type { MetadataVitals, Vitals } from "./health.ts";
 
 export interface VitalsFacts {
   readonly intervalMs: () => number;
-  readonly synced: () => boolean;
+  readonly metadata: () => readonly MetadataVitals[];
   /** A clock that only moves forward, milliseconds. */
   readonly nowMs?: () => number;
 }
@@ -49,7 +49,7 @@ export class PipelineVitals {
       lastExchangeMs: this.#lastExchangeMs,
       intervalMs: this.#facts.intervalMs(),
       trouble: this.#trouble,
-      synced: this.#facts.synced(),
+      metadata: this.#facts.metadata(),
     };
   }
 }

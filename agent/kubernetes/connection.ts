@@ -60,9 +60,16 @@ async function readSecret(path: string): Promise<string> {
   }
 }
 
-/** @param path a kubeconfig file; its current context counts, exec plugins and proxies included */
-export function kubeconfigConnection(path: string): Connection {
+/** How long a kubeconfig's credentials may take; an exec plugin may ask a server of its own. */
+const CREDENTIALS_MS = 30_000;
+
+/**
+ * @param path a kubeconfig file; its current context counts, exec plugins and proxies included
+ * @param withinMs after this, credentials have failed for now
+ */
+export function kubeconfigConnection(path: string, withinMs: number = CREDENTIALS_MS): Connection {
   let loaded: { readonly text: string; readonly config: KubeConfig } | undefined;
+  let asked: Promise<Credentials> | undefined;
 
   async function load(): Promise<KubeConfig> {
     const text = await readSecret(path);
@@ -74,20 +81,31 @@ export function kubeconfigConnection(path: string): Connection {
     return config;
   }
 
+  async function ask(): Promise<Credentials> {
+    const config = await load();
+    const cluster = config.getCurrentCluster();
+    if (!cluster) throw new Error(`${path} names no cluster in its current context`);
+    const options: RequestOptions = { headers: {} };
+    await config.applyToHTTPSOptions(options);
+    // Its agents are kept with the certificates that they were made with; only a proxy needs one.
+    if (!cluster.proxyUrl) options.agent = false;
+    return { server: new URL(cluster.server), options };
+  }
+
   return {
     description: `kubeconfig ${path}`,
     async credentials() {
+      // One question for all watches that connect at once. An exec plugin that hangs cannot be ended from
+      // here: its one answer is waited for, so that there is never a second one that hangs.
+      asked ??= ask().finally(() => {
+        asked = undefined;
+      });
       try {
-        const config = await load();
-        const cluster = config.getCurrentCluster();
-        if (!cluster) throw new Error(`${path} names no cluster in its current context`);
-        const options: RequestOptions = { headers: {} };
-        await config.applyToHTTPSOptions(options);
-        // Its agents are kept with the certificates that they were made with; only a proxy needs one.
-        if (!cluster.proxyUrl) options.agent = false;
-        return { server: new URL(cluster.server), options };
+        return await within(withinMs, asked, `the credentials of ${path} did not come`);
       } catch (error) {
         if (error instanceof ApiFailure) throw error;
+        // The client keeps whatever a plugin said, also what is no credential.
+        loaded = undefined;
         const message = error instanceof Error ? error.message : String(error);
         throw new ApiFailure("credentials", message, undefined, error);
       }
@@ -96,4 +114,14 @@ export function kubeconfigConnection(path: string): Connection {
       loaded = undefined;
     },
   };
+}
+
+async function within<T>(ms: number, answer: Promise<T>, what: string): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new ApiFailure("credentials", `${what} within ${ms} ms`)), ms);
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

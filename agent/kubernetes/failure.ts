@@ -6,7 +6,8 @@
 
 export const FAILURE_REASONS = [
   "refused", // nobody listens
-  "network", // no route, name not found, TLS, reset while connecting
+  "network", // no route, name not found
+  "certificate", // TLS: the server's certificate does not fit the CA or the address
   "credentials", // a token, certificate or kubeconfig could not be read
   "unauthorized", // 401
   "forbidden", // 403
@@ -15,7 +16,7 @@ export const FAILURE_REASONS = [
   "throttled", // 429
   "rejected", // another 4xx
   "server_error", // 5xx
-  "silent", // no word for longer than a server stays silent
+  "silent", // no word for longer than a server stays silent, or nobody answers keepalives
   "closed", // the stream broke off
   "malformed", // an answer that cannot be read
 ] as const;
@@ -34,10 +35,14 @@ export class ApiFailure extends Error {
   }
 }
 
+/** A proxy that says "come back tomorrow" must not leave the agent without names until then. */
+const RETRY_AFTER_MAX_MS = 120_000;
+
 /** What an answer's status means; the caller knows that it is not 200. */
 export function statusFailure(status: number, message: string, retryAfter: string | undefined): ApiFailure {
   const seconds = retryAfter !== undefined && /^\d{1,5}$/.test(retryAfter) ? Number(retryAfter) : undefined;
-  return new ApiFailure(statusReason(status), `status ${status}: ${message}`, seconds && seconds * 1000);
+  const retryAfterMs = seconds && Math.min(seconds * 1000, RETRY_AFTER_MAX_MS);
+  return new ApiFailure(statusReason(status), `status ${status}: ${message}`, retryAfterMs);
 }
 
 function statusReason(status: number): FailureReason {
@@ -53,9 +58,16 @@ export function networkFailure(error: unknown): ApiFailure {
   if (error instanceof ApiFailure) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const message = error instanceof Error ? error.message || code : String(error);
-  if (code === "ECONNREFUSED") return new ApiFailure("refused", message, undefined, error);
-  if (code === "ECONNRESET" || code === "ERR_STREAM_PREMATURE_CLOSE") {
-    return new ApiFailure("closed", message, undefined, error);
-  }
-  return new ApiFailure("network", message, undefined, error);
+  return new ApiFailure(networkReason(code), message, undefined, error);
+}
+
+/** Node hands on OpenSSL's names of what is wrong with a certificate. */
+const TLS_CODES = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT|ERR_SSL_)/;
+
+function networkReason(code: string): FailureReason {
+  if (code === "ECONNREFUSED") return "refused";
+  if (code === "ECONNRESET" || code === "EPIPE" || code === "ERR_STREAM_PREMATURE_CLOSE") return "closed";
+  if (code === "ETIMEDOUT") return "silent";
+  if (code.startsWith("HPE_")) return "malformed"; // what came is no HTTP
+  return TLS_CODES.test(code) ? "certificate" : "network";
 }

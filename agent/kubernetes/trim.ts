@@ -48,6 +48,7 @@ export function trimPod(object: unknown, local: boolean, options: TrimOptions): 
       field(status, "podIP"),
     ]),
     ended: phase === "Succeeded" || phase === "Failed",
+    ...(text(metadata.deletionTimestamp) === "" ? {} : { terminating: true }),
     createdMs: about.createdMs,
     service: serviceOf(about, options.wellKnownLabels),
   };

@@ -8,6 +8,7 @@ import { uptime } from "node:os";
 import type { ClusterChange, Feed, FeedObjects } from "../identity/cluster.ts";
 import { BACKOFF, type BackoffOptions } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
+import { FEEDS_OF, pathOf, READS } from "./reads.ts";
 import { type TrimOptions, trimEndpointSlice, trimNamespace, trimNode, trimPod, trimService } from "./trim.ts";
 import { ResourceWatch, type WatchLog, type WatchState } from "./watch.ts";
 
@@ -18,13 +19,17 @@ export interface ClusterWatchOptions extends TrimOptions {
   readonly connection: Connection;
   readonly nodeName: string;
   readonly scope: PodScope;
+  /** Instead of the scope's: FEEDS_OF in reads.ts has those of each mode. */
+  readonly feeds?: readonly Feed[] | undefined;
   /** Called in the order of the facts within a feed; ClusterIdentity.apply fits. */
   readonly onChange: (change: ClusterChange) => void;
   readonly log: WatchLog;
   /** CLOCK_BOOTTIME milliseconds, the clock of the probe's times. */
   readonly nowMs?: () => number;
   readonly backoff?: BackoffOptions;
+  /** Longer than a server that works is silent. */
   readonly silenceMs?: number;
+  readonly watchSeconds?: number;
 }
 
 export interface ClusterWatch {
@@ -34,12 +39,12 @@ export interface ClusterWatch {
   stop(): Promise<void>;
 }
 
-const SILENCE_MS = 150_000;
+/** kube-apiserver 1.36 says a bookmark every 60 to 121 seconds where nothing changes (measured). */
+const SILENCE_MS = 180_000;
 
 /** The feeds of a scope: what createIdentity has to wait for. */
 export function feedsOf(scope: PodScope): readonly Feed[] {
-  const always = ["local-pods", "services", "endpoint-slices", "nodes", "namespaces"] as const;
-  return scope === "all" ? [...always, "pods"] : always;
+  return scope === "all" ? FEEDS_OF.watch : FEEDS_OF.watch.filter((feed) => feed !== "pods");
 }
 
 interface Resource<F extends Feed> {
@@ -48,30 +53,32 @@ interface Resource<F extends Feed> {
   readonly trim: (object: unknown) => FeedObjects[F] | undefined;
 }
 
-/** What each feed reads: deploy/manifests grants `list` and `watch` on exactly these. */
+/** What each feed reads, and what it keeps of it. */
 export function resourcesOf(nodeName: string, options: TrimOptions): { readonly [F in Feed]: Resource<F> } {
   return {
     "local-pods": {
-      path: "/api/v1/pods",
-      query: { fieldSelector: `spec.nodeName=${nodeName}` },
+      ...requestOf("local-pods", `spec.nodeName=${nodeName}`),
       trim: (object) => trimPod(object, true, options),
     },
-    pods: { path: "/api/v1/pods", query: {}, trim: (object) => trimPod(object, false, options) },
-    services: { path: "/api/v1/services", query: {}, trim: trimService },
-    "endpoint-slices": { path: "/apis/discovery.k8s.io/v1/endpointslices", query: {}, trim: trimEndpointSlice },
-    nodes: { path: "/api/v1/nodes", query: {}, trim: trimNode },
-    namespaces: {
-      path: "/api/v1/namespaces",
-      query: { fieldSelector: "metadata.name=kube-system" },
-      trim: trimNamespace,
-    },
+    pods: { ...requestOf("pods"), trim: (object) => trimPod(object, false, options) },
+    services: { ...requestOf("services"), trim: trimService },
+    "endpoint-slices": { ...requestOf("endpoint-slices"), trim: trimEndpointSlice },
+    nodes: { ...requestOf("nodes"), trim: trimNode },
+    namespaces: { ...requestOf("namespaces"), trim: trimNamespace },
   };
+}
+
+function requestOf(feed: Feed, selected?: string): Pick<Resource<Feed>, "path" | "query"> {
+  const { only } = READS[feed];
+  const fieldSelector = only === undefined ? selected : `metadata.name=${only}`;
+  return { path: pathOf(READS[feed]), query: fieldSelector === undefined ? {} : { fieldSelector } };
 }
 
 /** Starts at once; what goes wrong is in the states and the log, never an exception. */
 export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
   const resources = resourcesOf(options.nodeName, options);
-  const watches = feedsOf(options.scope).map((feed) => startWatch(feed, resources[feed], options));
+  const feeds = options.feeds ?? feedsOf(options.scope);
+  const watches = feeds.map((feed) => startWatch(feed, resources[feed], options));
   return {
     states: () => watches.map(({ watch }) => watch.state),
     async stop() {
@@ -90,6 +97,7 @@ function startWatch<F extends Feed>(feed: F, resource: Resource<F>, options: Clu
     log,
     backoff,
     silenceMs,
+    watchSeconds: options.watchSeconds,
     sink: {
       upsert: (object) => onChange({ feed, type: "upsert", atMs: nowMs(), object } as ClusterChange),
       remove: (uid) => onChange({ feed, type: "remove", atMs: nowMs(), uid }),

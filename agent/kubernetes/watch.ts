@@ -11,9 +11,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type BackoffOptions, backoffMs } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { ApiFailure, type FailureReason, networkFailure, statusFailure } from "./failure.ts";
+import { ItemSplitter } from "./items.ts";
+import { parseJson } from "./json.ts";
 import { LineSplitter } from "./lines.ts";
-import { get, readText } from "./request.ts";
+import { get, Patience } from "./request.ts";
 import { field, list, text } from "./trim.ts";
+import { WatchRecord, type WatchState } from "./watch-state.ts";
 
 /** What a watch tells of its resource. Calls come in the order of the facts. */
 export interface WatchSink<T> {
@@ -33,8 +36,13 @@ export interface WatchOptions<T> {
   readonly connection: Connection;
   readonly log: WatchLog;
   readonly backoff: BackoffOptions;
-  /** Servers send a bookmark a minute, so a longer silence means that the connection is dead. */
+  /**
+   * The longest wait for an answer, for the next object of a list and for the next event. Servers send a bookmark every one
+   * to two minutes, so a longer silence means that the other end is dead.
+   */
   readonly silenceMs: number;
+  /** The server is asked to end a watch after this or up to twice of it; spread, so that not all end at once. */
+  readonly watchSeconds?: number | undefined;
 }
 
 export interface WatchLog {
@@ -42,39 +50,25 @@ export interface WatchLog {
   warn(fields: object, message: string): void;
 }
 
-/** How a watch is doing; read by self metrics and health. */
-export interface WatchState {
-  readonly name: string;
-  /** It has read a whole list since the start. */
-  readonly synced: boolean;
-  /** It is connected and its last list is whole. */
-  readonly current: boolean;
-  readonly objects: number;
-  /** Unix milliseconds of the last word from the server, bookmarks included; 0 before the first. */
-  readonly lastEventMs: number;
-  readonly connects: number;
-  readonly lists: number;
-  /** Whether the last list came as a watch-list. */
-  readonly watchList: boolean;
-  readonly failures: Readonly<Partial<Record<FailureReason, number>>>;
-}
+export type { WatchState } from "./watch-state.ts";
 
 const PAGE_SIZE = 500;
-const PAGE_BYTES_MAX = 256 * 1024 * 1024;
-/** etcd takes objects of 1.5 MiB; as JSON with all escapes they stay far below this. */
-const LINE_BYTES_MAX = 8 * 1024 * 1024;
-/** The server ends a watch after this; spread, so that not all end at once. */
+/** A million objects: what goes on after that has no end. */
+const PAGES_MAX = 2_000;
+/** etcd takes objects of 1.5 MiB, in a shorter form than JSON. */
+const OBJECT_BYTES_MAX = 4 * 1024 * 1024;
 const WATCH_SECONDS = 300;
-/** A connection that lived this long was a good one: failures are counted anew. */
+/** A watch that was current this long was a good one: failures are counted anew. */
 const GOOD_CONNECTION_MS = 10_000;
 const WATCH_LIST_RETRY_MS = 3_600_000;
 const SERVER_ERRORS_BEFORE_LIST = 3;
+const BROKEN_LISTS_BEFORE_PAGES = 2;
 const INITIAL_EVENTS_END = "k8s.io/initial-events-end";
 
 export class ResourceWatch<T extends { readonly uid: string }> {
   readonly #options: WatchOptions<T>;
   readonly #stop = new AbortController();
-  readonly #failures: Partial<Record<FailureReason, number>> = {};
+  readonly #record: WatchRecord;
   /** uids of the objects that the sink knows. */
   #known = new Set<string>();
   /** Of the list that is being read; undefined between lists. */
@@ -82,45 +76,35 @@ export class ResourceWatch<T extends { readonly uid: string }> {
   /** Where the next watch goes on; undefined: a list is needed. */
   #resourceVersion: string | undefined;
   #watchListRefusedMs = -Infinity;
-  #usedWatchList = false;
-  #synced = false;
-  #connected = false;
-  #lastEventMs = 0;
-  #connects = 0;
-  #lists = 0;
+  #brokenLists = 0;
   #failuresInRow = 0;
+  #serverErrorsInRow = 0;
+  /** What the log has been told since the watch was last current. */
+  readonly #logged = new Set<FailureReason>();
 
   constructor(options: WatchOptions<T>) {
     this.#options = options;
+    this.#record = new WatchRecord(options.name);
   }
 
   get state(): WatchState {
-    return {
-      name: this.#options.name,
-      synced: this.#synced,
-      current: this.#connected && this.#listed === undefined && this.#synced,
-      objects: this.#known.size,
-      lastEventMs: this.#lastEventMs,
-      connects: this.#connects,
-      lists: this.#lists,
-      watchList: this.#usedWatchList,
-      failures: { ...this.#failures },
-    };
+    return this.#record.read(this.#known.size);
   }
 
   /** Runs until `stop`; never throws. */
   async run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const startedMs = performance.now();
       let failure: ApiFailure | undefined;
       try {
         await this.#session();
       } catch (error) {
         failure = networkFailure(error);
       }
-      this.#connected = false;
+      const goodForMs = this.#record.currentForMs;
+      this.#record.lost();
       if (this.#stop.signal.aborted) return;
-      await this.#pause(failure, performance.now() - startedMs);
+      const waitMs = failure ? this.#afterFailure(failure, goodForMs) : this.#afterEnd(goodForMs);
+      if (waitMs > 0) await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     }
   }
 
@@ -136,25 +120,32 @@ export class ResourceWatch<T extends { readonly uid: string }> {
     return this.#watch({});
   }
 
-  async #pause(failure: ApiFailure | undefined, livedMs: number): Promise<void> {
+  /** @returns how long to wait: a server that ends watches at once is as bad as one that refuses them */
+  #afterEnd(goodForMs: number): number {
+    this.#record.ended();
+    this.#failuresInRow = goodForMs >= GOOD_CONNECTION_MS ? 0 : this.#failuresInRow + 1;
+    return this.#failuresInRow === 0 ? 0 : backoffMs(this.#failuresInRow, Math.random(), this.#options.backoff);
+  }
+
+  /** @returns how long to wait */
+  #afterFailure(failure: ApiFailure, goodForMs: number): number {
     const { name, backoff, log } = this.#options;
-    if (failure && this.#historyLost(failure)) this.#resourceVersion = undefined;
-    if (failure?.reason === "unsupported") {
+    if (failure.reason === "unsupported") {
       this.#watchListRefusedMs = performance.now();
       log.info({ watch: name, detail: failure.message }, "the API server has no watch-list; listing in pages");
-      return;
+      return 0;
     }
-    if (livedMs >= GOOD_CONNECTION_MS) this.#failuresInRow = 0;
-    // A server that ends watches at once is as bad as one that refuses them.
-    if (!failure && livedMs >= GOOD_CONNECTION_MS) return;
-    this.#failuresInRow++;
-    const waitMs = Math.max(failure?.retryAfterMs ?? 0, backoffMs(this.#failuresInRow, Math.random(), backoff));
-    if (failure) {
-      this.#failures[failure.reason] = (this.#failures[failure.reason] ?? 0) + 1;
-      const fields = { watch: name, reason: failure.reason, detail: failure.message, waitMs: Math.round(waitMs) };
-      log.warn(fields, "lost the API server; names may be old until it is back");
+    this.#failuresInRow = goodForMs >= GOOD_CONNECTION_MS ? 1 : this.#failuresInRow + 1;
+    this.#serverErrorsInRow = failure.reason === "server_error" ? this.#serverErrorsInRow + 1 : 0;
+    if (this.#historyLost(failure)) this.#resourceVersion = undefined;
+    this.#record.failed(failure);
+    const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(this.#failuresInRow, Math.random(), backoff));
+    if (!this.#logged.has(failure.reason)) {
+      const { reason, message: detail } = failure;
+      log.warn({ watch: name, reason, detail }, "lost the API server: it is tried until it is back, names may be old");
     }
-    await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+    this.#logged.add(failure.reason);
+    return waitMs;
   }
 
   /**
@@ -162,20 +153,28 @@ export class ResourceWatch<T extends { readonly uid: string }> {
    * version of the future, as often as it is asked.
    */
   #historyLost({ reason }: ApiFailure): boolean {
-    if (reason === "server_error") return this.#failuresInRow >= SERVER_ERRORS_BEFORE_LIST;
-    return reason === "gone" || reason === "rejected";
+    return reason === "gone" || reason === "rejected" || this.#serverErrorsInRow >= SERVER_ERRORS_BEFORE_LIST;
+  }
+
+  #becomeCurrent(): void {
+    this.#serverErrorsInRow = 0;
+    this.#brokenLists = 0;
+    this.#logged.clear();
+    const trouble = this.#record.becomesCurrent();
+    if (trouble !== undefined)
+      this.#options.log.info({ watch: this.#options.name, trouble }, "names are current again");
   }
 
   async #watchList(): Promise<void> {
-    this.#startList();
-    this.#usedWatchList = true;
+    this.#startList(true);
     try {
       await this.#watch({ sendInitialEvents: "true", resourceVersionMatch: "NotOlderThan" });
     } catch (error) {
       const failure = networkFailure(error);
-      // 400 and 422: before 1.27, or switched off. Anything else that breaks a list gets pages the next time.
-      if (this.#listed && failure.reason === "rejected") throw new ApiFailure("unsupported", failure.message);
-      if (this.#listed && (failure.reason === "silent" || failure.reason === "malformed")) {
+      if (!this.#listed) throw failure;
+      // 400 and 422: before 1.27, or switched off.
+      if (failure.reason === "rejected") throw new ApiFailure("unsupported", failure.message);
+      if (BREAKS_A_LIST.has(failure.reason) && ++this.#brokenLists >= BROKEN_LISTS_BEFORE_PAGES) {
         this.#watchListRefusedMs = performance.now();
       }
       throw failure;
@@ -183,54 +182,80 @@ export class ResourceWatch<T extends { readonly uid: string }> {
   }
 
   async #watch(query: Readonly<Record<string, string>>): Promise<void> {
+    const { silenceMs, watchSeconds = WATCH_SECONDS } = this.#options;
     const version = this.#resourceVersion;
     const answer = await this.#get({
       ...query,
       watch: "true",
       allowWatchBookmarks: "true",
-      timeoutSeconds: String(Math.round(WATCH_SECONDS * (1 + Math.random()))),
+      timeoutSeconds: String(Math.round(watchSeconds * (1 + Math.random()))),
       ...(version === undefined ? {} : { resourceVersion: version }),
     });
-    this.#connected = true;
-    const splitter = new LineSplitter(LINE_BYTES_MAX);
+    if (!this.#listed) this.#becomeCurrent();
+    const splitter = new LineSplitter(OBJECT_BYTES_MAX);
+    const patience = new Patience(answer, silenceMs, "no event");
     try {
       for await (const chunk of answer as AsyncIterable<Buffer>) {
-        this.#lastEventMs = Date.now();
-        for (const line of splitter.push(chunk)) this.#event(line);
+        const lines = splitter.push(chunk);
+        // Bytes alone are no event: neither noise nor a line without an end may pass for life.
+        for (const line of lines) if (this.#event(line)) patience.renew();
       }
     } finally {
+      patience.end();
       answer.destroy();
-      if (splitter.oversized > 0) this.#countMalformed(splitter.oversized);
+      this.#record.passedOver(splitter.oversized);
     }
     if (this.#listed) throw new ApiFailure("closed", "the list broke off");
   }
 
   async #listPages(): Promise<void> {
-    this.#startList();
-    this.#usedWatchList = false;
+    this.#startList(false);
     let next = "";
     let version = "";
+    let pages = 0;
     do {
-      const answer = await this.#get({ limit: String(PAGE_SIZE), ...(next === "" ? {} : { continue: next }) });
-      const page = parseJson(await readText(answer, PAGE_BYTES_MAX));
-      if (page === undefined) throw new ApiFailure("malformed", "a page of the list cannot be read");
-      this.#lastEventMs = Date.now();
-      for (const object of list(field(page, "items"))) this.#upsert(object);
-      next = text(field(field(page, "metadata"), "continue"));
-      version = text(field(field(page, "metadata"), "resourceVersion"));
+      const metadata = await this.#page(next);
+      this.#record.heard();
+      next = text(field(metadata, "continue"));
+      version = text(field(metadata, "resourceVersion"));
+      if (++pages > PAGES_MAX) throw new ApiFailure("malformed", `the list has no end after ${PAGES_MAX} pages`);
     } while (next !== "");
     if (version === "") throw new ApiFailure("malformed", "the list has no resourceVersion");
     this.#endList(version);
   }
 
+  /** Reads one page. @returns its metadata */
+  async #page(next: string): Promise<unknown> {
+    const answer = await this.#get({ limit: String(PAGE_SIZE), ...(next === "" ? {} : { continue: next }) });
+    const splitter = new ItemSplitter(OBJECT_BYTES_MAX);
+    const patience = new Patience(answer, this.#options.silenceMs, "no object of the page");
+    try {
+      for await (const chunk of answer as AsyncIterable<Buffer>) {
+        const items = splitter.push(chunk);
+        if (items.length > 0) patience.renew();
+        for (const item of items) this.#upsert(parseJson(item));
+      }
+    } finally {
+      patience.end();
+      answer.destroy();
+      this.#record.passedOver(splitter.oversized);
+    }
+    const frame = parseJson(splitter.frame);
+    const rest = field(frame, "items");
+    if (!Array.isArray(rest) && rest !== null) throw new ApiFailure("malformed", "a page of the list cannot be read");
+    for (const noObject of list(rest)) this.#upsert(noObject);
+    return field(frame, "metadata");
+  }
+
   #get(query: Readonly<Record<string, string>>): Promise<IncomingMessage> {
     const { connection, path, silenceMs } = this.#options;
-    this.#connects++;
+    this.#record.connects();
     const all = { ...this.#options.query, ...query };
     return get(connection, { path, query: all, silenceMs, signal: this.#stop.signal });
   }
 
-  #event(line: string): void {
+  /** @returns whether it is one */
+  #event(line: string): boolean {
     const event = parseJson(line);
     const object = field(event, "object");
     switch (field(event, "type")) {
@@ -245,19 +270,23 @@ export class ResourceWatch<T extends { readonly uid: string }> {
         if (this.#listed) this.#bookmarkInList(object);
         break;
       case "ERROR":
-        throw statusFailure(Number(field(object, "code") ?? 0), text(field(object, "message")), undefined);
+        throw statusFailure(statusCode(object), text(field(object, "message")), undefined);
       default:
-        this.#countMalformed(1);
+        this.#record.passedOver(1);
+        return false;
     }
+    this.#record.heard();
     const version = text(field(field(object, "metadata"), "resourceVersion"));
     // Within a list, events come in no order of versions: only its end is a place to go on from.
     if (!this.#listed && version !== "") this.#resourceVersion = version;
+    return true;
   }
 
   #bookmarkInList(object: unknown): void {
     const metadata = field(object, "metadata");
     if (field(field(metadata, "annotations"), INITIAL_EVENTS_END) !== "true") return;
     this.#endList(text(field(metadata, "resourceVersion")));
+    this.#becomeCurrent();
   }
 
   #upsert(object: unknown): void {
@@ -267,7 +296,7 @@ export class ResourceWatch<T extends { readonly uid: string }> {
       this.#known.add(trimmed.uid);
       this.#options.sink.upsert(trimmed);
     } else {
-      this.#countMalformed(1);
+      this.#record.passedOver(1);
     }
   }
 
@@ -276,8 +305,8 @@ export class ResourceWatch<T extends { readonly uid: string }> {
     if (this.#known.delete(uid)) this.#options.sink.remove(uid);
   }
 
-  #startList(): void {
-    this.#lists++;
+  #startList(asWatchList: boolean): void {
+    this.#record.lists(asWatchList);
     this.#listed = new Set();
   }
 
@@ -287,20 +316,16 @@ export class ResourceWatch<T extends { readonly uid: string }> {
     for (const uid of this.#known) if (!listed.has(uid)) this.#remove(uid);
     this.#listed = undefined;
     this.#resourceVersion = version === "" ? undefined : version;
-    this.#synced = true;
+    this.#record.listed();
     this.#options.sink.synced();
-  }
-
-  #countMalformed(count: number): void {
-    this.#failures.malformed = (this.#failures.malformed ?? 0) + count;
   }
 }
 
-/** @returns undefined when it is not JSON */
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
+/** Failures in the middle of a watch-list that pages may not have. */
+const BREAKS_A_LIST: ReadonlySet<FailureReason> = new Set(["silent", "malformed", "closed"]);
+
+/** Of a Status object; 0 when it names none. */
+function statusCode(object: unknown): number {
+  const code = field(object, "code");
+  return typeof code === "number" ? code : 0;
 }

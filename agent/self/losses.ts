@@ -13,6 +13,11 @@ export const AGENT_LOSSES = {
   points_rejected: "The Collector accepted a request but not all of its points, and wants none of them again.",
   series_over_budget_detail: "A series found no room in the budget: its numbers are in the remainder.",
   address_over_limit_detail: "An address found no room in the table of names: as a peer it is unknown.",
+  span_queue_full: "A connection span found no room in the queue to the Collector (`spans.queue`).",
+  span_rejected: "The Collector refused a connection span for good, alone or with its whole request.",
+  span_gave_up: "The Collector was away for so long that a connection span was given up.",
+  span_unnamed: "The ends of a connection had no names in time: it has no span.",
+  span_shutdown: "The agent ended before the Collector had taken a connection span.",
   metadata_unreadable_detail: "An object of the Kubernetes API made no sense: what it names has no name.",
 } as const;
 

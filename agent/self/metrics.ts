@@ -26,6 +26,7 @@ import {
   ATTR_ERROR_TYPE,
   ATTR_FLOWSPAN_BPF_PROGRAM_NAME,
   ATTR_FLOWSPAN_LOSS_REASON,
+  ATTR_FLOWSPAN_METADATA_FEED,
   ATTR_FLOWSPAN_NETNS,
   ATTR_HOST_NAME,
   ATTR_K8S_NODE_NAME,
@@ -50,10 +51,19 @@ import {
   METRIC_FLOWSPAN_EXPORT_POINTS_REJECTED,
   METRIC_FLOWSPAN_EXPORT_REQUESTS,
   METRIC_FLOWSPAN_LOSSES,
+  METRIC_FLOWSPAN_METADATA_AGE,
+  METRIC_FLOWSPAN_METADATA_LISTS,
+  METRIC_FLOWSPAN_METADATA_OBJECTS,
+  METRIC_FLOWSPAN_METADATA_RECONNECTS,
   METRIC_FLOWSPAN_PROBE_CPU_TIME,
   METRIC_FLOWSPAN_PROBE_MEMORY_USAGE,
   METRIC_FLOWSPAN_PROBE_RECORDS,
   METRIC_FLOWSPAN_PROBE_SOCKETS_ADOPTED,
+  METRIC_FLOWSPAN_SPANS_ACCEPTED,
+  METRIC_FLOWSPAN_SPANS_DROPPED,
+  METRIC_FLOWSPAN_SPANS_LIMIT,
+  METRIC_FLOWSPAN_SPANS_OBSERVED,
+  METRIC_FLOWSPAN_SPANS_PENDING,
   METRIC_FLOWSPAN_WALK_DURATION,
   METRIC_FLOWSPAN_WALK_SOCKETS,
   METRIC_PROCESS_CPU_TIME,
@@ -61,6 +71,7 @@ import {
   SCHEMA_URL,
 } from "../generated/semconv.ts";
 import type { MetricDescriptor, Attributes as ResourceAttributes, Temporality } from "../model.ts";
+import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
 import type { DurationListeners, SelfState } from "./state.ts";
 
 export interface SelfResource {
@@ -165,6 +176,30 @@ function ofCoverage(field: "segments" | "connections"): Read {
   };
 }
 
+function ofMetadata(value: (reading: ReturnType<SelfState["metadata"]>[number]) => number): Read {
+  return (state, result) => {
+    for (const reading of state.metadata()) {
+      result.observe(value(reading), { [ATTR_FLOWSPAN_METADATA_FEED]: reading.name });
+    }
+  };
+}
+
+function observeReconnects(state: SelfState, result: ObservableResult): void {
+  for (const { name, ends, failures } of state.metadata()) {
+    for (const [reason, count] of [["", ends] as const, ...Object.entries(failures)]) {
+      result.observe(count, { [ATTR_FLOWSPAN_METADATA_FEED]: name, ...errorType(reason) });
+    }
+  }
+}
+
+/** A reading of the spans' queue: absent where no spans are made. */
+function ofSpans(value: (spans: SpanStats) => number): Read {
+  return (state, result) => {
+    const spans = state.spans();
+    if (spans !== undefined) result.observe(value(spans));
+  };
+}
+
 function errorType(reason: string): Attributes {
   return reason === "" ? {} : { [ATTR_ERROR_TYPE]: reason };
 }
@@ -203,8 +238,24 @@ const READINGS: readonly (readonly [MetricDescriptor, Read])[] = [
       }
     },
   ],
+  [METRIC_FLOWSPAN_SPANS_OBSERVED, ofSpans((spans) => spans.observed)],
+  [METRIC_FLOWSPAN_SPANS_ACCEPTED, ofSpans((spans) => spans.accepted)],
+  [
+    METRIC_FLOWSPAN_SPANS_DROPPED,
+    (state, result) => {
+      for (const [reason, count] of Object.entries(state.spans()?.dropped ?? {})) {
+        if (count > 0) result.observe(count, { [ATTR_FLOWSPAN_LOSS_REASON]: DROP_REASONS[reason as DropReason] });
+      }
+    },
+  ],
+  [METRIC_FLOWSPAN_SPANS_PENDING, ofSpans((spans) => spans.pending)],
+  [METRIC_FLOWSPAN_SPANS_LIMIT, ofSpans((spans) => spans.limit)],
   [METRIC_FLOWSPAN_COVERAGE_SEGMENTS, ofCoverage("segments")],
   [METRIC_FLOWSPAN_COVERAGE_CONNECTIONS, ofCoverage("connections")],
+  [METRIC_FLOWSPAN_METADATA_AGE, ofMetadata(({ ageMs }) => ageMs / 1000)],
+  [METRIC_FLOWSPAN_METADATA_OBJECTS, ofMetadata(({ objects }) => objects)],
+  [METRIC_FLOWSPAN_METADATA_LISTS, ofMetadata(({ lists }) => lists)],
+  [METRIC_FLOWSPAN_METADATA_RECONNECTS, observeReconnects],
   [METRIC_FLOWSPAN_EXPORT_REQUESTS, ofExports("requests")],
   [METRIC_FLOWSPAN_EXPORT_POINTS, ofExports("points")],
   [METRIC_FLOWSPAN_EXPORT_POINTS_REJECTED, (state, result) => result.observe(state.rejectedPoints)],

@@ -4,8 +4,10 @@
  * The pipeline tells it what happened; metrics.ts and the status output read it. Counters of the probe
  * begin anew with its process; what is read here only grows.
  */
+import type { MetadataVitals } from "../admin/health.ts";
 import type { RequestResult } from "../export/export.ts";
 import type { Exchange, ProbeStatus, ProgramStats } from "../model.ts";
+import type { SpanStats } from "../spans/queue.ts";
 import type { Losses } from "./losses.ts";
 
 /** The part of an exchange that says what it cost; a source's ExchangeData fits. */
@@ -27,6 +29,15 @@ export interface CoverageReading {
   readonly connections: number | undefined;
 }
 
+/** One source of names, as far as metrics need it; the state of a watch fits. */
+export interface MetadataReading extends MetadataVitals {
+  readonly objects: number;
+  readonly lists: number;
+  /** Connections that ended without a failure. */
+  readonly ends: number;
+  readonly failures: Readonly<Record<string, number>>;
+}
+
 /** Told of each duration as it is measured, in seconds. */
 export interface DurationListeners {
   exchange(seconds: number): void;
@@ -46,6 +57,10 @@ export class SelfState {
   durations: DurationListeners | undefined;
   /** Read at each collection; set once by whoever compares sockets with the kernel's own counters. */
   coverage: () => readonly CoverageReading[] = () => [];
+  /** Read at each collection; undefined while no spans are made. */
+  spans: () => SpanStats | undefined = () => undefined;
+  /** Where names come from: read at each collection and by health; set once by whoever watches. */
+  metadata: () => readonly MetadataReading[] = () => [];
 
   readonly #probeCpuUs = new GrowingSum();
   readonly #programs = new Map<string, { runs: GrowingSum; runTimeNs: GrowingSum; recursionMisses: GrowingSum }>();

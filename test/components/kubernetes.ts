@@ -4,21 +4,17 @@
  *
  * There is no controller, scheduler or kubelet: tests write what those would (a pod's node and status).
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { openSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { component } from "../components.ts";
 import type { ApiObject } from "../lab/kubernetes-objects.ts";
+import { freePorts, Running } from "./running.ts";
 
 const READY_MS = 90_000;
-const POLL_MS = 50;
 
 export interface Kube {
   /** A kubeconfig of a user who may do everything. */
@@ -30,31 +26,37 @@ export interface Kube {
   killServer(): Promise<void>;
   /** Starts it again on the same port and waits until it is ready. */
   startServer(): Promise<void>;
+  /** With its next start the server has a new certificate, by a new CA. */
+  forgetCertificate(): Promise<void>;
+  /** Has etcd forget everything that is not so now: versions before are gone. A running server may know them still. */
+  compactHistory(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** @throws Error with the end of the log when it does not get ready */
-export async function startKube(): Promise<Kube> {
+/**
+ * @param flags of the API server, besides those that it needs
+ * @throws Error with its log when it does not get ready
+ */
+export async function startKube(...flags: readonly string[]): Promise<Kube> {
   const directory = await mkdtemp(join(tmpdir(), "flowspan-kube-"));
-  const processes = new Set<ChildProcess>();
-  const killAll = () => {
-    for (const child of processes) child.kill("SIGKILL");
-  };
-  process.on("exit", killAll);
+  const processes: Running[] = [];
   const stop = async () => {
-    await Promise.all([...processes].map((child) => end(child)));
-    process.off("exit", killAll);
+    await Promise.all(processes.map((each) => each.stop("SIGKILL")));
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    return { ...(await startIn(directory, processes)), stop };
+    return { ...(await startIn(directory, processes, flags)), stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function startIn(directory: string, processes: Set<ChildProcess>): Promise<Omit<Kube, "stop">> {
+async function startIn(
+  directory: string,
+  processes: Running[],
+  moreFlags: readonly string[],
+): Promise<Omit<Kube, "stop">> {
   const [port = 0, etcdPort = 0, peerPort = 0] = await freePorts(3);
   const token = randomUUID();
   const server = `https://127.0.0.1:${port}`;
@@ -66,24 +68,32 @@ async function startIn(directory: string, processes: Set<ChildProcess>): Promise
   await writeFile(kubeconfig, kubeconfigText(server, caFile, token));
 
   const admin = new KubeAdmin(server, token, caFile);
-  startProcess(processes, directory, "etcd", etcdFlags(directory, etcdPort, peerPort));
-  const flags = serverFlags(directory, port, etcdPort);
-  let running: ChildProcess | undefined;
+  processes.push(new Running("etcd", component("etcd"), etcdFlags(directory, etcdPort, peerPort)));
+  const flags = [...serverFlags(directory, port, etcdPort), ...moreFlags];
+  let running: Running;
   const startServer = async () => {
-    running = startProcess(processes, directory, "kube-apiserver", flags);
-    await untilReady(admin, running, join(directory, "kube-apiserver.log"));
+    running = new Running("the API server", component("kube-apiserver"), flags);
+    processes.push(running);
+    await running.ready(() => isReady(admin), READY_MS);
   };
   await startServer();
   return {
-    kubeconfig,
-    server,
-    caFile,
-    admin,
-    startServer,
-    async killServer() {
-      if (running) await end(running);
-    },
+    ...{ kubeconfig, server, caFile, admin, startServer },
+    killServer: () => running.stop("SIGKILL"),
+    forgetCertificate: () => rm(join(directory, "certs"), { recursive: true }),
+    compactHistory: () => compact(`http://127.0.0.1:${etcdPort}`),
   };
+}
+
+/** etcd's own API in JSON: to its present revision, and to the end. */
+async function compact(etcd: string): Promise<void> {
+  const ask = async (path: string, body: object): Promise<{ header: { revision: string } }> => {
+    const answer = await fetch(`${etcd}/v3/kv/${path}`, { method: "POST", body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`etcd ${path}: ${answer.status} ${await answer.text()}`);
+    return (await answer.json()) as { header: { revision: string } };
+  };
+  const { header } = await ask("range", { key: Buffer.from("/").toString("base64") });
+  await ask("compaction", { revision: header.revision, physical: true });
 }
 
 function etcdFlags(directory: string, port: number, peerPort: number): string[] {
@@ -120,38 +130,12 @@ function serverFlags(directory: string, port: number, etcdPort: number): string[
   ];
 }
 
-function startProcess(
-  processes: Set<ChildProcess>,
-  directory: string,
-  name: "etcd" | "kube-apiserver",
-  flags: readonly string[],
-): ChildProcess {
-  const log = openSync(join(directory, `${name}.log`), "a");
-  const child = spawn(component(name), flags, { stdio: ["ignore", log, log] });
-  processes.add(child);
-  child.on("exit", () => processes.delete(child));
-  return child;
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, "exit");
-  child.kill("SIGKILL");
-  await exited;
-}
-
-async function untilReady(admin: KubeAdmin, child: ChildProcess, log: string): Promise<void> {
-  const deadline = performance.now() + READY_MS;
-  while (performance.now() < deadline && child.exitCode === null && child.signalCode === null) {
-    const status = await admin.send("GET", "/readyz").then(
-      (answer) => answer.status,
-      () => 0,
-    );
-    if (status === 200) return;
-    await sleep(POLL_MS);
-  }
-  const tail = (await readFile(log, "utf8")).split("\n").slice(-10).join("\n");
-  throw new Error(`the API server did not get ready:\n${tail}`);
+async function isReady(admin: KubeAdmin): Promise<boolean> {
+  const status = await admin.send("GET", "/readyz").then(
+    (answer) => answer.status,
+    () => 0, // nobody there yet: the only thing that is asked
+  );
+  return status === 200;
 }
 
 function kubeconfigText(server: string, caFile: string, token: string): string {
@@ -163,15 +147,6 @@ function kubeconfigText(server: string, caFile: string, token: string): string {
     contexts: [{ name: "test", context: { cluster: "test", user: "admin" } }],
     "current-context": "test",
   });
-}
-
-/** All at once, so that no two are the same. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
 }
 
 export interface Answer {

@@ -1,11 +1,9 @@
 /**
  * Names from a real kube-apiserver and etcd: what the agent's watches and tables make of real objects.
  */
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { type ClusterIdentity, createIdentity } from "../../agent/identity/identify.ts";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { kubeconfigConnection } from "../../agent/kubernetes/connection.ts";
-import { type ClusterWatch, feedsOf, watchCluster } from "../../agent/kubernetes/watch-cluster.ts";
-import type { EdgeKey, Identified } from "../../agent/model.ts";
+import { feedsOf } from "../../agent/kubernetes/watch-cluster.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import {
   type ApiObject,
@@ -15,6 +13,7 @@ import {
   podObject,
   serviceObject,
 } from "../lab/kubernetes-objects.ts";
+import { type NamingAgent, remoteOf, startNaming } from "./naming-agent.ts";
 
 const STARTUP_MS = 120_000;
 const WAIT = { timeout: 30_000, interval: 20 };
@@ -31,60 +30,8 @@ beforeAll(async () => {
 
 afterAll(() => kube?.stop());
 
-interface Agent {
-  readonly identity: ClusterIdentity;
-  readonly watch: ClusterWatch;
-  name(key: Partial<EdgeKey>): Identified;
-}
-
-/** The part of an agent on node-1 that names; it ends with the test. */
-function startAgent(): Agent {
-  // A clock of its own: growth always happened in the last moment, and waiting for names is long over.
-  let nowMs = 3_600_000;
-  const feeds = feedsOf("all");
-  const identity = createIdentity({
-    hostName: "host-1",
-    hostAddresses: ["192.0.2.1"],
-    cidrs: {},
-    kubernetes: { nodeName: "node-1", clusterName: undefined, feeds },
-    startedNs: 3_600_000_000_000n,
-  });
-  const watch = watchCluster({
-    connection: kubeconfigConnection(kube.kubeconfig),
-    nodeName: "node-1",
-    scope: "all",
-    wellKnownLabels: false,
-    podLabels: [],
-    podAnnotations: [],
-    onChange: (change) => identity.apply(change),
-    log: { info() {}, warn() {} },
-    nowMs: () => ++nowMs,
-    backoff: { firstMs: 50, maxMs: 500 },
-  });
-  onTestFinished(() => watch.stop());
-  return {
-    identity,
-    watch,
-    name: (key) => {
-      const sinceNs = BigInt(++nowMs) * 1_000_000n;
-      const nowNs = BigInt(++nowMs) * 1_000_000n;
-      return identity.identify({ ...EDGE, ...key }, sinceNs, nowNs);
-    },
-  };
-}
-
-const EDGE: EdgeKey = {
-  cgroup: 1n,
-  localAddress: "192.0.2.1",
-  remoteAddress: "203.0.113.23",
-  netns: 1,
-  serverPort: 80,
-  role: "client",
-  overflow: false,
-};
-
-function remoteOf(answer: Identified): unknown {
-  return answer.state === "named" ? { ...answer.remote } : answer.why;
+function startAgent(): NamingAgent {
+  return startNaming(kubeconfigConnection(kube.kubeconfig));
 }
 
 /** Creates objects that are deleted with the test. */
@@ -208,31 +155,5 @@ test("a Service goes by the workload behind it", async () => {
         label: "shop/cart-svc",
       }),
     WAIT,
-  );
-});
-
-describe("an API server that is killed and comes back", () => {
-  test(
-    "is found again, and what was not changed is not forgotten meanwhile",
-    async () => {
-      const { name, watch, identity } = startAgent();
-      await create(cart("cart-e", "10.1.0.4"));
-      const peer = (remoteAddress: string) => remoteOf(name({ remoteAddress }));
-      await vi.waitFor(() => expect(peer("10.1.0.4")).toMatchObject({ podName: "cart-e" }), WAIT);
-
-      await kube.killServer();
-      await vi.waitFor(() => {
-        for (const { failures } of watch.states()) expect(failures.refused).toBeGreaterThanOrEqual(2);
-      }, WAIT);
-      expect(peer("10.1.0.4")).toMatchObject({ podName: "cart-e" });
-      expect(identity.synced).toBe(true);
-
-      await kube.startServer();
-      await create(cart("cart-f", "10.1.0.5"));
-      await vi.waitFor(() => expect(peer("10.1.0.5")).toMatchObject({ podName: "cart-f" }), WAIT);
-      expect(peer("10.1.0.4")).toMatchObject({ podName: "cart-e" });
-      await vi.waitFor(() => expect(watch.states().every(({ current }) => current)).toBe(true), WAIT);
-    },
-    STARTUP_MS,
   );
 });

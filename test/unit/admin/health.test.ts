@@ -1,6 +1,6 @@
 /** What alive and ready mean. */
 import { expect, test } from "vitest";
-import { liveness, readiness, type Vitals } from "../../../agent/admin/health.ts";
+import { liveness, type MetadataVitals, readiness, type Vitals } from "../../../agent/admin/health.ts";
 import { PipelineVitals } from "../../../agent/admin/vitals.ts";
 
 /** An agent in good health, one second after an exchange. */
@@ -12,9 +12,14 @@ function vitals(change: Partial<Vitals> = {}): Vitals {
     lastExchangeMs: 999_000,
     intervalMs: 15_000,
     trouble: undefined,
-    synced: true,
+    metadata: [feed({ name: "local-pods" }), feed({ name: "services" })],
     ...change,
   };
+}
+
+/** A feed that a bookmark has just confirmed. */
+function feed(change: Partial<MetadataVitals> = {}): MetadataVitals {
+  return { name: "pods", synced: true, ageMs: 23_000, idleMs: 23_000, trouble: undefined, ...change };
 }
 
 test("an agent in good health is alive and ready", () => {
@@ -25,7 +30,7 @@ test("an agent in good health is alive and ready", () => {
       checks: [
         { name: "probe", ok: true, detail: "answers" },
         { name: "exchange", ok: true, detail: "last one 1.0 s ago, limit 60.0 s" },
-        { name: "names", ok: true, detail: "metadata is complete" },
+        { name: "names", ok: true, detail: "metadata is complete and fresh" },
       ],
     },
   ]);
@@ -34,7 +39,21 @@ test("an agent in good health is alive and ready", () => {
 const UNREADY: [string, Partial<Vitals>, object][] = [
   ["a probe that does not answer", { trouble: "connection refused" }, { name: "probe", detail: "connection refused" }],
   ["an old exchange", { lastExchangeMs: 939_000 }, { name: "exchange", detail: "last one 61.0 s ago, limit 60.0 s" }],
-  ["missing metadata", { synced: false }, { name: "names", detail: "metadata has not come yet" }],
+  [
+    "a feed that may not be read",
+    { metadata: [feed(), feed({ name: "services", synced: false, trouble: "forbidden: status 403: no" })] },
+    { name: "names", detail: "services: not read yet (forbidden: status 403: no)" },
+  ],
+  [
+    "a feed that has not come yet",
+    { metadata: [feed({ synced: false })] },
+    { name: "names", detail: "pods: not read yet" },
+  ],
+  [
+    "a feed that is too old",
+    { metadata: [feed({ ageMs: 300_001, trouble: "refused: connect ECONNREFUSED" })] },
+    { name: "names", detail: "pods: last confirmed 300.0 s ago, limit 300.0 s (refused: connect ECONNREFUSED)" },
+  ],
 ];
 
 test.each(UNREADY)("%s makes the agent unready and leaves it alive", (_name, change, check) => {
@@ -42,6 +61,39 @@ test.each(UNREADY)("%s makes the agent unready and leaves it alive", (_name, cha
 
   expect(health.checks.filter(({ ok }) => !ok)).toEqual([{ ok: false, ...check }]);
   expect([health.ok, liveness(vitals(change)).ok]).toEqual([false, true]);
+});
+
+test("an API server that has just gone leaves the agent ready, and is named", () => {
+  const metadata = [feed({ ageMs: 31_000, trouble: "refused: connect ECONNREFUSED" }), feed({ name: "nodes" })];
+
+  const { ok, checks } = readiness(vitals({ metadata }));
+
+  expect({ ok, names: checks.at(-1) }).toEqual({
+    ok: true,
+    names: {
+      name: "names",
+      ok: true,
+      detail: "pods: last confirmed 31.0 s ago, limit 300.0 s (refused: connect ECONNREFUSED)",
+    },
+  });
+});
+
+test("without Kubernetes no metadata is missing", () => {
+  expect(readiness(vitals({ metadata: [] })).ok).toBe(true);
+});
+
+test("an API server that has been away for a day leaves the agent alive", () => {
+  const metadata = [feed({ ageMs: 86_400_000, idleMs: 30_000, trouble: "refused: connect ECONNREFUSED" })];
+
+  expect(liveness(vitals({ metadata })).ok).toBe(true);
+});
+
+test("a watch that neither hears nor tries anything makes the agent dead", () => {
+  const metadata = [feed(), feed({ name: "nodes", idleMs: 600_001 })];
+
+  expect(liveness(vitals({ metadata })).checks.filter(({ ok }) => !ok)).toEqual([
+    { name: "watch of nodes", ok: false, detail: "stands still for 600.0 s" },
+  ]);
 });
 
 test("a loop that stands still makes the agent dead, however short its interval", () => {
@@ -53,7 +105,8 @@ test("a loop that stands still makes the agent dead, however short its interval"
 
 test("vitals keep what happened last, and a good exchange ends the trouble", () => {
   let nowMs = 100;
-  const kept = new PipelineVitals({ intervalMs: () => 1000, synced: () => false, nowMs: () => nowMs });
+  const metadata = [feed()];
+  const kept = new PipelineVitals({ intervalMs: () => 1000, metadata: () => metadata, nowMs: () => nowMs });
 
   nowMs = 200;
   kept.turn();
@@ -70,6 +123,6 @@ test("vitals keep what happened last, and a good exchange ends the trouble", () 
     lastExchangeMs: 300,
     intervalMs: 1000,
     trouble: undefined,
-    synced: false,
+    metadata,
   });
 });

@@ -14,7 +14,7 @@ const HEALTHY: Vitals = {
   lastExchangeMs: 10,
   intervalMs: 1000,
   trouble: undefined,
-  synced: true,
+  metadata: [],
 };
 
 let directory: string;
@@ -49,7 +49,7 @@ test("edges, status and health are answered, numbers past 2^53 as text", async (
 });
 
 test("an agent that is not ready says so with 503 and the reason", async () => {
-  await start({ ...HEALTHY, synced: false });
+  await start({ ...HEALTHY, trouble: "no probe" });
 
   const { status, body } = await askAgent(socket, "/readyz");
 

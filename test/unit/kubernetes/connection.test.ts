@@ -1,9 +1,15 @@
 /** Credentials are read anew for every connect. */
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
-import { inCluster, kubeconfigConnection, serviceAccountConnection } from "../../../agent/kubernetes/connection.ts";
+import { expect, onTestFinished, test, vi } from "vitest";
+import {
+  type Connection,
+  inCluster,
+  kubeconfigConnection,
+  serviceAccountConnection,
+} from "../../../agent/kubernetes/connection.ts";
 
 async function directory(files: Readonly<Record<string, string>>): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "flowspan-connection-"));
@@ -82,28 +88,90 @@ test.each(["not: [yaml", "{}", "apiVersion: v1\nkind: Config\ncurrent-context: n
   },
 );
 
-test("a token from an exec plugin is asked for again once the server refused it", async () => {
-  const path = await directory({});
-  const plugin = join(path, "plugin.js");
+/**
+ * A kubeconfig whose user is an exec plugin. Each run adds a letter to a file; `answer` is the text of a function
+ * from the number of the run to what it prints.
+ */
+async function execPlugin(answer: string) {
+  const path = await directory({ count: "" });
   const count = join(path, "count");
-  await writeFile(count, "");
+  const plugin = join(path, "plugin.js");
   await writeFile(
     plugin,
     `const { appendFileSync, readFileSync } = require("node:fs");
      appendFileSync(${JSON.stringify(count)}, "x");
-     const token = "token-" + readFileSync(${JSON.stringify(count)}, "utf8").length;
-     console.log(JSON.stringify({ kind: "ExecCredential", status: { token } }));`,
+     const run = readFileSync(${JSON.stringify(count)}, "utf8").length;
+     const said = (${answer})(run);
+     if (said !== undefined) console.log(typeof said === "string" ? said : JSON.stringify(said));`,
   );
   const exec = { apiVersion: "client.authentication.k8s.io/v1", command: process.execPath, args: [plugin] };
   const config = JSON.parse(kubeconfig(""));
   config.users[0].user = { exec };
   await writeFile(join(path, "config"), JSON.stringify(config));
-  const connection = kubeconfigConnection(join(path, "config"));
-  const header = async () => ((await connection.credentials()).options.headers as Record<string, string>).Authorization;
+  return { path: join(path, "config"), runs: () => readFileSync(count, "utf8").length };
+}
 
-  const tokens = [await header(), await header()];
+const headerOf = async (connection: Connection) =>
+  ((await connection.credentials()).options.headers as Record<string, string>).Authorization;
+
+test("a token from an exec plugin is asked for again once the server refused it", async () => {
+  const { path } = await execPlugin('(run) => ({ kind: "ExecCredential", status: { token: "token-" + run } })');
+  const connection = kubeconfigConnection(path);
+
+  const tokens = [await headerOf(connection), await headerOf(connection)];
   connection.refused();
-  tokens.push(await header());
+  tokens.push(await headerOf(connection));
 
   expect(tokens).toEqual(["Bearer token-1", "Bearer token-1", "Bearer token-2"]);
+});
+
+test("a token from an exec plugin is asked for again once its time is over", async () => {
+  const { path, runs } = await execPlugin(
+    `(run) => ({ kind: "ExecCredential", status: {
+       token: "token-" + run, expirationTimestamp: new Date(Date.now() + 400).toISOString() } })`,
+  );
+  const connection = kubeconfigConnection(path);
+
+  const tokens = [await headerOf(connection), await headerOf(connection)];
+  await vi.waitFor(async () => expect(await headerOf(connection)).toBe("Bearer token-2"), { timeout: 5_000 });
+
+  expect([tokens, runs()]).toEqual([["Bearer token-1", "Bearer token-1"], 2]);
+});
+
+test("watches that connect at once ask an exec plugin once", async () => {
+  const { path, runs } = await execPlugin('(run) => ({ status: { token: "token-" + run } })');
+  const connection = kubeconfigConnection(path);
+
+  const tokens = await Promise.all(Array.from({ length: 6 }, () => headerOf(connection)));
+
+  expect([new Set(tokens), runs()]).toEqual([new Set(["Bearer token-1"]), 1]);
+});
+
+test.each([
+  { what: "fails", first: "process.exit(1)" },
+  { what: "prints nothing", first: "undefined" },
+  { what: "prints what is no JSON", first: '"<html>"' },
+  { what: "prints what is no credential", first: "{}" },
+  { what: "is killed", first: 'process.kill(process.pid, "SIGKILL")' },
+])("an exec plugin that $what the first time is a failure of its own kind, and run again", async ({ first }) => {
+  const { path } = await execPlugin(`(run) => run === 1 ? ${first} : { status: { token: "token-" + run } }`);
+  const connection = kubeconfigConnection(path);
+
+  await expect(connection.credentials()).rejects.toMatchObject({ reason: "credentials" });
+
+  expect(await headerOf(connection)).toBe("Bearer token-2");
+});
+
+test("an exec plugin that hangs is a failure each time, never runs twice, and is believed when it ends", async () => {
+  const { path, runs } = await execPlugin(
+    '(run) => { const end = Date.now() + 2000; while (Date.now() < end); return { status: { token: "late" } }; }',
+  );
+  const connection = kubeconfigConnection(path, 100);
+
+  const late = { reason: "credentials", message: `the credentials of ${path} did not come within 100 ms` };
+  await expect(connection.credentials()).rejects.toMatchObject(late);
+  await expect(connection.credentials()).rejects.toMatchObject(late);
+  await vi.waitFor(async () => expect(await headerOf(connection)).toBe("Bearer late"), { timeout: 10_000 });
+
+  expect(runs()).toBe(1);
 });

@@ -2,12 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { LineSplitter } from "../../../agent/kubernetes/lines.ts";
-
-/** `bytes` cut at `cuts`, in order. */
-function cutAt(bytes: Buffer, cuts: readonly number[]): Buffer[] {
-  const ends = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
-  return [...ends, bytes.length].map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end));
-}
+import { cutAt } from "./cut-at.ts";
 
 test("wherever the stream is cut, the lines are the same", () => {
   const line = fc.string({ unit: "grapheme", minLength: 1 }).filter((text) => !text.includes("\n"));

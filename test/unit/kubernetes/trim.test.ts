@@ -9,6 +9,7 @@ import {
   serviceObject,
   TEMPLATE_HASH,
 } from "../../lab/kubernetes-objects.ts";
+import { replaceAt } from "./mutate.ts";
 
 const OPTIONS = { wellKnownLabels: false, podLabels: ["tier"], podAnnotations: ["team"] };
 const CREATED = "2026-03-01T10:00:23Z";
@@ -70,6 +71,16 @@ test("of a pod of the own node, its owners, containers and chosen labels are kep
       ],
     },
   });
+});
+
+test("a pod that was told to end is known to be ending", () => {
+  const { metadata, ...rest } = podObject({ name: "cart-a", uid: "u1", node: "node-1" });
+  const object = { ...rest, metadata: { ...metadata, deletionTimestamp: CREATED } };
+
+  expect([
+    trimPod(object, false, OPTIONS)?.terminating,
+    trimPod({ ...rest, metadata }, false, OPTIONS)?.terminating,
+  ]).toEqual([true, undefined]);
 });
 
 test("of a Service, its addresses and TCP ports are kept", () => {
@@ -136,17 +147,6 @@ test("of a node, its addresses, ranges, zone and region are kept", () => {
     createdMs: 0,
   });
 });
-
-/** A copy of `value` with the part that `path` leads to replaced; each step picks one of a value's parts. */
-function replaceAt(value: unknown, path: readonly number[], by: unknown): unknown {
-  const [step, ...rest] = path;
-  if (typeof value !== "object" || value === null || step === undefined) return by;
-  const keys = Object.keys(value);
-  const key = keys[step % Math.max(keys.length, 1)];
-  if (key === undefined) return by;
-  const part = replaceAt((value as Record<string, unknown>)[key], rest, by);
-  return Array.isArray(value) ? value.with(Number(key), part) : { ...value, [key]: part };
-}
 
 test("an object with any part replaced by anything gives nothing or a value, never an error", () => {
   const containers = [{ name: "web", id: "id-2", lastId: "id-1" }];

@@ -132,6 +132,29 @@ describe("a server", () => {
     expect(watch.state.current).toBe(true);
   });
 
+  test("that is away is told to the log once for each reason, and once when it is back", async () => {
+    const { server, watch, log } = await startWatching();
+    await eventually(() => expect(watch.state.current).toBe(true));
+
+    await server.stop();
+    await eventually(() => expect(watch.state.failures.refused).toBeGreaterThanOrEqual(5));
+    server.token = "none";
+    await server.start();
+    await eventually(() => expect(watch.state.failures.unauthorized).toBeGreaterThanOrEqual(5));
+    server.token = undefined;
+    await eventually(() => expect(watch.state.current).toBe(true));
+
+    const lost = "lost the API server: it is tried until it is back, names may be old";
+    expect(log.filter(({ fields }) => !("reason" in fields && fields.reason === "closed"))).toMatchObject([
+      { message: lost, fields: { watch: "pods", reason: "refused" } },
+      { message: lost, fields: { watch: "pods", reason: "unauthorized", detail: "status 401: Unauthorized" } },
+      {
+        message: "names are current again",
+        fields: { watch: "pods", trouble: "unauthorized: status 401: Unauthorized" },
+      },
+    ]);
+  });
+
   test("that says nothing at all is left after the silence", async () => {
     const { server, watch, pods } = await startWatching({ silenceMs: 100 });
     await eventually(() => expect(watch.state.current).toBe(true));
@@ -196,6 +219,31 @@ describe("a server", () => {
   });
 });
 
+describe("the age of what is known", () => {
+  test("begins anew with each word of the server, also one that changes nothing", async () => {
+    const { server, watch } = await startWatching();
+    await eventually(() => expect(watch.state.current).toBe(true));
+    await eventually(() => expect(watch.state.ageMs).toBeGreaterThan(200));
+
+    server.bookmark();
+
+    await eventually(() => expect(watch.state.ageMs).toBeLessThan(200));
+    expect(watch.state.connects).toBe(1);
+  });
+
+  test("grows while the server is away, though the watch goes on trying", async () => {
+    const { server, watch } = await startWatching();
+    await eventually(() => expect(watch.state.current).toBe(true));
+
+    await server.stop();
+    await eventually(() => expect(watch.state.ageMs).toBeGreaterThan(500));
+
+    expect(watch.state.idleMs).toBeLessThan(watch.state.ageMs);
+    await server.start();
+    await eventually(() => expect(watch.state.ageMs).toBeLessThan(200));
+  });
+});
+
 test("a token that was replaced is read with the next connect", async () => {
   const directory = await mkdtemp(join(tmpdir(), "flowspan-token-"));
   onTestFinished(() => rm(directory, { recursive: true }));
@@ -234,7 +282,7 @@ test("lines that are no event are counted and the watch goes on", async () => {
   putPods(server, "a");
 
   await eventually(() => expect(told).toEqual(["synced", "+a"]));
-  expect(watch.state).toMatchObject({ current: true, lists: 1, failures: { malformed: junk.length } });
+  expect(watch.state).toMatchObject({ current: true, lists: 1, failures: {}, unreadable: junk.length });
 });
 
 test("stopping closes the connection", async () => {

@@ -17,6 +17,10 @@ export interface Watching {
   readonly told: string[];
   /** Names of the pods that are known now. */
   pods(): string[];
+  /** Resolves once the watch has stopped. */
+  readonly ended: Promise<void>;
+  /** What the log was warned of, and told. */
+  readonly log: { readonly message: string; readonly fields: object }[];
 }
 
 export interface WatchingOptions {
@@ -34,7 +38,7 @@ export async function startStandIn(prepare?: (server: ApiServerStandIn) => void)
 }
 
 /** A connection without any credentials. */
-export function plainConnection(server: ApiServerStandIn): Connection {
+export function plainConnection(server: { readonly url: string }): Connection {
   return {
     description: server.url,
     credentials: async () => ({ server: new URL(server.url), options: {} }),
@@ -45,17 +49,26 @@ export function plainConnection(server: ApiServerStandIn): Connection {
 /** Starts a server and a watch on it; both end with the test. */
 export async function startWatching(options: WatchingOptions = {}): Promise<Watching> {
   const server = await startStandIn(options.prepare);
+  return { server, ...watchPods((options.connection ?? plainConnection)(server), options.silenceMs) };
+}
+
+/** Starts a watch of all pods; it ends with the test. */
+export function watchPods(connection: Connection, silenceMs = 5_000): Omit<Watching, "server"> {
   const told: string[] = [];
   const names = new Map<string, string>();
+  const log: Watching["log"] = [];
   const watch = new ResourceWatch<Pod>({
     name: "pods",
     path: "/api/v1/pods",
     query: {},
     trim: (object) => trimPod(object, false, TRIM),
-    connection: (options.connection ?? plainConnection)(server),
-    log: { info() {}, warn() {} },
+    connection,
+    log: {
+      info: (fields, message) => log.push({ message, fields }),
+      warn: (fields, message) => log.push({ message, fields }),
+    },
     backoff: FAST,
-    silenceMs: options.silenceMs ?? 5_000,
+    silenceMs,
     sink: {
       upsert: (pod) => {
         names.set(pod.uid, pod.name);
@@ -73,10 +86,10 @@ export async function startWatching(options: WatchingOptions = {}): Promise<Watc
     watch.stop();
     await ended;
   });
-  return { server, watch, told, pods: () => [...names.values()].sort() };
+  return { watch, told, pods: () => [...names.values()].sort(), ended, log };
 }
 
 /** Waits for a condition that an event brings about; fails with the condition's own error. */
 export function eventually(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 5_000, interval: 2 });
+  return vi.waitFor(check, { timeout: 15_000, interval: 2 });
 }

@@ -188,6 +188,35 @@ test("coverage is said of each namespace for which it is known", async () => {
   });
 });
 
+test("each feed of names says its age, its objects, its lists, and why connections ended", async () => {
+  const state = new SelfState(createLosses());
+  state.metadata = () => [
+    {
+      ...{ name: "pods", synced: true, idleMs: 23, trouble: undefined },
+      ...{ ageMs: 2_300, objects: 101, lists: 2, ends: 7, failures: { gone: 1, refused: 3 } },
+    },
+  ];
+
+  const { points } = await collect(state, () => {});
+
+  const feed = { "flowspan.metadata.feed": "pods" };
+  expect({
+    age: points["flowspan.metadata.age"],
+    objects: points["flowspan.metadata.objects"],
+    lists: points["flowspan.metadata.lists"],
+    reconnects: points["flowspan.metadata.reconnects"],
+  }).toEqual({
+    age: [[feed, 2.3]],
+    objects: [[feed, 101]],
+    lists: [[feed, 2]],
+    reconnects: [
+      [feed, 7],
+      [{ ...feed, "error.type": "gone" }, 1],
+      [{ ...feed, "error.type": "refused" }, 3],
+    ],
+  });
+});
+
 test("counts that other parts keep are added to what was lost here", () => {
   const losses = createLosses();
   let refused = 0;
