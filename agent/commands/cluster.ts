@@ -1,14 +1,17 @@
 /**
- * Which Kubernetes cluster an agent takes names from, if any.
+ * Which Kubernetes cluster an agent takes names from, if any, and the directory that it asks for peers.
  */
-import { hostname } from "node:os";
+import { hostname, uptime } from "node:os";
 import type { Settings } from "../config/settings.ts";
+import type { DirectoryClient } from "../directory/client.ts";
+import type { ClusterIdentity } from "../identity/identify.ts";
 import {
   type Connection,
   inCluster,
   kubeconfigConnection,
   serviceAccountConnection,
 } from "../kubernetes/connection.ts";
+import type { Log } from "../log.ts";
 
 export interface Cluster {
   readonly connection: Connection;
@@ -28,4 +31,47 @@ export function clusterOf({ kubernetes }: Settings, env: NodeJS.ProcessEnv): Clu
   if (inCluster(env)) return { connection: serviceAccountConnection(env), nodeName };
   if (kubernetes.enabled === "auto") return { none: "not in a pod, and no kubeconfig is named" };
   throw new Error("kubernetes.enabled is on, but this is no pod: name a kubeconfig with --kubeconfig PATH");
+}
+
+export interface RunningDirectory {
+  readonly client: DirectoryClient;
+  stop(): Promise<void>;
+}
+
+/** How often all edges are looked up anew, so that the directory's client knows which addresses are still seen. */
+const REFRESH_MS = 120_000;
+
+/**
+ * Starts to ask the directory where the settings say so.
+ *
+ * @param identity where answers go; called when the first one comes
+ */
+export async function startDirectory(
+  cluster: Cluster | undefined,
+  settings: Settings,
+  identity: () => ClusterIdentity,
+  log: Log,
+): Promise<RunningDirectory | undefined> {
+  if (cluster === undefined || settings.kubernetes.metadata !== "directory") return undefined;
+  // Loaded only here: an agent that watches needs no protobuf.
+  const { DirectoryClient } = await import("../directory/client.ts");
+  const nowMs = () => uptime() * 1000;
+  const client = new DirectoryClient({
+    ...settings.directory,
+    nodeName: cluster.nodeName,
+    nowMs,
+    onChange: (change) => identity().apply(change),
+    log,
+  });
+  const timer = setInterval(() => {
+    client.forgetUnseen(nowMs());
+    identity().refresh();
+  }, REFRESH_MS);
+  return {
+    client,
+    async stop() {
+      clearInterval(timer);
+      await client.stop();
+    },
+  };
 }

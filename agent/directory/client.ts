@@ -1,0 +1,322 @@
+/**
+ * An agent's stream to one of the directory's replicas: kept up for ever.
+ *
+ * It asks for what the identity looks up and passes on what is answered. A replica that is lost, silent or
+ * refuses is left for the next one; when none is left it waits, longer each time, with jitter. Meanwhile the
+ * last answers count, and the state says so. Certificates, token and the addresses behind a name are read
+ * anew for every connect.
+ */
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import type { ClusterChange } from "../identity/cluster.ts";
+import { type BackoffOptions, backoffMs } from "../kubernetes/backoff.ts";
+import { FEEDS_OF } from "../kubernetes/reads.ts";
+import type { MetadataReading } from "../self/state.ts";
+import { KnownAddresses, type KnownStats } from "./known.ts";
+import { type Answers, decodeAnswers, encodeAsk, FOLLOW, type Key } from "./protocol.ts";
+import { readCertificates, readTokens, type SecretFiles } from "./secrets.ts";
+
+export interface DirectoryClientOptions extends SecretFiles {
+  /** `HOST:PORT`; a name stands for all addresses behind it. */
+  readonly addresses: readonly string[];
+  readonly insecure: boolean;
+  readonly nodeName: string;
+  readonly log: DirectoryClientLog;
+  /** Where answers go; ClusterIdentity.apply fits. */
+  readonly onChange: (change: ClusterChange) => void;
+  /** CLOCK_BOOTTIME milliseconds. */
+  readonly nowMs: () => number;
+  readonly backoff?: BackoffOptions;
+  /** How long a replica may take to say its first word. */
+  readonly firstWordMs?: number;
+  readonly forgetMs?: number;
+  readonly capacity?: number;
+}
+
+export interface DirectoryClientLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+/** Reads as the state of a watch does, since it is one more source of names. */
+export interface DirectoryClientState extends MetadataReading, Omit<KnownStats, "addresses"> {
+  /** The replica that answers now; undefined while none does. */
+  readonly replica: string | undefined;
+  readonly connects: number;
+}
+
+interface Target {
+  readonly host: string;
+  readonly address: string;
+}
+
+type Call = ClientDuplexStream<Buffer, Buffer>;
+
+/** Replicas come back within seconds; a thousand agents must not come all at once. */
+const BACKOFF: BackoffOptions = { firstMs: 250, maxMs: 15_000 };
+const FIRST_WORD_MS = 5_000;
+/** A replica says something every 10 seconds. */
+const SILENCE_MS = 35_000;
+const FORGET_MS = 600_000;
+const CAPACITY = 65_536;
+const KEYS_PER_MESSAGE = 1_000;
+const ASK_MS = 5;
+
+export class DirectoryClient {
+  readonly #options: DirectoryClientOptions;
+  readonly #known: KnownAddresses;
+  readonly #stop = new AbortController();
+  readonly #failures: Record<string, number> = {};
+  readonly #ended: Promise<void>;
+  #call: Call | undefined;
+  #askTimer: NodeJS.Timeout | undefined;
+  #replica: string | undefined;
+  #lastTarget: string | undefined;
+  #synced = false;
+  /** When what is known was last confirmed, by the API server's own word. */
+  #confirmedMs: number;
+  /** When it last heard or tried anything. */
+  #movedMs: number;
+  #connects = 0;
+  /** Streams that answered, and of those the ones that the replica ended in order. */
+  #lists = 0;
+  #ends = 0;
+  #trouble: string | undefined;
+
+  /** Starts at once; what goes wrong is in the state and the log. */
+  constructor(options: DirectoryClientOptions) {
+    this.#options = options;
+    this.#confirmedMs = options.nowMs();
+    this.#movedMs = this.#confirmedMs;
+    const { onChange, capacity = CAPACITY, forgetMs = FORGET_MS } = options;
+    this.#known = new KnownAddresses({ onChange, capacity, forgetMs });
+    this.#ended = this.#run();
+  }
+
+  get state(): DirectoryClientState {
+    const { nowMs } = this.#options;
+    const { addresses: objects, unanswered, refused } = this.#known.stats();
+    return {
+      name: "directory",
+      synced: this.#synced,
+      objects,
+      unanswered,
+      refused,
+      ageMs: Math.max(0, Math.round(nowMs() - this.#confirmedMs)),
+      idleMs: Math.max(0, Math.round(nowMs() - this.#movedMs)),
+      replica: this.#replica,
+      connects: this.#connects,
+      lists: this.#lists,
+      ends: this.#ends,
+      failures: { ...this.#failures },
+      trouble: this.#trouble,
+    };
+  }
+
+  /** Whether the directory has said who this is; asks it where it has not been asked. */
+  answered(address: string, port: number, nowMs: number): boolean {
+    const answered = this.#known.answered(address, port, nowMs);
+    if (!answered) this.#askSoon();
+    return answered;
+  }
+
+  /** Withdraws addresses that were not looked up for a while. */
+  forgetUnseen(nowMs: number): void {
+    this.#known.forgetUnseen(nowMs);
+    this.#askSoon();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#call?.cancel();
+    clearTimeout(this.#askTimer);
+    await this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    let failuresInRow = 0;
+    while (!this.#stop.signal.aborted) {
+      for (const target of await this.#targets()) {
+        const hasAnswered = await this.#follow(target);
+        if (this.#stop.signal.aborted) return;
+        if (hasAnswered) failuresInRow = 0;
+      }
+      const waitMs = backoffMs(++failuresInRow, Math.random(), this.#options.backoff ?? BACKOFF);
+      await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+    }
+  }
+
+  /** All replicas in a random order, the one that was lost last at the end. */
+  async #targets(): Promise<Target[]> {
+    const found: Target[] = [];
+    for (const text of this.#options.addresses) {
+      const colon = text.lastIndexOf(":");
+      const host = text.slice(0, colon).replace(/^\[|\]$/g, "");
+      const port = text.slice(colon + 1);
+      try {
+        const addresses = isIP(host) ? [host] : (await lookup(host, { all: true })).map(({ address }) => address);
+        for (const address of new Set(addresses)) {
+          found.push({ host, address: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}` });
+        }
+      } catch (error) {
+        this.#failed("DNS", `${host}: ${(error as Error).message}`, text);
+      }
+    }
+    const isLast = ({ address }: Target) => Number(address === this.#lastTarget);
+    return found
+      .map((target) => ({ target, order: isLast(target) + Math.random() }))
+      .sort((a, b) => a.order - b.order)
+      .map(({ target }) => target);
+  }
+
+  /** One stream's life. @returns whether the replica has answered */
+  async #follow(target: Target): Promise<boolean> {
+    this.#connects++;
+    this.#movedMs = this.#options.nowMs();
+    this.#lastTarget = target.address;
+    let client: Client | undefined;
+    let hasAnswered = false;
+    try {
+      client = new Client(target.address, this.#credentials(), channelOptions(target));
+      const call = client.makeBidiStreamRequest(
+        FOLLOW.path,
+        FOLLOW.requestSerialize,
+        FOLLOW.responseDeserialize,
+        this.#metadata(),
+      );
+      const failure = await this.#listen(call, target, () => {
+        hasAnswered = true;
+      });
+      if (this.#stop.signal.aborted) return hasAnswered;
+      if (failure) this.#failed(status[failure.code] ?? "UNKNOWN", failure.details, target.address);
+      else this.#ends++;
+    } catch (error) {
+      this.#failed("CREDENTIALS", (error as Error).message, target.address);
+    } finally {
+      this.#call = undefined;
+      this.#replica = undefined;
+      client?.close();
+    }
+    return hasAnswered;
+  }
+
+  /** @returns why the stream ended; undefined when the replica ended it in order */
+  async #listen(call: Call, target: Target, onFirst: () => void): Promise<ServiceError | undefined> {
+    const { firstWordMs = FIRST_WORD_MS } = this.#options;
+    const { promise, resolve } = Promise.withResolvers<ServiceError | undefined>();
+    let isFirst = true;
+    const giveUp = (code: status, details: string) => {
+      resolve(Object.assign(new Error(details), { code, details, metadata: new Metadata() }));
+      call.cancel();
+    };
+    const silence = (ms: number) => setTimeout(() => giveUp(status.DEADLINE_EXCEEDED, `no word for ${ms} ms`), ms);
+    let timer = silence(firstWordMs);
+    call.on("data", (bytes: Buffer) => {
+      clearTimeout(timer);
+      timer = silence(SILENCE_MS);
+      try {
+        const answers = decodeAnswers(bytes);
+        if (isFirst) onFirst();
+        this.#take(answers, target, isFirst);
+        isFirst = false;
+      } catch (error) {
+        giveUp(status.INTERNAL, `an answer made no sense: ${(error as Error).message}`);
+      }
+    });
+    call.on("error", (error: ServiceError) => resolve(error));
+    call.on("end", () => resolve(undefined));
+    this.#call = call;
+    this.#write(this.#known.takeAll(), []);
+    const failure = await promise;
+    clearTimeout(timer);
+    return failure;
+  }
+
+  #take({ cluster, answers, ageMs }: Answers, target: Target, isFirst: boolean): void {
+    const nowMs = this.#options.nowMs();
+    this.#movedMs = nowMs;
+    this.#confirmedMs = nowMs - ageMs;
+    if (cluster) this.#known.cluster(cluster, nowMs);
+    for (const answer of answers) this.#known.answer(answer, nowMs);
+    if (!isFirst) return;
+    this.#lists++;
+    this.#replica = `${cluster?.replica ?? ""} (${target.address})`;
+    const fields = { replica: this.#replica, afterTrouble: this.#trouble };
+    this.#options.log.info(
+      fields,
+      this.#synced ? "the directory answers again" : "names of peers come from the directory",
+    );
+    this.#trouble = undefined;
+    if (!this.#synced) this.#tellSynced(nowMs);
+  }
+
+  #tellSynced(atMs: number): void {
+    this.#synced = true;
+    for (const feed of FEEDS_OF.directory) this.#options.onChange({ feed, type: "synced", atMs });
+  }
+
+  #askSoon(): void {
+    if (this.#call === undefined) return;
+    this.#askTimer ??= setTimeout(() => {
+      this.#askTimer = undefined;
+      const { add, remove } = this.#known.takeChanges();
+      if (this.#call !== undefined) this.#write(add, remove, false);
+    }, ASK_MS);
+  }
+
+  /** The first message of a stream says the node's name, also where there is nothing to ask yet. */
+  #write(add: readonly Key[], remove: readonly Key[], isFirst = true): void {
+    const call = this.#call;
+    if (isFirst) call?.write(encodeAsk({ node: this.#options.nodeName }));
+    for (let at = 0; at < Math.max(add.length, remove.length); at += KEYS_PER_MESSAGE) {
+      const end = at + KEYS_PER_MESSAGE;
+      call?.write(encodeAsk({ add: add.slice(at, end), remove: remove.slice(at, end) }));
+    }
+  }
+
+  /** @throws Error that names the file which cannot be used */
+  #credentials(): ChannelCredentials {
+    if (this.#options.insecure) return credentials.createInsecure();
+    const { ca, pair } = readCertificates(this.#options);
+    return credentials.createSsl(ca ?? null, pair?.private_key ?? null, pair?.cert_chain ?? null);
+  }
+
+  #metadata(): Metadata {
+    const metadata = new Metadata();
+    const { tokenFile } = this.#options;
+    if (tokenFile !== undefined) metadata.set("authorization", `Bearer ${readTokens(tokenFile)[0]}`);
+    return metadata;
+  }
+
+  #failed(reason: string, detail: string, target: string): void {
+    this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
+    const isNews = this.#trouble === undefined;
+    this.#trouble = `${target}: ${reason}: ${detail}`;
+    if (!isNews) return;
+    const fields = { target, reason, detail, known: this.#known.stats().addresses };
+    this.#options.log.warn(fields, "lost the directory; names of peers are the last that it told, until one is back");
+  }
+}
+
+function channelOptions({ host }: Target) {
+  return {
+    // A channel of its own, so that the certificates of this moment count.
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_http_proxy": 0,
+    "grpc.enable_retries": 0,
+    "grpc.keepalive_time_ms": 20_000,
+    "grpc.keepalive_timeout_ms": 5_000,
+    "grpc.max_receive_message_length": 16 * 1024 * 1024,
+    ...(isIP(host) ? {} : { "grpc.ssl_target_name_override": host, "grpc.default_authority": host }),
+  };
+}

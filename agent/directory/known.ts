@@ -1,0 +1,352 @@
+/**
+ * What an agent has asked a directory and what it was told → the changes that fill its tables of names.
+ *
+ * Answers become the same changes as a watch of the whole cluster would bring (agent/identity/cluster.ts), so
+ * that names come about in one way only. An object stays while any answer speaks of it. An address that
+ * nobody has looked up for a while is withdrawn, so that all of this is as large as the agent's own traffic.
+ * Pure: times come in as arguments, CLOCK_BOOTTIME milliseconds.
+ */
+import type { ClusterChange, ClusterUpsert, EndpointSlice, Node, Pod, Service } from "../identity/cluster.ts";
+import type { Answer, ClusterMessage, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "./protocol.ts";
+
+export interface KnownOptions {
+  readonly onChange: (change: ClusterChange) => void;
+  /** More addresses than this are not asked for: they stay unknown, and it is counted. */
+  readonly capacity: number;
+  /** An address that is not looked up for this long is withdrawn. */
+  readonly forgetMs: number;
+}
+
+export interface KnownStats {
+  readonly addresses: number;
+  readonly unanswered: number;
+  /** Look-ups that found no room. */
+  readonly refused: number;
+}
+
+/** What an answer says of an object. */
+interface Held extends Pick<ClusterUpsert, "feed" | "object"> {
+  /** Since when the object is what the answer says it is. */
+  readonly atMs: number;
+  /** The address that it owns by this answer; undefined where it is only spoken of. */
+  readonly owns: string | undefined;
+}
+
+/** An object in the identity's tables, with the addresses that answers gave it and no others. */
+interface Use {
+  readonly feed: ClusterUpsert["feed"];
+  object: ClusterUpsert["object"];
+  /** Answers that speak of it. */
+  answers: number;
+  /** Each with the number of answers that say so. */
+  readonly owned: Map<string, number>;
+}
+
+interface Known {
+  readonly key: Key;
+  seenMs: number;
+  answered: boolean;
+  /** By uid: what the tables keep because of the port. */
+  holds: ReadonlyMap<string, Held>;
+  readonly owned: Owned;
+}
+
+/** What the tables have been told of an address; shared by its keys. */
+interface Owned {
+  keys: number;
+  /** By uid: the owner, and what it needs. */
+  holds: ReadonlyMap<string, Held>;
+  /** Former owners by uid, with the last end that was told. */
+  former: ReadonlyMap<string, number>;
+  isTold: boolean;
+}
+
+export interface KeyChanges {
+  readonly add: readonly Key[];
+  readonly remove: readonly Key[];
+}
+
+const SAME_MS = 500;
+const NOTHING: ReadonlyMap<string, Held> = new Map();
+
+export class KnownAddresses {
+  readonly #options: KnownOptions;
+  readonly #known = new Map<string, Known>();
+  readonly #addresses = new Map<string, Owned>();
+  /** By uid. */
+  readonly #uses = new Map<string, Use>();
+  #unasked = new Map<string, Key>();
+  #withdrawn = new Map<string, Key>();
+  #clusterHolds = NOTHING;
+  #unanswered = 0;
+  #refused = 0;
+
+  constructor(options: KnownOptions) {
+    this.#options = options;
+  }
+
+  stats(): KnownStats {
+    return { addresses: this.#known.size, unanswered: this.#unanswered, refused: this.#refused };
+  }
+
+  /**
+   * Whether there is an answer, or never will be one; the first question about a key puts it on the list.
+   *
+   * @param port what is connected to; 0 where the address is a client's
+   */
+  answered(address: string, port: number, nowMs: number): boolean {
+    const text = textOf({ address, port });
+    const known = this.#known.get(text);
+    if (known) {
+      known.seenMs = nowMs;
+      return known.answered;
+    }
+    if (isOwnOnly(address)) return true;
+    if (this.#known.size >= this.#options.capacity) {
+      this.#refused++;
+      return true;
+    }
+    const key = { address, port };
+    const owned = this.#addresses.get(address) ?? { keys: 0, holds: NOTHING, former: new Map(), isTold: false };
+    owned.keys++;
+    this.#addresses.set(address, owned);
+    this.#known.set(text, { key, seenMs: nowMs, answered: false, holds: NOTHING, owned });
+    this.#unanswered++;
+    this.#withdrawn.delete(text);
+    this.#unasked.set(text, key);
+    return false;
+  }
+
+  /** What has changed since the last call: for a stream that knows the rest. */
+  takeChanges(): KeyChanges {
+    const changes = { add: [...this.#unasked.values()], remove: [...this.#withdrawn.values()] };
+    this.#unasked = new Map();
+    this.#withdrawn = new Map();
+    return changes;
+  }
+
+  /** All keys: for a stream that knows none. */
+  takeAll(): readonly Key[] {
+    this.takeChanges();
+    return [...this.#known.values()].map(({ key }) => key);
+  }
+
+  /** The cluster's own facts: its uid and the agent's node. */
+  cluster({ uid, node }: ClusterMessage, nowMs: number): void {
+    const object = { uid, name: "kube-system" };
+    if (uid !== "") this.#options.onChange({ feed: "namespaces", type: "upsert", atMs: nowMs, object });
+    const holds = new Map(node ? [nodeHeld(node, undefined, nowMs)] : []);
+    this.#replace(this.#clusterHolds, holds, () => nowMs, nowMs);
+    this.#clusterHolds = holds;
+  }
+
+  /** @param receivedMs when the message came: its ages count back from there */
+  answer(answer: Answer, receivedMs: number): void {
+    const known = this.#known.get(textOf(answer.key));
+    if (!known) return; // withdrawn meanwhile
+    const { owned } = known;
+    if (!owned.isTold) this.#tellForgotten(answer, receivedMs);
+    owned.isTold = true;
+    this.#tellOwners(owned, answer, receivedMs);
+    const holds = new Map(portHolds(answer, receivedMs));
+    this.#replace(known.holds, holds, () => receivedMs, receivedMs);
+    known.holds = holds;
+    if (!known.answered) this.#unanswered--;
+    known.answered = true;
+  }
+
+  #tellOwners(owned: Owned, answer: Answer, receivedMs: number): void {
+    const ended = answer.intervals.filter(({ untilAgeMs }) => untilAgeMs !== undefined);
+    const endOf = (uid: string) => receivedMs - (ended.findLast((each) => ownerUid(each) === uid)?.untilAgeMs ?? 0);
+    for (const interval of ended) this.#tellFormer(owned, answer.key.address, interval, receivedMs);
+    const holds = new Map(ownerHolds(answer, receivedMs));
+    this.#replace(owned.holds, holds, endOf, receivedMs);
+    owned.holds = holds;
+    owned.former = new Map(ended.map((each) => [ownerUid(each), receivedMs - (each.untilAgeMs ?? 0)]));
+  }
+
+  /** Withdraws what was not looked up for a while. Nothing is said of it any more, as if it never was. */
+  forgetUnseen(nowMs: number): void {
+    for (const [text, known] of this.#known) {
+      if (nowMs - known.seenMs < this.#options.forgetMs) continue;
+      this.#known.delete(text);
+      if (!known.answered) this.#unanswered--;
+      if (!this.#unasked.delete(text)) this.#withdrawn.set(text, known.key);
+      this.#release(known.holds, nowMs);
+      if (--known.owned.keys > 0) continue;
+      this.#addresses.delete(known.key.address);
+      this.#release(known.owned.holds, nowMs);
+    }
+  }
+
+  /** As if they had never been: nothing of them is needed, and they may come back. */
+  #release(holds: ReadonlyMap<string, Held>, nowMs: number): void {
+    this.#replace(holds, NOTHING, (uid) => holds.get(uid)?.atMs ?? nowMs, nowMs);
+  }
+
+  /** @param endOf when an object of `before` stopped to be what it was, where `after` has it no more */
+  #replace(
+    before: ReadonlyMap<string, Held>,
+    after: ReadonlyMap<string, Held>,
+    endOf: (uid: string) => number,
+    nowMs: number,
+  ): void {
+    const startOf = new Map([...after].map(([uid, { atMs }]) => [uid, this.#uses.has(uid) ? nowMs : atMs]));
+    for (const [uid, held] of after) this.#count(uid, held, 1);
+    for (const [uid, held] of before) this.#count(uid, held, -1);
+    for (const uid of before.keys()) if (!after.has(uid)) this.#say(uid, endOf(uid));
+    for (const [uid, { object }] of after) {
+      const use = this.#uses.get(uid);
+      if (use) use.object = object;
+      this.#say(uid, startOf.get(uid) ?? nowMs);
+    }
+  }
+
+  #count(uid: string, { feed, object, owns }: Held, by: number): void {
+    const use = this.#uses.get(uid) ?? { feed, object, answers: 0, owned: new Map<string, number>() };
+    use.answers += by;
+    this.#uses.set(uid, use);
+    if (owns === undefined) return;
+    const claims = (use.owned.get(owns) ?? 0) + by;
+    if (claims === 0) use.owned.delete(owns);
+    else use.owned.set(owns, claims);
+  }
+
+  /** Tells the tables how an object is now. */
+  #say(uid: string, atMs: number): void {
+    const use = this.#uses.get(uid);
+    if (!use) return;
+    const { feed, object, answers, owned } = use;
+    if (answers > 0) {
+      const owning = { ...object, ...owningWords(feed, [...owned.keys()]) };
+      this.#options.onChange({ feed, type: "upsert", atMs, object: owning } as ClusterChange);
+      return;
+    }
+    this.#uses.delete(uid);
+    this.#options.onChange({ feed, type: "remove", atMs, uid });
+  }
+
+  /** Somebody had the address until then: growth from before is nobody's that we could name. */
+  #tellForgotten({ key, forgottenAgeMs }: Answer, receivedMs: number): void {
+    if (forgottenAgeMs === undefined) return;
+    const atMs = receivedMs - forgottenAgeMs;
+    const object = { ...FORGOTTEN, uid: `forgotten ${textOf(key)}`, addresses: [key.address] };
+    this.#options.onChange({ feed: "pods", type: "upsert", atMs, object });
+    this.#options.onChange({ feed: "pods", type: "remove", atMs, uid: object.uid });
+  }
+
+  /** Under a uid of its own: the same owner may have another address now, or this one again. */
+  #tellFormer(owned: Owned, address: string, interval: Interval, receivedMs: number): void {
+    const ownersUid = ownerUid(interval);
+    const untilMs = receivedMs - (interval.untilAgeMs ?? 0);
+    // An age that came over a network is not exact.
+    if (untilMs <= (owned.former.get(ownersUid) ?? -Infinity) + SAME_MS) return;
+    if (owned.holds.has(ownersUid)) return;
+    const held = ownerHeld(interval, address, receivedMs);
+    if (!held) return;
+    const [, { feed, object, atMs }] = held;
+    const uid = `former ${ownersUid} ${address}`;
+    const former = { ...object, ...owningWords(feed, [address]), uid };
+    // Its zone is its node's, at the moment when it is told.
+    const node = interval.pod?.node;
+    const itsNode = node && node.uid !== "" ? new Map([nodeHeld(node, undefined, receivedMs)]) : NOTHING;
+    this.#replace(NOTHING, itsNode, () => receivedMs, receivedMs);
+    if (feed === "pods") {
+      // As one whose address is told of with its end, so that whoever has it now keeps it.
+      const placed = { ...former, addresses: [] };
+      this.#options.onChange({ feed, type: "upsert", atMs, object: placed } as ClusterChange);
+      const ended = { ...former, ended: true };
+      this.#options.onChange({ feed, type: "upsert", atMs: untilMs, object: ended } as ClusterChange);
+    } else this.#options.onChange({ feed, type: "upsert", atMs, object: former } as ClusterChange);
+    this.#options.onChange({ feed, type: "remove", atMs: untilMs, uid });
+    this.#replace(itsNode, NOTHING, () => receivedMs, receivedMs);
+  }
+}
+
+/** The part of an object that says which addresses are its own. */
+function owningWords(feed: ClusterUpsert["feed"], addresses: readonly string[]): object {
+  if (feed === "pods" || feed === "nodes") return { addresses };
+  return feed === "services" ? { clusterAddresses: addresses } : {};
+}
+
+const FORGOTTEN: Pod = {
+  uid: "",
+  name: "",
+  namespace: "",
+  node: "",
+  hostNetwork: false,
+  addresses: [],
+  ended: false,
+  createdMs: 0,
+  service: { name: "", namespace: "" },
+};
+
+function textOf({ address, port }: Key): string {
+  return `${address} ${port}`;
+}
+
+/** Addresses that mean only this machine: no directory knows more of them. */
+function isOwnOnly(address: string): boolean {
+  return address.startsWith("127.") || address === "::1" || address === "0.0.0.0" || address === "::";
+}
+
+function ownerUid({ pod, service, node }: Interval): string {
+  return (pod ?? service ?? node)?.uid ?? "";
+}
+
+/** The owner as it is now, after the nodes that it or the address lies on: what is said twice counts as the owner. */
+function ownerHolds({ key, intervals, range }: Answer, nowMs: number): (readonly [string, Held])[] {
+  const current = intervals.find(({ untilAgeMs }) => untilAgeMs === undefined);
+  const owner = current && ownerHeld(current, key.address, nowMs);
+  const nodes = [current?.pod?.node, range].filter((node) => node != null && node.uid !== "") as NodeMessage[];
+  return [...nodes.map((node) => nodeHeld(node, undefined, nowMs)), ...(owner ? [owner] : [])];
+}
+
+function portHolds({ key, atPort }: Answer, nowMs: number): (readonly [string, Held])[] {
+  return atPort ? [serviceHeld(atPort, undefined, nowMs, nowMs), atPortHeld(key, atPort, nowMs)] : [];
+}
+
+function ownerHeld({ fromAgeMs, pod, service, node }: Interval, address: string, nowMs: number) {
+  const atMs = nowMs - fromAgeMs;
+  if (pod) return podHeld(pod, address, atMs);
+  if (service) return serviceHeld(service, address, atMs, nowMs);
+  return node ? nodeHeld(node, address, atMs) : undefined;
+}
+
+type Entry = readonly [uid: string, Held];
+
+function podHeld(
+  { createdUnixMs: createdMs, node, service, terminating, ...pod }: PodMessage,
+  owns: string,
+  atMs: number,
+): Entry {
+  const { name, namespace } = service ?? pod;
+  const state = { hostNetwork: false, ended: false, ...(terminating ? { terminating } : {}) };
+  const object: Pod = { ...pod, ...state, createdMs, node: node?.name ?? "", service: { name, namespace } };
+  return [object.uid, { feed: "pods", object, atMs, owns }];
+}
+
+/** What it has besides its cluster addresses is told port by port. */
+const NO_PORTS = { ports: [], nodePorts: [], externalAddresses: [] } as const;
+
+function serviceHeld(message: ServiceMessage, owns: string | undefined, atMs: number, nowMs: number): Entry {
+  const { createdUnixMs: createdMs, goesBy: named, zone, replacedAgeMs, ...service } = message;
+  const { name, namespace } = named ?? service;
+  const replacedMs = replacedAgeMs === undefined ? -Infinity : nowMs - replacedAgeMs;
+  const goesBy = { peer: { name, namespace, zone: zone || undefined }, replacedMs };
+  const object: Service = { ...service, ...NO_PORTS, createdMs, goesBy };
+  return [object.uid, { feed: "services", object, atMs, owns }];
+}
+
+/** A port of an address that is a Service's own, said in the way in which endpoints written by hand say it. */
+function atPortHeld({ address, port }: Key, { namespace, name }: ServiceMessage, atMs: number): Entry {
+  const uid = `port ${textOf({ address, port })}`;
+  const endpoints = [{ addresses: [address], podUid: "" }];
+  const object: EndpointSlice = { uid, namespace, service: name, ports: [port], endpoints };
+  return [uid, { feed: "endpoint-slices", object, atMs, owns: undefined }];
+}
+
+function nodeHeld({ createdUnixMs: createdMs, ...node }: NodeMessage, owns: string | undefined, atMs: number): Entry {
+  const object: Node = { ...node, createdMs };
+  return [object.uid, { feed: "nodes", object, atMs, owns }];
+}

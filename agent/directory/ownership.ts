@@ -1,0 +1,141 @@
+/**
+ * Which owner had an address when, for every address of a cluster: the same rules as agent/identity/owners.ts,
+ * laid out for 100,000 addresses whose owner mostly never changes.
+ *
+ * An address that had one owner costs one entry of one map; only others have a list of intervals. Ended
+ * intervals are kept for a grace period, then only the time is. Times are CLOCK_BOOTTIME milliseconds.
+ */
+export interface AddressOwner {
+  readonly uid: string;
+  /** Unix milliseconds: of two that claim one address, the later made wins. */
+  readonly createdMs: number;
+  /** When it can have had its addresses at the earliest, unless `#since` has another time for one. */
+  readonly fromMs: number;
+}
+
+export interface OwnedInterval<O> {
+  readonly owner: O;
+  readonly fromMs: number;
+  /** Infinity while it lasts. */
+  readonly untilMs: number;
+}
+
+/** More than this many former owners of one address within the grace period: the oldest is forgotten early. */
+const FORMER_MAX = 7;
+
+export class Ownership<O extends AddressOwner> {
+  readonly #graceMs: number;
+  readonly #owners = new Map<string, O>();
+  /** Where an owner has an address for a shorter time than it is known. */
+  readonly #since = new Map<string, number>();
+  readonly #former = new Map<string, OwnedInterval<O>[]>();
+  /** The latest end that is forgotten of an address; of those without an entry no end is. */
+  readonly #forgotten = new Map<string, number>();
+  /** The latest end among addresses that are forgotten altogether: a new one may be one of them. */
+  #forgottenUntilMs = -Infinity;
+  /** In the order of the ends. */
+  #ended: { readonly address: string; readonly untilMs: number }[] = [];
+
+  constructor(graceMs: number) {
+    this.#graceMs = graceMs;
+  }
+
+  /** Addresses that have an owner now. */
+  get size(): number {
+    return this.#owners.size;
+  }
+
+  /**
+   * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was told
+   * @returns whether the address has a new owner
+   */
+  claim(address: string, owner: O, atMs: number, fromMs: number): boolean {
+    const before = this.#owners.get(address);
+    if (before === owner) return false;
+    // The watch may still repeat an address of a pod that is going while its successor has it already.
+    if (before && before.createdMs > owner.createdMs) return false;
+    if (before) this.#end(address, before, atMs);
+    else if (!this.#former.has(address) && this.#forgottenUntilMs !== -Infinity) {
+      this.#forgotten.set(address, this.#forgottenUntilMs);
+    }
+    this.#owners.set(address, owner);
+    if (owner.fromMs !== fromMs) this.#since.set(address, fromMs);
+    return true;
+  }
+
+  /** @returns whether `owner` had the address */
+  release(address: string, owner: O, atMs: number): boolean {
+    if (this.#owners.get(address) !== owner) return false;
+    this.#end(address, owner, atMs);
+    this.#owners.delete(address);
+    return true;
+  }
+
+  /** Tells of an owner when it has ended already. Who has the address now keeps it. */
+  addFormer(address: string, owner: O, fromMs: number, untilMs: number): void {
+    this.#remember(address, { owner, fromMs, untilMs });
+  }
+
+  ownerOf(address: string): O | undefined {
+    return this.#owners.get(address);
+  }
+
+  /** All that is known of the address, by time. */
+  intervals(address: string): readonly OwnedInterval<O>[] {
+    const former = this.#former.get(address) ?? [];
+    const owner = this.#owners.get(address);
+    return owner ? [...former, { owner, fromMs: this.#fromMs(address, owner), untilMs: Infinity }] : former;
+  }
+
+  /** Owners whose time ended before this are forgotten; undefined: none was. */
+  forgottenUntil(address: string): number | undefined {
+    const forgotten = this.#forgotten.get(address);
+    if (forgotten !== undefined || this.#owners.has(address) || this.#former.has(address)) return forgotten;
+    return this.#forgottenUntilMs === -Infinity ? undefined : this.#forgottenUntilMs;
+  }
+
+  /** Forgets the owners whose time ended before the grace period. Cost: what there is to forget. */
+  sweep(nowMs: number): void {
+    let done = 0;
+    for (const { address, untilMs } of this.#ended) {
+      if (untilMs + this.#graceMs > nowMs) break;
+      done++;
+      const former = this.#former.get(address);
+      while (former?.[0] && former[0].untilMs <= untilMs) this.#forgetFirst(address, former);
+      if (former?.length === 0) this.#forgetHistory(address);
+    }
+    if (done > 0) this.#ended = this.#ended.slice(done);
+  }
+
+  #fromMs(address: string, owner: O): number {
+    return this.#since.get(address) ?? owner.fromMs;
+  }
+
+  #end(address: string, owner: O, atMs: number): void {
+    this.#remember(address, { owner, fromMs: this.#fromMs(address, owner), untilMs: atMs });
+    this.#since.delete(address);
+  }
+
+  #remember(address: string, interval: OwnedInterval<O>): void {
+    if (!this.#former.has(address) && !this.#owners.has(address) && this.#forgottenUntilMs !== -Infinity) {
+      this.#forgotten.set(address, this.#forgottenUntilMs);
+    }
+    const former = this.#former.get(address) ?? [];
+    former.push(interval);
+    if (former.length > FORMER_MAX) this.#forgetFirst(address, former);
+    this.#former.set(address, former);
+    this.#ended.push({ address, untilMs: interval.untilMs });
+  }
+
+  #forgetFirst(address: string, former: OwnedInterval<O>[]): void {
+    const first = former.shift();
+    if (first) this.#forgotten.set(address, Math.max(this.#forgotten.get(address) ?? -Infinity, first.untilMs));
+  }
+
+  #forgetHistory(address: string): void {
+    this.#former.delete(address);
+    if (this.#owners.has(address)) return;
+    this.#forgottenUntilMs = Math.max(this.#forgottenUntilMs, this.#forgotten.get(address) ?? -Infinity);
+    this.#forgotten.delete(address);
+  }
+}

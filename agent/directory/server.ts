@@ -1,0 +1,346 @@
+/**
+ * The directory's gRPC side: agents' streams in and out.
+ *
+ *   Ask ──► interests ──► due ──► answers, encoded once ──► every stream that follows the key
+ *                          ▲
+ *   store ── listeners ────┘
+ *
+ * Answers leave some milliseconds after a change, many in one message. A stream that does not read keeps at
+ * most one mark for each of its keys. Streams end on their own after a while, so that replicas share agents.
+ */
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  status,
+} from "@grpc/grpc-js";
+import { answerOf, clusterMessage } from "./answers.ts";
+import { type Follower, type Interest, Interests } from "./interests.ts";
+import { type Ask, decodeAsk, encodeAnswers, FOLLOW } from "./protocol.ts";
+import {
+  follow,
+  RotatingServerCredentials,
+  readCertificates,
+  readTokens,
+  type SecretFiles,
+  Tokens,
+} from "./secrets.ts";
+import { DirectoryStore, type StoreListeners, type StoreStats } from "./store.ts";
+
+export interface DirectoryServerOptions extends SecretFiles {
+  /** `HOST:PORT`; port 0 takes a free one. */
+  readonly listen: string;
+  /** Without TLS: for a mesh that brings its own, and for tests. */
+  readonly insecure: boolean;
+  /** For logs of agents. */
+  readonly replica: string;
+  readonly log: DirectoryLog;
+  /** CLOCK_BOOTTIME milliseconds, the clock of the store's changes. */
+  readonly nowMs: () => number;
+  /** Age of what is known of the cluster, milliseconds. */
+  readonly ageMs: () => number;
+  readonly rereadMs?: number;
+  /** How long a stream lives; the last quarter of it is random. */
+  readonly streamMs?: number;
+}
+
+export interface DirectoryLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface DirectoryStats extends StoreStats {
+  readonly streams: number;
+  /** (address, port) pairs that agents follow. */
+  readonly keys: number;
+  readonly answers: number;
+  readonly refusals: number;
+}
+
+/** More is an agent gone wrong: it has a budget of its own, far below. */
+const KEYS_PER_STREAM = 262_144;
+const ANSWERS_PER_MESSAGE = 256;
+/** Changes of this long go out together. */
+const FLUSH_MS = 20;
+const NAMES_MS = 600;
+const SWEEP_MS = 10_000;
+const HEARTBEAT_MS = 10_000;
+const REREAD_MS = 10_000;
+const STREAM_MS = 40 * 60_000;
+
+type Call = ServerDuplexStream<Buffer, Buffer>;
+
+class Stream implements Follower {
+  readonly wanted = new Set<Interest>();
+  readonly due = new Set<Interest>();
+  readonly call: Call;
+  readonly token: string | undefined;
+  node: string | undefined;
+  /** The cluster's part of the answers is due too. */
+  clusterDue = true;
+  blocked = false;
+
+  constructor(call: Call, token: string | undefined) {
+    this.call = call;
+    this.token = token;
+  }
+}
+
+export class DirectoryServer {
+  readonly store: DirectoryStore;
+  readonly #options: DirectoryServerOptions;
+  readonly #interests = new Interests();
+  readonly #streams = new Set<Stream>();
+  readonly #closing: (() => void)[] = [];
+  readonly #server = new Server({ "grpc.max_concurrent_streams": 8, "grpc.keepalive_time_ms": 30_000 });
+  readonly #tokens: Tokens | undefined;
+  readonly #credentials: ServerCredentials;
+  #flushTimer: NodeJS.Timeout | undefined;
+  #namesTimer: NodeJS.Timeout | undefined;
+  #answers = 0;
+  #refusals = 0;
+
+  /** @throws Error that says which setting or file is missing or wrong */
+  constructor(feeds: ConstructorParameters<typeof DirectoryStore>[0], options: DirectoryServerOptions) {
+    this.#options = options;
+    const { tokenFile, insecure } = options;
+    this.store = new DirectoryStore(feeds, this.#listeners());
+    this.#tokens = tokenFile === undefined ? undefined : new Tokens(readTokens(tokenFile));
+    this.#credentials = insecure ? ServerCredentials.createInsecure() : tlsOf(options);
+    this.#server.addService({ follow: FOLLOW } as ServiceDefinition, { follow: (call: Call) => this.#admit(call) });
+  }
+
+  /** @returns the port that was taken */
+  async listen(): Promise<number> {
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(this.#options.listen.replace(/^:/, "[::]:"), this.#credentials, (error, bound) =>
+        error ? reject(new Error(`cannot listen on ${this.#options.listen}: ${error.message}`)) : resolve(bound),
+      );
+    });
+    this.#followSecrets();
+    const every = (ms: number, body: () => void) => {
+      const timer = setInterval(body, ms);
+      this.#closing.push(() => clearInterval(timer));
+    };
+    every(SWEEP_MS, () => this.store.sweep(this.#options.nowMs()));
+    every(HEARTBEAT_MS, () => this.#heartbeat());
+    return port;
+  }
+
+  stats(): DirectoryStats {
+    return {
+      ...this.store.stats(),
+      streams: this.#streams.size,
+      keys: this.#interests.size,
+      answers: this.#answers,
+      refusals: this.#refusals,
+    };
+  }
+
+  /** Sends every agent to another replica, then stops listening. */
+  async close(): Promise<void> {
+    for (const close of this.#closing) close();
+    clearTimeout(this.#flushTimer);
+    clearTimeout(this.#namesTimer);
+    for (const { call } of this.#streams) call.end();
+    const late = setTimeout(() => this.#server.forceShutdown(), 2_000);
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    clearTimeout(late);
+  }
+
+  #admit(call: Call): void {
+    const refusal = this.#refusal(call);
+    if (refusal) {
+      this.#refusals++;
+      // Nobody may fill the log: agents say it on their side, and it is counted here.
+      call.emit("error", { ...refusal, metadata: new Metadata() });
+      return;
+    }
+    const stream = new Stream(call, tokenOf(call));
+    this.#streams.add(stream);
+    const { streamMs = STREAM_MS } = this.#options;
+    const age = setTimeout(() => call.end(), streamMs * (0.75 + Math.random() / 4));
+    const gone = () => {
+      clearTimeout(age);
+      this.#streams.delete(stream);
+      this.#interests.removeAll(stream);
+    };
+    call.on("data", (bytes: Buffer) => this.#take(stream, bytes));
+    call.on("drain", () => {
+      stream.blocked = false;
+      this.#scheduleFlush(0);
+    });
+    call.on("end", () => call.end());
+    for (const end of ["cancelled", "error", "close", "finish"]) call.on(end, gone);
+  }
+
+  /** Why a call is not let in; undefined lets it in. */
+  #refusal(call: Call): { code: status; details: string } | undefined {
+    if (this.#tokens) {
+      const token = tokenOf(call);
+      if (token === undefined) return unauthenticated("this directory wants a bearer token: set directory.token_file");
+      if (!this.#tokens.has(token)) return unauthenticated("the bearer token is none of those that are let in");
+    }
+    const { unsynced } = this.store;
+    if (unsynced.size === 0) return undefined;
+    const details = `this replica has not read the cluster yet: ${[...unsynced].join(", ")}`;
+    return { code: status.UNAVAILABLE, details };
+  }
+
+  #take(stream: Stream, bytes: Buffer): void {
+    let ask: Required<Ask>;
+    try {
+      ask = decodeAsk(bytes);
+    } catch (error) {
+      this.#fail(stream, status.INVALID_ARGUMENT, `no Ask: ${(error as Error).message}`);
+      return;
+    }
+    if (stream.node === undefined) stream.node = ask.node;
+    for (const key of ask.remove) this.#interests.remove(stream, key);
+    for (const key of ask.add) this.#interests.add(stream, key);
+    if (stream.wanted.size > KEYS_PER_STREAM) {
+      this.#fail(stream, status.RESOURCE_EXHAUSTED, `more than ${KEYS_PER_STREAM} addresses in one stream`);
+      return;
+    }
+    this.#interests.due.add(stream);
+    this.#scheduleFlush(0);
+  }
+
+  #fail(stream: Stream, code: status, details: string): void {
+    this.#refusals++;
+    stream.call.emit("error", { code, details, metadata: new Metadata() });
+  }
+
+  #listeners(): StoreListeners {
+    return {
+      address: (address) => {
+        this.#interests.markAddress(address);
+        this.#scheduleFlush(FLUSH_MS);
+      },
+      // Slices change by the second in a large cluster; names rarely do.
+      names: () => {
+        this.#namesTimer ??= setTimeout(() => this.#markRenamed(), NAMES_MS);
+      },
+      ports: () => {
+        this.#interests.markWhere(({ key }) => key.port !== 0);
+        this.#scheduleFlush(FLUSH_MS);
+      },
+      cluster: () => {
+        for (const stream of this.#streams) this.#markCluster(stream);
+        this.#scheduleFlush(FLUSH_MS);
+      },
+    };
+  }
+
+  #markCluster(stream: Stream): void {
+    stream.clusterDue = true;
+    this.#interests.due.add(stream);
+  }
+
+  #markRenamed(): void {
+    this.#namesTimer = undefined;
+    this.#interests.markWhere((interest) => interest.peerName !== this.store.peerNameOf(interest.key));
+    this.#scheduleFlush(0);
+  }
+
+  #scheduleFlush(afterMs: number): void {
+    if (this.#interests.due.size === 0) return;
+    this.#flushTimer ??= setTimeout(() => this.#flush(), afterMs);
+  }
+
+  #flush(): void {
+    this.#flushTimer = undefined;
+    const nowMs = this.#options.nowMs();
+    const encoded = new Map<Interest, Buffer>();
+    for (const follower of this.#interests.due) {
+      const stream = follower as Stream;
+      if (!stream.blocked) this.#send(stream, encoded, nowMs);
+    }
+  }
+
+  /** As much as the stream takes now; `drain` brings the rest. */
+  #send(stream: Stream, encoded: Map<Interest, Buffer>, nowMs: number): void {
+    while (!stream.blocked && (stream.due.size > 0 || stream.clusterDue)) {
+      const parts = [encodeAnswers({ ageMs: this.#options.ageMs(), ...this.#clusterPart(stream) })];
+      for (const interest of stream.due) {
+        stream.due.delete(interest);
+        let answer = encoded.get(interest);
+        if (!answer) {
+          answer = this.#encode(interest, nowMs);
+          encoded.set(interest, answer);
+        }
+        this.#answers++;
+        if (parts.push(answer) > ANSWERS_PER_MESSAGE) break;
+      }
+      stream.blocked = !stream.call.write(Buffer.concat(parts));
+    }
+    if (stream.due.size === 0) this.#interests.due.delete(stream);
+  }
+
+  #clusterPart(stream: Stream) {
+    if (!stream.clusterDue) return {};
+    stream.clusterDue = false;
+    return { cluster: clusterMessage(this.store, stream.node ?? "", this.#options.replica) };
+  }
+
+  #encode(interest: Interest, nowMs: number): Buffer {
+    interest.peerName = this.store.peerNameOf(interest.key);
+    return encodeAnswers({ answers: [answerOf(this.store, interest.key, nowMs)] });
+  }
+
+  /** So that agents know how old their names may be, and that we are there. */
+  #heartbeat(): void {
+    const beat = encodeAnswers({ ageMs: this.#options.ageMs() });
+    for (const stream of this.#streams) if (!stream.blocked) stream.blocked = !stream.call.write(beat);
+  }
+
+  #followSecrets(): void {
+    const { log, tokenFile, rereadMs: everyMs = REREAD_MS } = this.#options;
+    const credentials = this.#credentials;
+    if (credentials instanceof RotatingServerCredentials) {
+      const read = () => readCertificates(this.#options);
+      const fingerprint = (found: ReturnType<typeof read>) =>
+        [found.ca, found.pair?.cert_chain, found.pair?.private_key].map((part) => part?.toString("base64")).join();
+      const replace = (found: ReturnType<typeof read>) => credentials.replace(found);
+      this.#closing.push(follow("the directory's certificates", read, fingerprint, replace, { everyMs, log }));
+    }
+    if (tokenFile === undefined) return;
+    const read = () => readTokens(tokenFile);
+    const replace = (tokens: string[]) => this.#replaceTokens(tokens);
+    this.#closing.push(follow("the directory's tokens", read, (tokens) => tokens.join(), replace, { everyMs, log }));
+  }
+
+  /** Who came with a token that is gone has to come again with another. */
+  #replaceTokens(tokens: readonly string[]): void {
+    this.#tokens?.replace(tokens);
+    for (const stream of [...this.#streams]) {
+      if (stream.token !== undefined && this.#tokens?.has(stream.token)) continue;
+      this.#fail(stream, status.UNAUTHENTICATED, "the bearer token was replaced: read directory.token_file again");
+    }
+  }
+}
+
+function tlsOf(options: DirectoryServerOptions): RotatingServerCredentials {
+  const certificates = readCertificates(options);
+  if (!certificates.pair) {
+    throw new Error("no certificate: set directory.cert_file and directory.key_file, or directory.insecure: true");
+  }
+  if (!certificates.ca && options.tokenFile === undefined) {
+    throw new Error(
+      "nothing says which agents are let in: set directory.ca_file (mutual TLS), directory.token_file, or both",
+    );
+  }
+  return new RotatingServerCredentials(certificates);
+}
+
+function tokenOf({ metadata }: Call): string | undefined {
+  const [value] = metadata.get("authorization");
+  const match = /^Bearer (.+)$/.exec(typeof value === "string" ? value : "");
+  return match?.[1];
+}
+
+function unauthenticated(details: string): { code: status; details: string } {
+  return { code: status.UNAUTHENTICATED, details };
+}

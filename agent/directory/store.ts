@@ -1,0 +1,357 @@
+/**
+ * The cluster's objects, trimmed and kept once → what is known of one (address, port).
+ *
+ * It takes the same changes as an agent's identity (agent/identity/cluster.ts) and answers by the same rules,
+ * but keeps far less of each pod and no agent's own view. What may have changed an answer is told to the
+ * listeners; which answers did change is for them to find out.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type {
+  ClusterChange,
+  ClusterUpsert,
+  Feed,
+  Node,
+  Pod,
+  Service,
+  ServiceName,
+  ServiceNaming,
+} from "../identity/cluster.ts";
+import { GONE_MS } from "../identity/identify.ts";
+import { type BackingPod, Services } from "../identity/services.ts";
+import { parseAddress } from "../source/address.ts";
+import { type OwnedInterval, Ownership } from "./ownership.ts";
+import { PackedSlice } from "./packed-slice.ts";
+import { PodRanges } from "./pod-ranges.ts";
+import type { Key } from "./protocol.ts";
+import { SharedValues } from "./shared-values.ts";
+
+/** A pod, in as few words as its answers need. Changed in place. */
+export class PodRecord {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  /** Seconds, as the API says them: a small integer has no object of its own. */
+  readonly #createdS: number;
+  /** When it was first known to have a node: addresses come after that. */
+  fromMs: number;
+  node: string;
+  ended = false;
+  terminating = false;
+  service: ServiceName;
+  /** One alone, as most have, is not put into a list of its own. */
+  addresses: string | readonly string[];
+
+  constructor(pod: Pick<Pod, "uid" | "name" | "namespace" | "createdMs">, fromMs: number) {
+    this.uid = pod.uid;
+    this.name = pod.name;
+    this.namespace = pod.namespace;
+    this.#createdS = Math.floor(pod.createdMs / 1000);
+    this.fromMs = fromMs;
+    this.node = "";
+    this.service = NO_NAME;
+    this.addresses = NONE;
+  }
+
+  get kind(): "pod" {
+    return "pod";
+  }
+
+  get createdMs(): number {
+    return this.#createdS * 1000;
+  }
+}
+
+export interface ServiceRecord {
+  readonly kind: "service";
+  readonly uid: string;
+  readonly createdMs: number;
+  readonly fromMs: number;
+  service: Service;
+}
+
+export interface NodeRecord {
+  readonly kind: "node";
+  readonly uid: string;
+  readonly createdMs: number;
+  readonly fromMs: number;
+  node: Node;
+}
+
+export type OwnerRecord = PodRecord | ServiceRecord | NodeRecord;
+
+export interface StoreListeners {
+  /** The owner of this address, or what is said of the owner, has changed. */
+  address(address: string): void;
+  /** A Service may go by another name than before. */
+  names(): void;
+  /** Another Service, or none, may be behind a port. */
+  ports(): void;
+  /** The uid of the cluster or what is known of a node has changed. */
+  cluster(): void;
+}
+
+export interface StoreStats {
+  readonly pods: number;
+  readonly services: number;
+  readonly nodes: number;
+  /** Addresses that have an owner now. */
+  readonly addresses: number;
+}
+
+const NONE: readonly string[] = [];
+const NO_NAME: ServiceName = { name: "", namespace: "" };
+
+export class DirectoryStore {
+  readonly #pods = new Map<string, PodRecord>();
+  readonly #services = new Map<string, ServiceRecord>();
+  readonly #nodes = new Map<string, NodeRecord>();
+  readonly #nodeByName = new Map<string, NodeRecord>();
+  readonly #owners = new Ownership<OwnerRecord>(GONE_MS);
+  readonly #behind = new Services((uid) => this.#backingPod(uid));
+  readonly #texts = new SharedValues<string>((text) => text);
+  readonly #names = new SharedValues<ServiceName>(({ name, namespace }) => `${namespace}/${name}`);
+  readonly #unsynced: Set<Feed>;
+  readonly #listeners: StoreListeners;
+  /** Made when it is asked for. */
+  #ranges: PodRanges | undefined;
+  #clusterUid = "";
+
+  /** @param feeds those that will be applied: all must have synced before answers mean anything */
+  constructor(feeds: readonly Feed[], listeners: StoreListeners) {
+    this.#unsynced = new Set(feeds);
+    this.#listeners = listeners;
+  }
+
+  get unsynced(): ReadonlySet<Feed> {
+    return this.#unsynced;
+  }
+
+  get clusterUid(): string {
+    return this.#clusterUid;
+  }
+
+  stats(): StoreStats {
+    const { size: addresses } = this.#owners;
+    return { pods: this.#pods.size, services: this.#services.size, nodes: this.#nodes.size, addresses };
+  }
+
+  /** Values that several pods have in common, each kept once. */
+  sharedValues(): number {
+    return this.#texts.size + this.#names.size;
+  }
+
+  apply(change: ClusterChange): void {
+    if (change.type === "synced") this.#unsynced.delete(change.feed);
+    else if (change.type === "remove") this.#remove(change.feed, change.uid, change.atMs);
+    else this.#upsert(change);
+  }
+
+  sweep(nowMs: number): void {
+    this.#owners.sweep(nowMs);
+  }
+
+  nodeByName(name: string): Node | undefined {
+    return this.#nodeByName.get(name)?.node;
+  }
+
+  intervals(address: string): readonly OwnedInterval<OwnerRecord>[] {
+    return this.#owners.intervals(address);
+  }
+
+  forgottenUntil(address: string): number | undefined {
+    return this.#owners.forgottenUntil(address);
+  }
+
+  /** The Service that has this port of this address for itself. */
+  serviceAtPort(address: string, port: number): Service | undefined {
+    if (port === 0) return undefined;
+    const service = this.#behind.atAddressPort(address, port);
+    if (service || this.#owners.ownerOf(address)?.kind !== "node") return service;
+    return this.#behind.atNodePort(port);
+  }
+
+  /** What clients of a Service call it. */
+  namingOf(service: Service): ServiceNaming {
+    return this.#behind.naming(service);
+  }
+
+  /** What the Services in the answer to a key are called now; undefined where there is none. */
+  peerNameOf({ address, port }: Key): string | undefined {
+    const owner = this.#owners.ownerOf(address);
+    const atPort = this.serviceAtPort(address, port);
+    if (owner?.kind !== "service" && !atPort) return undefined;
+    const services = [...(owner?.kind === "service" ? [owner.service] : []), ...(atPort ? [atPort] : [])];
+    return JSON.stringify(services.map((service) => this.namingOf(service).peer));
+  }
+
+  /** The node whose range for pods holds the address. */
+  rangeOf(address: string): Node | undefined {
+    const bytes = parseAddress(address);
+    this.#ranges ??= new PodRanges([...this.#nodes.values()].map(({ node }) => node));
+    return bytes && this.#ranges.find(bytes);
+  }
+
+  #upsert({ feed, object, atMs }: ClusterUpsert): void {
+    switch (feed) {
+      case "pods":
+        this.#upsertPod(object, atMs);
+        break;
+      case "services":
+        this.#upsertService(object, atMs);
+        break;
+      case "endpoint-slices":
+        this.#behind.upsertSlice(new PackedSlice(object), atMs);
+        this.#listeners.names();
+        for (const { addresses, podUid } of object.endpoints) if (podUid === "") this.#touch(addresses);
+        break;
+      case "nodes":
+        this.#upsertNode(object, atMs);
+        break;
+      case "namespaces":
+        if (object.name !== "kube-system" || object.uid === this.#clusterUid) break;
+        this.#clusterUid = object.uid;
+        this.#listeners.cluster();
+        break;
+      case "local-pods":
+      // An agent's feed: the directory has no node of its own.
+    }
+  }
+
+  #remove(feed: Feed, uid: string, atMs: number): void {
+    if (feed === "pods") this.#removePod(uid, atMs);
+    if (feed === "services") this.#removeService(uid, atMs);
+    if (feed === "nodes") this.#removeNode(uid, atMs);
+    if (feed !== "endpoint-slices") return;
+    this.#behind.removeSlice(uid, atMs);
+    this.#listeners.names();
+    this.#listeners.ports();
+  }
+
+  #upsertPod(pod: Pod, atMs: number): void {
+    let record = this.#pods.get(pod.uid);
+    const isNew = record === undefined;
+    record ??= new PodRecord({ ...pod, namespace: this.#texts.take(pod.namespace) }, atMs);
+    const addresses = pod.hostNetwork || pod.ended ? NONE : pod.addresses;
+    const before = listOf(record.addresses);
+    const isNamedAnew = record.service.name !== pod.service.name || record.service.namespace !== pod.service.namespace;
+    const isMoved = record.node !== pod.node;
+    // Told again, as after an outage: an address that another pod has taken meanwhile stays the other's.
+    const isEnding = record.ended !== pod.ended || record.terminating !== (pod.terminating ?? false);
+    const isSame = !isNew && !isNamedAnew && !isMoved && !isEnding;
+    if (isSame && isDeepStrictEqual(before, addresses)) return;
+    if (record.node === "" && before.length === 0) record.fromMs = atMs;
+    if (isNamedAnew) {
+      if (!isNew) this.#names.giveBack(record.service);
+      record.service = this.#names.take(pod.service);
+    }
+    if (isMoved) {
+      if (record.node !== "") this.#texts.giveBack(record.node);
+      record.node = pod.node === "" ? "" : this.#texts.take(pod.node);
+    }
+    record.addresses = addresses.length === 1 ? (addresses[0] as string) : addresses;
+    this.#pods.set(record.uid, record);
+    this.#own(record, before, addresses, atMs);
+    // One that lived so shortly that its address is told of with its end: as in agent/identity/addresses.ts.
+    const isLate = pod.ended && !pod.hostNetwork && !isNew && !record.ended && before.length === 0;
+    if (isLate) for (const address of pod.addresses) this.#owners.addFormer(address, record, record.fromMs, atMs);
+    if (isLate) this.#touch(pod.addresses);
+    record.ended = pod.ended;
+    record.terminating = pod.terminating ?? false;
+    if (isNamedAnew || isMoved) this.#backingPodsChanged(atMs);
+    if (!isNew && (isNamedAnew || isMoved || isEnding)) this.#touch(addresses);
+  }
+
+  #backingPod(uid: string): BackingPod | undefined {
+    const pod = this.#pods.get(uid);
+    return pod && { service: pod.service, zone: this.nodeByName(pod.node)?.zone || undefined };
+  }
+
+  #backingPodsChanged(atMs: number): void {
+    this.#behind.podsChanged(atMs);
+    this.#listeners.names();
+  }
+
+  #removePod(uid: string, atMs: number): void {
+    const record = this.#pods.get(uid);
+    if (!record) return;
+    this.#own(record, listOf(record.addresses), NONE, atMs);
+    this.#pods.delete(uid);
+    this.#texts.giveBack(record.namespace);
+    if (record.node !== "") this.#texts.giveBack(record.node);
+    this.#names.giveBack(record.service);
+  }
+
+  #upsertService(service: Service, atMs: number): void {
+    const { uid, createdMs } = service;
+    const known = this.#services.get(uid);
+    const record = known ?? { kind: "service" as const, uid, createdMs, fromMs: atMs, service };
+    const before = known?.service;
+    record.service = service;
+    this.#services.set(uid, record);
+    this.#behind.upsert(service);
+    this.#own(record, before?.clusterAddresses ?? NONE, service.clusterAddresses, atMs);
+    this.#touch([...(before?.externalAddresses ?? NONE), ...service.externalAddresses]);
+    this.#listeners.names();
+    if (before?.nodePorts.join() !== service.nodePorts.join()) this.#listeners.ports();
+  }
+
+  #removeService(uid: string, atMs: number): void {
+    const record = this.#services.get(uid);
+    if (!record) return;
+    this.#services.delete(uid);
+    this.#behind.remove(uid);
+    this.#own(record, record.service.clusterAddresses, NONE, atMs);
+    this.#touch(record.service.externalAddresses);
+    this.#listeners.ports();
+  }
+
+  #upsertNode(node: Node, atMs: number): void {
+    const { uid, createdMs } = node;
+    const known = this.#nodes.get(uid);
+    const record = known ?? { kind: "node" as const, uid, createdMs, fromMs: atMs, node };
+    const before = known?.node;
+    record.node = node;
+    this.#nodes.set(uid, record);
+    this.#nodeByName.set(node.name, record);
+    this.#own(record, before?.addresses ?? NONE, node.addresses, atMs);
+    this.#ranges = undefined;
+    // A kubelet reports every few seconds; nothing of that is kept.
+    if (JSON.stringify(before) === JSON.stringify(node)) return;
+    if (before?.zone !== node.zone) this.#backingPodsChanged(atMs);
+    if (this.#unsynced.size === 0) this.#touchNode(node.name);
+    this.#listeners.cluster();
+  }
+
+  #removeNode(uid: string, atMs: number): void {
+    const record = this.#nodes.get(uid);
+    if (!record) return;
+    this.#nodes.delete(uid);
+    if (this.#nodeByName.get(record.node.name) === record) this.#nodeByName.delete(record.node.name);
+    this.#own(record, record.node.addresses, NONE, atMs);
+    this.#ranges = undefined;
+  }
+
+  /** Its zone stands in the answers of all its pods. Rare: a walk over all pods. */
+  #touchNode(name: string): void {
+    this.#touch(this.#nodeByName.get(name)?.node.addresses ?? NONE);
+    for (const pod of this.#pods.values()) if (pod.node === name) this.#touch(listOf(pod.addresses));
+  }
+
+  #own(owner: OwnerRecord, before: readonly string[], after: readonly string[], atMs: number): void {
+    for (const address of before) {
+      if (!after.includes(address) && this.#owners.release(address, owner, atMs)) this.#listeners.address(address);
+    }
+    for (const address of after) {
+      if (this.#owners.claim(address, owner, atMs, owner.kind === "pod" ? owner.fromMs : atMs))
+        this.#listeners.address(address);
+    }
+  }
+
+  #touch(addresses: readonly string[]): void {
+    for (const address of addresses) this.#listeners.address(address);
+  }
+}
+
+export function listOf(addresses: string | readonly string[]): readonly string[] {
+  return typeof addresses === "string" ? [addresses] : addresses;
+}

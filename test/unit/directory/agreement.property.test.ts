@@ -1,0 +1,119 @@
+/**
+ * An agent that asks a directory names its peers as one that watches the whole cluster: whatever happened, in
+ * whatever order, and however late it asked.
+ */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { answerOf } from "../../../agent/directory/answers.ts";
+import { KnownAddresses } from "../../../agent/directory/known.ts";
+import { decodeAnswers, encodeAnswers } from "../../../agent/directory/protocol.ts";
+import { DirectoryStore } from "../../../agent/directory/store.ts";
+import type { ClusterChange } from "../../../agent/identity/cluster.ts";
+import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
+import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
+import type { Role } from "../../../agent/model.ts";
+import { clusterIdentity, edge, node, ns, pod, START_MS, service, slice } from "../identity/cluster-builders.ts";
+
+const POD_ADDRESSES = ["10.1.0.2", "10.1.0.3"];
+const KEYS: readonly { address: string; port: number; role: Role }[] = [
+  ...POD_ADDRESSES.flatMap((address) => [
+    { address, port: 8080, role: "client" as const },
+    { address, port: 0, role: "server" as const },
+  ]),
+  { address: "10.96.0.1", port: 80, role: "client" },
+  { address: "192.0.2.9", port: 30_080, role: "client" },
+  { address: "198.51.100.7", port: 443, role: "client" },
+  { address: "203.0.113.9", port: 443, role: "client" },
+];
+
+/** A change without its time. */
+type Step = { readonly feed: ClusterChange["feed"]; readonly type: "upsert" | "remove" } & Readonly<
+  Record<string, unknown>
+>;
+const upsert = (feed: ClusterChange["feed"], object: object): Step => ({ feed, type: "upsert", object });
+const remove = (feed: ClusterChange["feed"], uid: string): Step => ({ feed, type: "remove", uid });
+
+const NAMES = ["cart-a", "cart-b", "bill-c", "job-d"];
+const addresses = fc.subarray(POD_ADDRESSES);
+/** Of pods that stay: a watch finds out which workload is behind a Service when it is asked, a directory at once. */
+const FRONT = ["front-x", "front-y"].map((name) => pod(name));
+const endpoints = fc.subarray(FRONT).map((pods) => pods.map(({ uid }) => ({ addresses: [], podUid: uid })));
+
+/** Later named pods were made later, as happens where addresses are used again. */
+const anyPod = fc
+  .record({ index: fc.nat(NAMES.length - 1), addresses, ended: fc.boolean(), terminating: fc.boolean() })
+  .map(({ index, ...more }) => upsert("pods", pod(NAMES[index] as string, { ...more, createdMs: index * 1000 })));
+const anyStep = fc.oneof(
+  { arbitrary: anyPod, weight: 4 },
+  { arbitrary: fc.constantFrom(...NAMES).map((name) => remove("pods", `uid-${name}`)), weight: 2 },
+  endpoints.map((each) => upsert("endpoint-slices", slice("front-1", "front", { endpoints: each }))),
+  fc.constant(remove("endpoint-slices", "uid-front-1")),
+);
+
+const SERVICE = service("front", {
+  clusterAddresses: ["10.96.0.1"],
+  externalAddresses: ["198.51.100.7"],
+  ports: [80, 443],
+  nodePorts: [30_080],
+});
+
+function answerAll(store: DirectoryStore, known: KnownAddresses, atMs: number): void {
+  for (const key of KEYS) {
+    const bytes = encodeAnswers({ answers: [answerOf(store, key, atMs)] });
+    for (const answer of decodeAnswers(bytes).answers) known.answer(answer, atMs);
+  }
+}
+
+/** What an identity says of each key, for growth that began at each of these times. */
+function namesOf(identity: ClusterIdentity, times: readonly number[], nowMs: number): object[] {
+  return KEYS.flatMap(({ address, port, role }) =>
+    times.map((sinceMs) => {
+      const key = edge({ remoteAddress: address, serverPort: port, role });
+      // At once, when some growth still waits for news, and when all has waited long enough.
+      const [remoteNow, remote] = [nowMs, nowMs + 60_000].map((askedMs) => {
+        const identified = identity.identify(key, ns(sinceMs), ns(nowMs), ns(askedMs));
+        return identified.state === "named" ? identified.remote : "pending";
+      });
+      return { address, port, role, sinceMs, remoteNow, remote };
+    }),
+  );
+}
+
+test.each([
+  ["asked from the beginning", true],
+  ["asked at the end", false],
+])("a directory's names are a watch's names, %s", (_, isEarly) => {
+  fc.assert(
+    fc.property(fc.array(anyStep, { minLength: 1, maxLength: 12 }), (steps) => {
+      const watching = clusterIdentity();
+      const asking = clusterIdentity();
+      const store = new DirectoryStore(FEEDS_OF.directory, { address() {}, names() {}, ports() {}, cluster() {} });
+      const known = new KnownAddresses({ onChange: (c) => asking.apply(c), capacity: 100, forgetMs: 1e9 });
+      const all = [
+        upsert("nodes", node("node-1", { addresses: ["192.0.2.9"], zone: "a" })),
+        upsert("services", SERVICE),
+        ...FRONT.map((each) => upsert("pods", each)),
+        ...steps,
+      ];
+      let atMs = START_MS;
+      const ask = () => {
+        for (const { address, port } of KEYS) known.answered(address, port, atMs);
+      };
+      if (isEarly) ask();
+      for (const step of all) {
+        atMs += 1000;
+        const change = { ...step, atMs } as unknown as ClusterChange;
+        watching.apply(change);
+        store.apply(change);
+        if (isEarly) answerAll(store, known, atMs);
+      }
+      atMs += 1000;
+      if (!isEarly) ask();
+      answerAll(store, known, atMs);
+
+      const times = Array.from({ length: all.length + 1 }, (__, i) => START_MS + i * 1000 + 500);
+      expect(namesOf(asking, times, atMs)).toEqual(namesOf(watching, times, atMs));
+    }),
+    { numRuns: 300 },
+  );
+});

@@ -1,0 +1,41 @@
+/** What the directory answers to a kubelet. */
+import { expect, onTestFinished, test } from "vitest";
+import type { MetadataVitals } from "../../../agent/admin/health.ts";
+import { isAlive, isReady, serveHealth } from "../../../agent/directory/health.ts";
+
+const watch = (name: string, more: Partial<MetadataVitals> = {}): MetadataVitals => ({
+  name,
+  synced: true,
+  ageMs: 0,
+  idleMs: 0,
+  trouble: undefined,
+  ...more,
+});
+
+test("it is ready when every feed has been read, however old that is by now", () => {
+  const unread = watch("services", { synced: false, trouble: "forbidden: no" });
+
+  expect(isReady([watch("pods", { ageMs: 3_600_000, trouble: "refused" })])).toEqual({ ok: true, detail: "" });
+  expect(isReady([watch("pods"), unread])).toEqual({ ok: false, detail: "services: not read yet (forbidden: no)" });
+});
+
+test("it is alive unless a watch stands still", () => {
+  const still = watch("pods", { idleMs: 600_001 });
+
+  expect(isAlive([watch("pods", { synced: false, trouble: "refused" })])).toEqual({ ok: true, detail: "" });
+  expect(isAlive([still, watch("nodes")])).toEqual({ ok: false, detail: "the watch of pods stands still" });
+});
+
+test("both are answered over HTTP, with the status beside them", async () => {
+  const port = 20_000 + (process.pid % 20_000);
+  const metadata = () => [watch("pods", { synced: false })];
+  onTestFinished(await serveHealth(`127.0.0.1:${port}`, { metadata, status: () => ({ version: "1" }) }));
+
+  const answers = await Promise.all(
+    ["/healthz", "/readyz", "/status", "/"].map(
+      async (path) => (await fetch(`http://127.0.0.1:${port}${path}`)).status,
+    ),
+  );
+
+  expect(answers).toEqual([200, 503, 200, 404]);
+});
