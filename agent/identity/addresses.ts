@@ -5,9 +5,11 @@
  * What owns an address best answers first: an (address, port) of a Service, then the owner by time (pod,
  * ClusterIP, node), then this host, then named ranges. Pods on the host's network share their node's
  * address, so the answer there is the node: which pod it was cannot be told from the address. Two owners in
- * one interval are told apart by nobody: the answer is their common workload or `unknown`.
+ * one interval are told apart by nobody: the answer is their common workload or `unknown`. Where an owner's
+ * end lies in the interval, the next one is waited for, since it may have begun in it too.
  */
 
+import { isDeepStrictEqual } from "node:util";
 import type { RemoteEnd, Role } from "../model.ts";
 import { parseAddress } from "../source/address.ts";
 import type { EndpointSlice, Node, Pod, Service } from "./cluster.ts";
@@ -17,8 +19,11 @@ import { Services } from "./services.ts";
 
 export interface RemoteAnswer {
   readonly end: RemoteEnd;
-  /** `changing`: the same question about later growth may have another answer without any change here. */
-  readonly state: "final" | "changing" | "missing";
+  /**
+   * `changing`: the same question about later growth may have another answer without any change here.
+   * `ending`: the next owner may have been there in that time already; `missing`: nobody is known.
+   */
+  readonly state: "final" | "changing" | "ending" | "missing";
 }
 
 export interface AddressOptions {
@@ -32,12 +37,24 @@ export interface AddressOptions {
   readonly capacity: number;
 }
 
-type RemoteOwner = Owner &
-  (
-    | { readonly kind: "pod"; readonly pod: Pod; readonly end: RemoteEnd }
-    | { readonly kind: "service"; readonly service: Service }
-    | { readonly kind: "node"; readonly end: RemoteEnd }
-  );
+/** `end` is made anew when the pod's zone becomes known. */
+type PodOwner = Owner & { readonly kind: "pod"; readonly pod: Pod; end: RemoteEnd };
+
+type ServiceOwner = Owner & { readonly kind: "service"; readonly service: Service };
+
+type RemoteOwner = PodOwner | ServiceOwner | (Owner & { readonly kind: "node"; readonly end: RemoteEnd });
+
+interface KnownPod {
+  readonly pod: Pod;
+  /** When a watch first told of it on its node: it had no address before. */
+  readonly placedMs: number;
+}
+
+/** Of growth: (sinceMs, untilMs]. */
+interface Time {
+  readonly sinceMs: number;
+  readonly untilMs: number;
+}
 
 interface NamedPrefix extends Prefix {
   readonly name: string;
@@ -58,17 +75,25 @@ const INSIDE = prefixes(
 export class Addresses {
   readonly #options: AddressOptions;
   readonly #owners: OwnerTable<RemoteOwner>;
-  readonly #pods = new Map<string, Pod>();
+  readonly #pods = new Map<string, KnownPod>();
   readonly #nodes = new Map<string, Node>();
-  readonly #services = new Services((uid) => this.#pods.get(uid));
+  /** By node name. */
+  readonly #zones = new Map<string, string>();
+  readonly #services = new Services((uid) => {
+    const pod = this.#pods.get(uid)?.pod;
+    return pod && { service: pod.service, zone: this.#zones.get(pod.node) };
+  });
+  /** By portsOf(): Services that had an (address, port) or node port until lately. */
+  readonly #formerPorts: OwnerTable<ServiceOwner>;
   readonly #cidrs: readonly NamedPrefix[];
   readonly #host: ReadonlySet<string>;
-  /** Of all nodes: where pods' addresses come from. */
-  #podRanges: readonly Prefix[] = [];
+  /** Of all nodes: where pods' addresses come from. Undefined until it is asked for. */
+  #podRanges: readonly Prefix[] | undefined;
 
   constructor(options: AddressOptions) {
     this.#options = options;
     this.#owners = new OwnerTable(options.graceMs, options.capacity);
+    this.#formerPorts = new OwnerTable(options.graceMs, options.capacity);
     this.#host = new Set(canonicalAddresses(options.hostAddresses));
     this.#cidrs = Object.entries(options.cidrs)
       .flatMap(([name, cidrs]) => prefixes(...cidrs).map((prefix) => ({ ...prefix, name })))
@@ -85,47 +110,61 @@ export class Addresses {
   }
 
   upsertPod(pod: Pod, atMs: number): void {
-    const before = this.#pods.get(pod.uid);
+    const known = this.#pods.get(pod.uid);
+    const before = known?.pod;
     const kept = pod.hostNetwork || pod.ended ? [] : pod.addresses;
     for (const address of before?.addresses ?? []) {
       if (!kept.includes(address)) this.#owners.release(address, pod.uid, atMs);
     }
     const { uid, createdMs } = pod;
-    for (const address of kept)
-      this.#owners.claim(address, { kind: "pod", uid, createdMs, pod, end: podEnd(pod) }, atMs);
-    this.#pods.set(uid, pod);
-    if (before?.service.name !== pod.service.name || before.service.namespace !== pod.service.namespace) {
-      this.#services.podsChanged();
-    }
+    const placedMs = before === undefined || before.node === "" ? atMs : (known?.placedMs ?? atMs);
+    const owner: PodOwner = { kind: "pod", uid, createdMs, pod, end: podEnd(pod, this.#zones.get(pod.node)) };
+    for (const address of kept) this.#owners.claim(address, owner, atMs, placedMs);
+    // One that lived so shortly that its address is told of with its end.
+    const isLate = pod.ended && !pod.hostNetwork && before?.ended === false && before.addresses.length === 0;
+    if (isLate) for (const address of pod.addresses) this.#owners.addFormer(address, owner, placedMs, atMs);
+    this.#pods.set(uid, { pod, placedMs });
+    const isSame = before?.node === pod.node && isDeepStrictEqual(before.service, pod.service);
+    if (!isSame) this.#services.podsChanged(atMs);
   }
 
   removePod(uid: string, atMs: number): void {
-    for (const address of this.#pods.get(uid)?.addresses ?? []) this.#owners.release(address, uid, atMs);
+    for (const address of this.#pods.get(uid)?.pod.addresses ?? []) this.#owners.release(address, uid, atMs);
     this.#pods.delete(uid);
   }
 
   upsertService(service: Service, atMs: number): void {
     const before = this.#services.get(service.uid);
-    for (const address of before?.clusterAddresses ?? []) {
-      if (!service.clusterAddresses.includes(address)) this.#owners.release(address, service.uid, atMs);
-    }
-    const { uid, createdMs } = service;
-    for (const address of service.clusterAddresses) {
-      this.#owners.claim(address, { kind: "service", uid, createdMs, service }, atMs);
-    }
+    const owner = serviceOwner(service);
+    if (before) this.#endService(before, service, atMs);
+    for (const address of service.clusterAddresses) this.#owners.claim(address, owner, atMs);
     this.#services.upsert(service);
   }
 
   removeService(uid: string, atMs: number): void {
-    for (const address of this.#services.remove(uid)?.clusterAddresses ?? []) this.#owners.release(address, uid, atMs);
+    const before = this.#services.get(uid);
+    if (before) this.#endService(before, undefined, atMs);
+    this.#services.remove(uid);
   }
 
-  upsertSlice(slice: EndpointSlice): void {
-    this.#services.upsertSlice(slice);
+  /** Ends what `after` has no more, under the name that it went by. */
+  #endService(before: Service, after: Service | undefined, atMs: number): void {
+    const owner = serviceOwner({ ...before, goesBy: this.#services.naming(before) });
+    for (const address of before.clusterAddresses) {
+      if (after?.clusterAddresses.includes(address)) continue;
+      this.#owners.renew(address, owner);
+      this.#owners.release(address, before.uid, atMs);
+    }
+    const kept = new Set(after && portsOf(after));
+    for (const port of portsOf(before)) if (!kept.has(port)) this.#formerPorts.addFormer(port, owner, -Infinity, atMs);
   }
 
-  removeSlice(uid: string): void {
-    this.#services.removeSlice(uid);
+  upsertSlice(slice: EndpointSlice, atMs: number): void {
+    this.#services.upsertSlice(slice, atMs);
+  }
+
+  removeSlice(uid: string, atMs: number): void {
+    this.#services.removeSlice(uid, atMs);
   }
 
   upsertNode(node: Node, atMs: number): void {
@@ -134,77 +173,138 @@ export class Addresses {
     }
     const { uid, createdMs } = node;
     for (const address of node.addresses) {
-      this.#owners.claim(address, { kind: "node", uid, createdMs, end: nodeEnd(node.name) }, atMs);
+      this.#owners.claim(address, { kind: "node", uid, createdMs, end: nodeEnd(node.name, node.zone) }, atMs);
     }
     this.#nodes.set(uid, node);
-    this.#nodesChanged();
+    if (node.zone !== "") this.#zones.set(node.name, node.zone);
+    this.#nodesChanged(atMs);
   }
 
   removeNode(uid: string, atMs: number): void {
-    for (const address of this.#nodes.get(uid)?.addresses ?? []) this.#owners.release(address, uid, atMs);
+    const node = this.#nodes.get(uid);
+    if (!node) return;
+    for (const address of node.addresses) this.#owners.release(address, uid, atMs);
     this.#nodes.delete(uid);
-    this.#nodesChanged();
+    // After an outage, a node that was made anew under its name may be told of before the old one's end.
+    const namesakes = [...this.#nodes.values()].filter(({ name }) => name === node.name);
+    if (namesakes.length === 0) this.#zones.delete(node.name);
+    this.#nodesChanged(atMs);
   }
 
   sweep(nowMs: number): void {
     this.#owners.sweep(nowMs);
+    this.#formerPorts.sweep(nowMs);
   }
 
   /**
-   * Who `address` was during (sinceMs, nowMs].
+   * Who `address` was during (sinceMs, untilMs].
    *
    * @param serverPort the remote end's port for a client, of no use for a server
    */
-  find(address: string, serverPort: number, role: Role, sinceMs: number, nowMs: number): RemoteAnswer {
+  find(address: string, serverPort: number, role: Role, sinceMs: number, untilMs: number): RemoteAnswer {
     if (role === "listener") return final(NO_PEER);
+    const time = { sinceMs, untilMs };
     if (role === "client") {
       const service = this.#services.atAddressPort(address, serverPort);
-      if (service) return final(this.#serviceEnd(service));
+      const answer = this.#portAnswer(service, `${address} ${serverPort}`, address, time);
+      if (answer) return answer;
     }
-    const ownership = this.#owners.ownerOf(address, sinceMs, nowMs);
-    if (ownership.state === "none") return this.#findUnowned(address, serverPort, role);
-    return this.#findOwned(ownership, address, serverPort, role);
+    const ownership = this.#owners.ownerOf(address, sinceMs, untilMs);
+    if (ownership.state === "none") return this.#findUnowned(address, serverPort, role, time);
+    return this.#findOwned(ownership, address, serverPort, role, time);
   }
 
-  #findOwned(ownership: Ownership<RemoteOwner>, address: string, serverPort: number, role: Role): RemoteAnswer {
-    if (ownership.state === "several") return { end: commonEnd(ownership.owners, address), state: "changing" };
+  #findOwned(
+    ownership: Ownership<RemoteOwner>,
+    address: string,
+    serverPort: number,
+    role: Role,
+    time: Time,
+  ): RemoteAnswer {
+    if (ownership.state === "several") return { end: this.#commonEnd(ownership.owners, address), state: "changing" };
     if (ownership.state !== "owner") return { end: unknownEnd(address), state: "changing" };
-    const state = ownership.settled ? "final" : "changing";
-    const { owner } = ownership;
-    if (owner.kind === "service") return { end: this.#serviceEnd(owner.service), state };
-    if (owner.kind === "pod") return { end: owner.end, state };
-    return { end: this.#throughNodePort(serverPort, role) ?? owner.end, state };
+    const { owner, settled, ending } = ownership;
+    const answer = this.#answerOf(owner, address, serverPort, role, time);
+    if (ending || (settled && owner.kind === "pod" && owner.pod.terminating)) return { ...answer, state: "ending" };
+    return settled ? answer : { ...answer, state: "changing" };
   }
 
-  #findUnowned(address: string, serverPort: number, role: Role): RemoteAnswer {
+  #answerOf(owner: RemoteOwner, address: string, serverPort: number, role: Role, time: Time): RemoteAnswer {
+    if (owner.kind === "service") return this.#serviceAnswer(owner.service, time);
+    if (owner.kind === "pod") return final(this.#podEnd(owner));
+    return this.#throughNodePort(address, serverPort, role, time) ?? final(owner.end);
+  }
+
+  /** With the zone of its node, which may be told later than the pod, and may be gone before it. */
+  #podEnd(owner: PodOwner): RemoteEnd {
+    const zone = this.#zones.get(owner.pod.node);
+    if (zone !== undefined && zone !== owner.end.zone) owner.end = podEnd(owner.pod, zone);
+    return owner.end;
+  }
+
+  /** The workload that all owners belong to: a pod that was replaced by its like under the same address. */
+  #commonEnd(owners: readonly RemoteOwner[], address: string): RemoteEnd {
+    const ends = owners.map((owner) => (owner.kind === "pod" ? this.#podEnd(owner) : undefined));
+    const [first] = ends;
+    if (!first?.name || !ends.every((end) => end && end.name === first.name && end.namespace === first.namespace)) {
+      return unknownEnd(address);
+    }
+    const zone = ends.every((end) => end?.zone === first.zone) ? first.zone : undefined;
+    // One that was made again under its name is as good as the same.
+    if (ends.every((end) => end?.podName === first.podName)) return { ...first, zone };
+    return { ...first, podName: undefined, zone, label: `${first.namespace}/${first.name}` };
+  }
+
+  #findUnowned(address: string, serverPort: number, role: Role, time: Time): RemoteAnswer {
     const { nodeName, hostName } = this.#options;
     const bytes = parseAddress(address);
     if (!bytes) return final(unknownEnd(address));
     if (LOOPBACK.some((prefix) => inPrefix(bytes, prefix))) return final(LOOPBACK_END);
     if (this.#host.has(address)) {
-      const end = nodeName === undefined ? hostEnd(hostName) : nodeEnd(nodeName);
-      return final(this.#throughNodePort(serverPort, role) ?? end);
+      const end = nodeName === undefined ? hostEnd(hostName) : nodeEnd(nodeName, this.#zones.get(nodeName));
+      return this.#throughNodePort(address, serverPort, role, time) ?? final(end);
     }
     const range = this.#cidrs.find((prefix) => inPrefix(bytes, prefix));
     if (range) return final({ ...ANONYMOUS, kind: "cidr", name: range.name, label: range.name });
-    const inside = nodeName !== undefined && [...this.#podRanges, ...INSIDE].some((prefix) => inPrefix(bytes, prefix));
-    if (inside) return { end: unknownEnd(address), state: "missing" };
+    const isInside = INSIDE.some((prefix) => inPrefix(bytes, prefix)) || this.#inPodRange(bytes);
+    if (nodeName !== undefined && isInside) return { end: unknownEnd(address), state: "missing" };
     return final({ ...ANONYMOUS, kind: "external", label: address });
   }
 
-  #throughNodePort(serverPort: number, role: Role): RemoteEnd | undefined {
-    const service = role === "client" ? this.#services.atNodePort(serverPort) : undefined;
-    return service && this.#serviceEnd(service);
+  #throughNodePort(address: string, serverPort: number, role: Role, time: Time): RemoteAnswer | undefined {
+    if (role !== "client") return undefined;
+    return this.#portAnswer(this.#services.atNodePort(serverPort), `${serverPort}`, address, time);
   }
 
-  #serviceEnd(service: Service): RemoteEnd {
-    const { name, namespace } = this.#services.nameOf(service);
-    return { kind: "service", name, namespace, podName: undefined, label: `${service.namespace}/${service.name}` };
+  /** @param service that has the port now */
+  #portAnswer(service: Service | undefined, port: string, address: string, time: Time): RemoteAnswer | undefined {
+    const former = this.#formerPorts.ownerOf(port, time.sinceMs, time.untilMs);
+    if (former.state === "none" || former.state === "forgotten") return service && this.#serviceAnswer(service, time);
+    if (former.state === "owner" && (service === undefined || service.uid === former.owner.uid)) {
+      return { ...this.#serviceAnswer(former.owner.service, time), state: "changing" };
+    }
+    return { end: unknownEnd(address), state: "changing" };
   }
 
-  #nodesChanged(): void {
-    const cidrs = new Set([...this.#nodes.values()].flatMap(({ podCidrs }) => podCidrs));
-    this.#podRanges = prefixes(...cidrs);
+  #serviceAnswer(service: Service, { sinceMs }: Time): RemoteAnswer {
+    const { peer, replacedMs } = this.#services.naming(service);
+    const label = `${service.namespace}/${service.name}`;
+    const end = { kind: "service", podName: undefined, zone: peer.zone, label } as const;
+    // Of growth from before, nobody can say which of the two workloads it belongs to.
+    if (replacedMs > sinceMs) {
+      return { end: { ...end, name: service.name, namespace: service.namespace }, state: "changing" };
+    }
+    return final({ ...end, name: peer.name, namespace: peer.namespace });
+  }
+
+  #nodesChanged(atMs: number): void {
+    this.#podRanges = undefined;
+    this.#services.podsChanged(atMs);
+  }
+
+  #inPodRange(bytes: Uint8Array): boolean {
+    this.#podRanges ??= prefixes(...new Set([...this.#nodes.values()].flatMap(({ podCidrs }) => podCidrs)));
+    return this.#podRanges.some((prefix) => inPrefix(bytes, prefix));
   }
 }
 
@@ -216,12 +316,24 @@ function final(end: RemoteEnd): RemoteAnswer {
   return { end, state: "final" };
 }
 
-function podEnd(pod: Pod): RemoteEnd {
-  return { kind: "pod", ...pod.service, podName: pod.name, label: `${pod.namespace}/${pod.name}` };
+function serviceOwner(service: Service): ServiceOwner {
+  return { kind: "service", uid: service.uid, createdMs: service.createdMs, service };
 }
 
-function nodeEnd(name: string): RemoteEnd {
-  return { ...ANONYMOUS, kind: "node", name, label: `node/${name}` };
+/** Keys of what only a port of an address, or of every node, is a Service's. */
+function portsOf({ externalAddresses, ports, nodePorts }: Service): string[] {
+  return [
+    ...externalAddresses.flatMap((address) => ports.map((port) => `${address} ${port}`)),
+    ...nodePorts.map(String),
+  ];
+}
+
+function podEnd(pod: Pod, zone: string | undefined): RemoteEnd {
+  return { kind: "pod", ...pod.service, podName: pod.name, zone, label: `${pod.namespace}/${pod.name}` };
+}
+
+function nodeEnd(name: string, zone: string | undefined): RemoteEnd {
+  return { ...ANONYMOUS, kind: "node", name, zone: zone || undefined, label: `node/${name}` };
 }
 
 function hostEnd(name: string): RemoteEnd {
@@ -230,16 +342,6 @@ function hostEnd(name: string): RemoteEnd {
 
 function unknownEnd(address: string): RemoteEnd {
   return { ...ANONYMOUS, kind: "unknown", label: address };
-}
-
-/** The workload that all owners belong to: a pod that was replaced by its like under the same address. */
-function commonEnd(owners: readonly RemoteOwner[], address: string): RemoteEnd {
-  const ends = owners.map((owner) => (owner.kind === "pod" ? owner.end : undefined));
-  const [first] = ends;
-  const same = ends.every((end) => end && end.name === first?.name && end.namespace === first?.namespace);
-  return first && same
-    ? { ...first, podName: undefined, label: `${first.namespace}/${first.name}` }
-    : unknownEnd(address);
 }
 
 /** What is no prefix is left out; the configuration has refused it before. */

@@ -55,7 +55,7 @@ export class ClusterTables {
   #upsert({ feed, object, atMs }: ClusterUpsert): void {
     switch (feed) {
       case "local-pods":
-        this.#localPods.upsert(object);
+        this.#localPods.upsert(object, atMs);
         if (this.#localPodsOnly()) this.#addresses.upsertPod(object, atMs);
         break;
       case "pods":
@@ -65,7 +65,7 @@ export class ClusterTables {
         this.#addresses.upsertService(object, atMs);
         break;
       case "endpoint-slices":
-        this.#addresses.upsertSlice(object);
+        this.#addresses.upsertSlice(object, atMs);
         break;
       case "nodes":
         this.#addresses.upsertNode(object, atMs);
@@ -89,7 +89,7 @@ export class ClusterTables {
         this.#addresses.removeService(uid, atMs);
         break;
       case "endpoint-slices":
-        this.#addresses.removeSlice(uid);
+        this.#addresses.removeSlice(uid, atMs);
         break;
       case "nodes":
         this.#addresses.removeNode(uid, atMs);

@@ -27,6 +27,8 @@ export interface Pod {
   readonly addresses: readonly string[];
   /** All containers have ended for good: the addresses may already belong to another pod. */
   readonly ended: boolean;
+  /** Told to end: the addresses may belong to another pod before the API says that this one is gone. */
+  readonly terminating?: boolean;
   /** creationTimestamp, Unix milliseconds: tells which of two pods with one address is the later. */
   readonly createdMs: number;
   readonly service: ServiceName;
@@ -65,6 +67,20 @@ export interface Service {
   readonly ports: readonly number[];
   readonly nodePorts: readonly number[];
   readonly createdMs: number;
+  /** Where a directory says so, which has seen the endpoints. */
+  readonly goesBy?: ServiceNaming;
+}
+
+/** What clients of a Service call it. */
+export interface ServicePeer extends ServiceName {
+  /** Undefined where the endpoints are in several zones, or in one that is not known. */
+  readonly zone: string | undefined;
+}
+
+export interface ServiceNaming {
+  readonly peer: ServicePeer;
+  /** When another workload took the place of the one before; -Infinity: never. */
+  readonly replacedMs: number;
 }
 
 export interface EndpointSlice {

@@ -31,6 +31,17 @@ export interface KubernetesIdentityOptions {
   readonly clusterName: string | undefined;
   /** The feeds that will be applied (feedsOf in agent/kubernetes/watch-cluster.ts): all must have synced. */
   readonly feeds: readonly Feed[];
+  /** Asked for each remote address where a directory fills the tables; a DirectoryClient fits. */
+  readonly directory?: RemoteDirectory | undefined;
+}
+
+export interface RemoteDirectory {
+  /**
+   * Whether its answer is in the tables, or never will be.
+   *
+   * @param port what is connected to at the address; 0 where it is a client's
+   */
+  answered(address: string, port: number, nowMs: number): boolean;
 }
 
 /** How full the tables are and what they had to refuse: for self metrics and health. */
@@ -45,13 +56,19 @@ export interface IdentityStats {
 /** An Identity whose tables are filled by `apply`. */
 export interface ClusterIdentity extends Identity {
   apply(change: ClusterChange): void;
+  /** Has all edges looked up anew: a directory is told by that which addresses are still seen. */
+  refresh(): void;
   /** All feeds have synced at least once; always true without Kubernetes. */
   readonly synced: boolean;
+  /** Whether the probe has told the cgroup's names; until then an end in it is named by its address alone. */
+  knowsCgroup(id: bigint): boolean;
   stats(): IdentityStats;
 }
 
 /** How long an edge waits for the metadata of its own ends. */
 export const PENDING_MS = 30_000;
+/** How long after growth its address's next owner is waited for: kubelet's status may be that late. */
+export const HANDOVER_MS = 10_000;
 /** How long all edges wait for the first sync, so that a dead API server does not silence the agent. */
 export const FIRST_SYNC_MS = 60_000;
 /** How long a deleted pod, and the former owner of an address, stay known. */
@@ -83,6 +100,7 @@ interface CachedEnd {
 
 class TableIdentity implements ClusterIdentity {
   readonly #inKubernetes: boolean;
+  readonly #directory: RemoteDirectory | undefined;
   readonly #startedMs: number;
   readonly #addresses: Addresses;
   readonly #localPods = new LocalPods(GONE_MS);
@@ -96,6 +114,7 @@ class TableIdentity implements ClusterIdentity {
 
   constructor({ kubernetes, hostName, hostAddresses, cidrs, startedNs }: IdentityOptions) {
     this.#inKubernetes = kubernetes !== undefined;
+    this.#directory = kubernetes?.directory;
     this.#startedMs = milliseconds(startedNs);
     const nodeName = kubernetes?.nodeName;
     const bounds = { graceMs: GONE_MS, capacity: ADDRESSES_MAX };
@@ -129,32 +148,42 @@ class TableIdentity implements ClusterIdentity {
     this.#version++;
   }
 
+  knowsCgroup(id: bigint): boolean {
+    return this.#cgroups.has(id);
+  }
+
   apply(change: ClusterChange): void {
     if (change.atMs > this.#sweptMs + SWEEP_MS) this.#sweep(change.atMs);
     if (this.#tables.apply(change)) this.#version++;
   }
 
-  identify(key: EdgeKey, sinceNs: bigint, nowNs: bigint): Identified {
+  refresh(): void {
+    this.#version++;
+  }
+
+  identify(key: EdgeKey, sinceNs: bigint, untilNs: bigint, nowNs: bigint = untilNs): Identified {
     const nowMs = milliseconds(nowNs);
     const { unsynced, around } = this.#tables;
     if (key.overflow) return { state: "named", local: placeEnd({ kind: "host" }, around), remote: NOBODY };
     if (unsynced.size > 0 && nowMs - this.#startedMs < FIRST_SYNC_MS) {
       return { state: "pending", why: `not synced: ${[...unsynced].join(", ")}` };
     }
-    const local = this.#local(key, nowMs);
+    const local = this.#local(key, milliseconds(sinceNs), milliseconds(untilNs), nowMs);
     if (local === undefined) return { state: "pending", why: "the pod is not known yet" };
-    const remote = this.#remote(key, milliseconds(sinceNs), nowMs);
-    if (remote === undefined) return { state: "pending", why: `${key.remoteAddress} is not known yet` };
+    const remote = this.#remote(key, milliseconds(sinceNs), milliseconds(untilNs), nowMs);
+    if (typeof remote === "string") return { state: "pending", why: remote };
     return { state: "named", local, remote };
   }
 
   /** @returns undefined while it is worth waiting for the pod */
-  #local(key: EdgeKey, nowMs: number): LocalEnd | undefined {
+  #local(key: EdgeKey, sinceMs: number, untilMs: number, nowMs: number): LocalEnd | undefined {
     const cgroup = this.#cgroups.get(key.cgroup);
     const place = cgroup?.place ?? UNKNOWN_PLACE;
     const inPod = place.kind === "container" || place.kind === "pod";
     const placeless = place.kind === "host" || place.kind === "unknown";
-    const found = placeless ? this.#localPods.findByAddress(key.localAddress) : this.#localPods.find(place);
+    const found = placeless
+      ? this.#localByAddress(key.localAddress, sinceMs, untilMs, nowMs)
+      : this.#localPods.find(place);
     const young = cgroup !== undefined && nowMs - cgroup.seenMs < PENDING_MS;
     if (this.#inKubernetes && inPod && !found?.complete && young) return undefined;
 
@@ -170,12 +199,23 @@ class TableIdentity implements ClusterIdentity {
     return end;
   }
 
-  /** @returns undefined while it is worth waiting for the address's owner */
-  #remote(key: EdgeKey, sinceMs: number, nowMs: number): RemoteEnd | undefined {
-    const answer = this.#addresses.find(key.remoteAddress, key.serverPort, key.role, sinceMs, nowMs);
-    if (answer.state === "missing" && !this.#waitedFor(key.remoteAddress, nowMs)) return undefined;
-    if (answer.state === "changing") this.#askAgain(nowMs);
-    return answer.end;
+  #localByAddress(address: string, sinceMs: number, untilMs: number, nowMs: number) {
+    const { found, settled } = this.#localPods.findByAddress(address, sinceMs, untilMs);
+    if (!settled) this.#askAgain(nowMs);
+    return found;
+  }
+
+  /** @returns why it is worth waiting for the address's owner, while it is */
+  #remote({ remoteAddress, serverPort, role }: EdgeKey, sinceMs: number, untilMs: number, nowMs: number) {
+    const port = role === "client" ? serverPort : 0;
+    const isAnswered = role === "listener" || (this.#directory?.answered(remoteAddress, port, nowMs) ?? true);
+    if (!isAnswered && !this.#waitedFor(remoteAddress, nowMs)) return `the directory has not answered ${remoteAddress}`;
+    const { end, state } = this.#addresses.find(remoteAddress, serverPort, role, sinceMs, untilMs);
+    if (state === "missing") return this.#waitedFor(remoteAddress, nowMs) ? end : `${remoteAddress} is not known yet`;
+    if (isAnswered) this.#missing.delete(remoteAddress);
+    if (state === "ending" && nowMs < untilMs + HANDOVER_MS) return `${remoteAddress} may have another owner already`;
+    if (state !== "final") this.#askAgain(nowMs);
+    return end;
   }
 
   #waitedFor(address: string, nowMs: number): boolean {
@@ -216,5 +256,5 @@ const UNKNOWN_PLACE: CgroupPlace = { kind: "unknown" };
 const NOBODY: RemoteEnd = { kind: "unknown", name: undefined, namespace: undefined, podName: undefined, label: "" };
 
 function milliseconds(ns: bigint): number {
-  return Number(ns / 1000n) / 1000;
+  return Number(ns) / 1e6;
 }

@@ -3,9 +3,12 @@
  *
  * A pod that is gone stays known for a grace period, for its last growth is read after its end. A pod's
  * container ids are collected while it lives: its status only tells the last two of each container.
+ * An address finds its pod as of the time of the growth, as with remote ends. Times are CLOCK_BOOTTIME
+ * milliseconds.
  */
 import type { CgroupPlace } from "./cgroup.ts";
 import type { ContainerDetail, Pod } from "./cluster.ts";
+import { type Owner, OwnerTable } from "./owners.ts";
 
 export interface FoundPod {
   readonly pod: Pod;
@@ -23,6 +26,12 @@ interface Known {
   readonly ids: Map<string, string>;
 }
 
+interface AddressOwner extends Owner {
+  readonly known: Known;
+}
+
+/** More than a node's pods have. */
+const ADDRESSES_MAX = 65_536;
 /** A container that restarts for ever must not fill the table. */
 const IDS_PER_POD = 256;
 
@@ -31,11 +40,12 @@ export class LocalPods {
   /** By uid, and by the uid that the cgroup's name has, where it differs. */
   readonly #pods = new Map<string, Known>();
   readonly #byContainer = new Map<string, Known>();
-  readonly #byAddress = new Map<string, Known>();
+  readonly #byAddress: OwnerTable<AddressOwner>;
   readonly #gone: { readonly uid: string; readonly atMs: number }[] = [];
 
   constructor(graceMs: number) {
     this.#graceMs = graceMs;
+    this.#byAddress = new OwnerTable(graceMs, ADDRESSES_MAX);
   }
 
   /** Pods known, also those in their grace period. */
@@ -43,28 +53,33 @@ export class LocalPods {
     return new Set(this.#pods.values()).size;
   }
 
-  upsert(pod: Pod): void {
+  upsert(pod: Pod, atMs: number): void {
     const before = this.#pods.get(pod.uid);
     const known = before ?? { pod, goneMs: undefined, ids: new Map<string, string>() };
-    for (const address of known.pod.addresses) this.#unlink(this.#byAddress, address, known);
+    const kept = pod.hostNetwork || pod.ended ? [] : pod.addresses;
+    for (const address of known.pod.addresses) {
+      if (!kept.includes(address)) this.#byAddress.release(address, pod.uid, atMs);
+    }
+    const { uid, createdMs } = pod;
+    for (const address of kept) this.#byAddress.claim(address, { uid, createdMs, known }, atMs);
     known.pod = pod;
     known.goneMs = undefined;
     this.#pods.set(pod.uid, known);
     const cgroupUid = pod.detail?.cgroupUid;
     if (cgroupUid !== undefined) this.#pods.set(cgroupUid, known);
-    if (!pod.hostNetwork && !pod.ended) for (const address of pod.addresses) this.#byAddress.set(address, known);
     for (const { name, ids } of pod.detail?.containers ?? []) for (const id of ids) this.#addId(known, id, name);
   }
 
   remove(uid: string, atMs: number): void {
     const known = this.#pods.get(uid);
     if (!known) return;
-    for (const address of known.pod.addresses) this.#unlink(this.#byAddress, address, known);
+    for (const address of known.pod.addresses) this.#byAddress.release(address, uid, atMs);
     known.goneMs = atMs;
     this.#gone.push({ uid, atMs });
   }
 
   sweep(nowMs: number): void {
+    this.#byAddress.sweep(nowMs);
     while (this.#gone[0] && this.#gone[0].atMs + this.#graceMs <= nowMs) {
       const gone = this.#gone.shift();
       const known = this.#pods.get(gone?.uid ?? "");
@@ -89,11 +104,18 @@ export class LocalPods {
     return this.#found(known, name, name !== undefined);
   }
 
-  /** For sockets whose cgroup says nothing: the pod whose own address it is. */
-  findByAddress(address: string): FoundPod | undefined {
-    const known = this.#byAddress.get(address);
-    const containers = known?.pod.detail?.containers ?? [];
-    return this.#found(known, containers.length === 1 ? containers[0]?.name : undefined, true);
+  /**
+   * For sockets whose cgroup says nothing: the pod whose own address it was during (sinceMs, untilMs].
+   * `settled`: so it is for later growth, too, until something changes here.
+   */
+  findByAddress(address: string, sinceMs: number, untilMs: number): { found: FoundPod | undefined; settled: boolean } {
+    const ownership = this.#byAddress.ownerOf(address, sinceMs, untilMs);
+    if (ownership.state === "none") return { found: undefined, settled: true };
+    if (ownership.state !== "owner") return { found: undefined, settled: false };
+    const { known } = ownership.owner;
+    const containers = known.pod.detail?.containers ?? [];
+    const found = this.#found(known, containers.length === 1 ? containers[0]?.name : undefined, true);
+    return { found, settled: ownership.settled };
   }
 
   #found(known: Known | undefined, containerName: string | undefined, complete: boolean): FoundPod | undefined {

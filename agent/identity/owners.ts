@@ -1,8 +1,9 @@
 /**
  * Who owned an address when: address → intervals of time, each with one owner.
  *
- * An address is owned from the moment a watch said so until the owner ended or a later one took it.
- * Ended intervals are kept for a grace period, so that growth from before the end still finds its owner;
+ * A watch tells late: an owner has an address before it is told, and lost it before that is told. So an
+ * interval reaches from when the owner can have had the address at the earliest to when its end was told;
+ * two of them may overlap, and growth in both is nobody's. Ended intervals are kept for a grace period;
  * afterwards only the time is kept, so that older growth finds nobody instead of the wrong one.
  * Times are CLOCK_BOOTTIME milliseconds and come in as arguments.
  */
@@ -16,6 +17,7 @@ export interface Owner {
 
 interface Interval<O extends Owner> {
   owner: O;
+  /** Not before this; counts against other owners only. */
   readonly fromMs: number;
   /** Infinity while it lasts. */
   untilMs: number;
@@ -29,11 +31,13 @@ interface Address<O extends Owner> {
 }
 
 /**
- * `owner`: the only one in that time; `settled` says that no later answer for later growth can differ
- * until the table changes. `several`: the growth cannot be told apart. `none`: nobody is known.
+ * `owner`: the only one known of in that time; `settled` says that no later answer for later growth can differ
+ * until the table changes; `ending` that its end lies in that time and no next owner is known yet, who may
+ * have had the address before that time was over. `several`: the growth cannot be told apart. `none`: nobody
+ * is known.
  */
 export type Ownership<O> =
-  | { readonly state: "owner"; readonly owner: O; readonly settled: boolean }
+  | { readonly state: "owner"; readonly owner: O; readonly settled: boolean; readonly ending: boolean }
   | { readonly state: "several"; readonly owners: readonly O[] }
   /** Growth from so long ago that an owner of that time may be forgotten. */
   | { readonly state: "forgotten" }
@@ -68,14 +72,14 @@ export class OwnerTable<O extends Owner> {
     return this.#refused;
   }
 
-  /** Gives `address` to `owner`, or replaces the value of the owner with the same uid. */
-  claim(address: string, owner: O, atMs: number): void {
-    const entry = this.#addresses.get(address);
-    if (!entry) {
-      if (this.#addresses.size >= this.#capacity) this.#refused++;
-      else this.#addresses.set(address, { intervals: [open(owner, atMs)], forgottenUntilMs: this.#forgottenUntilMs });
-      return;
-    }
+  /**
+   * Gives `address` to `owner`, or replaces the value of the owner with the same uid.
+   *
+   * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was told
+   */
+  claim(address: string, owner: O, atMs: number, fromMs: number = atMs): void {
+    const entry = this.#entry(address);
+    if (!entry) return;
     const last = entry.intervals.at(-1);
     if (last?.untilMs === Infinity) {
       if (last.owner.uid === owner.uid) {
@@ -86,7 +90,23 @@ export class OwnerTable<O extends Owner> {
       if (last.owner.createdMs > owner.createdMs) return;
       this.#end(address, last, atMs);
     }
-    entry.intervals.push(open(owner, atMs));
+    entry.intervals.push(open(owner, fromMs));
+    if (entry.intervals.length > INTERVALS_PER_ADDRESS) this.#forgetFirst(entry);
+  }
+
+  /** Replaces the value of the owner with the same uid, if that has the address. */
+  renew(address: string, owner: O): void {
+    const last = this.#addresses.get(address)?.intervals.at(-1);
+    if (last?.untilMs === Infinity && last.owner.uid === owner.uid) last.owner = owner;
+  }
+
+  /** Tells of an owner when it has ended already. Who has the address now keeps it: the two may overlap. */
+  addFormer(address: string, owner: O, fromMs: number, untilMs: number): void {
+    const entry = this.#entry(address);
+    if (!entry) return;
+    const next = entry.intervals.findIndex((interval) => interval.untilMs > untilMs);
+    entry.intervals.splice(next < 0 ? entry.intervals.length : next, 0, { owner, fromMs, untilMs });
+    this.#ended.push({ address, untilMs });
     if (entry.intervals.length > INTERVALS_PER_ADDRESS) this.#forgetFirst(entry);
   }
 
@@ -96,19 +116,23 @@ export class OwnerTable<O extends Owner> {
     if (last?.untilMs === Infinity && last.owner.uid === uid) this.#end(address, last, atMs);
   }
 
-  /** Who owned `address` during (sinceMs, nowMs]. */
-  ownerOf(address: string, sinceMs: number, nowMs: number): Ownership<O> {
+  /** Who owned `address` during (sinceMs, untilMs]. */
+  ownerOf(address: string, sinceMs: number, untilMs: number): Ownership<O> {
     const entry = this.#addresses.get(address);
     if (!entry) return NONE;
-    let candidates = entry.intervals.filter(({ untilMs }) => untilMs > sinceMs);
-    // A watch tells of an owner later than its first traffic, so a start only counts against another owner.
-    if (candidates.length > 1) candidates = candidates.filter(({ fromMs }, i) => i === 0 || fromMs < nowMs);
-
-    const [only] = candidates;
     if (entry.forgottenUntilMs > sinceMs) return FORGOTTEN;
-    if (!only) return NONE;
-    if (candidates.length > 1) return { state: "several", owners: candidates.map(({ owner }) => owner) };
-    return { state: "owner", owner: only.owner, settled: only.untilMs === Infinity };
+    let only: Interval<O> | undefined;
+    let isFollowed = false;
+    for (const interval of entry.intervals) {
+      if (interval.untilMs <= sinceMs) continue;
+      // The first cannot have come too late: nobody else is known from before it.
+      if (only === undefined) only = interval;
+      else if (interval.fromMs < untilMs) return several(entry.intervals, sinceMs, untilMs);
+      else isFollowed = true;
+    }
+    if (only === undefined) return NONE;
+    const ending = only.untilMs <= untilMs && !isFollowed;
+    return { state: "owner", owner: only.owner, settled: only.untilMs === Infinity, ending };
   }
 
   /** Forgets the owners whose time ended before the grace period. Cost: what there is to forget. */
@@ -126,6 +150,19 @@ export class OwnerTable<O extends Owner> {
     if (done > 0) this.#ended = this.#ended.slice(done);
   }
 
+  /** Made if there was none; undefined, and counted, when there is no room for it. */
+  #entry(address: string): Address<O> | undefined {
+    const known = this.#addresses.get(address);
+    if (known) return known;
+    if (this.#addresses.size >= this.#capacity) {
+      this.#refused++;
+      return undefined;
+    }
+    const entry = { intervals: [], forgottenUntilMs: this.#forgottenUntilMs };
+    this.#addresses.set(address, entry);
+    return entry;
+  }
+
   #end(address: string, interval: Interval<O>, atMs: number): void {
     interval.untilMs = atMs;
     this.#ended.push({ address, untilMs: atMs });
@@ -137,6 +174,14 @@ export class OwnerTable<O extends Owner> {
   }
 }
 
-function open<O extends Owner>(owner: O, atMs: number): Interval<O> {
-  return { owner, fromMs: atMs, untilMs: Infinity };
+function several<O extends Owner>(all: readonly Interval<O>[], sinceMs: number, untilMs: number): Ownership<O> {
+  const owners = all
+    .filter((interval) => interval.untilMs > sinceMs)
+    .filter(({ fromMs }, i) => i === 0 || fromMs < untilMs)
+    .map(({ owner }) => owner);
+  return { state: "several", owners };
+}
+
+function open<O extends Owner>(owner: O, fromMs: number): Interval<O> {
+  return { owner, fromMs, untilMs: Infinity };
 }

@@ -1,20 +1,27 @@
 /**
- * Services and their EndpointSlices → the name that a Service goes by, and the Service behind an
- * (address, port) or a node port.
+ * Services and their EndpointSlices → the name that a Service goes by, the zone that it is in, and the
+ * Service behind an (address, port) or a node port.
  *
  * A client that connects to a ClusterIP has that address in its socket; the server knows only its pod. So
  * that both ends agree, a Service goes by the `service.name` of the workload behind it when all its
- * endpoints belong to one, else by its own name. With no endpoints left it keeps the name it had.
+ * endpoints belong to one, else by its own name. With no endpoints left it keeps the name it had. Growth from
+ * before the workload was replaced by another goes by the Service's own name: it may be of either. A Service
+ * is in a zone when all its endpoints are. Times are CLOCK_BOOTTIME milliseconds.
  */
-import type { EndpointSlice, Pod, Service, ServiceName } from "./cluster.ts";
+import type { EndpointSlice, Service, ServiceName, ServiceNaming, ServicePeer } from "./cluster.ts";
 
-interface KnownService {
+interface KnownService extends ServiceNaming {
   readonly service: Service;
   /** The last single workload that was found behind it. */
   readonly workload: ServiceName | undefined;
-  readonly name: ServiceName;
-  /** The revision that `name` was worked out at. */
+  /** The revision that `peer` was worked out at. */
   readonly revision: number;
+}
+
+/** What Services need of the pods behind them. */
+export interface BackingPod {
+  readonly service: ServiceName;
+  readonly zone: string | undefined;
 }
 
 /** Who said that an (address, port) is a Service's: the Service itself or one of its slices. */
@@ -32,10 +39,11 @@ export class Services {
   readonly #slicesOf = new Map<string, Set<EndpointSlice>>();
   readonly #addressPorts = new Map<string, Claim>();
   readonly #nodePorts = new Map<number, string>();
-  readonly #podOf: (uid: string) => Pod | undefined;
+  readonly #podOf: (uid: string) => BackingPod | undefined;
   #revision = 0;
+  #revisedMs = -Infinity;
 
-  constructor(podOf: (uid: string) => Pod | undefined) {
+  constructor(podOf: (uid: string) => BackingPod | undefined) {
     this.#podOf = podOf;
   }
 
@@ -53,7 +61,7 @@ export class Services {
     this.remove(service.uid);
     this.#keyOf.set(service.uid, key);
     const workload = before?.service.uid === service.uid ? before.workload : undefined;
-    this.#services.set(key, { service, workload, name: service, revision: -1 });
+    this.#services.set(key, { service, workload, peer: ownName(service), replacedMs: -Infinity, revision: -1 });
     this.#claim(key, service.uid, service.externalAddresses, service.ports);
     for (const port of service.nodePorts) this.#nodePorts.set(port, key);
   }
@@ -69,34 +77,34 @@ export class Services {
     return known.service;
   }
 
-  upsertSlice(slice: EndpointSlice): void {
-    this.removeSlice(slice.uid);
+  upsertSlice(slice: EndpointSlice, atMs: number): void {
+    this.removeSlice(slice.uid, atMs);
     const key = keyOf(slice.namespace, slice.service);
     this.#slices.set(slice.uid, slice);
     const slices = this.#slicesOf.get(key) ?? new Set();
     this.#slicesOf.set(key, slices.add(slice));
     this.#claim(key, slice.uid, handWritten(slice), slice.ports);
-    this.#revision++;
+    this.#revise(atMs);
   }
 
-  removeSlice(uid: string): void {
+  removeSlice(uid: string, atMs: number): void {
     const slice = this.#slices.get(uid);
     if (!slice) return;
     const key = keyOf(slice.namespace, slice.service);
     // The workload behind it until now is kept, whether or not anybody has asked for it.
     const service = this.#services.get(key)?.service;
-    if (service) this.nameOf(service);
+    if (service) this.#known(service);
     this.#slices.delete(uid);
     const slices = this.#slicesOf.get(key);
     slices?.delete(slice);
     if (slices?.size === 0) this.#slicesOf.delete(key);
     this.#disclaim(uid, handWritten(slice), slice.ports);
-    this.#revision++;
+    this.#revise(atMs);
   }
 
-  /** A pod appeared, or goes by another name than before. */
-  podsChanged(): void {
-    this.#revision++;
+  /** A pod appeared, goes by another name than before, or is known to be in another zone. */
+  podsChanged(atMs: number): void {
+    this.#revise(atMs);
   }
 
   /** The Service that has this address for this port alone: a load balancer's, or an endpoint written by hand. */
@@ -110,31 +118,52 @@ export class Services {
     return this.#services.get(this.#nodePorts.get(port) ?? "")?.service;
   }
 
-  /** The name that peers of `service` go by. */
-  nameOf(service: Service): ServiceName {
-    const key = keyOf(service.namespace, service.name);
-    const known = this.#services.get(key);
-    if (!known) return { name: service.name, namespace: service.namespace };
-    if (known.revision === this.#revision) return known.name;
-    const workload = this.#workloadBehind(key, known.workload);
-    const name = workload ?? { name: service.name, namespace: service.namespace };
-    this.#services.set(key, { service: known.service, workload, name, revision: this.#revision });
-    return name;
+  /** What clients call it now, and since when no other workload was behind it. */
+  naming(service: Service): ServiceNaming {
+    return service.goesBy ?? this.#known(service) ?? { peer: ownName(service), replacedMs: -Infinity };
   }
 
-  #workloadBehind(key: string, before: ServiceName | undefined): ServiceName | undefined {
-    let found: ServiceName | undefined;
-    for (const slice of this.#slicesOf.get(key) ?? []) {
-      for (const { podUid } of slice.endpoints) {
-        if (podUid === "") return undefined;
-        const name = this.#podOf(podUid)?.service;
+  /** Worked out anew where anything has changed since. */
+  #known(service: Service): KnownService | undefined {
+    const key = keyOf(service.namespace, service.name);
+    const known = this.#services.get(key);
+    if (!known || known.revision === this.#revision) return known;
+    const behind = this.#behind(key);
+    const workload = behind.workload === "none" ? known.workload : behind.workload;
+    const isReplaced = known.workload !== undefined && !areEqual(workload, known.workload);
+    const { name, namespace } = workload ?? service;
+    const anew = {
+      service: known.service,
+      workload,
+      peer: { name, namespace, zone: behind.zone },
+      replacedMs: isReplaced ? this.#revisedMs : known.replacedMs,
+      revision: this.#revision,
+    };
+    this.#services.set(key, anew);
+    return anew;
+  }
+
+  #revise(atMs: number): void {
+    this.#revision++;
+    this.#revisedMs = atMs;
+  }
+
+  /** The single workload behind a Service (undefined: there are several) and the single zone of its endpoints. */
+  #behind(key: string): { workload: ServiceName | undefined | "none"; zone: string | undefined } {
+    let workload: ServiceName | undefined | "none" = "none";
+    const zones = new Set<string | undefined>();
+    for (const { endpoints } of this.#slicesOf.get(key) ?? []) {
+      for (const { podUid } of endpoints) {
+        if (podUid === "") return { workload: undefined, zone: undefined };
+        const pod = this.#podOf(podUid);
         // Not read yet, or just gone: the slice will follow.
-        if (!name) continue;
-        if (found && (found.name !== name.name || found.namespace !== name.namespace)) return undefined;
-        found = name;
+        if (!pod) continue;
+        workload = workload === "none" || areEqual(workload, pod.service) ? pod.service : undefined;
+        zones.add(pod.zone);
       }
     }
-    return found ?? before;
+    const [zone] = zones;
+    return { workload, zone: zones.size === 1 ? zone : undefined };
   }
 
   #claim(service: string, by: string, addresses: readonly string[], ports: readonly number[]): void {
@@ -150,6 +179,14 @@ export class Services {
 
 function keyOf(namespace: string, name: string): string {
   return `${namespace}/${name}`;
+}
+
+function ownName({ name, namespace }: Service): ServicePeer {
+  return { name, namespace, zone: undefined };
+}
+
+function areEqual(a: ServiceName | undefined, b: ServiceName): boolean {
+  return a?.name === b.name && a.namespace === b.namespace;
 }
 
 function handWritten(slice: EndpointSlice): string[] {

@@ -9,19 +9,15 @@ import { afterAll, beforeAll, expect, describe as group } from "vitest";
 import {
   ATTR_CONTAINER_ID,
   ATTR_FLOWSPAN_PEER_KIND,
-  ATTR_FLOWSPAN_ROLE,
   ATTR_FLOWSPAN_SYSTEMD_UNIT,
   ATTR_K8S_CONTAINER_NAME,
   ATTR_K8S_NAMESPACE_NAME,
   ATTR_K8S_POD_NAME,
-  ATTR_NETWORK_IO_DIRECTION,
-  ATTR_SERVER_PORT,
+  ATTR_K8S_POD_UID,
   ATTR_SERVICE_PEER_NAME,
-  METRIC_FLOWSPAN_TCP_IO,
 } from "../../agent/generated/semconv.ts";
-import type { Attributes, AttributeValue } from "../../agent/model.ts";
 import { missing, needs } from "../needs.ts";
-import { seriesTotals } from "../oracle.ts";
+import { bytesBy } from "./bytes-by.ts";
 import { describe } from "./describe.ts";
 import type { ApiObject } from "./kubernetes-objects.ts";
 import { labObjects } from "./lab-objects.ts";
@@ -34,8 +30,13 @@ const CONNECTIONS = 23;
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
 
-for (const cgroupDriver of ["systemd", "cgroupfs"] as const)
-  group(`with the kubelet's ${cgroupDriver} driver`, () => {
+const LAYOUTS = [
+  { cgroupDriver: "systemd", runtime: "cri-o" },
+  { cgroupDriver: "cgroupfs", runtime: "containerd" },
+] as const;
+
+for (const { cgroupDriver, runtime } of LAYOUTS)
+  group(`with the kubelet's ${cgroupDriver} driver and ${runtime}`, () => {
     let observed: ObservedLab;
 
     beforeAll(async () => {
@@ -43,9 +44,12 @@ for (const cgroupDriver of ["systemd", "cgroupfs"] as const)
       observed = await ObservedLab.start(
         describe({
           cgroupDriver,
+          runtime,
           pods: [
             { key: "log-shipper", namespace: "ops", kind: "DaemonSet", hostNetwork: true },
             { key: "proxy", namespace: "edge", hostNetwork: true, containers: ["main", "sidecar"] },
+            { key: "etcd", namespace: "kube-system", kind: "Node", hostNetwork: true },
+            { key: "site", namespace: "edge", containers: ["main"], initContainers: ["fetch"] },
             { key: "known", namespace: "batch", kind: "Job" },
             { key: "late", namespace: "batch", kind: "Job" },
             { key: "store", namespace: "data", node: "node-2", kind: "StatefulSet" },
@@ -60,7 +64,7 @@ for (const cgroupDriver of ["systemd", "cgroupfs"] as const)
 
     afterAll(() => observed?.close());
 
-    test("pods on the host's network, their containers and a process of the host are told apart", async () => {
+    test("pods on the host's network, static pods, all containers and a process of the host are told apart", async () => {
       const { lab } = observed;
       const play = (upload: number) => ({ to: [store(8080)], count: CONNECTIONS, upload });
       await Promise.all([
@@ -68,25 +72,38 @@ for (const cgroupDriver of ["systemd", "cgroupfs"] as const)
         lab.pod("proxy", "main").play("send", play(2003)),
         lab.pod("proxy", "sidecar").play("send", play(3001)),
         lab.host("node-1", "kubelet").play("send", play(4001)),
+        lab.pod("etcd").play("send", play(5003)),
+        lab.pod("site", "fetch").play("send", play(6007)),
+        // The pod has an address of each family.
+        lab.pod("site", "main").play("send", { ...play(7001), to: [store(8080, "v6")] }),
       ]);
 
-      const all = CONNECTIONS * (1009 + 2003 + 3001 + 4001);
+      const onHost = CONNECTIONS * (1009 + 2003 + 3001 + 4001 + 5003);
+      const ofSite = CONNECTIONS * (6007 + 7001);
       await observed.settled("all bytes at both ends", () => {
         const { client, server } = observed.ends({ "server.port": 8080 });
-        return client.bytesSent >= all && server.bytesReceived >= all;
+        return client.bytesSent >= onHost + ofSite && server.bytesReceived >= onHost + ofSite;
       });
 
-      const names = [ATTR_K8S_NAMESPACE_NAME, ATTR_K8S_POD_NAME, ATTR_K8S_CONTAINER_NAME, ATTR_FLOWSPAN_SYSTEMD_UNIT];
-      expect(bytesBy(names, { role: "client", port: 8080, direction: "transmit" })).toEqual([
-        ["", "", "", "kubelet.service", CONNECTIONS * 4001],
-        ["edge", podName("proxy"), "main", "", CONNECTIONS * 2003],
-        ["edge", podName("proxy"), "sidecar", "", CONNECTIONS * 3001],
-        ["ops", podName("log-shipper"), "main", "", CONNECTIONS * 1009],
-      ]);
-      // From the other node there is one address, which is the node's: that is all that may be said.
+      const { points } = observed.receiver;
+      const names = [ATTR_K8S_NAMESPACE_NAME, ATTR_K8S_POD_UID, ATTR_K8S_CONTAINER_NAME, ATTR_FLOWSPAN_SYSTEMD_UNIT];
+      expect(bytesBy(points, names, { role: "client", port: 8080, direction: "transmit" })).toEqual(
+        [
+          ["", "", "", "kubelet.service", CONNECTIONS * 4001],
+          ["edge", uid("proxy"), "main", "", CONNECTIONS * 2003],
+          ["edge", uid("proxy"), "sidecar", "", CONNECTIONS * 3001],
+          ["edge", uid("site"), "fetch", "", CONNECTIONS * 6007],
+          ["edge", uid("site"), "main", "", CONNECTIONS * 7001],
+          // The API's uid, although the cgroup is named after the file's hash.
+          ["kube-system", uid("etcd"), "main", "", CONNECTIONS * 5003],
+          ["ops", uid("log-shipper"), "main", "", CONNECTIONS * 1009],
+        ].sort(byText),
+      );
+      // From the other node the host's network is one address, the node's: that is all that may be said of it.
       const seen = [ATTR_K8S_POD_NAME, ATTR_FLOWSPAN_PEER_KIND, ATTR_SERVICE_PEER_NAME];
-      expect(bytesBy(seen, { role: "server", port: 8080, direction: "receive" })).toEqual([
-        [podName("store"), "node", "node-1", all],
+      expect(bytesBy(points, seen, { role: "server", port: 8080, direction: "receive" })).toEqual([
+        [podName("store"), "node", "node-1", onHost],
+        [podName("store"), "pod", "site", ofSite],
       ]);
       expect(observed.losses()).toEqual({});
     });
@@ -116,13 +133,8 @@ for (const cgroupDriver of ["systemd", "cgroupfs"] as const)
         expect(observed.ends(where).client).toEqual({ ...sum, bytesSent: upload, bytesReceived: 0 });
         const [container] = observed.describedPod(key).containers;
         const names = [ATTR_K8S_NAMESPACE_NAME, ATTR_K8S_POD_NAME, ATTR_K8S_CONTAINER_NAME, ATTR_CONTAINER_ID];
-        expect(bytesBy(names, { role: "client", port: 8081, direction: "transmit" })).toContainEqual([
-          "batch",
-          podName(key),
-          "main",
-          container.id,
-          upload,
-        ]);
+        const told = bytesBy(observed.receiver.points, names, { role: "client", port: 8081, direction: "transmit" });
+        expect(told).toContainEqual(["batch", podName(key), "main", container.id, upload]);
         expect(observed.losses()).toEqual({});
       });
 
@@ -136,8 +148,12 @@ for (const cgroupDriver of ["systemd", "cgroupfs"] as const)
       return object;
     }
 
-    function store(port: number): Endpoint {
-      return { address: observed.lab.pod("store").ips.v4, port };
+    function uid(key: string): string {
+      return observed.describedPod(key).uid;
+    }
+
+    function store(port: number, family: "v4" | "v6" = "v4"): Endpoint {
+      return { address: observed.lab.pod("store").ips[family], port };
     }
 
     /** Plays in a container whose cgroups are made just before and gone right after. */
@@ -150,25 +166,10 @@ for (const cgroupDriver of ["systemd", "cgroupfs"] as const)
       removePodCgroups(cgroup);
       return counts;
     }
-
-    /** Payload bytes by these attributes, sorted. */
-    function bytesBy(names: readonly string[], { role, port, direction }: Which): AttributeValue[][] {
-      const sums = new Map<string, number>();
-      for (const { metric, resource, attributes, value } of seriesTotals(observed.receiver.points)) {
-        const all: Attributes = { ...resource, ...attributes };
-        if (metric !== METRIC_FLOWSPAN_TCP_IO.name || all[ATTR_FLOWSPAN_ROLE] !== role) continue;
-        if (all[ATTR_SERVER_PORT] !== port || all[ATTR_NETWORK_IO_DIRECTION] !== direction) continue;
-        const key = JSON.stringify(names.map((name) => all[name] ?? ""));
-        sums.set(key, (sums.get(key) ?? 0) + value);
-      }
-      return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, sum]) => [...JSON.parse(key), sum]);
-    }
   });
 
-interface Which {
-  readonly role: "client" | "server";
-  readonly port: number;
-  readonly direction: "transmit" | "receive";
+function byText(a: readonly unknown[], b: readonly unknown[]): number {
+  return JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
 }
 
 /** A container's cgroup, then its pod's. */

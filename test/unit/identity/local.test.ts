@@ -239,6 +239,25 @@ describe("in a cluster", () => {
     expect(local(identity, { cgroup: root, localAddress: "192.0.2.1" })).toMatchObject({ label: "host" });
   });
 
+  test("where cgroups say nothing, an address that was used again is each pod's in its own time", () => {
+    const identity = clusterIdentity();
+    const ADDRESS = "10.1.0.7";
+    const GONE = START_MS + 60 * SECOND;
+    put(identity, { localPods: [{ ...CART, addresses: [ADDRESS] }] });
+    identity.apply({ feed: "local-pods", type: "remove", atMs: GONE, uid: UID });
+    put(identity, { localPods: [pod("bill-b", { addresses: [ADDRESS], createdMs: 1 })] }, GONE + SECOND);
+    const root = cgroup(identity, 1n, ["", "", "", ""]);
+    const at = (sinceMs: number, untilMs: number) => {
+      const key = edge({ cgroup: root, localAddress: ADDRESS });
+      const answer = identity.identify(key, ns(sinceMs), ns(untilMs));
+      return answer.state === "named" ? answer.local.label : answer.why;
+    };
+
+    expect(at(GONE - 15 * SECOND, GONE)).toBe("shop/cart-7d9f-a/web");
+    expect(at(GONE - 5 * SECOND, GONE + 5 * SECOND)).toBe("host");
+    expect(at(GONE, GONE + 15 * SECOND)).toBe("shop/bill-b");
+  });
+
   test("equal attributes have equal ids; other attributes have another id", () => {
     const identity = clusterIdentity();
     put(identity, { localPods: [CART] });

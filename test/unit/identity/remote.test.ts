@@ -1,5 +1,6 @@
 /** Who a remote address is, and was. */
 import { describe, expect, test } from "vitest";
+import type { Service } from "../../../agent/identity/cluster.ts";
 import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
 import type { EdgeKey, RemoteEnd } from "../../../agent/model.ts";
 import { clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS, service, slice } from "./cluster-builders.ts";
@@ -186,16 +187,121 @@ describe("a Service", () => {
     expect(remote(identity, { remoteAddress: "203.0.113.9", serverPort: 22 })).toMatchObject({ kind: "external" });
   });
 
-  test("that is deleted owns nothing any more", () => {
+  describe("that is deleted", () => {
+    const REMOVED = START_MS + MINUTE;
+    const ends = { externalAddresses: ["198.51.100.1"], nodePorts: [30_023] };
+    const KEYS: Partial<EdgeKey>[] = [
+      { remoteAddress: "10.96.0.7" },
+      { remoteAddress: "198.51.100.1" },
+      { remoteAddress: "192.0.2.1", serverPort: 30_023 },
+    ];
+    /** What each of its ends is said to be, of growth since then and asked long after. */
+    function named(next: readonly Service[], sinceMs: number): (RemoteEnd | string)[] {
+      const identity = clusterIdentity();
+      put(identity, { services: [{ ...cartService, ...ends }], slices: [cartSlice], pods });
+      identity.apply({ feed: "services", type: "remove", atMs: REMOVED, uid: cartService.uid });
+      put(identity, { services: next }, REMOVED + 1);
+      return KEYS.map((key) => {
+        const answer = identity.identify(edge(key), ns(sinceMs), ns(REMOVED + 10), ns(REMOVED + MINUTE));
+        return answer.state === "named" ? answer.remote : answer.why;
+      });
+    }
+
+    test("owns growth from before under the name that it went by, and none after", () => {
+      const service = { kind: "service", name: "cart", namespace: "shop", label: "shop/cart-svc" };
+
+      expect(named([], REMOVED - SECOND)).toMatchObject([service, service, service]);
+      expect(named([], REMOVED)).toMatchObject([
+        "10.96.0.7 is not known yet",
+        { kind: "external" },
+        { kind: "node", name: "node-1" },
+      ]);
+    });
+
+    test("shares growth across its end with the next one at its ports: it is nobody's", () => {
+      const next = service("bill-svc", { ...ends, clusterAddresses: ["10.96.0.7"], createdMs: 1 });
+
+      expect(named([next], REMOVED - SECOND)).toMatchObject([
+        { kind: "unknown" },
+        { kind: "unknown" },
+        { kind: "unknown" },
+      ]);
+      expect(named([next], REMOVED)).toMatchObject([{ name: "bill-svc" }, { name: "bill-svc" }, { name: "bill-svc" }]);
+    });
+  });
+});
+
+describe("the zone of a remote end", () => {
+  const zoned = [
+    node("node-1", { zone: "north-1", addresses: ["192.0.2.1"] }),
+    node("node-2", { zone: "south-1", addresses: ["192.0.2.2"] }),
+  ];
+  const pods = [
+    pod("cart-a", { addresses: ["10.1.0.7"], node: "node-2" }),
+    pod("cart-b", { addresses: ["10.1.0.8"], node: "node-1" }),
+  ];
+  const clusterIp = service("cart-svc", { clusterAddresses: ["10.96.0.7"] });
+  const behind = (...uids: string[]) =>
+    slice("cart-1", "cart-svc", { endpoints: uids.map((podUid) => ({ addresses: ["10.1.0.7"], podUid })) });
+  const zoneOf = (identity: ClusterIdentity, remoteAddress: string, growth?: Growth) =>
+    (remote(identity, { remoteAddress }, growth) as RemoteEnd).zone;
+
+  test("is that of the node, of a pod's node, and of this machine", () => {
     const identity = clusterIdentity();
-    put(identity, { services: [{ ...cartService, externalAddresses: ["198.51.100.1"], nodePorts: [30_023] }] });
+    put(identity, { nodes: zoned, pods });
 
-    identity.apply({ feed: "services", type: "remove", atMs: START_MS + 1, uid: cartService.uid });
+    const zones = ["10.1.0.7", "10.1.0.8", "192.0.2.2", "192.0.2.1"].map((address) => zoneOf(identity, address));
+    expect(zones).toEqual(["south-1", "north-1", "south-1", "north-1"]);
+  });
 
-    const nowMs = START_MS + MINUTE;
-    expect(remote(identity, { remoteAddress: "10.96.0.7" }, { nowMs })).toBe("10.96.0.7 is not known yet");
-    expect(remote(identity, { remoteAddress: "198.51.100.1" })).toMatchObject({ kind: "external" });
-    expect(remote(identity, { remoteAddress: "192.0.2.1", serverPort: 30_023 })).toMatchObject({ kind: "node" });
+  test("of a Service is that of all its endpoints, and none when they are in several", () => {
+    const identity = clusterIdentity();
+    put(identity, { nodes: zoned, pods, services: [clusterIp], slices: [behind("uid-cart-a")] });
+    const one = zoneOf(identity, "10.96.0.7");
+    put(identity, { slices: [behind("uid-cart-a", "uid-cart-b")] });
+
+    expect([one, zoneOf(identity, "10.96.0.7")]).toEqual(["south-1", undefined]);
+  });
+
+  test("is not known of what is outside, in the same pod, or on a node without one", () => {
+    const identity = clusterIdentity();
+    put(identity, { nodes: [node("node-2")], pods });
+
+    const zones = ["203.0.113.23", "127.0.0.1", "10.1.0.7"].map((address) => zoneOf(identity, address));
+    expect(zones).toEqual([undefined, undefined, undefined]);
+  });
+
+  test("stays known of a pod whose node was removed, in whichever order nodes are replaced", () => {
+    const identity = clusterIdentity();
+    put(identity, { nodes: zoned, pods });
+    const before = zoneOf(identity, "10.1.0.7");
+    identity.apply({ feed: "nodes", type: "remove", atMs: START_MS, uid: "uid-node-2" });
+    const after = zoneOf(identity, "10.1.0.7");
+    put(identity, { nodes: [node("node-2", { uid: "uid-anew", zone: "east-1" })] });
+    identity.apply({ feed: "nodes", type: "remove", atMs: START_MS, uid: "uid-node-1" });
+
+    expect([before, after, zoneOf(identity, "10.1.0.7")]).toEqual(["south-1", "south-1", "east-1"]);
+  });
+});
+
+describe("a Service whose workload is replaced by another", () => {
+  const address = "10.96.0.7";
+  const behind = (podUid: string) => slice("shop-1", "shop-svc", { endpoints: [{ addresses: ["10.1.0.7"], podUid }] });
+  const REPLACED = START_MS + MINUTE;
+
+  test.each([
+    { growth: "before", sinceMs: REPLACED - 30 * SECOND, nowMs: REPLACED - 15 * SECOND, asked: "before", name: "blue" },
+    { growth: "across the change", sinceMs: REPLACED - 5 * SECOND, nowMs: REPLACED + 5 * SECOND, name: "shop-svc" },
+    { growth: "after", sinceMs: REPLACED, nowMs: REPLACED + 15 * SECOND, name: "green" },
+  ])("goes by $name for growth $growth", ({ sinceMs, nowMs, asked, name }) => {
+    const identity = clusterIdentity();
+    const pods = [pod("blue-a"), pod("green-a")];
+    put(identity, { services: [service("shop-svc", { clusterAddresses: [address] })], slices: [behind("uid-blue-a")] });
+    put(identity, { pods });
+    remote(identity, { remoteAddress: address });
+    if (asked !== "before") put(identity, { slices: [behind("uid-green-a")] }, REPLACED);
+
+    expect(remote(identity, { remoteAddress: address }, { sinceMs, nowMs })).toMatchObject({ kind: "service", name });
   });
 });
 
@@ -216,7 +322,7 @@ describe("an address that changes hands", () => {
 
   test.each([
     { growth: "before the end", sinceMs: GONE - 15 * SECOND, nowMs: GONE, expected: CART_POD },
-    { growth: "across the end", sinceMs: GONE - 5 * SECOND, nowMs: GONE + 10 * SECOND, expected: CART_POD },
+    { growth: "across the end, before the next one was seen", sinceMs: GONE - 5, nowMs: GONE + 5, expected: CART_POD },
     { growth: "after the next one came", sinceMs: NEXT, nowMs: NEXT + 15 * SECOND, expected: BILL_POD },
     { growth: "since before the next one was seen", sinceMs: GONE, nowMs: NEXT + 15 * SECOND, expected: BILL_POD },
     { growth: "across both", sinceMs: GONE - 1, nowMs: NEXT + 1, expected: end("unknown", ADDRESS) },
@@ -232,6 +338,80 @@ describe("an address that changes hands", () => {
 
     expect(later(15 * SECOND)).toBe(`${ADDRESS} is not known yet`);
     expect(later(45 * SECOND)).toEqual(end("unknown", ADDRESS));
+  });
+
+  test("growth that its owner's end lies in waits for the next owner, for ten seconds", () => {
+    const identity = clusterIdentity();
+    put(identity, { pods: [cart] });
+    identity.apply({ feed: "pods", type: "remove", atMs: GONE, uid: cart.uid });
+    const untilMs = GONE + SECOND;
+    const askedAt = (nowMs: number) => {
+      const answer = identity.identify(edge({ remoteAddress: ADDRESS }), ns(GONE - SECOND), ns(untilMs), ns(nowMs));
+      return answer.state === "named" ? answer.remote : answer.why;
+    };
+
+    expect(askedAt(untilMs + 9 * SECOND)).toBe(`${ADDRESS} may have another owner already`);
+    expect(askedAt(untilMs + 10 * SECOND)).toEqual(CART_POD);
+  });
+
+  test("growth of a pod that was told to end waits as well, and is nobody's if the next one was there already", () => {
+    const askedAt = (identity: ClusterIdentity, nowMs: number) => {
+      const growth = [ns(GONE - SECOND), ns(GONE), ns(nowMs)] as const;
+      const answer = identity.identify(edge({ remoteAddress: ADDRESS }), ...growth);
+      return answer.state === "named" ? answer.remote : answer.why;
+    };
+    const alone = clusterIdentity();
+    const followed = clusterIdentity();
+    for (const identity of [alone, followed]) {
+      put(identity, { pods: [cart] });
+      put(identity, { pods: [{ ...cart, terminating: true }] }, GONE - MINUTE);
+    }
+    put(followed, { pods: [{ ...bill, addresses: [] }] }, GONE - 500);
+    const waiting = askedAt(followed, GONE + SECOND);
+    put(followed, { pods: [bill] }, GONE + 2 * SECOND);
+
+    expect(waiting).toBe(`${ADDRESS} may have another owner already`);
+    expect(askedAt(followed, GONE + 3 * SECOND)).toEqual(end("unknown", ADDRESS));
+    expect([askedAt(alone, GONE + 9 * SECOND), askedAt(alone, GONE + 10 * SECOND)]).toEqual([waiting, CART_POD]);
+  });
+
+  test("a Job that lived a second is named, although its address was told of with its end", () => {
+    const identity = clusterIdentity();
+    const job = pod("job-a", { createdMs: 1_500, addresses: [] });
+    put(identity, { pods: [job] }, START_MS);
+    put(identity, { pods: [{ ...job, addresses: [ADDRESS], ended: true }] }, START_MS + SECOND);
+    put(identity, { pods: [bill] }, NEXT);
+
+    const at = (sinceMs: number, nowMs: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs });
+    expect(at(START_MS - SECOND, START_MS + 5 * SECOND)).toMatchObject({ kind: "pod", podName: "job-a" });
+    expect(at(START_MS + SECOND, NEXT + SECOND)).toEqual(BILL_POD);
+  });
+
+  test("an owner keeps it when another is told of that had it before and has ended", () => {
+    const identity = clusterIdentity();
+    const job = pod("job-a", { createdMs: 3_000, addresses: [] });
+    put(identity, { pods: [job] }, START_MS);
+    put(identity, { pods: [bill] }, START_MS + 2 * SECOND);
+    put(identity, { pods: [{ ...job, addresses: [ADDRESS], ended: true }] }, START_MS + 3 * SECOND);
+
+    const at = (sinceMs: number, nowMs: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs });
+    expect(at(START_MS + 3 * SECOND, START_MS + 9 * SECOND)).toEqual(BILL_POD);
+    expect(at(START_MS, START_MS + 3 * SECOND)).toEqual(end("unknown", ADDRESS));
+  });
+
+  test("the next owner may have had it since it was put on its node, and not before", () => {
+    const identity = clusterIdentity();
+    put(identity, { pods: [cart] });
+    const waiting = { ...bill, addresses: [] };
+    put(identity, { pods: [{ ...waiting, node: "" }] }, GONE - MINUTE);
+    put(identity, { pods: [waiting] }, GONE - 10 * SECOND);
+    identity.apply({ feed: "pods", type: "remove", atMs: GONE, uid: cart.uid });
+    put(identity, { pods: [bill] }, GONE + SECOND);
+    const at = (sinceMs: number, nowMs: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs });
+
+    expect(at(GONE - 25 * SECOND, GONE - 10 * SECOND)).toEqual(CART_POD);
+    expect(at(GONE - 10 * SECOND, GONE - SECOND)).toEqual(end("unknown", ADDRESS));
+    expect(at(GONE, GONE + 500)).toEqual(BILL_POD);
   });
 
   test("growth across two pods of one workload is the workload's", () => {
