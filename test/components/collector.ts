@@ -4,12 +4,12 @@
  *
  * The file is the Collector's own decoding of our bytes, by code that shares nothing with ours.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { component } from "../components.ts";
-import { answers, freePorts, holds, Running } from "./running.ts";
+import { answers, askUntil, freePorts, Running } from "./running.ts";
 
 /** The configuration of deploy/otel-collector/. */
 export const SHIPPED_CONFIG = fileURLToPath(new URL("../../deploy/otel-collector/collector.yaml", import.meta.url));
@@ -47,7 +47,7 @@ export interface Collector {
 export async function startCollector(options: CollectorOptions = {}): Promise<Collector> {
   const program = component("otelcol");
   const directory = mkdtempSync(join(tmpdir(), "flowspan-otelcol-"));
-  const file = join(directory, "metrics.jsonl");
+  const file = join(directory, "otlp.jsonl");
   const ports = options.ports ?? (await collectorPorts());
   const configs = [...(options.configs ?? [SHIPPED_CONFIG]), healthOnly(directory)];
   const running = new Running(
@@ -55,23 +55,17 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     program,
     configs.flatMap((path) => ["--config", path]),
     {
-      OTLP_ENDPOINT: `127.0.0.1:${ports.otlp}`,
-      PROMETHEUS_ENDPOINT: `127.0.0.1:${ports.prometheus}`,
-      HEALTH_ENDPOINT: `127.0.0.1:${ports.health}`,
-      OTLP_FILE: file,
-      ...options.env,
+      directory,
+      env: {
+        OTLP_ENDPOINT: `127.0.0.1:${ports.otlp}`,
+        PROMETHEUS_ENDPOINT: `127.0.0.1:${ports.prometheus}`,
+        HEALTH_ENDPOINT: `127.0.0.1:${ports.health}`,
+        OTLP_FILE: file,
+        ...options.env,
+      },
     },
   );
-  const stop = async (signal?: NodeJS.Signals) => {
-    await running.stop(signal);
-    rmSync(directory, { recursive: true, force: true });
-  };
-  try {
-    await running.ready(() => answers(`http://127.0.0.1:${ports.health}/`));
-  } catch (error) {
-    await stop("SIGKILL");
-    throw error;
-  }
+  await running.ready(() => answers(`http://127.0.0.1:${ports.health}/`));
 
   const batches = () => readLines(file);
   return {
@@ -79,12 +73,9 @@ export async function startCollector(options: CollectorOptions = {}): Promise<Co
     endpoint: `http://127.0.0.1:${ports.otlp}`,
     scrapeTarget: `127.0.0.1:${ports.prometheus}`,
     batches,
-    async batchesOnce(areRight, deadlineMs = 30_000) {
-      await holds(async () => areRight(batches()), deadlineMs);
-      return batches();
-    },
+    batchesOnce: (areRight, deadlineMs) => askUntil(async () => batches(), areRight, deadlineMs),
     log: () => running.words,
-    stop,
+    stop: (signal) => running.stop(signal),
   };
 }
 

@@ -4,13 +4,13 @@
  * Configured by the file that we ship, with another target and a shorter interval; native histograms on
  * unless a test wants to see what happens without them.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
 import { component } from "../components.ts";
-import { answers, freePorts, holds, Running } from "./running.ts";
+import { answers, askUntil, freePorts, Running } from "./running.ts";
 
 const SHIPPED_CONFIG = fileURLToPath(new URL("../../deploy/otel-collector/prometheus.yaml", import.meta.url));
 
@@ -46,39 +46,23 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
   const config = join(directory, "prometheus.yaml");
   writeFileSync(config, configText(options.scrapeTargets ?? []));
   const features = (options.nativeHistograms ?? true) ? ["--enable-feature=native-histograms"] : [];
-  const running = new Running("Prometheus", program, [
+  const args = [
     `--config.file=${config}`,
     `--storage.tsdb.path=${join(directory, "data")}`,
     `--web.listen-address=127.0.0.1:${port}`,
     "--web.enable-remote-write-receiver",
     ...features,
-  ]);
-  const stop = async () => {
-    await running.stop();
-    rmSync(directory, { recursive: true, force: true });
-  };
-  try {
-    await running.ready(() => answers(`${url}/-/ready`));
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  ];
+  const running = new Running("Prometheus", program, args, { directory });
+  await running.ready(() => answers(`${url}/-/ready`));
 
   const query = (promql: string) => instantQuery(url, promql);
   return {
     url,
     remoteWrite: `${url}/api/v1/write`,
     query,
-    async queryOnce(promql, isRight, deadlineMs = 30_000) {
-      let samples: Sample[] = [];
-      const ask = async () => {
-        samples = await query(promql);
-        return isRight(samples);
-      };
-      await holds(ask, deadlineMs);
-      return samples;
-    },
-    stop,
+    queryOnce: (promql, isRight, deadlineMs) => askUntil(() => query(promql), isRight, deadlineMs),
+    stop: () => running.stop(),
   };
 }
 

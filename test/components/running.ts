@@ -7,19 +7,28 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const POLL_MS = 25;
 const WORDS_KEPT = 20_000;
 
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Its own, removed with all that is in it when it is stopped. */
+  readonly directory?: string;
+}
+
 export class Running {
   readonly #name: string;
   readonly #child: ChildProcess;
+  readonly #directory: string | undefined;
   #words = "";
 
-  constructor(name: string, program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  constructor(name: string, program: string, args: readonly string[], { env, directory }: RunOptions = {}) {
     this.#name = name;
+    this.#directory = directory;
     this.#child = spawn("setpriv", ["--pdeathsig", "KILL", "--", program, ...args], {
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
@@ -43,7 +52,11 @@ export class Running {
     return this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  /** Waits until `condition` holds. @throws Error with its last words when it ends first or takes too long */
+  /**
+   * Waits until `condition` holds.
+   *
+   * @throws Error with its last words when it ends first or takes too long; it is stopped then
+   */
   async ready(condition: () => Promise<boolean>, deadlineMs = 30_000): Promise<void> {
     const isReady = await holds(condition, deadlineMs, () => this.hasEnded);
     if (isReady) return;
@@ -54,10 +67,12 @@ export class Running {
   }
 
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
-    if (this.hasEnded) return;
-    const exited = once(this.#child, "exit");
-    this.#child.kill(signal);
-    await exited;
+    if (!this.hasEnded) {
+      const exited = once(this.#child, "exit");
+      this.#child.kill(signal);
+      await exited;
+    }
+    if (this.#directory !== undefined) rmSync(this.#directory, { recursive: true, force: true });
   }
 }
 
@@ -73,6 +88,21 @@ export async function holds(
     await sleep(POLL_MS);
   }
   return false;
+}
+
+/** Asks until the answer is as wanted, and gives it; the last one when the deadline has passed. */
+export async function askUntil<T>(
+  ask: () => Promise<T>,
+  isRight: (answer: T) => boolean,
+  deadlineMs = 30_000,
+): Promise<T> {
+  let answer = await ask();
+  const isRightNow = async () => {
+    answer = await ask();
+    return isRight(answer);
+  };
+  if (!isRight(answer)) await holds(isRightNow, deadlineMs);
+  return answer;
 }
 
 /** Whether an HTTP GET is answered with 200. */
