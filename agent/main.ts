@@ -18,6 +18,11 @@ const COMMANDS: readonly [name: string, summary: string, load: () => Promise<Com
     async () => (await import("./commands/doctor.ts")).doctorCommand,
   ],
   [
+    "directory",
+    "answer agents who their peers are, from one watch of the cluster",
+    async () => (await import("./commands/directory.ts")).directoryCommand,
+  ],
+  [
     "replay",
     "run a recording through the whole pipeline again",
     async () => (await import("./commands/replay.ts")).replayCommand,

@@ -8,6 +8,7 @@
  * those that reach into its interval.
  */
 import type { Attributes, AttributeValue } from "../agent/model.ts";
+import { attributesOf, type JsonAttribute } from "./otlp-json.ts";
 
 export interface Point {
   readonly metric: string;
@@ -169,16 +170,6 @@ function bucketsOf({ positive, zeroCount = 0 }: JsonPoint): Map<number, number> 
   return buckets;
 }
 
-function attributesOf(list: readonly JsonAttribute[] = []): Attributes {
-  return Object.fromEntries(list.map(({ key, value }) => [key, attributeValue(value)]));
-}
-
-function attributeValue({ stringValue, intValue, doubleValue, boolValue, arrayValue }: JsonValue): AttributeValue {
-  if (intValue !== undefined) return Number(intValue);
-  if (arrayValue !== undefined) return (arrayValue.values ?? []).map((value) => String(attributeValue(value)));
-  return stringValue ?? doubleValue ?? boolValue ?? "";
-}
-
 /* OTLP/JSON, as far as it is read here: 64-bit integers are strings. */
 interface JsonRequest {
   readonly resourceMetrics?: readonly {
@@ -209,17 +200,4 @@ interface JsonPoint {
   readonly sum?: number;
   readonly zeroCount?: string | number;
   readonly positive?: { readonly offset?: number; readonly bucketCounts?: readonly (string | number)[] };
-}
-
-interface JsonAttribute {
-  readonly key: string;
-  readonly value: JsonValue;
-}
-
-interface JsonValue {
-  readonly stringValue?: string;
-  readonly intValue?: string | number;
-  readonly doubleValue?: number;
-  readonly boolValue?: boolean;
-  readonly arrayValue?: { readonly values?: readonly JsonValue[] };
 }

@@ -10,6 +10,7 @@ import { askAgent } from "../admin/client.ts";
 import { transportOptions } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { createTransport } from "../export/transport.ts";
+import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { get } from "../kubernetes/request.ts";
 import { feedsOf, resourcesOf } from "../kubernetes/watch-cluster.ts";
 import { VERSION } from "../version.ts";
@@ -85,10 +86,11 @@ export async function askKubernetes(settings: Settings, env: NodeJS.ProcessEnv):
   const failure = await tryGet(cluster, "/version", {});
   if (failure !== undefined) return { server: connection.description, failure };
 
-  const { podLabels, podAnnotations, appLabels, scope } = settings.kubernetes;
+  const { podLabels, podAnnotations, appLabels, scope, metadata } = settings.kubernetes;
+  const feeds = metadata === "directory" ? FEEDS_OF["agent-with-directory"] : feedsOf(scope);
   const resources = resourcesOf(nodeName, { podLabels, podAnnotations, wellKnownLabels: appLabels });
   const allowed: Record<string, boolean> = {};
-  for (const feed of feedsOf(scope)) {
+  for (const feed of feeds) {
     const { path, query } = resources[feed];
     const resource = path.split("/").at(-1) as string;
     const verbs = { list: { limit: "1" }, watch: { watch: "1", timeoutSeconds: "1" } } as const;

@@ -25,6 +25,7 @@ import {
   isClusterNode,
   presentModules,
 } from "./doctor-facts.ts";
+import { checkSpans, spanFacts } from "./doctor-spans.ts";
 
 export const doctorCommand: Command = {
   name: "doctor",
@@ -59,6 +60,7 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
     ...checkModules(presentModules(), isClusterNode(env)),
     checkAgent(agent),
     checkCollector(collector),
+    checkSpans(spanFacts(settings, isClusterNode(env))),
     ...checkKubernetes(kubernetes),
   ];
   const works = canRun(findings);

@@ -45,12 +45,12 @@ const COLUMNS: readonly Column[] = [
     width: 16,
     left: true,
     cell: (edge) => {
-      if (isListener(edge)) return edge.acceptOverflows > 0 ? `overflow ${countText(edge.acceptOverflows)}` : "";
+      if (isListener(edge)) return edge.drops > 0 ? `dropped ${countText(edge.drops)}` : "";
       return failures(edge)
         .map(([error, count]) => `${error} ${countText(count)}`)
         .join(" ");
     },
-    alarming: (edge) => failures(edge).length > 0 || edge.acceptOverflows > 0,
+    alarming: (edge) => failures(edge).length > 0 || edge.drops > 0,
   },
 ];
 
@@ -112,7 +112,7 @@ function byWeight(a: EdgeSnapshot, b: EdgeSnapshot): number {
 
 const weight = ({ rates }: EdgeSnapshot): number => rates.bytesSentPerSecond + rates.bytesReceivedPerSecond;
 const total = (edge: EdgeSnapshot): number => {
-  if (isListener(edge)) return edge.acceptOverflows - 1;
+  if (isListener(edge)) return edge.drops - 1;
   return edge.bytesSent + edge.bytesReceived + edge.opened + failures(edge).reduce((sum, [, count]) => sum + count, 0);
 };
 

@@ -6,18 +6,25 @@
  */
 import { Aggregate } from "../aggregate/aggregate.ts";
 import { loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { aggregateOptions, secretsOf } from "../config/options.ts";
+import { aggregateOptions, secretsOf, spanLimits, spanTransportOptions } from "../config/options.ts";
+import type { Settings } from "../config/settings.ts";
 import type { FlowExporter, RequestResult } from "../export/export.ts";
+import { createTransport, type Transport } from "../export/transport.ts";
 import { createIdentity } from "../identity/identify.ts";
 import { IMMEDIATE_CLOCK } from "../interval.ts";
-import { createLog } from "../log.ts";
-import type { Flow } from "../model.ts";
+import { createLog, type Log } from "../log.ts";
+import type { Connection, Flow } from "../model.ts";
 import { runPipeline } from "../pipeline.ts";
 import { decodeEdgeKey } from "../source/decode.ts";
 import { ReplaySource } from "../source/replay.ts";
+import type { Span } from "../spans/span.ts";
+import { Spans } from "../spans/spans.ts";
+import type { Moment } from "../spans/wall-clock.ts";
+import { VERSION } from "../version.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
 import { flowLines } from "./flow-lines.ts";
-import { makeExporter } from "./run-agent.ts";
+import { makeExporter, SCOPE } from "./run-agent.ts";
+import { spanLine } from "./span-lines.ts";
 
 export const replayCommand: Command = {
   name: "replay",
@@ -46,7 +53,13 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
     level: settings.logLevel === "info" ? "warn" : settings.logLevel,
     secrets: secretsOf(settings),
   });
-  const source = new ReplaySource({ path: file });
+  const write = (lines: string) => writeAll(stdout, lines);
+  const spans = makeReplaySpans(settings, log, flags.export ? undefined : write);
+  const listeners = {
+    connection: (connection: Connection) => spans.add(connection),
+    clocks: (moment: Moment) => spans.clocks(moment),
+  };
+  const source = new ReplaySource({ path: file, listeners });
   const { bootNs } = await source.hello();
   const identity = createIdentity({
     hostName: typeof flags.host === "string" ? flags.host : "recorded",
@@ -55,6 +68,7 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
     kubernetes: undefined,
     startedNs: bootNs,
   });
+  spans.nameBy(identity);
   const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey);
 
   let refused = 0;
@@ -62,9 +76,7 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
     if (outcome.state === "failed") refused++;
   };
   let failure: Error | undefined;
-  const exporter = flags.export
-    ? makeExporter(settings, log, onResult)
-    : printing((lines) => writeAll(stdout, lines), settings.otlp.temporality);
+  const exporter = flags.export ? makeExporter(settings, log, onResult) : printing(write, settings.otlp.temporality);
   const stop = new AbortController();
   await runPipeline({
     source,
@@ -82,11 +94,43 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
       },
     },
   });
+  await spans.shutdown(SPANS_MS);
   await exporter.shutdown();
   await source.close();
   if (failure !== undefined) throw failure;
   if (refused > 0) throw new Error(`${refused} requests were not accepted`);
+  const { observed, accepted } = spans.stats();
+  if (accepted < observed) throw new Error(`${observed - accepted} spans were not accepted`);
   return EXIT.ok;
+}
+
+/** How long the spans of a recording may take to be sent. */
+const SPANS_MS = 60_000;
+const ALL = Number.MAX_SAFE_INTEGER;
+const NEVER_MS = 2 ** 31 - 1;
+
+/**
+ * Spans of a recording: all at its end, in the order in which they were recorded.
+ *
+ * @param write prints them; undefined: they are sent
+ */
+function makeReplaySpans(settings: Settings, log: Log, write: ((lines: string) => Promise<void>) | undefined): Spans {
+  const common = { scope: SCOPE, log, cgroupWaitMs: () => 0, nowMs: () => 0 };
+  if (write === undefined) {
+    const transport = createTransport(spanTransportOptions(settings, VERSION), "traces");
+    const limits = { ...spanLimits(settings), queue: ALL };
+    return new Spans({ ...common, transport, limits });
+  }
+  const transport: Transport = {
+    target: "stdout",
+    async send(bytes) {
+      await write(Buffer.from(bytes).toString());
+      return { state: "accepted", rejectedPoints: 0, message: "" };
+    },
+    async shutdown() {},
+  };
+  const encode = (spans: readonly Span[]) => Buffer.from(spans.map((span) => `${spanLine(span)}\n`).join(""));
+  return new Spans({ ...common, transport, encode, limits: { queue: ALL, batch: ALL, delayMs: NEVER_MS } });
 }
 
 /** Accepts everything, and writes it down. */

@@ -7,16 +7,26 @@ import { hostname, networkInterfaces, uptime } from "node:os";
 import { startAdmin } from "../admin/server.ts";
 import { PipelineVitals } from "../admin/vitals.ts";
 import { Aggregate } from "../aggregate/aggregate.ts";
+import { placeKey } from "../aggregate/flows.ts";
 import { FLOW_METRICS } from "../aggregate/instruments.ts";
-import { aggregateOptions, probeSettings, scopesOf, transportOptions } from "../config/options.ts";
+import { collectRegularly } from "../collect.ts";
+import {
+  aggregateOptions,
+  probeSettings,
+  scopesOf,
+  spanLimits,
+  spanTransportOptions,
+  transportOptions,
+} from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { FlowEncoder } from "../export/encode.ts";
 import { createFlowExporter, type FlowExporter, type RequestResult } from "../export/export.ts";
-import { createTransport } from "../export/transport.ts";
+import { createTransport, type Transport } from "../export/transport.ts";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import { SCHEMA_URL } from "../generated/semconv.ts";
-import { type ClusterIdentity, createIdentity } from "../identity/identify.ts";
+import { type ClusterIdentity, createIdentity, type RemoteDirectory } from "../identity/identify.ts";
 import { SystemClock } from "../interval.ts";
+import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { type ClusterWatch, feedsOf, watchCluster } from "../kubernetes/watch-cluster.ts";
 import { type Log, redact } from "../log.ts";
 import { runPipeline } from "../pipeline.ts";
@@ -26,8 +36,12 @@ import { SelfState } from "../self/state.ts";
 import { decodeEdgeKey } from "../source/decode.ts";
 import { ProbeClient } from "../source/probe.ts";
 import type { Recorder } from "../source/record.ts";
+import { Exemplars } from "../spans/exemplars.ts";
+import { DROP_REASONS, type DropReason } from "../spans/queue.ts";
+import { Spans } from "../spans/spans.ts";
+import { TraceKeyFile } from "../spans/trace-key.ts";
 import { VERSION } from "../version.ts";
-import { type Cluster, clusterOf } from "./cluster.ts";
+import { type Cluster, clusterOf, startDirectory } from "./cluster.ts";
 import type { LiveConfig } from "./reload.ts";
 
 export interface AgentParts {
@@ -45,32 +59,53 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
   try {
     const state = new SelfState(createLosses());
     const clock = new SystemClock(settings.interval);
+    const exemplars = new Exemplars();
+    const spans = makeSpans(settings, log, clock, exemplars);
     const source = new ProbeClient({
       path: settings.probe.socket,
       log,
+      listeners: {
+        connection: (connection) => spans.add(connection),
+        clocks: (moment) => spans.clocks(moment),
+      },
       ...(recorder === undefined ? {} : { tap: recorder }),
     });
     closing.push(() => source.close());
-    source.settings(probeSettings(settings));
+    const configure = (changed: Settings) => source.settings(probeSettings(changed, traceKey.key));
+    const traceKey = new TraceKeyFile(settings.spans.keyFile, log, () => configure(live.settings));
+    closing.push(async () => traceKey.close());
+    configure(settings);
     source.scopes(scopesOf(settings));
 
     const cluster = chooseCluster(settings, env, log);
-    const identity = makeIdentity(settings, cluster);
+    const directory = await startDirectory(cluster, settings, () => identity, log);
+    if (directory !== undefined) closing.push(() => directory.stop());
+    const identity: ClusterIdentity = makeIdentity(settings, cluster, directory?.client);
     const watch = cluster === undefined ? undefined : startClusterWatch(cluster, settings, identity, log);
     if (watch !== undefined) closing.push(() => watch.stop());
 
-    const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey);
+    spans.nameBy(identity);
+
+    const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey, exemplars);
     const exporter = settings.disabled ? NO_EXPORT : makeExporter(settings, log, (result) => state.addRequest(result));
     closing.push(() => exporter.shutdown());
 
+    state.metadata = () => [...(watch?.states() ?? []), ...(directory === undefined ? [] : [directory.client.state])];
     if (settings.coverage) state.coverage = () => aggregate.coverage();
     state.losses.follow("frame_unusable", () => sum(source.stats().failures, UNUSABLE));
     state.losses.follow("series_over_budget_detail", () => aggregate.stats().overBudget);
-    state.losses.follow("address_over_limit_detail", () => identity.stats().addressesRefused);
+    state.losses.follow(
+      "address_over_limit_detail",
+      () => identity.stats().addressesRefused + (directory?.client.state.refused ?? 0),
+    );
     state.losses.follow("metadata_unreadable_detail", () => malformedObjects(watch));
+    if (!settings.disabled) state.spans = () => spans.stats();
+    for (const [reason, loss] of Object.entries(DROP_REASONS))
+      state.losses.follow(loss, () => spans.stats().dropped[reason as DropReason]);
     if (!settings.disabled) closing.push(startSelf(settings, state, log));
+    closing.push(() => spans.shutdown(SPANS_LAST_MS));
 
-    const vitals = new PipelineVitals({ intervalMs: () => clock.intervalMs, synced: () => identity.synced });
+    const vitals = new PipelineVitals({ intervalMs: () => clock.intervalMs, metadata: () => state.metadata() });
     const status = () => ({
       version: VERSION,
       protocol: FLOWSPAN_PROTOCOL,
@@ -85,15 +120,17 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       probe: state.status ?? null,
       programs: state.programs(),
       source: source.stats(),
+      spans: spans.stats(),
       aggregate: aggregate.stats(),
       identity: identity.stats(),
       kubernetes: watch?.states() ?? [],
+      directory: directory?.client.state ?? null,
       coverage: state.coverage(),
     });
     live.onChange((changed) => {
       log.level = changed.logLevel;
       clock.set(changed.interval);
-      source.settings(probeSettings(changed));
+      configure(changed);
       source.scopes(scopesOf(changed));
     });
     const answers = { vitals: () => vitals.read(), edges: () => aggregate.snapshot(), status };
@@ -105,6 +142,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       failed: (error) => vitals.failed(error),
       exchanged: (exchange, _, seconds) => {
         vitals.exchanged();
+        spans.exchanged();
         state.addExchange(exchange, seconds);
       },
     };
@@ -115,7 +153,11 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
   }
 }
 
-function makeIdentity(settings: Settings, cluster: Cluster | undefined): ClusterIdentity {
+function makeIdentity(
+  settings: Settings,
+  cluster: Cluster | undefined,
+  directory: RemoteDirectory | undefined,
+): ClusterIdentity {
   return createIdentity({
     hostName: hostname(),
     hostAddresses: ownAddresses(),
@@ -126,18 +168,38 @@ function makeIdentity(settings: Settings, cluster: Cluster | undefined): Cluster
         : {
             nodeName: cluster.nodeName,
             clusterName: settings.cluster,
-            feeds: feedsOf(settings.kubernetes.scope),
+            feeds: directory === undefined ? feedsOf(settings.kubernetes.scope) : FEEDS_OF.watch,
+            directory,
           },
     // os.uptime reads CLOCK_BOOTTIME on Linux, in hundredths of a second.
     startedNs: BigInt(Math.round(uptime() * 1000)) * 1_000_000n,
   });
 }
 
+/** What the spans' queue gets when the agent ends, after the last exchange. */
+const SPANS_LAST_MS = 5_000;
+
+/** Nothing is connected before the first span. */
+function makeSpans(settings: Settings, log: Log, clock: SystemClock, into: Exemplars): Spans {
+  const options = aggregateOptions(settings);
+  return new Spans({
+    transport: settings.disabled ? NO_TRANSPORT : createTransport(spanTransportOptions(settings, VERSION), "traces"),
+    limits: spanLimits(settings),
+    scope: SCOPE,
+    log,
+    // The next exchange tells it, or the one after that if it was just under way.
+    cgroupWaitMs: () => 2 * clock.intervalMs + 5_000,
+    exemplars: { into, flowOf: (key, names) => placeKey(key, names, options) },
+  });
+}
+
+export const SCOPE = { name: "flowspan", version: VERSION, schemaUrl: SCHEMA_URL };
+
 export function makeExporter(settings: Settings, log: Log, onResult: (result: RequestResult) => void): FlowExporter {
   const encoder = new FlowEncoder({
     metrics: FLOW_METRICS,
     temporality: settings.otlp.temporality,
-    scope: { name: "flowspan", version: VERSION, schemaUrl: SCHEMA_URL },
+    scope: SCOPE,
   });
   return createFlowExporter({
     encoder,
@@ -150,6 +212,13 @@ export function makeExporter(settings: Settings, log: Log, onResult: (result: Re
 /** For a disabled agent: nothing is sent, so nothing is settled, and the kernel keeps it all. */
 const NO_EXPORT: Pick<FlowExporter, "exportFlows" | "shutdown"> = {
   exportFlows: async () => [],
+  shutdown: async () => undefined,
+};
+
+/** The same for spans: a disabled agent asks for no records. */
+const NO_TRANSPORT: Transport = {
+  target: "nowhere",
+  send: async () => ({ state: "failed", reason: "disabled", retryable: false, retryAfterMs: undefined }),
   shutdown: async () => undefined,
 };
 
@@ -179,15 +248,29 @@ function chooseCluster(settings: Settings, env: NodeJS.ProcessEnv, log: Log): Cl
 }
 
 function startClusterWatch(cluster: Cluster, settings: Settings, identity: ClusterIdentity, log: Log): ClusterWatch {
-  const { scope, podLabels, podAnnotations, appLabels } = settings.kubernetes;
-  const onChange: Parameters<typeof watchCluster>[0]["onChange"] = (change) => identity.apply(change);
-  return watchCluster({ ...cluster, scope, podLabels, podAnnotations, wellKnownLabels: appLabels, onChange, log });
+  const { scope, metadata, podLabels, podAnnotations, appLabels } = settings.kubernetes;
+  const feeds = metadata === "directory" ? FEEDS_OF["agent-with-directory"] : undefined;
+  const collect = collectRegularly();
+  const onChange: Parameters<typeof watchCluster>[0]["onChange"] = (change) => {
+    identity.apply(change);
+    collect();
+  };
+  return watchCluster({
+    ...cluster,
+    scope,
+    feeds,
+    podLabels,
+    podAnnotations,
+    wellKnownLabels: appLabels,
+    onChange,
+    log,
+  });
 }
 
 /** Failures of a source that mean bytes which nobody could read; the others only cost time. */
 const UNUSABLE: ReadonlySet<string> = new Set([
   ...["unknown_kind", "wrong_length", "wrong_magic", "unknown_role", "slot_out_of_range", "number_too_large"],
-  ...["frame_too_long", "header_not_zero"],
+  ...["frame_too_long", "header_not_zero", "unknown_event"],
 ]);
 
 function sum(counts: Readonly<Record<string, number>>, names: ReadonlySet<string>): number {
@@ -195,7 +278,7 @@ function sum(counts: Readonly<Record<string, number>>, names: ReadonlySet<string
 }
 
 function malformedObjects(watch: ClusterWatch | undefined): number {
-  return (watch?.states() ?? []).reduce((total, { failures }) => total + (failures.malformed ?? 0), 0);
+  return (watch?.states() ?? []).reduce((total, { unreadable }) => total + unreadable, 0);
 }
 
 function ownAddresses(): string[] {

@@ -94,16 +94,21 @@ export function configurationPage(): string {
   const ours = ROWS.filter(({ path }) => path.startsWith(OURS));
   const standard = ROWS.filter(({ path }) => !path.startsWith(OURS));
   const otlp = "meter_provider.readers[0].periodic";
+  const traces = "tracer_provider.processors[0].batch";
   return [
     INTRODUCTION,
     `## flowspan's own: \`${OURS}\`\n\n${HEADER}\n${ours.map((row) => rowText(row, OURS)).join("\n")}\n`,
     `## OpenTelemetry's\n\n${HEADER}\n${standard
-      .filter(({ path }) => path !== "" && !path.startsWith(otlp))
+      .filter(({ path }) => path !== "" && !path.startsWith(otlp) && !path.startsWith(traces))
       .map((row) => rowText(row, ""))
       .join("\n")}\n`,
     `### The exporter: \`${otlp}\`\n\n${HEADER}\n${standard
       .filter(({ path }) => path.startsWith(otlp))
       .map((row) => rowText(row, otlp))
+      .join("\n")}\n`,
+    `### The exporter of spans: \`${traces}\`\n\n${HEADER}\n${standard
+      .filter(({ path }) => path.startsWith(traces))
+      .map((row) => rowText(row, traces))
       .join("\n")}\n`,
     `### Only as variables\n\n${HEADER}\n${standard
       .filter(({ path }) => path === "")

@@ -117,6 +117,22 @@ export function integer(words: Words<number>, range: { min: number; max: number;
   });
 }
 
+/** A share of a whole. */
+export function ratio(words: Words<number>): Field<number> {
+  const check = (value: unknown): Read<number> => {
+    if (typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)))
+      return refuse({ remedy: "remove the quotes" });
+    if (typeof value !== "number" || Number.isNaN(value)) return refuse({ remedy: "write a number, as 0.1" });
+    return value < 0 || value > 1 ? refuse({ remedy: "write a share of 1: a tenth is 0.1" }) : { value };
+  };
+  return field(words, {
+    allowed: "a number from 0 to 1",
+    placeholder: "RATIO",
+    fromYaml: check,
+    fromText: (value) => check(value.trim() === "" ? value : Number(value)),
+  });
+}
+
 /** Milliseconds, as everywhere in OTel's configuration. */
 export function milliseconds(words: Words<number>, range: { min: number; max: number }): Field<number> {
   return integer(words, { ...range, unit: "milliseconds" });

@@ -115,9 +115,13 @@ function schemaProblem(file: string, complaint: string): Problem {
   };
 }
 
+const LIST = "a list: - at the start of each item";
+
 /** OTel's own parts that flowspan has no use for, as patterns on paths. */
 const UNUSED = [
-  /^(attribute_limits|logger_provider|tracer_provider|propagator)$/,
+  /^(attribute_limits|logger_provider|propagator)$/,
+  /^tracer_provider\.(limits|tracer_configurator\/development)$/,
+  /^tracer_provider\.processors\[0\]\.batch\.export_timeout$/,
   /^instrumentation\/development$/,
   /^resource\.(schema_url|detection\/development)$/,
   /^meter_provider\.(views|exemplar_filter|meter_configurator\/development)$/,
@@ -132,6 +136,9 @@ const INSTEAD: readonly (readonly [RegExp, string])[] = [
     "flowspan pushes: use periodic with an otlp_grpc exporter, and let the Collector serve Prometheus",
   ],
   [/\.exporter\.(otlp_http|otlp_file\/development|console)$/, "use otlp_grpc, and port 4317 of the Collector"],
+  [/^tracer_provider\.sampler$/, "set distribution.flowspan.spans.sampling"],
+  [/^tracer_provider\.processors\[0\]\.simple$/, "use batch with an otlp_grpc exporter"],
+  [/^tracer_provider\.processors\[[1-9]\d*\]$/, "keep one processor; let the Collector send to several places"],
   [/^meter_provider\.readers\[[1-9]\d*\]$/, "keep one reader; let the Collector send to several places"],
 ];
 
@@ -239,10 +246,11 @@ class FileReader {
     else if (typeof value === "object") this.#readGroup(value as object, keys, path);
     else {
       const fields = knownBelow(path);
+      const isList = fields.length === 0;
       this.#problem(keys, path, {
         found: foundText(value),
-        allowed: `a group of ${fields.join(", ")}`,
-        remedy: `write ${fields[0]}: on a line of its own below it`,
+        allowed: isList ? LIST : `a group of ${fields.join(", ")}`,
+        remedy: isList ? "write it as a list, or remove it" : `write ${fields[0]}: on a line of its own below it`,
       });
     }
   }
@@ -269,7 +277,7 @@ class FileReader {
     this.#problem(keys, path, {
       found: instead === undefined ? "a field that flowspan does not know" : "something that flowspan does not do",
       // No names are known below a list that is written as a group.
-      allowed: known.length > 0 ? known.join(", ") : "a list: - at the start of each item",
+      allowed: known.length > 0 ? known.join(", ") : LIST,
       remedy: instead ?? (near === undefined ? "remove it" : `did you mean ${near}?`),
     });
   }

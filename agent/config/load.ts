@@ -110,7 +110,8 @@ function readVariables(env: NodeJS.ProcessEnv, counts: (name: string) => boolean
       warnings.push(`${problemText(problem)}\n  the variable is ignored, as OpenTelemetry's specification asks`);
     else problems.push(problem);
   }
-  return { values, problems, warnings };
+  // One variable may be two settings': OTEL_EXPORTER_OTLP_ENDPOINT is for metrics and for spans.
+  return { values, problems, warnings: [...new Set(warnings)] };
 }
 
 function ignoredVariables(env: NodeJS.ProcessEnv): string[] {
@@ -118,7 +119,8 @@ function ignoredVariables(env: NodeJS.ProcessEnv): string[] {
     (name) => name.startsWith("OTEL_") && (env[name] ?? "") !== "",
   );
   if (names.length === 0) return [];
-  return [`with a configuration file these variables count only where it names them: ${names.join(", ")}`];
+  const once = [...new Set(names)].join(", ");
+  return [`with a configuration file these variables count only where it names them: ${once}`];
 }
 
 /** Brings what OTel lets one state in two ways to one place. */

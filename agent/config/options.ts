@@ -3,8 +3,12 @@
  */
 import type { AggregateOptions } from "../aggregate/options.ts";
 import type { TransportOptions } from "../export/transport.ts";
-import type { ProbeSettings, Scope } from "../source/source.ts";
+import type { ProbeSettings, RecordSettings, Scope } from "../source/source.ts";
+import type { SpanLimits } from "../spans/export.ts";
+import { thresholdOf } from "../spans/sampling.ts";
+import type { TraceKey } from "../spans/trace-key.ts";
 import type { Settings } from "./settings.ts";
+import { DEFAULT_PROBABILITY } from "./span-settings.ts";
 
 export function transportOptions({ otlp }: Settings, version: string): TransportOptions {
   const { endpoint, headers, timeout, compression, caFile, certFile, keyFile } = otlp;
@@ -25,13 +29,85 @@ export function aggregateOptions({ otlp, budget, peer }: Settings): AggregateOpt
     temporality: otlp.temporality,
     flowLimit: budget.flows,
     idleMs: budget.idle,
+    peerZone: peer.zone,
     peerPod: peer.pod,
     peerAddress: peer.address,
   };
 }
 
-export function probeSettings({ probe }: Settings): ProbeSettings {
-  return { idleNs: BigInt(probe.idle) * 1_000_000n, records: false };
+/** @param traceKey from `spans.key_file`, whose content is no setting */
+export function probeSettings(settings: Settings, traceKey: TraceKey): ProbeSettings {
+  const recording = recordSettings(settings, traceKey);
+  return {
+    idleNs: BigInt(settings.probe.idle) * NS_PER_MS,
+    records: recording !== undefined,
+    ...(recording === undefined ? {} : { recording }),
+  };
+}
+
+const NS_PER_MS = 1_000_000n;
+const NEVER_MORE = 0xffff_ffff;
+
+/** @returns undefined where no span is to be made */
+function recordSettings({ spans, traces, disabled }: Settings, traceKey: TraceKey): RecordSettings | undefined {
+  const { every, adaptive, rtt, retransmits } = spans.sampling;
+  const sampled = samplerOf(traces);
+  const probability = spans.sampling.probability ?? sampled ?? DEFAULT_PROBABILITY;
+  // The kernel takes "no strategy" for "everything"; whoever turns all of them off wants nothing.
+  const nothing = probability === 0 && every === 0 && !adaptive;
+  if (disabled || !spans.enabled || traces.exporter === "none" || sampled === 0 || nothing) return undefined;
+  return {
+    stretchNs: BigInt(spans.stretch) * NS_PER_MS,
+    traceKey,
+    threshold: thresholdOf(probability),
+    every,
+    adaptive: adaptive ? { rttUs: rtt * 1000, retransmits: retransmits < 0 ? NEVER_MORE : retransmits } : undefined,
+    rate: { perSecond: spans.rate, burst: spans.burst },
+  };
+}
+
+/** What OTEL_TRACES_SAMPLER asks for; undefined where it asks for nothing. */
+function samplerOf({ sampler, samplerArg }: Settings["traces"]): number | undefined {
+  switch (sampler) {
+    case undefined:
+      return undefined;
+    case "always_on":
+    case "parentbased_always_on":
+      return 1;
+    case "always_off":
+    case "parentbased_always_off":
+      return 0;
+    case "traceidratio":
+    case "parentbased_traceidratio":
+      return samplerArg ?? 1;
+  }
+}
+
+/** As for metrics, where nothing else was said for spans. */
+export function spanTransportOptions(settings: Settings, version: string): TransportOptions {
+  const common = transportOptions(settings, version);
+  const { endpoint, insecure, headers, headersList, compression, timeout, caFile, certFile, keyFile } = settings.traces;
+  const own = { ...headersList, ...headers };
+  const hasScheme = endpoint === undefined || /^(https?:\/\/|unix:)/.test(endpoint);
+  return {
+    ...common,
+    ...(endpoint === undefined ? {} : { endpoint: hasScheme ? endpoint : `${schemeOf(insecure)}${endpoint}` }),
+    // Another endpoint must not be sent what was meant for the metrics' one.
+    ...(endpoint === undefined && Object.keys(own).length === 0 ? {} : { headers: own }),
+    ...(compression === undefined ? {} : { compression }),
+    ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(certFile === undefined ? {} : { certFile }),
+    ...(keyFile === undefined ? {} : { keyFile }),
+  };
+}
+
+function schemeOf(insecure: boolean | undefined): string {
+  return insecure === true ? "http://" : "https://";
+}
+
+export function spanLimits({ traces }: Settings): SpanLimits {
+  return { queue: traces.queue, batch: traces.batch, delayMs: traces.delay };
 }
 
 /** The prefixes that the kernel looks remote addresses up in; what both lists name is kept apart. */
@@ -49,6 +125,6 @@ function scopeOf(prefix: string, collapse: boolean): Scope {
 }
 
 /** What must not appear in a log: the values of the headers. */
-export function secretsOf({ otlp }: Settings): string[] {
-  return Object.values(otlp.headers);
+export function secretsOf({ otlp, traces }: Settings): string[] {
+  return [otlp.headers, traces.headers, traces.headersList].flatMap((headers) => Object.values(headers));
 }

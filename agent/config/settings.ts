@@ -20,6 +20,7 @@ import {
   text,
   words,
 } from "./fields.ts";
+import { SPAN_SETTINGS, TRACE_SETTINGS } from "./span-settings.ts";
 import { STANDARD_SETTINGS } from "./standard-settings.ts";
 
 /** Addresses that stay apart where clients are collapsed: private, shared, link-local and loopback. */
@@ -151,6 +152,11 @@ export const SETTINGS = {
     ),
   },
   peer: {
+    zone: boolean({
+      summary: "Name the peer's availability zone on each point, so that traffic between zones can be told.",
+      default: true,
+      live: false,
+    }),
     pod: boolean({
       summary: "Name the peer's pod on each point too: many more series.",
       default: false,
@@ -204,6 +210,16 @@ export const SETTINGS = {
       },
       ["own-node", "all"],
     ),
+    metadata: choice(
+      {
+        summary:
+          "Where names of peers come from: a `watch` of the whole cluster by each agent, or `directory`, which few replicas of `flowspan directory` answer.",
+        default: "watch",
+        live: false,
+        flag: "metadata",
+      },
+      ["watch", "directory"],
+    ),
     podLabels: words({
       summary: "Pod labels to take over as k8s.pod.label.NAME.",
       default: [],
@@ -217,7 +233,60 @@ export const SETTINGS = {
       live: false,
     }),
     appLabels: boolean({
-      summary: "Let app.kubernetes.io/name, /version and /part-of decide service names, as OTel's rule allows.",
+      summary:
+        "Let the labels app.kubernetes.io/instance, /name and /version decide service names and versions, as OTel's rule allows.",
+      default: false,
+      live: false,
+    }),
+  },
+  directory: {
+    addresses: words({
+      summary: "The directory's replicas, as HOST:PORT; a name stands for all addresses behind it. For agents.",
+      default: ["flowspan-directory.flowspan.svc:9483"],
+      live: false,
+      flag: "directory",
+    }),
+    listen: listenAddress({
+      summary: "Where `flowspan directory` answers agents.",
+      default: ":9483",
+      live: false,
+      flag: "listen",
+    }),
+    caFile: optional(
+      {
+        summary:
+          "What the other end's certificate must be signed by. For `flowspan directory`: agents must show a certificate.",
+        default: undefined,
+        defaultText: "agents: what the system trusts; directory: no certificate is asked for",
+        live: false,
+      },
+      absolutePath(optionalText),
+    ),
+    certFile: optional(
+      {
+        summary: "Own certificate with its chain; read again when it is replaced. `flowspan directory` needs one.",
+        default: undefined,
+        defaultText: "none",
+        live: false,
+      },
+      absolutePath(optionalText),
+    ),
+    keyFile: optional(
+      { summary: "Key of the own certificate.", default: undefined, defaultText: "none", live: false },
+      absolutePath(optionalText),
+    ),
+    tokenFile: optional(
+      {
+        summary:
+          "An agent's bearer token; for `flowspan directory`, all that are let in, one a line. Read again when it is replaced.",
+        default: undefined,
+        defaultText: "no token",
+        live: false,
+      },
+      absolutePath(optionalText),
+    ),
+    insecure: boolean({
+      summary: "No TLS between agents and directory: only where a mesh brings its own.",
       default: false,
       live: false,
     }),
@@ -241,6 +310,7 @@ export const SETTINGS = {
       live: true,
     }),
   },
+  spans: SPAN_SETTINGS,
   admin: {
     socket: socketPath({
       summary: "Unix socket on which the agent answers `flowspan top` and `flowspan doctor`.",
@@ -262,6 +332,7 @@ export const SETTINGS = {
     ),
   },
   ...STANDARD_SETTINGS,
+  traces: TRACE_SETTINGS,
 } as const;
 
 type ValuesOf<G> = { readonly [K in keyof G]: G[K] extends Field<infer T> ? T : ValuesOf<G[K]> };

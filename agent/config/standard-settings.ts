@@ -19,6 +19,20 @@ const READER = "meter_provider.readers[0].periodic";
 const OTLP = `${READER}.exporter.otlp_grpc`;
 const optionalText = { summary: "", default: "", live: false } as const;
 
+/** Of one signal; there is nothing to choose, but a variable that asks for something else must be told. */
+export function protocol(signal: "METRICS" | "TRACES") {
+  return choice(
+    {
+      summary: "Only gRPC is spoken. In the file: the exporter's name, `otlp_grpc`.",
+      default: "grpc",
+      live: false,
+      standard: "",
+      env: [`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, "OTEL_EXPORTER_OTLP_PROTOCOL"],
+    },
+    ["grpc"],
+  );
+}
+
 export const STANDARD_SETTINGS = {
   disabled: boolean({
     summary: "Count in the kernel but export nothing.",
@@ -83,16 +97,7 @@ export const STANDARD_SETTINGS = {
       standard: `${OTLP}.endpoint`,
       env: ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
     }),
-    protocol: choice(
-      {
-        summary: "Only gRPC is spoken. In the file: the exporter's name, `otlp_grpc`.",
-        default: "grpc",
-        live: false,
-        standard: "",
-        env: ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
-      },
-      ["grpc"],
-    ),
+    protocol: protocol("METRICS"),
     headers: pairsList({
       summary: "Headers (gRPC metadata) of every export.",
       default: {},

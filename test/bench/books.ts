@@ -72,7 +72,7 @@ export class Books {
       for (const name of KEPT) sums[name] += counters[EDGE_COUNTERS.indexOf(name)] ?? 0;
       sums.open += open;
     }
-    this.#source.settle(exchange.rows.map(({ row }) => row));
+    this.#source.settle(exchange.rows);
     await this.#source.flush();
     this.#last = exchange;
     return exchange;

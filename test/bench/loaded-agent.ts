@@ -6,21 +6,24 @@ import { chown } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AGENT_USER } from "../lab/agents.ts";
-import { eventually, LabProcess } from "../lab/process.ts";
+import { enterArguments, eventually, LabProcess } from "../lab/process.ts";
 import { ROOT } from "../lab/run.ts";
+import type { ServiceAccount } from "./service-account.ts";
 
 export interface WorldSize {
   /** On the agent's node, with at most 100 edges each. */
   readonly localPods: number;
   /** In all. */
   readonly knownPods: number;
+  /** Deployments that the known pods belong to, in turn. */
+  readonly workloads: number;
   readonly edges: number;
 }
 
 export interface WorldReady {
   readonly probeSocket: string;
   readonly endpoint: string;
-  readonly kubeconfig: string;
+  readonly account: ServiceAccount;
 }
 
 /** Said when an exchange has been settled. */
@@ -32,8 +35,16 @@ export interface WorldProgress {
   readonly points: number;
 }
 
-/** What the memory budget names. */
-export const BUSY_NODE: WorldSize = { localPods: 100, knownPods: 10_000, edges: 10_000 };
+/** What the memory budget names. Every edge of a pod leads to another workload: as many flows as edges. */
+export const BUSY_NODE: WorldSize = { localPods: 100, knownPods: 10_000, workloads: 1000, edges: 10_000 };
+/** The same where each pod talks to ten workloads with ten pods each: 1,000 flows. */
+export const FEWER_WORKLOADS: WorldSize = { ...BUSY_NODE, workloads: 10 };
+
+/** Shows $1 where a pod finds its service account, then becomes the rest. Leaves nothing behind: the mounts are its own. */
+const IN_POD = [
+  "mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io",
+  'cp -r "$1" /run/secrets/kubernetes.io/serviceaccount && shift && exec "$@"',
+].join(" && ");
 
 export interface LoadedAgent {
   readonly pid: number;
@@ -64,16 +75,20 @@ export async function withLoadedAgent<T>(
       },
     });
     started.push(world);
-    const { probeSocket, endpoint, kubeconfig } = await eventually(
+    const { probeSocket, endpoint, account } = await eventually(
       () => `a world: ${world.describe()}`,
       () => ready,
       30_000,
     );
-    const agent = new LabProcess({ user: AGENT_USER }, [
+    const argv = enterArguments({ user: AGENT_USER }, [
       ...[join(ROOT, "flowspan"), "agent", "--probe-socket", probeSocket, "--endpoint", endpoint],
       ...["--admin-socket", join(directory, "admin.sock"), "--interval", String(intervalMs)],
-      ...["--kubernetes", "on", "--kubeconfig", kubeconfig, "--node", "node-1"],
+      ...["--kubernetes", "on", "--node", "node-1"],
     ]);
+    const env = { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: String(account.port) };
+    const agent = new LabProcess({}, ["unshare", "--mount", "sh", "-c", IN_POD, "sh", account.directory, ...argv], {
+      env,
+    });
     started.push(agent);
     const settled = (what: string, isSettled: () => boolean) =>
       eventually(

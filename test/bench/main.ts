@@ -14,6 +14,8 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT } from "../lab/run.ts";
 import { missing } from "../needs.ts";
+import { measureClusterMemory } from "./cluster-memory.ts";
+import { measureDirectory } from "./directory.ts";
 import { measureEdgesToOtlp } from "./edges-to-otlp.ts";
 import { measureLatency } from "./latency.ts";
 import type { Scale } from "./measure.ts";
@@ -29,6 +31,8 @@ const BENCHMARKS: Readonly<Record<string, (scale: Scale) => Promise<Row[]>>> = {
   "open-sockets": measureOpenSockets,
   "edges-to-otlp": measureEdgesToOtlp,
   memory: measureMemory,
+  "cluster-memory": measureClusterMemory,
+  directory: measureDirectory,
   latency: measureLatency,
 };
 

@@ -25,8 +25,20 @@ export function processCpuUs(pid: number): number {
   return ns.reduce((sum, each) => sum + each, 0) / 1000;
 }
 
+/** What of a process is in memory, and how much of that are pages of files: they are shared and can be dropped. */
+export interface Resident {
+  readonly allBytes: number;
+  readonly fileBytes: number;
+}
+
+export function processResident(pid: number): Resident {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const bytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
+  return { allBytes: bytes("VmRSS"), fileBytes: bytes("RssFile") };
+}
+
 export function processRssBytes(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+  return processResident(pid).allBytes;
 }
 
 /**

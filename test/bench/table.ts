@@ -15,6 +15,7 @@ export const BUDGETS = {
   bulk: { what: "bulk throughput, on vs off", must: "≥ 0.99" },
   "short-rate": { what: "short connections per second, on vs off", must: "≥ 0.97" },
   "short-kernel": { what: "in-kernel cost of a short connection, both ends", must: "≤ 2.5 µs" },
+  "short-records": { what: "of that, when every connection of both ends is recorded: more", must: "reported" },
   "seen-5000": { what: "connections seen at 5,000 new ones/s", must: "all" },
   "seen-20000": { what: "connections seen at 20,000 new ones/s", must: "all" },
   "held-20000": { what: "connections seen with 20,000 held open", must: "all" },
@@ -25,6 +26,17 @@ export const BUDGETS = {
   point: { what: "10,000 edges → OTLP: agent CPU a data point", must: "≤ 2 µs" },
   "agent-memory": { what: "agent: 100 local pods, 10,000 known pods, 10,000 edges", must: "≤ 80 MiB RSS" },
   "probe-memory": { what: "probe: 10,000 edges", must: "≤ 8 MiB RSS" },
+  "cluster-10000": {
+    what: "names of 10,000 pods by the agent's own watch, all objects: peak memory",
+    must: "reported",
+  },
+  "cluster-100000": {
+    what: "names of 100,000 pods by the agent's own watch, all objects: peak memory",
+    must: "reported",
+  },
+  "directory-10000": { what: "directory, 10,000 pods: peak memory", must: "reported" },
+  "directory-100000": { what: "directory, 100,000 pods: peak memory", must: "≤ 150 MiB RSS" },
+  "directory-change": { what: "directory, 100,000 pods: change at the API server → agent", must: "≤ 1 s" },
   latency: { what: "event latency, kernel to decoded, p99 at 5,000 connections/s", must: "< 1 ms" },
 } as const;
 

@@ -3,11 +3,11 @@
  * that says the same growth on every edge in every exchange, an OTLP receiver that counts points, and a
  * Kubernetes API with a large cluster.
  *
- *   node test/bench/world.ts '{"localPods":100,"knownPods":10000,"edges":10000}'
+ *   node test/bench/world.ts '{"localPods":100,"knownPods":10000,"workloads":1000,"edges":10000}'
  *
  * Prints where it listens, then one JSON line for each settled exchange; loaded-agent.ts starts it.
  */
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { FrameKind, frameEdge, frameExchange } from "../../agent/generated/layout.ts";
 import { type Frame, packFrames } from "../../agent/source/frames.ts";
@@ -18,9 +18,8 @@ import { Receiver } from "../lab/receiver.ts";
 import { FakeProbe } from "../unit/source/fake-probe.ts";
 import { type EdgeValues, exchangeFrames, settledFrame } from "../unit/source/frames-builder.ts";
 import type { WorldProgress, WorldReady, WorldSize } from "./loaded-agent.ts";
+import { serveAsInCluster } from "./service-account.ts";
 
-/** Deployments that the pods belong to, in turn. */
-const WORKLOADS = 1000;
 const NODE = "node-1";
 /** Fields that lead to the data points of a request: resource_metrics, scope_metrics, metrics, then the kind. */
 const PATH: readonly (readonly number[])[] = [[1], [2], [2], [5, 7, 10]];
@@ -43,17 +42,15 @@ for (let pod = 0; pod < size.knownPods; pod++) api.put(podObject(describePod(pod
 
 const probe = await new FakeProbe().listen();
 const directory = dirname(probe.path);
-const kubeconfig = join(directory, "kubeconfig");
-writeFileSync(kubeconfig, api.kubeconfig());
+const account = await serveAsInCluster(api.url, join(directory, "account"));
 // The agent is another user.
 for (const path of [directory, probe.path]) chmodSync(path, 0o777);
-chmodSync(kubeconfig, 0o644);
 
 process.on("SIGTERM", async () => {
   await probe.close();
   process.exit();
 });
-say({ probeSocket: probe.path, endpoint: receiver.endpoint, kubeconfig } satisfies WorldReady);
+say({ probeSocket: probe.path, endpoint: receiver.endpoint, account } satisfies WorldReady);
 await serve();
 
 function say(message: WorldReady | WorldProgress): void {
@@ -107,12 +104,12 @@ function date({ kind, payload }: Frame, exchange: bigint, bootNs: bigint, sinceN
 function describePod(pod: number) {
   const isLocal = pod < size.localPods;
   return {
-    name: `app-${pod % WORKLOADS}-7d9f8b6c54-${pod}`,
+    name: `app-${pod % size.workloads}-7d9f8b6c54-${pod}`,
     uid: uuid(`pod ${pod}`),
     node: isLocal ? NODE : "node-2",
     ips: [addressOf(pod)],
-    owner: `Deployment/app-${pod % WORKLOADS}`,
-    labels: { app: `app-${pod % WORKLOADS}`, team: `team-${pod % 17}` },
+    owner: `Deployment/app-${pod % size.workloads}`,
+    labels: { app: `app-${pod % size.workloads}`, team: `team-${pod % 17}` },
     containers: [{ name: "main", id: containerOf(pod) }],
     created: "2026-01-01T00:00:00Z",
   };
@@ -122,7 +119,7 @@ function describePod(pod: number) {
 function describeEdge(edge: number): EdgeValues {
   const local = edge % size.localPods;
   const others = size.knownPods - size.localPods;
-  // Neighbouring numbers are of different workloads, so the peers of one pod never share one.
+  // Neighbouring numbers are of different workloads: with 100 or more, the peers of one pod never share one.
   const remote = size.localPods + ((local * 91 + Math.floor(edge / size.localPods)) % others);
   const isServer = edge % 2 === 1;
   const count = 3 + (edge % 5);

@@ -6,21 +6,19 @@
  *   workload ─ kernel ─ probe ─ agent ─ OTLP ─ otelcol ─ scrape ─ Prometheus ─ PromQL
  *                                 └ names ─ kube-apiserver ─ etcd
  */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { startCollector } from "../components/collector.ts";
-import { type Kube, startKube } from "../components/kubernetes.ts";
+import { startKube } from "../components/kubernetes.ts";
 import { type Prometheus, type Sample, startPrometheus } from "../components/prometheus.ts";
 import { type NodeAgent, startAgents } from "../lab/agents.ts";
-import { type Description, describe as describeLab, withUids } from "../lab/describe.ts";
-import type { ApiObject } from "../lab/kubernetes-objects.ts";
+import { describe as describeLab } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";
-import { labObjects } from "../lab/lab-objects.ts";
 import type { Workload } from "../lab/workload.ts";
 import { missing, needs } from "../needs.ts";
-import { apply, manifests, serviceAccountToken } from "./manifests.ts";
+import { apply, manifests } from "./manifests.ts";
+import { agentKubeconfig, register } from "./registered.ts";
 
 const NEEDS = [
   "root",
@@ -37,12 +35,13 @@ const test = needs(...NEEDS);
 
 const CONNECTIONS = 23;
 const ROUNDS = 2;
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 30_000;
 const TOTAL = CONNECTIONS * ROUNDS;
 
 /** A shop and a back office on one node, the server of both on the other, behind a Service. */
 const PLAIN = describeLab({
   nodes: 2,
+  zones: ["north", "south"],
   pods: [
     { key: "cart", namespace: "shop" },
     { key: "reports", namespace: "back-office", kind: "Job" },
@@ -99,6 +98,15 @@ describe("PromQL at the end of the whole chain", () => {
     expect((await played.server.counts()).bytesReceived).toBe(played.reports + played.cart);
   });
 
+  test("bytes between zones are the workload's own, by the zones of both ends", async () => {
+    const query = `sum by (cloud_availability_zone, flowspan_peer_zone) (
+      flowspan_tcp_io_bytes_total{flowspan_role="server", network_io_direction="receive"})`;
+
+    const labels = { cloud_availability_zone: "south", flowspan_peer_zone: "north" };
+    const value = played.cart + played.reports;
+    expect(await settled(query, value)).toEqual([{ labels, value }]);
+  });
+
   test("each connection is opened, closed and timed once at each end", async () => {
     const sums = async (metric: string) => {
       const samples = await settled(`sum by (flowspan_role) (${metric})`, 2 * 2 * TOTAL);
@@ -124,11 +132,7 @@ describe("PromQL at the end of the whole chain", () => {
       readmeQueries()
         .slice(1)
         .map(async (query) => {
-          const isRight = (samples: Sample[]) =>
-            samples.some(
-              ({ labels, value }) =>
-                labels.service_name === "cart" && labels.service_peer_name === "catalog" && value > 0,
-            );
+          const isRight = (samples: Sample[]) => samples.some(({ labels, value }) => isAboutPair(labels) && value > 0);
           return [query, isRight(await prometheus.queryOnce(query, isRight))] as const;
         }),
     );
@@ -185,50 +189,11 @@ async function play(lab: Lab, prometheus: Prometheus): Promise<Played> {
   return { ...sent, server };
 }
 
-/** Puts the lab's objects into the cluster. @returns the lab under the uids that the server gave */
-async function register(kube: Kube, plain: Description): Promise<Description> {
-  const uids = new Map<string, string>();
-  const create = async (objects: readonly ApiObject[]) => {
-    for (const object of objects) {
-      const { metadata } = await kube.admin.create(object);
-      uids.set(`${object.kind} ${metadata.namespace}/${metadata.name}`, metadata.uid ?? "");
-    }
-  };
-  const isSlice = ({ kind }: ApiObject) => kind === "EndpointSlice";
-  await create(
-    labObjects(plain)
-      .filter((object) => !isSlice(object))
-      .map(singleStack),
-  );
-  const described = withUids(plain, (namespace, name) => uids.get(`Pod ${namespace}/${name}`) ?? "");
-  await create(labObjects(described).filter(isSlice));
-  return described;
-}
-
-/** The API server of the tests has one range of cluster addresses. */
-function singleStack(object: ApiObject): ApiObject {
-  if (object.kind !== "Service") return object;
-  const spec = object.spec as { clusterIPs: string[] };
-  return { ...object, spec: { ...spec, clusterIPs: spec.clusterIPs.slice(0, 1) } };
-}
-
-/** With the shipped service account's token, readable by the agents' user. */
-async function agentKubeconfig(kube: Kube, undo: (() => unknown)[]): Promise<string> {
-  const directory = mkdtempSync(join(tmpdir(), "flowspan-chain-"));
-  undo.push(() => rmSync(directory, { recursive: true, force: true }));
-  chmodSync(directory, 0o755);
-  const path = join(directory, "kubeconfig");
-  const ca = readFileSync(kube.caFile).toString("base64");
-  const config = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "lab", cluster: { server: kube.server, "certificate-authority-data": ca } }],
-    users: [{ name: "flowspan", user: { token: await serviceAccountToken(kube) } }],
-    contexts: [{ name: "lab", context: { cluster: "lab", user: "flowspan" } }],
-    "current-context": "lab",
-  };
-  writeFileSync(path, JSON.stringify(config), { mode: 0o644 });
-  return path;
+/** Cart calls the catalog, from the north to the south; a query may ask either end. */
+function isAboutPair(labels: Sample["labels"]): boolean {
+  const services = [labels.service_name, labels.service_peer_name].join();
+  const zones = [labels.cloud_availability_zone, labels.flowspan_peer_zone].join();
+  return services === "cart,catalog" || services === "catalog,cart" || zones === "south,north";
 }
 
 /** The PromQL blocks of what users read, in their order. */

@@ -35,7 +35,10 @@ export function manifest<T>(kind: string): Manifest & T {
   return found as Manifest & T;
 }
 
-const PLURALS: Readonly<Record<string, string>> = { PriorityClass: "priorityclasses" };
+const PLURALS: Readonly<Record<string, string>> = {
+  PriorityClass: "priorityclasses",
+  NetworkPolicy: "networkpolicies",
+};
 
 /** Server-side apply, refusing fields that the API does not know. */
 export function apply(kube: Kube, object: Manifest, options: { readonly dryRun: boolean }): Promise<Answer> {
@@ -59,6 +62,14 @@ export async function serviceAccountToken(kube: Kube): Promise<string> {
   const answer = await send(kube, adminToken(kube), "POST", path, body);
   if (answer.status !== 201) throw new Error(`no token: ${answer.status} ${answer.body}`);
   return (JSON.parse(answer.body) as { status: { token: string } }).status.token;
+}
+
+/** Deletes the account and makes it anew: no token of before is valid any more. */
+export async function renewServiceAccount(kube: Kube): Promise<void> {
+  const path = "/api/v1/namespaces/flowspan/serviceaccounts/flowspan";
+  const { status, body } = await send(kube, adminToken(kube), "DELETE", path);
+  if (status !== 200) throw new Error(`the account is not deleted: ${status} ${body}`);
+  await apply(kube, manifest("ServiceAccount"), { dryRun: false });
 }
 
 export async function send(

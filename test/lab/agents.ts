@@ -24,8 +24,8 @@ export interface AgentSetup {
   readonly intervalMs?: number;
   /** Readable by AGENT_USER; without one, names come from the machine alone. */
   readonly kubeconfig?: string;
-  /** More arguments of `flowspan agent`. */
-  readonly agentArguments?: readonly string[];
+  /** More arguments of `flowspan agent`, the same for all or by node. */
+  readonly agentArguments?: readonly string[] | ((node: string) => readonly string[]);
   /** More arguments of `flowspan-probe`. */
   readonly probeArguments?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -104,7 +104,7 @@ export class NodeAgent {
       ...["--probe-socket", this.probeSocket, "--admin-socket", this.adminSocket],
       ...["--endpoint", endpoint, "--interval", String(intervalMs), "--node", this.node],
       ...(kubeconfig === undefined ? ["--kubernetes", "off"] : ["--kubernetes", "on", "--kubeconfig", kubeconfig]),
-      ...agentArguments,
+      ...(typeof agentArguments === "function" ? agentArguments(this.node) : agentArguments),
     ];
     const before = socketIdentity(this.adminSocket);
     const agent = new LabProcess({ cgroup: this.#lab.outsideCgroup, user: AGENT_USER }, argv, { env });

@@ -2,13 +2,13 @@
  * Cgroups in the kubelet's layout below one directory of the lab's own, in the v2 hierarchy.
  *
  *   systemd   <lab>/<node>/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<uid_>.slice/cri-containerd-<id>.scope
- *   cgroupfs  <lab>/<node>/kubepods/burstable/pod<uid>/<id>
+ *   cgroupfs  <lab>/<node>/kubepods/burstable/pod<uid>/<id>                 CRI-O: crio-<id>
  *   both      <lab>/<node>/system.slice/<name>.service       host processes
  *             <lab>/outside                                  relays, agents: not part of any node
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CgroupDriver, ContainerDescription, Description, PodDescription } from "./describe.ts";
+import type { ContainerDescription, Description, PodDescription, Runtime } from "./describe.ts";
 
 /** The mount point of the v2 hierarchy: /sys/fs/cgroup, or .../unified on a hybrid system. */
 export function findCgroupMount(mounts: string = readFileSync("/proc/mounts", "utf8")): string {
@@ -20,11 +20,18 @@ export function findCgroupMount(mounts: string = readFileSync("/proc/mounts", "u
 }
 
 /** A container's cgroup below its node's. */
-export function containerCgroup(driver: CgroupDriver, pod: PodDescription, container: ContainerDescription): string {
-  if (driver === "cgroupfs") return `kubepods/burstable/pod${pod.uid}/${container.id}`;
-  const uid = pod.uid.replaceAll("-", "_");
-  return `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${uid}.slice/cri-containerd-${container.id}.scope`;
+export function containerCgroup(
+  { cgroupDriver, runtime }: Pick<Description, "cgroupDriver" | "runtime">,
+  pod: PodDescription,
+  { id }: ContainerDescription,
+): string {
+  const uid = pod.configHash ?? pod.uid;
+  if (cgroupDriver === "cgroupfs") return `kubepods/burstable/pod${uid}/${runtime === "cri-o" ? "crio-" : ""}${id}`;
+  const slice = `kubepods-burstable-pod${uid.replaceAll("-", "_")}.slice`;
+  return `kubepods.slice/kubepods-burstable.slice/${slice}/${SCOPES[runtime]}-${id}.scope`;
 }
+
+const SCOPES: Readonly<Record<Runtime, string>> = { containerd: "cri-containerd", "cri-o": "crio", docker: "docker" };
 
 export function unitCgroup(unit: string): string {
   return `system.slice/${unit}.service`;
@@ -36,7 +43,7 @@ export function cgroupPaths(lab: string, description: Description): string[] {
     `${lab}/outside`,
     ...description.nodes.map((node) => `${lab}/${node.name}/system.slice`),
     ...description.pods.flatMap((pod) =>
-      pod.containers.map((each) => `${lab}/${pod.node}/${containerCgroup(description.cgroupDriver, pod, each)}`),
+      pod.containers.map((each) => `${lab}/${pod.node}/${containerCgroup(description, pod, each)}`),
     ),
   ];
 }

@@ -20,10 +20,10 @@ import {
   METRIC_FLOWSPAN_LOSSES,
   METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH,
   METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT,
-  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_OVERFLOWS,
   METRIC_FLOWSPAN_TCP_CONNECTIONS,
   METRIC_FLOWSPAN_TCP_CONNECTIONS_OPEN,
   METRIC_FLOWSPAN_TCP_IO,
+  METRIC_FLOWSPAN_TCP_LISTENER_DROPS,
   METRIC_FLOWSPAN_TCP_RETRANSMITS,
   METRIC_FLOWSPAN_TCP_RTT,
   METRIC_FLOWSPAN_TCP_SEGMENTS,
@@ -33,6 +33,11 @@ import type { Attributes } from "../../agent/model.ts";
 import type { ReceivedPoint } from "./otlp-decode.ts";
 
 const WINDOW_MS = 10_000;
+const QUEUE_METRICS: ReadonlySet<string> = new Set([
+  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH.name,
+  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT.name,
+  METRIC_FLOWSPAN_TCP_LISTENER_DROPS.name,
+]);
 
 /** One line of the picture. Rates are per second over the window. */
 export interface DemoRow {
@@ -58,7 +63,7 @@ export interface QueueRow {
   readonly port: number;
   readonly depth: number;
   readonly limit: number;
-  readonly overflows: number;
+  readonly drops: number;
 }
 
 interface Totals {
@@ -91,7 +96,7 @@ interface Series {
 export class DemoRows {
   readonly #series = new Map<string, Series>();
   readonly #flows = new Map<string, Flow>();
-  readonly #queues = new Map<string, { who: string; port: number; depth: number; limit: number; overflows: number }>();
+  readonly #queues = new Map<string, { who: string; port: number; depth: number; limit: number; drops: number }>();
   readonly #nodes = new Set<string>();
   /** Points received. */
   points = 0;
@@ -118,13 +123,13 @@ export class DemoRows {
 
   /** The listeners that turn connections away: their accept queue is full. */
   queues(): QueueRow[] {
-    return [...this.#queues.values()].filter((queue) => queue.overflows > 0 && queue.depth > queue.limit);
+    return [...this.#queues.values()].filter((queue) => queue.drops > 0 && queue.depth > queue.limit);
   }
 
   #addPoint(point: ReceivedPoint): void {
     const { metric, attributes } = point;
     if (metric === METRIC_FLOWSPAN_LOSSES.name) this.losses += this.#growth(point).value;
-    else if (metric.startsWith("flowspan.tcp.accept_queue")) this.#addQueue(point);
+    else if (QUEUE_METRICS.has(metric)) this.#addQueue(point);
     else if (attributes[ATTR_FLOWSPAN_ROLE] === FLOWSPAN_ROLE_VALUE_CLIENT) this.#addFlow(this.#flowOf(point), point);
   }
 
@@ -147,11 +152,11 @@ export class DemoRows {
     const who = localName(point.resource);
     const port = Number(point.attributes[ATTR_SERVER_PORT]);
     const key = `${who} ${port}`;
-    const queue = this.#queues.get(key) ?? { who, port, depth: 0, limit: 0, overflows: 0 };
+    const queue = this.#queues.get(key) ?? { who, port, depth: 0, limit: 0, drops: 0 };
     this.#queues.set(key, queue);
     if (point.metric === METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH.name) queue.depth = point.value;
     if (point.metric === METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT.name) queue.limit = point.value;
-    if (point.metric === METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_OVERFLOWS.name) queue.overflows += this.#growth(point).value;
+    if (point.metric === METRIC_FLOWSPAN_TCP_LISTENER_DROPS.name) queue.drops += this.#growth(point).value;
   }
 
   #flowOf({ resource, attributes }: ReceivedPoint): Flow {

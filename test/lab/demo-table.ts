@@ -43,7 +43,7 @@ export function pictureLines({ headline, rows, queues }: Picture, paper: Paper):
   ];
   const troubles = queues.map(
     (queue) =>
-      `${queue.who} does not accept on port ${queue.port}: ${queue.depth} wait, limit ${queue.limit}, ${queue.overflows} turned away`,
+      `${queue.who} does not accept on port ${queue.port}: ${queue.depth} wait, limit ${queue.limit}, ${queue.drops} dropped`,
   );
   const fits = rows.slice(0, Math.max(1, paper.lines - 3 - (troubles.length > 0 ? troubles.length + 1 : 0)));
   const paint = (text: string, code: string | undefined) => {

@@ -18,14 +18,21 @@ export interface NodeDescription {
   readonly index: number;
   readonly ips: Addresses;
   readonly podCidrs: Addresses;
+  readonly zone: string | undefined;
 }
 
-export type OwnerKind = "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "none";
+/** `Node`: a static pod, which its node's kubelet runs from a file. */
+export type OwnerKind = "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "Node" | "none";
+
+/** Whose way of naming containers' cgroups and ids. */
+export type Runtime = "containerd" | "cri-o" | "docker";
 
 export interface ContainerDescription {
   readonly name: string;
-  /** 64 hex digits, as containerd makes them. */
+  /** 64 hex digits, as all runtimes make them. */
   readonly id: string;
+  /** Runs to its end before the others start. */
+  readonly isInit: boolean;
 }
 
 export interface PodDescription {
@@ -36,6 +43,8 @@ export interface PodDescription {
   readonly namespace: string;
   readonly node: string;
   readonly uid: string;
+  /** What the kubelet names a static pod's cgroup after; the API's uid is its mirror's. */
+  readonly configHash: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly owner: { readonly kind: OwnerKind; readonly name: string; readonly templateHash: string };
@@ -74,6 +83,7 @@ export interface Description {
   /** Every pair of nodes once. */
   readonly links: readonly LinkDescription[];
   readonly cgroupDriver: CgroupDriver;
+  readonly runtime: Runtime;
 }
 
 export interface PodInput {
@@ -86,6 +96,7 @@ export interface PodInput {
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly containers?: readonly [string, ...string[]];
+  readonly initContainers?: readonly string[];
   readonly hostNetwork?: boolean;
 }
 
@@ -111,6 +122,9 @@ export interface LabInput {
     readonly loss?: number;
   }[];
   readonly cgroupDriver?: CgroupDriver;
+  readonly runtime?: Runtime;
+  /** Zone of each node, in their order. */
+  readonly zones?: readonly string[];
 }
 
 export const POD_CIDRS: Addresses = { v4: "10.244.0.0/16", v6: "fd00:10:244::/48" };
@@ -125,7 +139,7 @@ export const NOWHERE = {
 
 /** Settles every name and address of a lab. Throws on input that names a node or key wrongly. */
 export function describe(input: LabInput): Description {
-  const nodes = Array.from({ length: input.nodes ?? 2 }, (_, i) => nodeDescription(i + 1));
+  const nodes = Array.from({ length: input.nodes ?? 2 }, (_, i) => nodeDescription(i + 1, input.zones?.[i]));
   const pods: PodDescription[] = [];
   for (const pod of input.pods) {
     if (pods.some((other) => other.key === pod.key)) throw new Error(`two pods have the key ${pod.key}`);
@@ -139,6 +153,7 @@ export function describe(input: LabInput): Description {
     services: (input.services ?? []).map(serviceDescription),
     links: linkDescriptions(nodes, input.links ?? []),
     cgroupDriver: input.cgroupDriver ?? "systemd",
+    runtime: input.runtime ?? "containerd",
   };
 }
 
@@ -199,33 +214,51 @@ export function withUids(description: Description, uidOf: (namespace: string, po
   return { ...description, pods: description.pods.map((pod) => ({ ...pod, uid: uidOf(pod.namespace, pod.name) })) };
 }
 
-function nodeDescription(index: number): NodeDescription {
+/**
+ * A pod that follows the one of `key`: it gets that one's addresses and net namespace (Lab.follow), and its own
+ * name, containers and uid.
+ */
+export function successor(description: Description, key: string, input: PodInput): PodDescription {
+  const before = description.pods.find((pod) => pod.key === key);
+  const node = description.nodes.find(({ name }) => name === before?.node);
+  if (!before || !node) throw new Error(`the lab has no pod ${key}`);
+  const { hostNetwork, ips } = before;
+  return { ...podDescription({ ...input, node: node.name }, node, []), hostNetwork, ips };
+}
+
+function nodeDescription(index: number, zone: string | undefined): NodeDescription {
   return {
     name: `node-${index}`,
     index,
     ips: { v4: `172.30.0.${index}`, v6: `fd00:172:30::${index}` },
     podCidrs: { v4: `10.244.${index}.0/24`, v6: `fd00:10:244:${index}::/64` },
+    zone,
   };
 }
 
 function podDescription(input: PodInput, node: NodeDescription, before: readonly PodDescription[]): PodDescription {
   const { key, namespace = "default", kind = "Deployment", hostNetwork = false } = input;
-  const owner = input.owner ?? key;
+  // A mirror pod is named after its file and its node; its owner is the node.
+  const owner = input.owner ?? (kind === "Node" ? `${key}-${node.name}` : key);
   const path = `${namespace}/${key}`;
   const templateHash = kubernetesHash(`${namespace}/${owner}`, 10);
   const number = 10 + before.filter((pod) => pod.node === node.name && !pod.hostNetwork).length;
   const [first, ...others] = input.containers ?? ["main"];
-  const container = (name: string): ContainerDescription => ({ name, id: digest(`container ${path}/${name}`) });
+  const container = (name: string, isInit = false): ContainerDescription => {
+    return { name, id: digest(`container ${path}/${name}`), isInit };
+  };
+  const init = (input.initContainers ?? []).map((name) => container(name, true));
   return {
     key,
     name: podName(kind, owner, templateHash, path, before),
     namespace,
     node: node.name,
     uid: uuid(`pod ${path}`),
+    configHash: kind === "Node" ? digest(`file ${path}`).slice(0, 32) : undefined,
     labels: { app: owner, ...(kind === "Deployment" && { "pod-template-hash": templateHash }), ...input.labels },
     annotations: input.annotations ?? {},
     owner: { kind, name: owner, templateHash },
-    containers: [container(first), ...others.map(container)],
+    containers: [container(first), ...others.map((name) => container(name)), ...init],
     hostNetwork,
     ips: hostNetwork
       ? node.ips
@@ -249,6 +282,7 @@ function podName(
     case "DaemonSet":
     case "Job":
       return `${owner}-${suffix}`;
+    case "Node":
     case "none":
       return owner;
   }

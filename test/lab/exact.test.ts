@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect } from "vitest";
 import { missing, needs } from "../needs.ts";
 import { describe } from "./describe.ts";
 import { type EndSum, ObservedLab } from "./observed.ts";
-import type { Counts, Endpoint, Listener } from "./workload.ts";
+import { type Counts, type Endpoint, type Listener, NOTHING } from "./workload.ts";
 
 // 23: a prime, so that a number counted twice or per CPU cannot match by luck.
 const CONNECTIONS = 23;
@@ -142,17 +142,6 @@ const SERVER_TO_CLIENT = {
 
 /** What the tests above have played, by the workload's own count. */
 const played: { readonly client: Counts; readonly server: Counts }[] = [];
-
-const NOTHING: Counts = {
-  opened: 0,
-  closed: 0,
-  failed: {},
-  broken: {},
-  cancelled: 0,
-  retried: 0,
-  bytesSent: 0,
-  bytesReceived: 0,
-};
 
 function sum(counts: readonly Counts[], field: "opened" | "closed" | "bytesSent" | "bytesReceived"): number {
   return counts.reduce((total, each) => total + each[field], 0);

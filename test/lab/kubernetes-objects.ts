@@ -46,6 +46,8 @@ export interface PodDescription {
   readonly owner?: string;
   readonly containers?: readonly ContainerDescription[];
   readonly initContainers?: readonly ContainerDescription[];
+  /** Its name as it stands in container ids, `cri-o://…`; containerd if left out. */
+  readonly runtime?: string;
   readonly created?: string;
 }
 
@@ -87,14 +89,14 @@ export function podObject(pod: PodDescription): ApiObject {
     status: {
       phase: pod.phase ?? "Running",
       ...(ips[0] === undefined ? {} : { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
-      initContainerStatuses: initContainers.map(containerStatus),
-      containerStatuses: containers.map(containerStatus),
+      initContainerStatuses: initContainers.map((each) => containerStatus(each, pod.runtime)),
+      containerStatuses: containers.map((each) => containerStatus(each, pod.runtime)),
     },
   };
 }
 
 function reference(kind: string, name: string): OwnerReference {
-  const apiVersion = kind === "Job" ? "batch/v1" : "apps/v1";
+  const apiVersion = kind === "Job" ? "batch/v1" : kind === "Node" ? "v1" : "apps/v1";
   return { apiVersion, kind, name, uid: randomUUID(), controller: true };
 }
 
@@ -102,17 +104,18 @@ function containerSpec({ name, image = "registry.example/app:1.2.3" }: Container
   return { name, image };
 }
 
-function containerStatus({ name, image = "registry.example/app:1.2.3", id, lastId }: ContainerDescription) {
+function containerStatus(container: ContainerDescription, runtime = "containerd") {
+  const { name, image = "registry.example/app:1.2.3", id, lastId } = container;
   return {
     name,
     image,
     imageID: "",
     ready: id !== undefined,
     restartCount: lastId === undefined ? 0 : 1,
-    ...(id === undefined ? {} : { containerID: `containerd://${id}` }),
+    ...(id === undefined ? {} : { containerID: `${runtime}://${id}` }),
     ...(lastId === undefined
       ? {}
-      : { lastState: { terminated: { exitCode: 1, containerID: `containerd://${lastId}` } } }),
+      : { lastState: { terminated: { exitCode: 1, containerID: `${runtime}://${lastId}` } } }),
   };
 }
 

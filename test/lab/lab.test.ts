@@ -12,7 +12,7 @@ import { type Lab, startLab } from "./lab.ts";
 import { sweep } from "./leftovers.ts";
 import { eventually, LabProcess } from "./process.ts";
 import { ROOT } from "./run.ts";
-import type { Counts, Workload } from "./workload.ts";
+import { NOTHING, type Workload } from "./workload.ts";
 
 // 23: a prime, so that a number counted twice or per CPU cannot match by luck.
 const CONNECTIONS = 23;
@@ -47,17 +47,6 @@ beforeAll(async () => {
 
 afterAll(() => lab?.close());
 
-const clean: Counts = {
-  opened: 0,
-  closed: 0,
-  failed: {},
-  broken: {},
-  cancelled: 0,
-  retried: 0,
-  bytesSent: 0,
-  bytesReceived: 0,
-};
-
 const TARGETS = [
   ["an IPv4 pod address", "client", () => ({ address: lab.pod("server").ips.v4, port: 8080 })],
   ["an IPv6 pod address", "client", () => ({ address: lab.pod("server").ips.v6, port: 8080 })],
@@ -82,7 +71,7 @@ for (const [name, from, to] of TARGETS) {
     });
 
     expect(client).toEqual({
-      ...clean,
+      ...NOTHING,
       opened: CONNECTIONS,
       closed: CONNECTIONS,
       bytesSent: UPLOADED,
@@ -123,7 +112,7 @@ for (const [error, to] of NOBODY) {
   test(`connections to nobody fail with ${error}`, async () => {
     const counts = await lab.pod("client").play("fail", { to: to(), count: 7 });
 
-    expect(counts).toEqual({ ...clean, failed: { [error]: 7 } });
+    expect(counts).toEqual({ ...NOTHING, failed: { [error]: 7 } });
   });
 }
 
@@ -132,7 +121,7 @@ test("a connection that is given up before an answer is cancelled, not failed", 
 
   const counts = await lab.pod("client").play("fail", { to, count: 7, cancelMs: 50 });
 
-  expect(counts).toEqual({ ...clean, cancelled: 7 });
+  expect(counts).toEqual({ ...NOTHING, cancelled: 7 });
 });
 
 test("a server that resets is seen as reset by the client", async () => {
@@ -140,7 +129,7 @@ test("a server that resets is seen as reset by the client", async () => {
 
   const counts = await lab.pod("client").play("send", { to, count: 7, upload: 200, download: 1 });
 
-  expect(counts).toEqual({ ...clean, opened: 7, broken: { ECONNRESET: 7 }, bytesSent: 1400 });
+  expect(counts).toEqual({ ...NOTHING, opened: 7, broken: { ECONNRESET: 7 }, bytesSent: 1400 });
 });
 
 test("a server that never accepts fills its accept queue", async () => {
@@ -175,7 +164,7 @@ test("loss on a link makes the sender's kernel send again, and takes no byte", a
   await loss.remove();
 
   const growth = booksGrowth(before, await lab.pod("client").books(), "Tcp");
-  expect(counts).toEqual({ ...clean, opened: 5, closed: 5, bytesSent: 2_500_045 });
+  expect(counts).toEqual({ ...NOTHING, opened: 5, closed: 5, bytesSent: 2_500_045 });
   expect(growth.RetransSegs).toBeGreaterThan(0);
 });
 
@@ -212,7 +201,7 @@ test("held connections move data on command, at both ends", async () => {
   await held.send(97, 31);
   const counts = await held.close();
 
-  expect(counts).toEqual({ ...clean, opened: 101, closed: 101, bytesSent: 9797, bytesReceived: 3131 });
+  expect(counts).toEqual({ ...NOTHING, opened: 101, closed: 101, bytesSent: 9797, bytesReceived: 3131 });
   const after = await server.until(({ closed }) => closed === before.closed + 101);
   expect([after.bytesReceived - before.bytesReceived, after.bytesSent - before.bytesSent]).toEqual([9797, 3131]);
 });

@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { buildCgroups, containerCgroup, findCgroupMount, unitCgroup } from "./cgroups.ts";
-import type { Addresses, Description, ServiceDescription } from "./describe.ts";
+import type { Addresses, Description, PodDescription, ServiceDescription } from "./describe.ts";
 import {
   applyRules,
   type DelayFault,
@@ -62,6 +62,8 @@ export interface Lab {
   readonly description: Description;
   /** The first container of a pod, by the pod's key. */
   pod(key: string, container?: string): LabPlace;
+  /** The first container of a pod that takes the place of the one of `key`: see successor() in describe.ts. */
+  follow(key: string, pod: PodDescription): LabPlace;
   /** A process of the node itself, in its own systemd unit. */
   host(node: string, unit: string): LabPlace;
   service(name: string): ServiceDescription;
@@ -154,8 +156,14 @@ function labOf(id: string, mount: string, description: Description, remove: () =
       const pod = find(description.pods, (each) => each.key === key, `pod ${key}`);
       const name = containerName ?? pod.containers[0].name;
       const container = find(pod.containers, (each) => each.name === name, `container ${name} in pod ${key}`);
-      const cgroup = join(nodeCgroup(pod.node), containerCgroup(description.cgroupDriver, pod, container));
+      const cgroup = join(nodeCgroup(pod.node), containerCgroup(description, pod, container));
       return labPlace(key, pod.ips, { cgroup, netns: namespaceFile(podNamespace(id, pod)) });
+    },
+    follow(key, pod) {
+      const before = find(description.pods, (each) => each.key === key, `pod ${key}`);
+      const cgroup = join(nodeCgroup(pod.node), containerCgroup(description, pod, pod.containers[0]));
+      mkdirSync(cgroup, { recursive: true });
+      return labPlace(pod.key, pod.ips, { cgroup, netns: namespaceFile(podNamespace(id, before)) });
     },
     host(nodeName, unit) {
       const node = find(description.nodes, (each) => each.name === nodeName, `node ${nodeName}`);

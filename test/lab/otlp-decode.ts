@@ -18,7 +18,7 @@ export interface ReceivedPoint extends Point {
   readonly exemplars: number;
 }
 
-type Fields = Map<number, (bigint | Uint8Array)[]>;
+export type Fields = Map<number, (bigint | Uint8Array)[]>;
 const TEXT = new TextDecoder();
 
 /** @param bytes an ExportMetricsServiceRequest */
@@ -74,7 +74,7 @@ function buckets(point: Fields): Map<number, number> {
   return new Map([...(zeros > 0 ? [[Number.NEGATIVE_INFINITY, zeros] as const] : []), ...filled]);
 }
 
-function attributes(fields: Fields, field: number): Record<string, AttributeValue> {
+export function attributes(fields: Fields, field: number): Record<string, AttributeValue> {
   return Object.fromEntries(messages(fields, field).map((pair) => [text(pair, 1), attributeValue(message(pair, 2))]));
 }
 
@@ -87,7 +87,7 @@ function attributeValue(value: Fields): AttributeValue {
 }
 
 /** One message's fields: varints and fixed numbers as bigint, everything with a length as bytes. */
-function readFields(bytes: Uint8Array): Fields {
+export function readFields(bytes: Uint8Array): Fields {
   const fields: Fields = new Map();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
@@ -135,23 +135,23 @@ function varints(bytes: Uint8Array): number[] {
   return numbers;
 }
 
-function messages(fields: Fields, field: number): Fields[] {
+export function messages(fields: Fields, field: number): Fields[] {
   return (fields.get(field) ?? []).map((value) => {
     if (!(value instanceof Uint8Array)) throw new Error(`field ${field} is no message`);
     return readFields(value);
   });
 }
 
-function message(fields: Fields, field: number): Fields {
+export function message(fields: Fields, field: number): Fields {
   return messages(fields, field).at(-1) ?? new Map();
 }
 
-function text(fields: Fields, field: number): string {
+export function text(fields: Fields, field: number): string {
   const value = fields.get(field)?.at(-1);
   return value instanceof Uint8Array ? TEXT.decode(value) : "";
 }
 
-function scalar(fields: Fields, field: number): bigint {
+export function scalar(fields: Fields, field: number): bigint {
   const value = fields.get(field)?.at(-1) ?? 0n;
   if (typeof value !== "bigint") throw new Error(`field ${field} is no number`);
   return value;

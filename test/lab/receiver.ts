@@ -19,6 +19,7 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { decodeMetrics, type ReceivedPoint } from "./otlp-decode.ts";
+import { decodeSpans, type ReceivedSpan } from "./otlp-decode-spans.ts";
 
 export type Signal = "metrics" | "traces" | "logs";
 
@@ -26,9 +27,11 @@ export type Signal = "metrics" | "traces" | "logs";
 export interface Behaviour {
   /** gRPC status code to answer with instead of accepting. */
   readonly refuse?: number;
+  /** Of a refusal: RetryInfo, when to come again. */
+  readonly retryAfterMs?: number;
   /** Answers that much later. */
   readonly delayMs?: number;
-  /** Points said to be rejected in the partial success of each answer. */
+  /** Points, or spans, said to be rejected in the partial success of each answer. */
   readonly rejectPoints?: number;
   /** Accepts and keeps, but the answer never leaves: the sender cannot know. */
   readonly dropAnswer?: boolean;
@@ -50,6 +53,13 @@ const SERVICES: Readonly<Record<Signal, string>> = {
   logs: "opentelemetry.proto.collector.logs.v1.LogsService",
 };
 
+/** A request as it came, whatever became of it. */
+export interface Arrival {
+  readonly signal: Signal;
+  /** On performance.now(). */
+  readonly atMs: number;
+}
+
 export interface ReceiverOptions {
   /** 0: any free port. */
   readonly port?: number;
@@ -68,10 +78,14 @@ export class Receiver {
   /** Requests do not overtake each other, however late they are. */
   #inTurn: Promise<unknown> = Promise.resolve();
   behaviour: Behaviour = {};
+  /** All requests, in order. */
+  readonly arrivals: Arrival[] = [];
   /** Accepted ones, in order. */
   readonly requests: ReceivedRequest[] = [];
   /** Of accepted requests, in order. */
   readonly points: ReceivedPoint[] = [];
+  /** Of accepted requests, in order. */
+  readonly spans: ReceivedSpan[] = [];
   /** Requests that were answered with a status other than OK. */
   refused = 0;
 
@@ -110,6 +124,7 @@ export class Receiver {
   #handler(signal: Signal): handleUnaryCall<Buffer, Buffer> {
     return (call, answer) => {
       const behaviour = this.behaviour;
+      if (!this.#forget) this.arrivals.push({ signal, atMs: performance.now() });
       const { delayMs = 0 } = behaviour;
       const due = delayMs > 0 ? delay(delayMs) : undefined;
       this.#inTurn = Promise.all([this.#inTurn, due]).then(() => this.#respond(signal, call, answer, behaviour));
@@ -122,9 +137,10 @@ export class Receiver {
     answer: sendUnaryData<Buffer>,
     behaviour: Behaviour,
   ): void {
-    if (behaviour.refuse !== undefined) {
+    const { refuse, retryAfterMs } = behaviour;
+    if (refuse !== undefined) {
       this.refused++;
-      answer({ code: behaviour.refuse, details: "refused by the test's receiver", metadata: new MetadataClass() });
+      answer({ code: refuse, details: "refused by the test's receiver", metadata: retryInfo(refuse, retryAfterMs) });
       return;
     }
     try {
@@ -143,7 +159,9 @@ export class Receiver {
       return;
     }
     const points = signal === "metrics" ? decodeMetrics(bytes) : [];
+    const spans = signal === "traces" ? decodeSpans(bytes) : [];
     if (!this.#forget) {
+      for (const span of spans) this.spans.push(span);
       this.requests.push({ signal, bytes, metadata });
       this.points.push(...points);
     }
@@ -180,12 +198,31 @@ function exportService(signal: Signal): ServiceDefinition {
 /** An Export…ServiceResponse: field 1 is the partial success, its field 1 the rejected count, 2 the message. */
 function partialSuccess(rejected: number): Buffer {
   if (rejected === 0) return Buffer.alloc(0);
-  const message = Buffer.from("rejected by the test's receiver");
-  const count: number[] = [];
-  for (let rest = rejected; ; rest >>>= 7) {
-    count.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
-    if (rest <= 0x7f) break;
-  }
-  const inner = Buffer.concat([Buffer.from([0x08, ...count, 0x12, message.length]), message]);
-  return Buffer.concat([Buffer.from([0x0a, inner.length]), inner]);
+  return bytesField(
+    1,
+    Buffer.concat([numberField(1, rejected), bytesField(2, Buffer.from("rejected by the test's receiver"))]),
+  );
+}
+
+/** The trailer of a refusal: google.rpc.Status (code 1, details 3) with RetryInfo (a Duration) in an Any. */
+function retryInfo(code: number, afterMs: number | undefined): Metadata {
+  const metadata = new MetadataClass();
+  if (afterMs === undefined) return metadata;
+  const duration = [numberField(1, Math.floor(afterMs / 1000)), numberField(2, (afterMs % 1000) * 1_000_000)];
+  const type = Buffer.from("type.googleapis.com/google.rpc.RetryInfo");
+  const any = Buffer.concat([bytesField(1, type), bytesField(2, bytesField(1, Buffer.concat(duration)))]);
+  metadata.set("grpc-status-details-bin", Buffer.concat([numberField(1, code), bytesField(3, any)]));
+  return metadata;
+}
+
+function numberField(field: number, value: number): Buffer {
+  return Buffer.from([field << 3, ...varint(value)]);
+}
+
+function bytesField(field: number, content: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([(field << 3) | 2, ...varint(content.length)]), content]);
+}
+
+function varint(value: number): number[] {
+  return value > 0x7f ? [(value & 0x7f) | 0x80, ...varint(value >>> 7)] : [value];
 }

@@ -4,8 +4,9 @@
  */
 import { ATTR_FLOWSPAN_ROLE, METRIC_FLOWSPAN_TCP_CONNECTIONS } from "../../agent/generated/semconv.ts";
 import type { Point } from "../oracle.ts";
+import type { ReceivedSpan } from "./otlp-decode-spans.ts";
 import { eventually } from "./process.ts";
-import { type Behaviour, Receiver } from "./receiver.ts";
+import { type Arrival, type Behaviour, type ReceivedRequest, Receiver } from "./receiver.ts";
 import type { Collector } from "./trouble.ts";
 
 export class ReturningReceiver implements Collector {
@@ -29,6 +30,18 @@ export class ReturningReceiver implements Collector {
 
   points(): readonly Point[] {
     return this.#receivers.flatMap(({ points }) => points);
+  }
+
+  get requests(): readonly ReceivedRequest[] {
+    return this.#receivers.flatMap(({ requests }) => requests);
+  }
+
+  get spans(): readonly ReceivedSpan[] {
+    return this.#receivers.flatMap(({ spans }) => spans);
+  }
+
+  get arrivals(): readonly Arrival[] {
+    return this.#receivers.flatMap(({ arrivals }) => arrivals);
   }
 
   leave(): Promise<void> {

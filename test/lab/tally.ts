@@ -7,10 +7,10 @@
  * A sum is therefore exact only if the kernel subtracts exactly what was settled, also while it counts.
  */
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
-import type { EdgeGrowth, EdgeKey } from "../../agent/model.ts";
+import type { Connection, EdgeGrowth, EdgeKey } from "../../agent/model.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
 import { ProbeClient } from "../../agent/source/probe.ts";
-import type { ExchangeData, SourceLog } from "../../agent/source/source.ts";
+import type { ExchangeData, RecordSettings, SourceLog } from "../../agent/source/source.ts";
 import { NodeAgent } from "./agents.ts";
 import type { Lab } from "./lab.ts";
 
@@ -28,28 +28,34 @@ export interface EdgeSum {
 
 export type Where = (key: EdgeKey) => boolean;
 
+const IDLE_NS = 300_000_000_000n;
 const SILENT: SourceLog = { info: () => {}, warn: () => {}, error: () => {} };
 
 export class Tally {
   readonly probe: NodeAgent;
   readonly #client: ProbeClient;
   readonly edges = new Map<string, EdgeSum>();
+  /** Connection records in the order in which they came; none before record(). */
+  readonly records: Connection[];
   exchanges = 0;
   #last: ExchangeData | undefined;
   #stopping = false;
 
-  private constructor(probe: NodeAgent, client: ProbeClient) {
+  private constructor(probe: NodeAgent, client: ProbeClient, records: Connection[]) {
     this.probe = probe;
     this.#client = client;
+    this.records = records;
   }
 
   /** Starts a probe for one node of the lab; it counts when this resolves. */
   static async start(lab: Lab, node: string, probeArguments: readonly string[] = []): Promise<Tally> {
     const probe = new NodeAgent(lab, node, { endpoint: "", probeArguments });
     await probe.startProbe();
-    const client = new ProbeClient({ path: probe.probeSocket, log: SILENT });
+    const records: Connection[] = [];
+    const listeners = { connection: (record: Connection) => void records.push(record) };
+    const client = new ProbeClient({ path: probe.probeSocket, log: SILENT, listeners });
     await client.hello();
-    return new Tally(probe, client);
+    return new Tally(probe, client, records);
   }
 
   get client(): ProbeClient {
@@ -62,6 +68,13 @@ export class Tally {
     return this.#last;
   }
 
+  /** Forgets the records so far and asks for those that come from now on; resolves when the kernel goes by it. */
+  async record(recording: RecordSettings): Promise<void> {
+    this.#client.settings({ idleNs: IDLE_NS, records: true, recording });
+    await this.take();
+    this.records.length = 0;
+  }
+
   /** Losses by name, only those that are not 0. */
   get losses(): Record<string, number> {
     return Object.fromEntries(Object.entries(this.last.status.losses).filter(([, count]) => count > 0));
@@ -71,7 +84,7 @@ export class Tally {
   async take(): Promise<ExchangeData> {
     const exchange = await this.#client.exchange();
     for (const row of exchange.rows) this.#add(row);
-    this.#client.settle(exchange.rows.map(({ row }) => row));
+    this.#client.settle(exchange.rows);
     const { rows, unknown } = await this.#client.flush();
     if (rows !== exchange.rows.length || unknown !== 0)
       throw new Error(`of ${exchange.rows.length} rows ${rows} were settled and ${unknown} unknown`);

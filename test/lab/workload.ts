@@ -20,6 +20,17 @@ export interface Counts {
   readonly bytesReceived: number;
 }
 
+export const NOTHING: Counts = {
+  opened: 0,
+  closed: 0,
+  failed: {},
+  broken: {},
+  cancelled: 0,
+  retried: 0,
+  bytesSent: 0,
+  bytesReceived: 0,
+};
+
 export interface Endpoint {
   readonly address: string;
   readonly port: number;

@@ -28,7 +28,7 @@ function edge({ from = "shop/cart", to = "shop/db", sendRate = 0, ...change }: C
     resets: { sent: 0, received: 0 },
     open: 1,
     limit: 0,
-    acceptOverflows: 0,
+    drops: 0,
     rates: { bytesSentPerSecond: sendRate, bytesReceivedPerSecond: 0, openedPerSecond: 0 },
     rtt: { p50Us: null, p99Us: null },
     handshake: { p50Us: null, p99Us: null },
@@ -48,7 +48,7 @@ describe("the table", () => {
   test("busy edges come first, with both ends, role, port, rates, totals, round trips and troubles", () => {
     const table = edgeTable(
       snapshot(
-        edge({ from: "listener", role: "listener", open: 2, limit: 128, acceptOverflows: 23, opened: 0 }),
+        edge({ from: "listener", role: "listener", open: 2, limit: 128, drops: 23, opened: 0 }),
         edge({ from: "quiet", to: "10.0.0.9", serverPort: 80 }),
         edge({
           sendRate: 1_234_567,
@@ -68,7 +68,7 @@ describe("the table", () => {
       "05:06:07 UTC  3 edges  4 open connections  rates over 2.0 s",
       "LOCAL                       PEER                        ROLE    PORT   SENT/s   RECV/s     SENT     RECV     OPEN  OPENED  RTT p50      p99 RETRANS        FAILED",
       "shop/cart                   shop/db                     client  5432   1.2 MB        0  10.0 MB    512 B        3      23    87 µs   1.2 ms 1S 2F 3T 4P 5? refused 23",
-      "listener                                                listen  5432                                        2/128                -        -                overflow 23",
+      "listener                                                listen  5432                                        2/128                -        -                dropped 23",
       "quiet                       10.0.0.9                    client    80        0        0        0        0        1       1        -        -",
     ]);
   });

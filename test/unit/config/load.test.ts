@@ -7,6 +7,7 @@ import { applyLive, compareSettings } from "../../../agent/config/change.ts";
 import { configurationPage } from "../../../agent/config/docs.ts";
 import { readFlags } from "../../../agent/config/flags.ts";
 import { type Config, loadConfig, loadSchemaCheck } from "../../../agent/config/load.ts";
+import { probeSettings, spanLimits, spanTransportOptions } from "../../../agent/config/options.ts";
 import { ROWS, settingsFrom } from "../../../agent/config/settings.ts";
 
 let directory: string;
@@ -163,7 +164,7 @@ describe("layers", () => {
         "  attributes_list: a=1,b=2",
         "  attributes:",
         "    - {name: b, value: 3}",
-        "tracer_provider: {processors: [{simple: {exporter: {console: {}}}}]}",
+        "logger_provider: {processors: [{simple: {exporter: {console: {}}}}]}",
         "meter_provider:",
         "  readers:",
         "    - periodic:",
@@ -190,7 +191,7 @@ describe("layers", () => {
       "/ca.pem",
       "delta",
     ]);
-    expect(warnings).toEqual([`${file}: tracer_provider has no effect on flowspan`]);
+    expect(warnings).toEqual([`${file}: logger_provider has no effect on flowspan`]);
   });
 
   test("null means the default, and our interval wins over the reader's", () => {
@@ -204,6 +205,114 @@ meter_provider: {readers: [{periodic: {interval: 4000, exporter: {otlp_grpc: {en
       "/run/flowspan/probe.sock",
       "http://localhost:4317",
     ]);
+  });
+});
+
+describe("what spans are sent with", () => {
+  const transportOf = (given: Given) => {
+    const { endpoint, headers, compression, timeoutMs } = spanTransportOptions(load(given).settings, "1");
+    return { endpoint, headers, compression, timeoutMs };
+  };
+
+  test("is what metrics are sent with where nothing else was said", () => {
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "collector:4317", OTEL_EXPORTER_OTLP_INSECURE: "true" };
+    const file = yaml(
+      "meter_provider: {readers: [{periodic: {exporter: {otlp_grpc: {endpoint: 'http://c:1', compression: gzip}}}}]}",
+    );
+
+    expect([transportOf({ env }), transportOf({ file })]).toEqual([
+      { endpoint: "http://collector:4317", headers: {}, compression: "none", timeoutMs: 10_000 },
+      { endpoint: "http://c:1", headers: {}, compression: "gzip", timeoutMs: 10_000 },
+    ]);
+  });
+
+  test("is what the variables for traces say, and the metrics' headers never go to another endpoint", () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_METRICS_HEADERS: "authorization=metrics",
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://traces:4317",
+      OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: "23",
+      OTEL_EXPORTER_OTLP_COMPRESSION: "gzip",
+    };
+
+    expect(transportOf({ env })).toEqual({
+      endpoint: "http://traces:4317",
+      headers: {},
+      compression: "gzip",
+      timeoutMs: 23,
+    });
+  });
+
+  test("is what the file's tracer provider says", () => {
+    const file = yaml(
+      "tracer_provider:",
+      "  processors:",
+      "    - batch:",
+      "        schedule_delay: 100",
+      "        max_queue_size: 23",
+      "        exporter:",
+      "          otlp_grpc:",
+      "            endpoint: http://traces:4317",
+      "            headers: [{name: x-tenant, value: seven}]",
+    );
+
+    expect(transportOf({ file })).toMatchObject({ endpoint: "http://traces:4317", headers: { "x-tenant": "seven" } });
+    expect(spanLimits(load({ file }).settings)).toEqual({ queue: 23, batch: 512, delayMs: 100 });
+  });
+});
+
+describe("what is recorded", () => {
+  const KEY = [1n, 2n] as const;
+  const recorded = (given: Given) => probeSettings(load(given).settings, KEY).recording;
+
+  test("by default: trouble of every kind, one in a hundred of the rest, at a bounded rate", () => {
+    expect(probeSettings(load({}).settings, KEY)).toEqual({
+      idleNs: 300_000_000_000n,
+      records: true,
+      recording: {
+        stretchNs: 0n,
+        traceKey: KEY,
+        threshold: 0xfd70a000000000n,
+        every: 0,
+        adaptive: { rttUs: 100_000, retransmits: 3 },
+        rate: { perSecond: 100, burst: 1000 },
+      },
+    });
+  });
+
+  test("every strategy can be set, and any limit turned off", () => {
+    const file = ours(
+      "spans:",
+      "  stretch: 60000",
+      "  sampling: {probability: 0.25, every: 23, rtt: 0, retransmits: -1}",
+      "  rate: 0",
+    );
+
+    expect(recorded({ file })).toEqual({
+      stretchNs: 60_000_000_000n,
+      traceKey: KEY,
+      threshold: 0xc0_0000_0000_0000n,
+      every: 23,
+      adaptive: { rttUs: 0, retransmits: 0xffff_ffff },
+      rate: { perSecond: 0, burst: 1000 },
+    });
+  });
+
+  test.each<[string, Given]>([
+    ["spans are off", { file: ours("spans: {enabled: false}") }],
+    ["no strategy is on", { file: ours("spans: {sampling: {probability: 0, adaptive: false}}") }],
+    ["OTel's sampler is always_off", { env: { OTEL_TRACES_SAMPLER: "always_off" } }],
+    ["OTel's exporter of traces is none", { env: { OTEL_TRACES_EXPORTER: "none" } }],
+    ["the agent is disabled", { env: { OTEL_SDK_DISABLED: "true" } }],
+  ])("nothing is recorded when %s", (_, given) => {
+    expect(probeSettings(load(given).settings, KEY)).toEqual({ idleNs: 300_000_000_000n, records: false });
+  });
+
+  test.each<[Record<string, string>, bigint]>([
+    [{ OTEL_TRACES_SAMPLER: "always_on" }, 0n],
+    [{ OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.5" }, 0x80_0000_0000_0000n],
+    [{ OTEL_TRACES_SAMPLER: "parentbased_traceidratio" }, 0n],
+  ])("%o keeps what is not below %d", (env, threshold) => {
+    expect(recorded({ env })?.threshold).toBe(threshold);
   });
 });
 
@@ -228,7 +337,7 @@ FILE:4: distribution.flowspan.interval
   remedy:  write it in milliseconds: 15000
 FILE:5: distribution.flowspan.intervall
   found:   a field that flowspan does not know
-  allowed: cluster, interval, coverage, user, probe, budget, peer, kubernetes, cidrs, scopes, admin
+  allowed: cluster, interval, coverage, user, probe, budget, peer, kubernetes, directory, cidrs, scopes, spans, admin
   remedy:  did you mean interval?
 FILE:7: distribution.flowspan.probe.edges
   found:   8
@@ -244,7 +353,7 @@ FILE:9: distribution.flowspan.kubernetes.enabled
   remedy:  write one of them; auto is the default
 FILE:9: distribution.flowspan.kubernetes.pod_lables
   found:   a field that flowspan does not know
-  allowed: enabled, kubeconfig, node, scope, pod_labels, pod_annotations, app_labels
+  allowed: enabled, kubeconfig, node, scope, metadata, pod_labels, pod_annotations, app_labels
   remedy:  did you mean pod_labels?
 FILE:11: distribution.flowspan.cidrs.office[1]
   found:   "10.0.0.0/33"
@@ -266,7 +375,7 @@ command line: --flows
       { file: yaml("distributon: {flowspan: {}}") },
       `FILE:2: distributon
   found:   a field that flowspan does not know
-  allowed: file_format, distribution, disabled, log_level, resource, meter_provider
+  allowed: file_format, distribution, disabled, log_level, resource, meter_provider, tracer_provider
   remedy:  did you mean distribution?`,
     ],
     [
@@ -320,8 +429,8 @@ command line: --flows
     ],
     [
       "what only OTel's schema knows, in a part that flowspan does not read",
-      { file: yaml("tracer_provider: {processors: 7}") },
-      `FILE: tracer_provider.processors
+      { file: yaml("logger_provider: {processors: 7}") },
+      `FILE: logger_provider.processors
   found:   a value outside of OTel's schema
   allowed: must be array
   remedy:  compare with https://opentelemetry.io/docs/specs/otel-config/types/`,
@@ -374,8 +483,13 @@ describe("changes", () => {
 });
 
 describe("the table", () => {
-  test("no two settings share a place, a flag or a variable", () => {
-    const taken = ROWS.flatMap(({ path, field }) => [path, field.flag ?? "", ...(field.env ?? [])]).filter(Boolean);
+  test("no two settings share a place, a flag or a variable, but for OTLP's general ones", () => {
+    const isGeneral = (name: string) => /^OTEL_EXPORTER_OTLP_(?!METRICS_|TRACES_)/.test(name);
+    const taken = ROWS.flatMap(({ path, field }) => [
+      path,
+      field.flag ?? "",
+      ...(field.env ?? []).filter((name) => !isGeneral(name)),
+    ]).filter(Boolean);
 
     expect(taken).toEqual([...new Set(taken)]);
   });

@@ -13,6 +13,7 @@ const DOCUMENTS = [
   "deploy/manifests/README.md",
   "deploy/otel-collector/README.md",
   "docs/configuration.md",
+  "docs/directory.md",
   "docs/telemetry.md",
 ];
 

@@ -10,9 +10,9 @@ import {
   ATTR_SERVICE_PEER_NAMESPACE,
   METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH,
   METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT,
-  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_OVERFLOWS,
   METRIC_FLOWSPAN_TCP_CONNECTIONS,
   METRIC_FLOWSPAN_TCP_IO,
+  METRIC_FLOWSPAN_TCP_LISTENER_DROPS,
   METRIC_FLOWSPAN_TCP_RTT,
 } from "../../../agent/generated/semconv.ts";
 import type { Attributes, MetricDescriptor } from "../../../agent/model.ts";
@@ -127,10 +127,10 @@ test("only a listener whose queue is full is shown as one that does not accept",
     rows.add([
       queue(METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH, depth, port),
       queue(METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT, 2, port),
-      queue(METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_OVERFLOWS, 7, port),
+      queue(METRIC_FLOWSPAN_TCP_LISTENER_DROPS, 7, port),
     ]);
 
-  expect(rows.queues()).toEqual([{ who: "shop/cart", port: 81, depth: 3, limit: 2, overflows: 7 }]);
+  expect(rows.queues()).toEqual([{ who: "shop/cart", port: 81, depth: 3, limit: 2, drops: 7 }]);
 });
 
 const ROW = {
@@ -159,7 +159,7 @@ test("a line says who talks to whom, how fast, with what loss and which failures
 });
 
 test("no line is longer than the terminal is wide, nor are there more than it has", () => {
-  const queues = [{ who: "shop/cart", port: 81, depth: 3, limit: 2, overflows: 7 }];
+  const queues = [{ who: "shop/cart", port: 81, depth: 3, limit: 2, drops: 7 }];
   const rows = Array.from({ length: 50 }, () => ROW);
 
   const lines = pictureLines({ headline: "head", rows, queues }, { columns: 40, lines: 10, colour: false });

@@ -7,15 +7,34 @@ import { networkPlan } from "../../lab/network-plan.ts";
 
 const [client] = twoPods().pods;
 
-test("container cgroups are laid out as the kubelet's systemd and cgroupfs drivers do", () => {
+const PARENT = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod";
+
+test.each([
+  ["systemd", "containerd", (uid: string, id: string) => `${PARENT}${uid}.slice/cri-containerd-${id}.scope`],
+  ["systemd", "cri-o", (uid: string, id: string) => `${PARENT}${uid}.slice/crio-${id}.scope`],
+  ["systemd", "docker", (uid: string, id: string) => `${PARENT}${uid}.slice/docker-${id}.scope`],
+  ["cgroupfs", "containerd", (uid: string, id: string) => `kubepods/burstable/pod${dashed(uid)}/${id}`],
+  ["cgroupfs", "cri-o", (uid: string, id: string) => `kubepods/burstable/pod${dashed(uid)}/crio-${id}`],
+] as const)("cgroups are laid out as the kubelet's %s driver and %s do", (cgroupDriver, runtime, path) => {
   if (!client) throw new Error("no client");
   const [container] = client.containers;
 
-  expect([containerCgroup("systemd", client, container), containerCgroup("cgroupfs", client, container)]).toEqual([
-    `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${client.uid.replaceAll("-", "_")}.slice/cri-containerd-${container.id}.scope`,
-    `kubepods/burstable/pod${client.uid}/${container.id}`,
-  ]);
+  const uid = client.uid.replaceAll("-", "_");
+  expect(containerCgroup({ cgroupDriver, runtime }, client, container)).toBe(path(uid, container.id));
 });
+
+test("a static pod's cgroup is named after its configuration's hash, its API object's uid is another", () => {
+  const [pod] = describe({ pods: [{ key: "etcd", kind: "Node" }] }).pods;
+  if (!pod) throw new Error("no pod");
+
+  const path = containerCgroup({ cgroupDriver: "cgroupfs", runtime: "containerd" }, pod, pod.containers[0]);
+  expect(path).toBe(`kubepods/burstable/pod${pod.configHash}/${pod.containers[0].id}`);
+  expect([pod.name, pod.configHash?.length]).toEqual(["etcd-node-1", 32]);
+});
+
+function dashed(uid: string): string {
+  return uid.replaceAll("_", "-");
+}
 
 test("all cgroups of a lab lie below the one directory that is removed with it", () => {
   const outside = cgroupPaths("flowspan-lab-x", twoPods()).filter((path) => !path.startsWith("flowspan-lab-x/"));

@@ -1,6 +1,7 @@
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import protobuf from "protobufjs";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { retryDelayMs } from "../../../agent/export/status.ts";
 import { decodeMetrics } from "../../lab/otlp-decode.ts";
 import { Receiver } from "../../lab/receiver.ts";
 
@@ -48,6 +49,16 @@ test("a refused request is answered with its status and not kept", async () => {
   const error = await send(oneSum(23));
 
   expect([error?.code, receiver.points, receiver.refused]).toEqual([status.UNAVAILABLE, [], 1]);
+});
+
+test("a refusal may say when to come again, as RetryInfo, and every request is noted", async () => {
+  receiver.behaviour = { refuse: status.RESOURCE_EXHAUSTED, retryAfterMs: 1_300 };
+
+  const error = await send(oneSum(23));
+
+  const details = error?.metadata.get("grpc-status-details-bin")[0];
+  expect([error?.code, retryDelayMs(details as Buffer)]).toEqual([status.RESOURCE_EXHAUSTED, 1_300]);
+  expect(receiver.arrivals.map(({ signal }) => signal)).toEqual(["metrics"]);
 });
 
 test("an answer that got lost leaves the points kept and the sender with an error", async () => {

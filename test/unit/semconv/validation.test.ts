@@ -54,11 +54,11 @@ const MISTAKES: readonly {
   },
   {
     mistake: "a group of unknown type",
-    groups: [metric({ type: "span" })],
+    groups: [metric({ type: "trace" })],
     problem: {
       path: "groups[0].type",
-      message: 'is "span"',
-      remedy: "use one of attribute_group, metric, entity, event",
+      message: 'is "trace"',
+      remedy: "use one of attribute_group, metric, entity, event, span",
     },
   },
   {

@@ -1,0 +1,34 @@
+/**
+ * Spans as JSON lines, for people and scripts that replay a recording.
+ *
+ * Names are those of OTLP's JSON encoding, with the Resource on every line. Keys stand in a fixed order, so
+ * that two runs can be compared as text.
+ */
+import type { Attributes } from "../model.ts";
+import type { Span } from "../spans/span.ts";
+
+export function spanLine(span: Span): string {
+  return JSON.stringify({
+    traceId: span.traceId,
+    spanId: span.spanId,
+    ...(span.parentSpanId === undefined ? {} : { parentSpanId: span.parentSpanId }),
+    ...(span.traceState === undefined ? {} : { traceState: span.traceState }),
+    name: span.name,
+    kind: span.kind,
+    startTimeUnixNano: String(span.startUnixNs),
+    endTimeUnixNano: String(span.endUnixNs),
+    resource: sorted(span.resource),
+    attributes: sorted(span.attributes),
+    events: span.events.map(({ name, timeUnixNs, attributes }) => ({
+      timeUnixNano: String(timeUnixNs),
+      name,
+      attributes: sorted(attributes),
+    })),
+    droppedEventsCount: span.droppedEvents,
+    status: span.error ? "error" : "unset",
+  });
+}
+
+function sorted(attributes: Attributes): Attributes {
+  return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,258 @@
+/**
+ * The part of the table that is about connection spans: flowspan's own fields, and the places and variables
+ * that OTel has for whatever sends spans. What is left out of the latter is as the metrics' exporter has it.
+ */
+import {
+  absolutePath,
+  boolean,
+  choice,
+  endpoint,
+  integer,
+  milliseconds,
+  optional,
+  pairsList,
+  pairsText,
+  ratio,
+  text,
+} from "./fields.ts";
+import { protocol } from "./standard-settings.ts";
+
+const PROCESSOR = "tracer_provider.processors[0].batch";
+const OTLP = `${PROCESSOR}.exporter.otlp_grpc`;
+const AS_METRICS = { default: undefined, defaultText: "as the metrics' exporter has it", live: false } as const;
+const inner = { summary: "", live: false } as const;
+
+/** What is kept of healthy connections where nothing was said: enough for the service map, little to store. */
+export const DEFAULT_PROBABILITY = 0.01;
+
+export const SPAN_SETTINGS = {
+  enabled: boolean({
+    summary: "Make a span of each end of a connection that sampling keeps. Metrics are the same either way.",
+    default: true,
+    live: true,
+  }),
+  stretch: milliseconds(
+    {
+      summary:
+        "Report a connection that stays open once each stretch of this length too, as a child of its span; 0: only at its end.",
+      default: 0,
+      live: true,
+    },
+    { min: 0, max: 86_400_000 },
+  ),
+  sampling: {
+    probability: optional(
+      {
+        summary:
+          "Keep this share of all connections, the same ones at both ends; 1: all of them. Without any strategy no span is made.",
+        default: undefined,
+        defaultText: `\`OTEL_TRACES_SAMPLER\`, else \`${DEFAULT_PROBABILITY}\``,
+        live: true,
+      },
+      ratio({ ...inner, default: DEFAULT_PROBABILITY }),
+    ),
+    every: integer(
+      {
+        summary: "Keep each CPU's every Nth connection, whatever it is; 0: not by number.",
+        default: 0,
+        live: true,
+      },
+      { min: 0, max: 4_294_967_295 },
+    ),
+    adaptive: boolean({
+      summary: "Keep every connection that failed or was reset, and those that pass one of the next two limits.",
+      default: true,
+      live: true,
+    }),
+    rtt: milliseconds(
+      { summary: "Adaptive: keep what has a smoothed RTT over this; 0: whatever it is.", default: 100, live: true },
+      { min: 0, max: 4_000_000 },
+    ),
+    retransmits: integer(
+      {
+        summary: "Adaptive: keep what was retransmitted more often than this; -1: however often.",
+        default: 3,
+        live: true,
+      },
+      { min: -1, max: 1_000_000 },
+    ),
+  },
+  rate: integer(
+    {
+      summary:
+        "At most this many spans a second from each CPU, in the long run; what is over it is shed and counted. 0: no limit.",
+      default: 100,
+      live: true,
+    },
+    { min: 0, max: 1_000_000 },
+  ),
+  burst: integer(
+    { summary: "As many spans may come at once from each CPU.", default: 1_000, live: true },
+    { min: 1, max: 1_000_000 },
+  ),
+  keyFile: optional(
+    {
+      summary:
+        "File with the key of the trace ids, 16 bytes or 32 hex digits: the same for all agents whose spans shall meet. Read again when it changes.",
+      default: undefined,
+      defaultText: "a key that everybody knows",
+      live: false,
+      env: ["FLOWSPAN_TRACE_KEY_FILE"],
+    },
+    absolutePath({ ...inner, default: "" }),
+  ),
+} as const;
+
+export const TRACE_SETTINGS = {
+  queue: integer(
+    {
+      summary: "Spans that may wait for the Collector; what finds no room is dropped and counted.",
+      default: 8_192,
+      live: false,
+      standard: `${PROCESSOR}.max_queue_size`,
+      env: ["OTEL_BSP_MAX_QUEUE_SIZE"],
+    },
+    { min: 1, max: 1_000_000 },
+  ),
+  batch: integer(
+    {
+      summary: "Spans in one request.",
+      default: 512,
+      live: false,
+      standard: `${PROCESSOR}.max_export_batch_size`,
+      env: ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"],
+    },
+    { min: 1, max: 8_192 },
+  ),
+  delay: milliseconds(
+    {
+      summary: "How long a request that is not full waits.",
+      default: 5_000,
+      live: false,
+      standard: `${PROCESSOR}.schedule_delay`,
+      env: ["OTEL_BSP_SCHEDULE_DELAY"],
+    },
+    { min: 0, max: 600_000 },
+  ),
+  exporter: choice(
+    {
+      summary: "`none`: no span is made. In the file: `spans.enabled`.",
+      default: "otlp",
+      live: false,
+      standard: "",
+      env: ["OTEL_TRACES_EXPORTER"],
+    },
+    ["otlp", "none"],
+  ),
+  sampler: optional(
+    {
+      summary:
+        "`always_off`: no span is made; the others set `spans.sampling.probability` where that is not set. In the file: that field.",
+      default: undefined,
+      defaultText: "not set",
+      live: false,
+      standard: "",
+      env: ["OTEL_TRACES_SAMPLER"],
+    },
+    choice({ ...inner, default: "traceidratio" }, [
+      "always_on",
+      "always_off",
+      "traceidratio",
+      "parentbased_always_on",
+      "parentbased_always_off",
+      "parentbased_traceidratio",
+    ]),
+  ),
+  samplerArg: optional(
+    {
+      summary: "The share that `traceidratio` keeps.",
+      default: undefined,
+      defaultText: "`1`",
+      live: false,
+      standard: "",
+      env: ["OTEL_TRACES_SAMPLER_ARG"],
+    },
+    ratio({ ...inner, default: 1 }),
+  ),
+  endpoint: optional(
+    {
+      ...AS_METRICS,
+      summary: "Where the Collector takes spans, as OTLP over gRPC.",
+      standard: `${OTLP}.endpoint`,
+      env: ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+    },
+    endpoint({ ...inner, default: "" }),
+  ),
+  protocol: protocol("TRACES"),
+  headers: pairsList({
+    summary: "Headers (gRPC metadata) of every request with spans.",
+    default: {},
+    defaultText: "as the metrics' exporter has them",
+    live: false,
+    standard: `${OTLP}.headers`,
+    secret: true,
+  }),
+  headersList: pairsText({
+    summary: "The same as one text; entries of `headers` win.",
+    default: {},
+    defaultText: "as the metrics' exporter has them",
+    live: false,
+    standard: `${OTLP}.headers_list`,
+    env: ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+    secret: true,
+  }),
+  compression: optional(
+    {
+      ...AS_METRICS,
+      summary: "Compression of the requests.",
+      standard: `${OTLP}.compression`,
+      env: ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
+    },
+    choice({ ...inner, default: "none" }, ["none", "gzip"]),
+  ),
+  timeout: optional(
+    {
+      ...AS_METRICS,
+      summary: "How long one request may take.",
+      standard: `${OTLP}.timeout`,
+      env: ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+    },
+    milliseconds({ ...inner, default: 10_000 }, { min: 1, max: 600_000 }),
+  ),
+  insecure: optional(
+    {
+      ...AS_METRICS,
+      summary: "No TLS for an endpoint that has no scheme of its own.",
+      standard: `${OTLP}.tls.insecure`,
+      env: ["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"],
+    },
+    boolean({ ...inner, default: false }),
+  ),
+  caFile: optional(
+    {
+      ...AS_METRICS,
+      summary: "File with the certificates that sign the Collector's.",
+      standard: `${OTLP}.tls.ca_file`,
+      env: ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"],
+    },
+    text({ ...inner, default: "" }, "a path", "PATH"),
+  ),
+  keyFile: optional(
+    {
+      ...AS_METRICS,
+      summary: "File with the agent's private key, for mutual TLS.",
+      standard: `${OTLP}.tls.key_file`,
+      env: ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"],
+    },
+    text({ ...inner, default: "" }, "a path", "PATH"),
+  ),
+  certFile: optional(
+    {
+      ...AS_METRICS,
+      summary: "File with the agent's certificate, for mutual TLS.",
+      standard: `${OTLP}.tls.cert_file`,
+      env: ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
+    },
+    text({ ...inner, default: "" }, "a path", "PATH"),
+  ),
+} as const;

@@ -1,0 +1,306 @@
+/**
+ * Connection records as the kernel makes them, against the workload's own count and the namespaces' books:
+ * both ends' trace ids meet, sampling keeps the same at both, every retransmit is there, and a storm is shed
+ * without touching the metrics.
+ *
+ *   client on node-1 ── Service, loss ── server on node-2, a probe on each node
+ */
+import { afterAll, beforeAll, expect } from "vitest";
+import { ConnectionFlag, SAMPLE_NEVER, SampleReason } from "../../agent/generated/layout.ts";
+import type { Connection } from "../../agent/model.ts";
+import type { RecordSettings } from "../../agent/source/source.ts";
+import { missing, needs } from "../needs.ts";
+import { twoPods } from "./describe.ts";
+import { booksGrowth } from "./kernel-books.ts";
+import { type Lab, startLab } from "./lab.ts";
+import { Tally } from "./tally.ts";
+
+const PORT = 8080;
+const RESETS = 8081;
+const SINK = 8082;
+
+const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
+const test = needs(...NEEDS);
+
+const EVERYTHING: RecordSettings = {
+  stretchNs: 0n,
+  traceKey: [0x0706_0504_0302_0100n, 0x0f0e_0d0c_0b0a_0908n],
+  threshold: SAMPLE_NEVER,
+  every: 0,
+  adaptive: undefined,
+  rate: { perSecond: 0, burst: 0 },
+};
+const MOST_RETRANSMITS = 0xffff_ffff;
+
+const undo: (() => unknown)[] = [];
+let lab: Lab;
+let near: Tally;
+let far: Tally;
+/** What each had counted as closed when it was last told what to record. */
+const closedBefore = new Map<Tally, number>();
+
+beforeAll(async () => {
+  if (missing(...NEEDS) !== undefined) return;
+  lab = await startLab(twoPods());
+  undo.push(() => lab.close());
+  near = await Tally.start(lab, "node-1");
+  undo.push(() => near.close());
+  far = await Tally.start(lab, "node-2");
+  undo.push(() => far.close());
+  const listen = [{ port: PORT }, { port: RESETS, mode: "reset", resetAfter: 100 } as const, { port: SINK }];
+  await lab.pod("server").serve({ listen });
+});
+
+afterAll(async () => {
+  for (const step of undo.reverse()) await step();
+});
+
+test("of 10,007 connections through a Service both ends make the same trace ids, each once", async () => {
+  await recordBoth(EVERYTHING);
+  const count = 10_007;
+
+  const client = await lab.pod("client").play("churn", { to: service(), count, upload: 101, download: 103 });
+  await arrived(count, count);
+
+  expect(client).toMatchObject({ opened: count, closed: count });
+  expect(new Set(traceIds(near)).size).toBe(count);
+  expect(traceIds(near).sort()).toEqual(traceIds(far).sort());
+  expect(bytes(near.records)).toEqual({ sent: client.bytesSent, received: client.bytesReceived });
+  expect(bytes(far.records)).toEqual({ sent: client.bytesReceived, received: client.bytesSent });
+  expect(near.records.every(({ key, remotePort }) => key.role === "client" && remotePort === 80)).toBe(true);
+  expect(far.records.every(({ key, localPort }) => key.role === "server" && localPort === PORT)).toBe(true);
+});
+
+test("another key makes other trace ids, which both ends share again", async () => {
+  await recordBoth({ ...EVERYTHING, traceKey: [23n, 29n] });
+
+  await lab.pod("client").play("churn", { to: service(), count: 101 });
+  await arrived(101, 101);
+
+  expect(traceIds(near).sort()).toEqual(traceIds(far).sort());
+});
+
+for (const [rate, threshold] of [
+  [2, 1n << 55n],
+  [16, (1n << 56n) - (1n << 52n)],
+] as const) {
+  test(`random sampling of one in ${rate} keeps the same at both ends, and re-scaled gives the count`, async () => {
+    await recordBoth({ ...EVERYTHING, threshold });
+    const count = 8_009;
+
+    await lab.pod("client").play("churn", { to: service(), count });
+    await allClosed(count);
+
+    expect(traceIds(near).sort()).toEqual(traceIds(far).sort());
+    expect(near.records.filter(({ traceId }) => BigInt(`0x${traceId.slice(18)}`) < threshold)).toEqual([]);
+    expect(new Set(near.records.map(({ kept, sampleThreshold }) => `${kept} ${sampleThreshold}`))).toEqual(
+      new Set([`${1 << SampleReason.SAMPLE_RANDOM} ${threshold}`]),
+    );
+    // Five standard deviations of a binomial: one run in 1.7 million lies outside.
+    const bound = 5 * Math.sqrt(count * (rate - 1));
+    expect(Math.abs(near.records.length * rate - count)).toBeLessThan(bound);
+  });
+}
+
+test("every 7th is kept on each CPU, and says that no probability tells of it", async () => {
+  await recordBoth({ ...EVERYTHING, every: 7 });
+
+  await lab.pod("client").play("churn", { to: service(), count: 7_001 });
+  await allClosed(7_001);
+
+  expect(Math.abs(near.records.length - 7_001 / 7)).toBeLessThanOrEqual(2);
+  expect(new Set(near.records.map(({ kept, sampleThreshold }) => `${kept} ${sampleThreshold}`))).toEqual(
+    new Set([`${1 << SampleReason.SAMPLE_EVERY_NTH} ${SAMPLE_NEVER}`]),
+  );
+});
+
+test("adaptive sampling keeps failures and resets, and of healthy connections none", async () => {
+  await recordBoth({ ...EVERYTHING, adaptive: { rttUs: 100_000, retransmits: 3 } });
+  const address = lab.pod("server").ips.v4;
+
+  await lab.pod("client").play("churn", { to: service(), count: 211 });
+  await lab.pod("client").play("fail", { to: [{ address, port: 9 }], count: 13 });
+  await lab.pod("client").play("send", { to: [{ address, port: RESETS }], count: 11, upload: 200, download: 1 });
+  await arrived(24, 11);
+
+  const kept = 1 << SampleReason.SAMPLE_ADAPTIVE;
+  expect(near.records.map(({ kept, sampleThreshold }) => [kept, sampleThreshold])).toEqual(
+    Array.from({ length: 24 }, () => [kept, 0n]),
+  );
+  expect(counted(near.records.map(outcome))).toEqual({ "failed 111 in syn_sent": 13, "reset by peer": 11 });
+  expect(counted(far.records.map(outcome))).toEqual({ "reset by us": 11 });
+  expect(near.records.filter(({ localPort }) => localPort === 0)).toEqual([]);
+});
+
+test("adaptive sampling keeps what is slow, and what was resent too often", async () => {
+  await recordBoth({ ...EVERYTHING, adaptive: { rttUs: 20_000, retransmits: MOST_RETRANSMITS } });
+  const delay = await lab.delay("node-1", "node-2", 17);
+  await lab.pod("client").play("send", { to: service(), count: 5 });
+  await arrived(5, 5);
+  await delay.remove();
+
+  await recordBoth({ ...EVERYTHING, adaptive: { rttUs: 0, retransmits: 3 } });
+  const loss = await lab.loss("node-1", "node-2", 0.05);
+  const client = lab.pod("client").play("send", { to: service(), count: 31, upload: 300_007, parallel: 31 });
+  await client;
+  await loss.remove();
+  await allClosed(31);
+
+  expect(near.records.length).toBeGreaterThan(0);
+  expect(near.records.filter(({ retransmits }) => retransmits <= 3)).toEqual([]);
+});
+
+test("every retransmit that the namespace counted is in a record, by type and in order of time", async () => {
+  await recordBoth(EVERYTHING);
+  const before = await lab.pod("client").books();
+  const loss = await lab.loss("node-1", "node-2", 0.03);
+
+  await lab.pod("client").play("send", { to: service(), count: 53, parallel: 23, upload: 200_003 });
+  await loss.remove();
+  await arrived(53, 53);
+
+  const { RetransSegs = 0 } = booksGrowth(before, await lab.pod("client").books(), "Tcp");
+  const events = near.records.flatMap((record) => record.events);
+  expect(RetransSegs).toBeGreaterThan(53);
+  expect(sum(near.records, ({ retransmits }) => retransmits)).toBe(RetransSegs);
+  expect(near.records.filter((record) => typed(record) !== record.retransmits)).toEqual([]);
+  expect(near.records.filter((record) => isComplete(record) && resent(record) !== record.retransmits)).toEqual([]);
+  expect(events.every(({ kind }) => kind.startsWith("retransmit_"))).toBe(true);
+  expect(near.records.filter((record) => !isOrdered(record))).toEqual([]);
+});
+
+test("a connection that stays open is told in stretches which add up to the whole", async () => {
+  await recordBoth({ ...EVERYTHING, stretchNs: 50_000_000n });
+  const held = lab.pod("client").start("hold", { to: service(), count: 1 });
+  await held.ready();
+  const stretches = () => near.records.filter(({ flags }) => flags & (1 << ConnectionFlag.CONNECTION_STRETCH));
+
+  for (let round = 1; round <= 3; round++) {
+    await held.send(1000 * round, 500);
+    await near.until(
+      () => `${round} stretches, but ${stretches().length}`,
+      () => stretches().length >= round,
+    );
+  }
+  const told = bytes(stretches());
+  const { bytesSent } = await held.close();
+  await arrived(stretches().length + 1, undefined);
+
+  const whole = near.records.at(-1);
+  expect(stretches().map(({ stretch }) => stretch)).toEqual(stretches().map((_, i) => i));
+  expect(
+    stretches()
+      .slice(1)
+      .map(({ startNs }) => startNs),
+  ).toEqual(
+    stretches()
+      .slice(0, -1)
+      .map(({ endNs }) => endNs),
+  );
+  expect(told.sent).toBe(bytesSent);
+  expect(new Set(traceIds(near)).size).toBe(1);
+  expect([whole?.stretch, whole?.bytesSent]).toEqual([stretches().length, bytesSent]);
+});
+
+test("a storm of failing connects is shed to the bucket's rate, and the metrics have all of it", async () => {
+  const count = 20_011;
+  await recordBoth({ ...EVERYTHING, rate: { perSecond: 100, burst: 50 } });
+  const refusedBefore = near.sum().failedRefused;
+  const shedBefore = near.last.status.losses.records_shed ?? 0;
+  const begun = performance.now();
+
+  const to = [{ address: lab.pod("server").ips.v4, port: 9 }];
+  const client = await lab.pod("client").play("fail", { to, count, parallel: 64 });
+  const seconds = (performance.now() - begun) / 1000;
+  await near.until(
+    () => `${count} refused, but ${near.sum().failedRefused - refusedBefore}`,
+    () => near.sum().failedRefused - refusedBefore === count,
+  );
+
+  const shed = (near.last.status.losses.records_shed ?? 0) - shedBefore;
+  expect(client.failed).toEqual({ ECONNREFUSED: count });
+  expect(near.records.length + shed).toBe(count);
+  const cpus = (await near.client.hello()).cpus;
+  expect(near.records.length).toBeLessThanOrEqual(cpus * (50 + 100 * (seconds + 1)));
+});
+
+async function recordBoth(recording: RecordSettings): Promise<void> {
+  await Promise.all([near.record(recording), far.record(recording)]);
+  for (const tally of [near, far]) closedBefore.set(tally, tally.sum().closed);
+}
+
+function service() {
+  const { clusterIps, port } = lab.service("server");
+  return [{ address: clusterIps.v4, port }];
+}
+
+/** Exchanges until so many records have come. */
+async function arrived(nearCount: number, farCount: number | undefined): Promise<void> {
+  for (const [tally, count] of [
+    [near, nearCount],
+    [far, farCount],
+  ] as const)
+    if (count !== undefined)
+      await tally.until(
+        () => `${count} records, but ${tally.records.length}`,
+        () => tally.records.length >= count,
+        30_000,
+      );
+}
+
+/** Exchanges until both ends have closed so many since record(): then all records that are due have come. */
+async function allClosed(count: number): Promise<void> {
+  for (const tally of [near, far]) {
+    const closed = () => tally.sum().closed - (closedBefore.get(tally) ?? 0);
+    await tally.until(
+      () => `${count} closes, but ${closed()}`,
+      () => closed() === count,
+      30_000,
+    );
+  }
+}
+
+function traceIds(tally: Tally): string[] {
+  return tally.records.map(({ traceId }) => traceId);
+}
+
+function bytes(records: readonly Connection[]) {
+  return {
+    sent: sum(records, ({ bytesSent }) => bytesSent),
+    received: sum(records, ({ bytesReceived }) => bytesReceived),
+  };
+}
+
+function sum(records: readonly Connection[], of: (record: Connection) => number): number {
+  return records.reduce((total, record) => total + of(record), 0);
+}
+
+function counted(names: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
+}
+
+function outcome({ establishedNs, flags, error, state }: Connection): string {
+  if (establishedNs === 0n) return `failed ${error} in ${state}`;
+  if (flags & (1 << ConnectionFlag.CONNECTION_RESET_RECEIVED)) return "reset by peer";
+  return flags & (1 << ConnectionFlag.CONNECTION_RESET_SENT) ? "reset by us" : "closed";
+}
+
+function typed({ retransmitsSyn, retransmitsFast, retransmitsTimeout, retransmitsTlp }: Connection): number {
+  return retransmitsSyn + retransmitsFast + retransmitsTimeout + retransmitsTlp;
+}
+
+function resent({ events }: Connection): number {
+  return events.reduce((total, { segments }) => total + segments, 0);
+}
+
+/** Whether none of its events was past the last slot. */
+function isComplete({ events }: Connection): boolean {
+  return events.length < 32;
+}
+
+function isOrdered({ events, startNs, endNs }: Connection): boolean {
+  const times = [startNs, ...events.map(({ timeNs }) => timeNs), endNs];
+  return times.every((time, i) => i === 0 || (times[i - 1] ?? 0n) <= time);
+}
