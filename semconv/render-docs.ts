@@ -18,6 +18,7 @@ export function renderDocs(prose: string, registry: Registry, losses: readonly L
     ["flow-metrics", renderMetrics(registry, "flow-metrics")],
     ["coverage-metrics", renderMetrics(registry, "coverage-metrics")],
     ["self-metrics", renderMetrics(registry, "self-metrics")],
+    ["directory-metrics", renderMetrics(registry, "directory-metrics")],
     ["spans", renderSpans(registry)],
     ["events", registry.events.map((event) => renderEvent(event, registry)).join("\n\n")],
     ["attributes", renderAttributes(registry)],

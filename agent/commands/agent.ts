@@ -6,7 +6,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { answersOn } from "../admin/server.ts";
-import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
+import { type ConfigSources, configFile, forgetOtlpVariables, loadConfig, loadSchemaCheck } from "../config/load.ts";
 import { secretsOf } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { type FileWatch, watchFile } from "../config/watch.ts";
@@ -119,11 +119,6 @@ function startReload(live: LiveConfig, log: Log): FileWatch | undefined {
   const onWatchFailed = (error: Error) =>
     log.warn({ file, error }, "the file's directory cannot be watched: its content is compared every 5 seconds");
   return watchFile(file, () => live.reload(), { onWatchFailed });
-}
-
-/** With a file, OTel's variables do not count: the stock exporters must not find them either. */
-function forgetOtlpVariables(env: NodeJS.ProcessEnv): void {
-  for (const name of Object.keys(env)) if (name.startsWith("OTEL_EXPORTER_OTLP_")) delete env[name];
 }
 
 /** Opens the file while that may still take root. The stream opens it in the background: waits until it is there. */

@@ -6,18 +6,23 @@
  * Every replica does all of it for itself: there is no leader and nothing is shared. Ready says that the
  * cluster has been read; alive, that no watch stands still.
  */
+import { randomUUID } from "node:crypto";
 import { hostname, uptime } from "node:os";
 import { collectRegularly } from "../collect.ts";
-import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { secretsOf } from "../config/options.ts";
+import { type ConfigSources, configFile, forgetOtlpVariables, loadConfig, loadSchemaCheck } from "../config/load.ts";
+import { secretsOf, transportOptions } from "../config/options.ts";
+import type { Settings } from "../config/settings.ts";
 import { serveHealth } from "../directory/health.ts";
 import { DirectoryServer } from "../directory/server.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { watchCluster } from "../kubernetes/watch-cluster.ts";
 import { createLog, type Log } from "../log.ts";
+import { type DirectoryState, startDirectoryMetrics } from "../self/directory-metrics.ts";
+import { selfAttributes } from "../self/provider.ts";
 import { VERSION } from "../version.ts";
-import { clusterOf } from "./cluster.ts";
+import { type Cluster, clusterOf } from "./cluster.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
+import { checkServing } from "./directory-problems.ts";
 
 export const directoryCommand: Command = {
   name: "directory",
@@ -27,13 +32,22 @@ export const directoryCommand: Command = {
     "Watches pods, Services, EndpointSlices and nodes, and tells agents who had which address when, with updates.",
     "Agents ask it with kubernetes.metadata: directory. Run two replicas or more; each works alone.",
     "Needs a certificate (directory.cert_file, key_file) and a way to know agents: ca_file, token_file, or both.",
+    "Answers /healthz, /readyz and /status on --admin-address, and exports its own metrics over OTLP.",
+    "SIGTERM and SIGINT send agents to the other replicas and end; a second one ends at once.",
   ].join("\n"),
   examples: [
     ["flowspan directory --config /etc/flowspan/flowspan.yaml", "in a pod, as deploy/manifests/directory does"],
-    ["flowspan directory --kubeconfig ~/.kube/config --listen 127.0.0.1:9483", "outside of the cluster"],
+    [
+      "flowspan directory --config flowspan.yaml --kubeconfig ~/.kube/config --listen 127.0.0.1:9483",
+      "outside of the cluster; the file names the certificate and the tokens",
+    ],
+    [
+      "curl -s http://localhost:9480/status | jq .directory",
+      "agents, addresses, answers and refusals of one that has --admin-address :9480",
+    ],
   ],
   options: {},
-  settings: ["config", "listen", "kubeconfig", "admin-address", "log-level"],
+  settings: ["config", "listen", "kubeconfig", "admin-address", "endpoint", "interval", "log-level"],
   positionals: [],
   run: (flags, _, terminal) => directory(flags, terminal),
 };
@@ -41,14 +55,41 @@ export const directoryCommand: Command = {
 async function directory(flags: Flags, { env }: Terminal): Promise<number> {
   const plain: ConfigSources = { env: { ...env }, flags };
   const sources = configFile(plain) === undefined ? plain : { ...plain, checkSchema: await loadSchemaCheck() };
-  const { settings, warnings } = loadConfig(sources);
+  const { settings, warnings, file } = loadConfig(sources);
+  checkServing(settings, file ?? "configuration");
+  if (file !== undefined) forgetOtlpVariables(env);
   const log = createLog({ level: settings.logLevel, secrets: secretsOf(settings) });
   for (const warning of warnings) log.warn({ warning: warning.split("\n") }, "about the configuration");
   const cluster = clusterOf({ ...settings, kubernetes: { ...settings.kubernetes, enabled: "on" } }, sources.env);
   if ("none" in cluster) throw new Error(cluster.none);
+  await serve(cluster, settings, untilSignal(log), log);
+  log.info({}, "stopped");
+  return EXIT.ok;
+}
 
-  const stop = new AbortController();
-  const stopped = onSignals(stop, log);
+/** Serves until `stopped`, then lets agents go first: they are elsewhere before the rest ends. */
+async function serve(cluster: Cluster, settings: Settings, stopped: Promise<void>, log: Log): Promise<void> {
+  const { server, watch } = startWatching(cluster, settings, log);
+  const state: DirectoryState = { metadata: () => watch.states(), stats: () => server.stats() };
+  const closing: (() => Promise<void>)[] = [() => watch.stop()];
+  try {
+    const { address } = settings.admin;
+    const { metadata } = state;
+    if (address !== undefined) {
+      closing.push(await serveHealth(address, { metadata, status: () => statusOf(state) }));
+    }
+    if (!settings.disabled) closing.push(startSelf(settings, state, log));
+    const port = await server.listen();
+    closing.push(() => server.close());
+    const fields = { version: VERSION, server: cluster.connection.description, port, endpoint: settings.otlp.endpoint };
+    log.info(fields, "flowspan directory");
+    await stopped;
+  } finally {
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+function startWatching(cluster: Cluster, settings: Settings, log: Log) {
   const nowMs = () => uptime() * 1000;
   const ageMs = () => Math.max(0, ...watch.states().map((state) => state.ageMs));
   const server = new DirectoryServer(FEEDS_OF.directory, {
@@ -66,37 +107,37 @@ async function directory(flags: Flags, { env }: Terminal): Promise<number> {
     },
     log,
   });
-  const closing: (() => Promise<void>)[] = [() => watch.stop()];
-  try {
-    const port = await server.listen();
-    closing.push(() => server.close());
-    const { address } = settings.admin;
-    const metadata = () => watch.states();
-    const memory = () => process.memoryUsage();
-    const status = () => ({
-      version: VERSION,
-      memory: memory(),
-      directory: server.stats(),
-      kubernetes: watch.states(),
-    });
-    if (address !== undefined) closing.push(await serveHealth(address, { metadata, status }));
-    const fields = { version: VERSION, server: cluster.connection.description, port };
-    log.info(fields, "flowspan directory");
-    await stopped;
-  } finally {
-    for (const close of closing.reverse()) await close();
-  }
-  log.info({}, "stopped");
-  return EXIT.ok;
+  return { server, watch };
 }
 
-function onSignals(stop: AbortController, log: Log): Promise<void> {
+function statusOf({ metadata, stats }: DirectoryState): object {
+  return { version: VERSION, memory: process.memoryUsage(), directory: stats(), kubernetes: metadata() };
+}
+
+/** @returns what ends it */
+function startSelf(settings: Settings, state: DirectoryState, log: Log): () => Promise<void> {
+  const attributes = selfAttributes({
+    name: "flowspan-directory",
+    version: VERSION,
+    instanceId: randomUUID(),
+    hostName: hostname(),
+    nodeName: settings.kubernetes.node,
+    configured: settings.resource.attributes,
+  });
+  const { temporality } = settings.otlp;
+  const options = { ...transportOptions(settings, VERSION), intervalMs: settings.interval, temporality };
+  const self = startDirectoryMetrics(state, attributes, options, log);
+  return () => self.shutdown();
+}
+
+function untilSignal(log: Log): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
+  let isStopping = false;
   for (const name of ["SIGTERM", "SIGINT"] as const) {
     process.on(name, () => {
-      if (stop.signal.aborted) process.exit(EXIT.failed); // asked twice: at once
+      if (isStopping) process.exit(EXIT.failed); // asked twice: at once
+      isStopping = true;
       log.info({ signal: name }, "stopping: agents go to another replica");
-      stop.abort();
       resolve();
     });
   }

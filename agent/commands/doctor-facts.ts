@@ -15,8 +15,9 @@ import { get } from "../kubernetes/request.ts";
 import { feedsOf, resourcesOf } from "../kubernetes/watch-cluster.ts";
 import { VERSION } from "../version.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
-import type { AgentFacts, CollectorFacts, KubernetesFacts, NoProbeCheck, ProbeCheck } from "./doctor-checks.ts";
-import { NODE_MODULES } from "./doctor-checks.ts";
+import type { NoProbeCheck, ProbeCheck } from "./doctor-kernel.ts";
+import { NODE_MODULES } from "./doctor-modules.ts";
+import type { AgentFacts, CollectorFacts, KubernetesFacts } from "./doctor-reach.ts";
 import { findProbe } from "./start-probe.ts";
 
 const PROBE_TIMEOUT_MS = 30_000;

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { probeSettings } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { DEFAULT_TRACE_KEY, parseTraceKey } from "../spans/trace-key.ts";
-import type { Finding } from "./doctor-checks.ts";
+import type { Finding } from "./doctor-finding.ts";
 
 export interface SpanFacts {
   readonly on: boolean;

@@ -4,18 +4,7 @@
 import { loadConfig, loadSchemaCheck } from "../config/load.ts";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "./command.ts";
-import {
-  canRun,
-  checkAgent,
-  checkCollector,
-  checkKernel,
-  checkKubernetes,
-  checkMemlock,
-  checkModules,
-  checkProbeProgram,
-  type Finding,
-  findingsText,
-} from "./doctor-checks.ts";
+import { askDirectory, checkDirectory } from "./doctor-directory.ts";
 import {
   askCollector,
   askKubernetes,
@@ -25,6 +14,10 @@ import {
   isClusterNode,
   presentModules,
 } from "./doctor-facts.ts";
+import { canRun, type Finding, findingsText } from "./doctor-finding.ts";
+import { checkKernel, checkMemlock, checkProbeProgram } from "./doctor-kernel.ts";
+import { checkModules } from "./doctor-modules.ts";
+import { checkAgent, checkCollector, checkKubernetes } from "./doctor-reach.ts";
 import { checkSpans, spanFacts } from "./doctor-spans.ts";
 
 export const doctorCommand: Command = {
@@ -32,7 +25,7 @@ export const doctorCommand: Command = {
   summary: "say what works here, what is lost without the rest, and how to mend it",
   usage: "[--json] [SETTINGS]",
   about: [
-    "Checks the kernel, every hook, the mounts, the privileges, the Collector and the Kubernetes API.",
+    "Checks the kernel, every hook, the mounts, the privileges, the Collector, the Kubernetes API and the directory.",
     "Changes nothing and leaves nothing behind. The exit code is 0 when the main job can run here.",
   ].join("\n"),
   examples: [
@@ -48,11 +41,12 @@ export const doctorCommand: Command = {
 async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
   const { env, stdout } = terminal;
   const { settings } = loadConfig({ env, flags, checkSchema: await loadSchemaCheck() });
-  const [probe, agent, collector, kubernetes] = await Promise.all([
+  const [probe, agent, collector, kubernetes, directory] = await Promise.all([
     askProbe(settings.probe.path),
     askRunningAgent(settings.admin.socket),
     askCollector(settings),
     askKubernetes(settings, env),
+    askDirectory(settings, env),
   ]);
   const findings: Finding[] = [
     checkProbeProgram(probe, FLOWSPAN_PROTOCOL),
@@ -62,6 +56,7 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
     checkCollector(collector),
     checkSpans(spanFacts(settings, isClusterNode(env))),
     ...checkKubernetes(kubernetes),
+    ...checkDirectory(directory),
   ];
   const works = canRun(findings);
   if (flags.json) stdout.write(`${JSON.stringify({ canRun: works, findings }, null, 2)}\n`);

@@ -31,7 +31,8 @@ import { type ClusterWatch, feedsOf, watchCluster } from "../kubernetes/watch-cl
 import { type Log, redact } from "../log.ts";
 import { runPipeline } from "../pipeline.ts";
 import { createLosses } from "../self/losses.ts";
-import { selfAttributes, startSelfMetrics } from "../self/metrics.ts";
+import { startSelfMetrics } from "../self/metrics.ts";
+import { selfAttributes } from "../self/provider.ts";
 import { SelfState } from "../self/state.ts";
 import { decodeEdgeKey } from "../source/decode.ts";
 import { ProbeClient } from "../source/probe.ts";
@@ -225,6 +226,7 @@ const NO_TRANSPORT: Transport = {
 /** @returns what ends it */
 function startSelf(settings: Settings, state: SelfState, log: Log): () => Promise<void> {
   const attributes = selfAttributes({
+    name: "flowspan",
     version: VERSION,
     instanceId: randomUUID(),
     hostName: hostname(),

@@ -9,6 +9,7 @@
  */
 
 import { ATTR_SERVICE_NAME } from "../generated/semconv.ts";
+import { directoryProblems } from "./directory-check.ts";
 import type { Pairs } from "./fields.ts";
 import { readConfigFile, type SchemaCheck } from "./file.ts";
 import { type FlagValues, readFlags } from "./flags.ts";
@@ -68,7 +69,7 @@ export function loadConfig(sources: ConfigSources): Config {
 
   if (problems.length > 0) throw new ConfigError(problems);
   const merged = merge(settingsFrom(values), values.has("interval"));
-  problems.push(...checkTogether(merged));
+  problems.push(...checkTogether(merged), ...directoryProblems(merged, file ?? "configuration"));
   if (problems.length > 0) throw new ConfigError(problems);
   return { settings: merged, file, warnings };
 }
@@ -84,6 +85,11 @@ export async function loadSchemaCheck(): Promise<SchemaCheck> {
       return (error as Error).message;
     }
   };
+}
+
+/** With a file, OTel's variables do not count: the stock exporters must not find them either. */
+export function forgetOtlpVariables(env: NodeJS.ProcessEnv): void {
+  for (const name of Object.keys(env)) if (name.startsWith("OTEL_EXPORTER_OTLP_")) delete env[name];
 }
 
 function readVariables(env: NodeJS.ProcessEnv, counts: (name: string) => boolean) {

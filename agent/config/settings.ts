@@ -52,7 +52,8 @@ export const SETTINGS = {
   ),
   interval: milliseconds(
     {
-      summary: "Time between two exchanges with the kernel, each followed by an export.",
+      summary:
+        "Time between two exchanges with the kernel, each followed by an export; of `flowspan directory`, between exports.",
       default: 15_000,
       live: true,
       flag: "interval",

@@ -6,30 +6,19 @@
  * last answers count, and the state says so. Certificates, token and the addresses behind a name are read
  * anew for every connect.
  */
-import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  type ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  credentials,
-  Metadata,
-  type ServiceError,
-  status,
-} from "@grpc/grpc-js";
+import { type Client, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import type { ClusterChange } from "../identity/cluster.ts";
 import { type BackoffOptions, backoffMs } from "../kubernetes/backoff.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import type { MetadataReading } from "../self/state.ts";
 import { KnownAddresses, type KnownStats } from "./known.ts";
-import { type Answers, decodeAnswers, encodeAsk, FOLLOW, type Key } from "./protocol.ts";
-import { readCertificates, readTokens, type SecretFiles } from "./secrets.ts";
+import { type Answers, decodeAnswers, encodeAsk, type Key } from "./protocol.ts";
+import { type ClientOptions, connectTo, type FollowCall, findReplicas, type Replica } from "./replicas.ts";
 
-export interface DirectoryClientOptions extends SecretFiles {
+export interface DirectoryClientOptions extends ClientOptions {
   /** `HOST:PORT`; a name stands for all addresses behind it. */
   readonly addresses: readonly string[];
-  readonly insecure: boolean;
   readonly nodeName: string;
   readonly log: DirectoryClientLog;
   /** Where answers go; ClusterIdentity.apply fits. */
@@ -55,13 +44,6 @@ export interface DirectoryClientState extends MetadataReading, Omit<KnownStats, 
   readonly connects: number;
 }
 
-interface Target {
-  readonly host: string;
-  readonly address: string;
-}
-
-type Call = ClientDuplexStream<Buffer, Buffer>;
-
 /** Replicas come back within seconds; a thousand agents must not come all at once. */
 const BACKOFF: BackoffOptions = { firstMs: 250, maxMs: 15_000 };
 const FIRST_WORD_MS = 5_000;
@@ -78,7 +60,7 @@ export class DirectoryClient {
   readonly #stop = new AbortController();
   readonly #failures: Record<string, number> = {};
   readonly #ended: Promise<void>;
-  #call: Call | undefined;
+  #call: FollowCall | undefined;
   #askTimer: NodeJS.Timeout | undefined;
   #replica: string | undefined;
   #lastTarget: string | undefined;
@@ -157,22 +139,16 @@ export class DirectoryClient {
   }
 
   /** All replicas in a random order, the one that was lost last at the end. */
-  async #targets(): Promise<Target[]> {
-    const found: Target[] = [];
+  async #targets(): Promise<Replica[]> {
+    const found: Replica[] = [];
     for (const text of this.#options.addresses) {
-      const colon = text.lastIndexOf(":");
-      const host = text.slice(0, colon).replace(/^\[|\]$/g, "");
-      const port = text.slice(colon + 1);
       try {
-        const addresses = isIP(host) ? [host] : (await lookup(host, { all: true })).map(({ address }) => address);
-        for (const address of new Set(addresses)) {
-          found.push({ host, address: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}` });
-        }
+        found.push(...(await findReplicas(text)));
       } catch (error) {
-        this.#failed("DNS", `${host}: ${(error as Error).message}`, text);
+        this.#failed("DNS", (error as Error).message, text);
       }
     }
-    const isLast = ({ address }: Target) => Number(address === this.#lastTarget);
+    const isLast = ({ address }: Replica) => Number(address === this.#lastTarget);
     return found
       .map((target) => ({ target, order: isLast(target) + Math.random() }))
       .sort((a, b) => a.order - b.order)
@@ -180,20 +156,16 @@ export class DirectoryClient {
   }
 
   /** One stream's life. @returns whether the replica has answered */
-  async #follow(target: Target): Promise<boolean> {
+  async #follow(target: Replica): Promise<boolean> {
     this.#connects++;
     this.#movedMs = this.#options.nowMs();
     this.#lastTarget = target.address;
     let client: Client | undefined;
     let hasAnswered = false;
     try {
-      client = new Client(target.address, this.#credentials(), channelOptions(target));
-      const call = client.makeBidiStreamRequest(
-        FOLLOW.path,
-        FOLLOW.requestSerialize,
-        FOLLOW.responseDeserialize,
-        this.#metadata(),
-      );
+      const connection = connectTo(target, this.#options);
+      client = connection.client;
+      const { call } = connection;
       const failure = await this.#listen(call, target, () => {
         hasAnswered = true;
       });
@@ -211,7 +183,7 @@ export class DirectoryClient {
   }
 
   /** @returns why the stream ended; undefined when the replica ended it in order */
-  async #listen(call: Call, target: Target, onFirst: () => void): Promise<ServiceError | undefined> {
+  async #listen(call: FollowCall, target: Replica, onFirst: () => void): Promise<ServiceError | undefined> {
     const { firstWordMs = FIRST_WORD_MS } = this.#options;
     const { promise, resolve } = Promise.withResolvers<ServiceError | undefined>();
     let isFirst = true;
@@ -242,7 +214,7 @@ export class DirectoryClient {
     return failure;
   }
 
-  #take({ cluster, answers, ageMs }: Answers, target: Target, isFirst: boolean): void {
+  #take({ cluster, answers, ageMs }: Answers, target: Replica, isFirst: boolean): void {
     const nowMs = this.#options.nowMs();
     this.#movedMs = nowMs;
     this.#confirmedMs = nowMs - ageMs;
@@ -284,20 +256,6 @@ export class DirectoryClient {
     }
   }
 
-  /** @throws Error that names the file which cannot be used */
-  #credentials(): ChannelCredentials {
-    if (this.#options.insecure) return credentials.createInsecure();
-    const { ca, pair } = readCertificates(this.#options);
-    return credentials.createSsl(ca ?? null, pair?.private_key ?? null, pair?.cert_chain ?? null);
-  }
-
-  #metadata(): Metadata {
-    const metadata = new Metadata();
-    const { tokenFile } = this.#options;
-    if (tokenFile !== undefined) metadata.set("authorization", `Bearer ${readTokens(tokenFile)[0]}`);
-    return metadata;
-  }
-
   #failed(reason: string, detail: string, target: string): void {
     this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
     const isNews = this.#trouble === undefined;
@@ -306,17 +264,4 @@ export class DirectoryClient {
     const fields = { target, reason, detail, known: this.#known.stats().addresses };
     this.#options.log.warn(fields, "lost the directory; names of peers are the last that it told, until one is back");
   }
-}
-
-function channelOptions({ host }: Target) {
-  return {
-    // A channel of its own, so that the certificates of this moment count.
-    "grpc.use_local_subchannel_pool": 1,
-    "grpc.enable_http_proxy": 0,
-    "grpc.enable_retries": 0,
-    "grpc.keepalive_time_ms": 20_000,
-    "grpc.keepalive_timeout_ms": 5_000,
-    "grpc.max_receive_message_length": 16 * 1024 * 1024,
-    ...(isIP(host) ? {} : { "grpc.ssl_target_name_override": host, "grpc.default_authority": host }),
-  };
 }

@@ -38,7 +38,7 @@ export function isReady(metadata: readonly MetadataVitals[]): HealthCheck {
  * Listens on `HOST:PORT`.
  *
  * @returns what ends it
- * @throws Error of the system when the address cannot be had
+ * @throws Error when the address cannot be had
  */
 export async function serveHealth(address: string, answers: HealthAnswers): Promise<() => Promise<void>> {
   const server = createServer(({ url }, response) => {
@@ -50,7 +50,9 @@ export async function serveHealth(address: string, answers: HealthAnswers): Prom
   const colon = address.lastIndexOf(":");
   const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
   server.listen({ port: Number(address.slice(colon + 1)), ...(host === "" ? {} : { host }) });
-  await once(server, "listening");
+  await once(server, "listening").catch((error: Error) => {
+    throw new Error(`cannot listen on ${address}: ${error.message}: choose another --admin-address`, { cause: error });
+  });
   return async () => {
     const closed = once(server, "close");
     server.close();

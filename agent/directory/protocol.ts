@@ -125,3 +125,6 @@ export const FOLLOW: MethodDefinition<Buffer, Buffer> = {
   responseSerialize: bytesAsTheyAre,
   responseDeserialize: bytesAsTheyAre,
 };
+
+/** How a replica begins to say why it is UNAVAILABLE, so that an agent can tell it from one out of reach. */
+export const NOT_READ_YET = "this replica has not read the cluster yet";

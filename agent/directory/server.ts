@@ -18,7 +18,7 @@ import {
 } from "@grpc/grpc-js";
 import { answerOf, clusterMessage } from "./answers.ts";
 import { type Follower, type Interest, Interests } from "./interests.ts";
-import { type Ask, decodeAsk, encodeAnswers, FOLLOW } from "./protocol.ts";
+import { type Ask, decodeAsk, encodeAnswers, FOLLOW, NOT_READ_YET } from "./protocol.ts";
 import {
   follow,
   RotatingServerCredentials,
@@ -28,6 +28,7 @@ import {
   Tokens,
 } from "./secrets.ts";
 import { DirectoryStore, type StoreListeners, type StoreStats } from "./store.ts";
+import { hearTlsFailures } from "./tls-failures.ts";
 
 export interface DirectoryServerOptions extends SecretFiles {
   /** `HOST:PORT`; port 0 takes a free one. */
@@ -56,7 +57,8 @@ export interface DirectoryStats extends StoreStats {
   /** (address, port) pairs that agents follow. */
   readonly keys: number;
   readonly answers: number;
-  readonly refusals: number;
+  /** Connections that were not let in, or ended for what they said, by gRPC status; `tls` where no TLS came to be. */
+  readonly refusals: Readonly<Record<string, number>>;
 }
 
 /** More is an agent gone wrong: it has a budget of its own, far below. */
@@ -100,7 +102,7 @@ export class DirectoryServer {
   #flushTimer: NodeJS.Timeout | undefined;
   #namesTimer: NodeJS.Timeout | undefined;
   #answers = 0;
-  #refusals = 0;
+  readonly #refusals: Record<string, number> = {};
 
   /** @throws Error that says which setting or file is missing or wrong */
   constructor(feeds: ConstructorParameters<typeof DirectoryStore>[0], options: DirectoryServerOptions) {
@@ -114,11 +116,10 @@ export class DirectoryServer {
 
   /** @returns the port that was taken */
   async listen(): Promise<number> {
-    const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(this.#options.listen.replace(/^:/, "[::]:"), this.#credentials, (error, bound) =>
-        error ? reject(new Error(`cannot listen on ${this.#options.listen}: ${error.message}`)) : resolve(bound),
-      );
-    });
+    const port = await hearTlsFailures(
+      () => this.#bind(),
+      () => this.#countRefusal("tls"),
+    );
     this.#followSecrets();
     const every = (ms: number, body: () => void) => {
       const timer = setInterval(body, ms);
@@ -129,13 +130,24 @@ export class DirectoryServer {
     return port;
   }
 
+  #bind(): Promise<number> {
+    const { listen } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(listen.replace(/^:/, "[::]:"), this.#credentials, (error, bound) =>
+        error
+          ? reject(new Error(`cannot listen on ${listen}: ${error.message}: choose another --listen`))
+          : resolve(bound),
+      );
+    });
+  }
+
   stats(): DirectoryStats {
     return {
       ...this.store.stats(),
       streams: this.#streams.size,
       keys: this.#interests.size,
       answers: this.#answers,
-      refusals: this.#refusals,
+      refusals: { ...this.#refusals },
     };
   }
 
@@ -153,7 +165,7 @@ export class DirectoryServer {
   #admit(call: Call): void {
     const refusal = this.#refusal(call);
     if (refusal) {
-      this.#refusals++;
+      this.#countRefusal(status[refusal.code]);
       // Nobody may fill the log: agents say it on their side, and it is counted here.
       call.emit("error", { ...refusal, metadata: new Metadata() });
       return;
@@ -185,7 +197,7 @@ export class DirectoryServer {
     }
     const { unsynced } = this.store;
     if (unsynced.size === 0) return undefined;
-    const details = `this replica has not read the cluster yet: ${[...unsynced].join(", ")}`;
+    const details = `${NOT_READ_YET}: ${[...unsynced].join(", ")}`;
     return { code: status.UNAVAILABLE, details };
   }
 
@@ -209,8 +221,12 @@ export class DirectoryServer {
   }
 
   #fail(stream: Stream, code: status, details: string): void {
-    this.#refusals++;
+    this.#countRefusal(status[code]);
     stream.call.emit("error", { code, details, metadata: new Metadata() });
+  }
+
+  #countRefusal(reason = "UNKNOWN"): void {
+    this.#refusals[reason] = (this.#refusals[reason] ?? 0) + 1;
   }
 
   #listeners(): StoreListeners {

@@ -96,6 +96,8 @@ export interface StoreStats {
   readonly nodes: number;
   /** Addresses that have an owner now. */
   readonly addresses: number;
+  /** New, changed and removed objects that were told, by feed. */
+  readonly changes: Readonly<Partial<Record<Feed, number>>>;
 }
 
 const NONE: readonly string[] = [];
@@ -115,6 +117,7 @@ export class DirectoryStore {
   /** Made when it is asked for. */
   #ranges: PodRanges | undefined;
   #clusterUid = "";
+  readonly #changes: Partial<Record<Feed, number>> = {};
 
   /** @param feeds those that will be applied: all must have synced before answers mean anything */
   constructor(feeds: readonly Feed[], listeners: StoreListeners) {
@@ -132,7 +135,8 @@ export class DirectoryStore {
 
   stats(): StoreStats {
     const { size: addresses } = this.#owners;
-    return { pods: this.#pods.size, services: this.#services.size, nodes: this.#nodes.size, addresses };
+    const changes = { ...this.#changes };
+    return { pods: this.#pods.size, services: this.#services.size, nodes: this.#nodes.size, addresses, changes };
   }
 
   /** Values that several pods have in common, each kept once. */
@@ -141,6 +145,7 @@ export class DirectoryStore {
   }
 
   apply(change: ClusterChange): void {
+    if (change.type !== "synced") this.#changes[change.feed] = (this.#changes[change.feed] ?? 0) + 1;
     if (change.type === "synced") this.#unsynced.delete(change.feed);
     else if (change.type === "remove") this.#remove(change.feed, change.uid, change.atMs);
     else this.#upsert(change);

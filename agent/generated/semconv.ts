@@ -89,7 +89,7 @@ export const ATTR_FLOWSPAN_TASK_NAME = "flowspan.task.name";
 /** The process that opened the connection, as the host numbers it. */
 export const ATTR_FLOWSPAN_TASK_PID = "flowspan.task.pid";
 
-/** The connection is older than the probe: it is counted from its adoption on. */
+/** The connection is older than the probe: its span begins when the probe found it. What was sent and received is the connection's own since its beginning, which the first stretch holds too. */
 export const ATTR_FLOWSPAN_TCP_ADOPTED = "flowspan.tcp.adopted";
 
 /** TCP payload that arrived in order. */
@@ -298,6 +298,41 @@ export const METRIC_FLOWSPAN_COVERAGE_CONNECTIONS: MetricDescriptor = {
   instrument: "gauge",
 };
 
+export const METRIC_FLOWSPAN_DIRECTORY_AGENTS: MetricDescriptor = {
+  name: "flowspan.directory.agents",
+  unit: "{agent}",
+  description: "Agents whose stream is open at this replica.",
+  instrument: "updowncounter",
+};
+
+export const METRIC_FLOWSPAN_DIRECTORY_ADDRESSES: MetricDescriptor = {
+  name: "flowspan.directory.addresses",
+  unit: "{address}",
+  description: "Addresses with their port that at least one agent of this replica has asked for.",
+  instrument: "updowncounter",
+};
+
+export const METRIC_FLOWSPAN_DIRECTORY_CHANGES: MetricDescriptor = {
+  name: "flowspan.directory.changes",
+  unit: "{change}",
+  description: "Objects that the API server said are new, changed or gone.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_DIRECTORY_ANSWERS: MetricDescriptor = {
+  name: "flowspan.directory.answers",
+  unit: "{answer}",
+  description: "Answers that were sent to agents, first ones and those after a change.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_DIRECTORY_REFUSALS: MetricDescriptor = {
+  name: "flowspan.directory.refusals",
+  unit: "{connection}",
+  description: "Connections of agents that were not let in, or were ended because of what they said.",
+  instrument: "counter",
+};
+
 export const METRIC_FLOWSPAN_TCP_IO: MetricDescriptor = {
   name: "flowspan.tcp.io",
   unit: "By",
@@ -413,14 +448,14 @@ export const METRIC_FLOWSPAN_TCP_LISTENER_DROPS: MetricDescriptor = {
 export const METRIC_PROCESS_CPU_TIME: MetricDescriptor = {
   name: "process.cpu.time",
   unit: "s",
-  description: "CPU time of the agent process.",
+  description: "CPU time of the process itself, agent or directory.",
   instrument: "counter",
 };
 
 export const METRIC_PROCESS_MEMORY_USAGE: MetricDescriptor = {
   name: "process.memory.usage",
   unit: "By",
-  description: "Resident memory of the agent process.",
+  description: "Resident memory of the process itself, agent or directory.",
   instrument: "updowncounter",
 };
 

@@ -1,40 +1,17 @@
 /**
  * The agent's own metrics: what it costs, what it lost, and whether it gets its data out.
  *
- * SDK and exporter are the stock ones, as in any instrumented program; names come from the registry.
  * Everything that SelfState keeps is read at collection time; only durations are recorded as they happen.
  * Kernel losses stand as the kernel has them, since its maps were made: what was lost while no agent ran
  * must show too.
  */
-import { type Attributes, type Histogram, type Meter, type ObservableResult, ValueType } from "@opentelemetry/api";
-import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
-import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-grpc";
-import { resourceFromAttributes } from "@opentelemetry/resources";
-import {
-  AggregationTemporality,
-  AggregationType,
-  InstrumentType,
-  MeterProvider,
-  type MetricReader,
-  PeriodicExportingMetricReader,
-  type PushMetricExporter,
-} from "@opentelemetry/sdk-metrics";
+import type { Histogram, Meter } from "@opentelemetry/api";
+import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { ExportLog } from "../export/export.ts";
-import { stockOptions, type TransportOptions } from "../export/transport.ts";
 import {
-  ATTR_CPU_MODE,
-  ATTR_ERROR_TYPE,
   ATTR_FLOWSPAN_BPF_PROGRAM_NAME,
   ATTR_FLOWSPAN_LOSS_REASON,
-  ATTR_FLOWSPAN_METADATA_FEED,
   ATTR_FLOWSPAN_NETNS,
-  ATTR_HOST_NAME,
-  ATTR_K8S_NODE_NAME,
-  ATTR_SERVICE_INSTANCE_ID,
-  ATTR_SERVICE_NAME,
-  ATTR_SERVICE_VERSION,
-  CPU_MODE_VALUE_SYSTEM,
-  CPU_MODE_VALUE_USER,
   METRIC_FLOWSPAN_BPF_PROGRAM_RECURSION_MISSES,
   METRIC_FLOWSPAN_BPF_PROGRAM_RUN_TIME,
   METRIC_FLOWSPAN_BPF_PROGRAM_RUNS,
@@ -51,10 +28,6 @@ import {
   METRIC_FLOWSPAN_EXPORT_POINTS_REJECTED,
   METRIC_FLOWSPAN_EXPORT_REQUESTS,
   METRIC_FLOWSPAN_LOSSES,
-  METRIC_FLOWSPAN_METADATA_AGE,
-  METRIC_FLOWSPAN_METADATA_LISTS,
-  METRIC_FLOWSPAN_METADATA_OBJECTS,
-  METRIC_FLOWSPAN_METADATA_RECONNECTS,
   METRIC_FLOWSPAN_PROBE_CPU_TIME,
   METRIC_FLOWSPAN_PROBE_MEMORY_USAGE,
   METRIC_FLOWSPAN_PROBE_RECORDS,
@@ -66,40 +39,12 @@ import {
   METRIC_FLOWSPAN_SPANS_PENDING,
   METRIC_FLOWSPAN_WALK_DURATION,
   METRIC_FLOWSPAN_WALK_SOCKETS,
-  METRIC_PROCESS_CPU_TIME,
-  METRIC_PROCESS_MEMORY_USAGE,
-  SCHEMA_URL,
 } from "../generated/semconv.ts";
-import type { MetricDescriptor, Attributes as ResourceAttributes, Temporality } from "../model.ts";
+import type { MetricDescriptor, Attributes as ResourceAttributes } from "../model.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
+import { errorType, METADATA_READINGS, PROCESS_READINGS } from "./common-readings.ts";
+import { measure, optionsOf, type Reading, type SelfMetrics, type SendOptions, sendingReader } from "./provider.ts";
 import type { DurationListeners, SelfState } from "./state.ts";
-
-export interface SelfResource {
-  readonly version: string;
-  readonly instanceId: string;
-  readonly hostName: string;
-  readonly nodeName: string | undefined;
-  /** From OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME or the file: these win. */
-  readonly configured: ResourceAttributes;
-}
-
-export function selfAttributes(resource: SelfResource): ResourceAttributes {
-  return {
-    [ATTR_SERVICE_NAME]: "flowspan",
-    [ATTR_SERVICE_VERSION]: resource.version,
-    [ATTR_SERVICE_INSTANCE_ID]: resource.instanceId,
-    [ATTR_HOST_NAME]: resource.hostName,
-    ...(resource.nodeName === undefined ? {} : { [ATTR_K8S_NODE_NAME]: resource.nodeName }),
-    ...resource.configured,
-  };
-}
-
-export interface SelfMetrics {
-  /** Collects and sends what there is now. */
-  flush(): Promise<void>;
-  /** Sends once more, then stops. Does not throw when the Collector is away. */
-  shutdown(): Promise<void>;
-}
 
 /**
  * Begins to send the metrics of `state` every `intervalMs`.
@@ -109,42 +54,20 @@ export interface SelfMetrics {
 export function startSelfMetrics(
   state: SelfState,
   attributes: ResourceAttributes,
-  options: TransportOptions & { readonly intervalMs: number; readonly temporality: Temporality },
+  options: SendOptions,
   log: ExportLog,
 ): SelfMetrics {
-  const exporter = new OTLPMetricExporter({
-    ...stockOptions(options),
-    temporalityPreference:
-      options.temporality === "delta" ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE,
-  });
-  const reader = new PeriodicExportingMetricReader({
-    exporter: new LoggedExporter(exporter, log),
-    exportIntervalMillis: options.intervalMs,
-    exportTimeoutMillis: Math.min(options.intervalMs, options.timeoutMs ?? 10_000),
-  });
-  return measureSelf(state, attributes, reader);
+  return measureSelf(state, attributes, sendingReader(options, log));
 }
 
 /** Registers every instrument on a provider with this one reader. */
 export function measureSelf(state: SelfState, attributes: ResourceAttributes, reader: MetricReader): SelfMetrics {
-  const provider = new MeterProvider({
-    resource: resourceFromAttributes({ ...attributes } as Attributes),
-    readers: [reader],
-    // The SDK's default bounds are made for milliseconds.
-    views: [{ instrumentType: InstrumentType.HISTOGRAM, aggregation: { type: AggregationType.EXPONENTIAL_HISTOGRAM } }],
-  });
-  const meter = provider.getMeter("flowspan", String(attributes[ATTR_SERVICE_VERSION] ?? ""), {
-    schemaUrl: SCHEMA_URL,
-  });
-  for (const [metric, read] of READINGS) observe(meter, metric, (result) => read(state, result));
+  const { meter, ...metrics } = measure(state, READINGS, attributes, reader);
   state.durations = recordDurations(meter);
-  return {
-    flush: () => provider.forceFlush(),
-    shutdown: () => provider.shutdown(),
-  };
+  return metrics;
 }
 
-type Read = (state: SelfState, result: ObservableResult) => void;
+type Read = Reading<SelfState>[1];
 
 /** A reading that needs the probe's word: absent until the first exchange. */
 function ofStatus(value: (status: NonNullable<SelfState["status"]>) => number): Read {
@@ -176,22 +99,6 @@ function ofCoverage(field: "segments" | "connections"): Read {
   };
 }
 
-function ofMetadata(value: (reading: ReturnType<SelfState["metadata"]>[number]) => number): Read {
-  return (state, result) => {
-    for (const reading of state.metadata()) {
-      result.observe(value(reading), { [ATTR_FLOWSPAN_METADATA_FEED]: reading.name });
-    }
-  };
-}
-
-function observeReconnects(state: SelfState, result: ObservableResult): void {
-  for (const { name, ends, failures } of state.metadata()) {
-    for (const [reason, count] of [["", ends] as const, ...Object.entries(failures)]) {
-      result.observe(count, { [ATTR_FLOWSPAN_METADATA_FEED]: name, ...errorType(reason) });
-    }
-  }
-}
-
 /** A reading of the spans' queue: absent where no spans are made. */
 function ofSpans(value: (spans: SpanStats) => number): Read {
   return (state, result) => {
@@ -200,20 +107,8 @@ function ofSpans(value: (spans: SpanStats) => number): Read {
   };
 }
 
-function errorType(reason: string): Attributes {
-  return reason === "" ? {} : { [ATTR_ERROR_TYPE]: reason };
-}
-
-const READINGS: readonly (readonly [MetricDescriptor, Read])[] = [
-  [
-    METRIC_PROCESS_CPU_TIME,
-    (_, result) => {
-      const { user, system } = process.cpuUsage();
-      result.observe(user / 1e6, { [ATTR_CPU_MODE]: CPU_MODE_VALUE_USER });
-      result.observe(system / 1e6, { [ATTR_CPU_MODE]: CPU_MODE_VALUE_SYSTEM });
-    },
-  ],
-  [METRIC_PROCESS_MEMORY_USAGE, (_, result) => result.observe(process.memoryUsage.rss())],
+const READINGS: readonly Reading<SelfState>[] = [
+  ...PROCESS_READINGS,
   [
     METRIC_FLOWSPAN_PROBE_CPU_TIME,
     (state, result) => {
@@ -252,10 +147,7 @@ const READINGS: readonly (readonly [MetricDescriptor, Read])[] = [
   [METRIC_FLOWSPAN_SPANS_LIMIT, ofSpans((spans) => spans.limit)],
   [METRIC_FLOWSPAN_COVERAGE_SEGMENTS, ofCoverage("segments")],
   [METRIC_FLOWSPAN_COVERAGE_CONNECTIONS, ofCoverage("connections")],
-  [METRIC_FLOWSPAN_METADATA_AGE, ofMetadata(({ ageMs }) => ageMs / 1000)],
-  [METRIC_FLOWSPAN_METADATA_OBJECTS, ofMetadata(({ objects }) => objects)],
-  [METRIC_FLOWSPAN_METADATA_LISTS, ofMetadata(({ lists }) => lists)],
-  [METRIC_FLOWSPAN_METADATA_RECONNECTS, observeReconnects],
+  ...METADATA_READINGS,
   [METRIC_FLOWSPAN_EXPORT_REQUESTS, ofExports("requests")],
   [METRIC_FLOWSPAN_EXPORT_POINTS, ofExports("points")],
   [METRIC_FLOWSPAN_EXPORT_POINTS_REJECTED, (state, result) => result.observe(state.rejectedPoints)],
@@ -268,17 +160,6 @@ const READINGS: readonly (readonly [MetricDescriptor, Read])[] = [
   ],
 ];
 
-function observe(meter: Meter, metric: MetricDescriptor, callback: (result: ObservableResult) => void): void {
-  const options = optionsOf(metric);
-  const instrument =
-    metric.instrument === "counter"
-      ? meter.createObservableCounter(metric.name, options)
-      : metric.instrument === "gauge"
-        ? meter.createObservableGauge(metric.name, options)
-        : meter.createObservableUpDownCounter(metric.name, options);
-  instrument.addCallback(callback);
-}
-
 function recordDurations(meter: Meter): DurationListeners {
   const histogram = (metric: MetricDescriptor): Histogram => meter.createHistogram(metric.name, optionsOf(metric));
   const exchange = histogram(METRIC_FLOWSPAN_EXCHANGE_DURATION);
@@ -289,45 +170,4 @@ function recordDurations(meter: Meter): DurationListeners {
     walk: (seconds) => walk.record(seconds),
     request: (seconds, reason) => request.record(seconds, errorType(reason)),
   };
-}
-
-/** Seconds and ratios are fractions, everything else is a whole number. */
-function optionsOf({ unit, description }: MetricDescriptor) {
-  return { unit, description, valueType: unit === "s" || unit === "1" ? ValueType.DOUBLE : ValueType.INT };
-}
-
-/** The stock exporter, with a word in the log when it begins to fail and when it works again. */
-class LoggedExporter implements PushMetricExporter {
-  readonly #exporter: OTLPMetricExporter;
-  readonly #log: ExportLog;
-  #failing = false;
-
-  constructor(exporter: OTLPMetricExporter, log: ExportLog) {
-    this.#exporter = exporter;
-    this.#log = log;
-  }
-
-  export(metrics: Parameters<PushMetricExporter["export"]>[0], done: (result: ExportResult) => void): void {
-    this.#exporter.export(metrics, (result) => {
-      const failing = result.code !== ExportResultCode.SUCCESS;
-      if (failing && !this.#failing) this.#log.warn({ error: result.error?.message }, "own metrics are not accepted");
-      if (!failing && this.#failing) this.#log.info({}, "own metrics are accepted again");
-      this.#failing = failing;
-      done(result);
-    });
-  }
-
-  selectAggregationTemporality: NonNullable<PushMetricExporter["selectAggregationTemporality"]> = (instrument) =>
-    this.#exporter.selectAggregationTemporality(instrument);
-
-  selectAggregation: NonNullable<PushMetricExporter["selectAggregation"]> = (instrument) =>
-    this.#exporter.selectAggregation(instrument);
-
-  forceFlush(): Promise<void> {
-    return this.#exporter.forceFlush();
-  }
-
-  shutdown(): Promise<void> {
-    return this.#exporter.shutdown();
-  }
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DirectoryClient } from "../../agent/directory/client.ts";
 import type { ClusterChange, Pod } from "../../agent/identity/cluster.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory } from "../components/directory.ts";
+import { Receiver } from "../lab/receiver.ts";
 import { podAddress } from "./cluster-server.ts";
 import { type GeneratedCluster, peakBytes, startGeneratedCluster, timeUntil } from "./generated-cluster.ts";
 import { median, processRssBytes, type Scale } from "./measure.ts";
@@ -55,8 +56,10 @@ function row(budget: "directory-10000" | "directory-100000", reading: Reading, v
 
 async function measure(pods: number): Promise<Reading> {
   const cluster = await startGeneratedCluster(pods);
-  const settings = { directory: { insecure: true } };
-  const replica = await startDirectory({ settings, env: cluster.env, through: cluster.through });
+  const receiver = await Receiver.start({ forget: true });
+  const settings = { directory: { insecure: true }, interval: 1_000 };
+  const { env, through } = cluster;
+  const replica = await startDirectory({ settings, endpoint: receiver.endpoint, env, through });
   try {
     const syncMs = await timeUntil(() => replica.isReady(), SYNC_MS);
     if (syncMs === undefined) throw new Error(`the directory did not get ready:\n${replica.words()}`);
@@ -67,6 +70,7 @@ async function measure(pods: number): Promise<Reading> {
     return { pods, syncMs, cpu, changes, peak: peakBytes(replica.pid), rss: processRssBytes(replica.pid) };
   } finally {
     await replica.kill("SIGKILL");
+    await receiver.close();
     await cluster.stop();
   }
 }

@@ -126,7 +126,7 @@ async function runsPerRound(lab: Lab, ms: number): Promise<Row> {
 
 /** What fires for a connection's life and troubles; everything else would have to be looked at. */
 const EVENT_HOOKS: ReadonlySet<string> = new Set([
-  "inet_sock_set_state",
+  ...["inet_sock_set_state", "inet_sk_error_report"],
   ...["tcp_retransmit_skb", "tcp_retransmit_synack", "tcp_send_reset", "tcp_receive_reset"],
 ]);
 

@@ -23,7 +23,9 @@ const MEMORY = {
 
 export interface DirectoryOptions {
   /** Below `distribution.flowspan` of its configuration. */
-  readonly settings: { readonly directory?: object; readonly kubernetes?: object };
+  readonly settings: { readonly directory?: object; readonly kubernetes?: object; readonly interval?: number };
+  /** Where it sends its own metrics; without one it counts and says nothing. */
+  readonly endpoint?: string;
   readonly env?: NodeJS.ProcessEnv;
   /** What to put before `node`: a program that starts it in other surroundings. */
   readonly through?: readonly string[];
@@ -36,13 +38,18 @@ export interface DirectoryProcess {
   isReady(): Promise<boolean>;
   stats(): Promise<DirectoryStats>;
   status(): Promise<{ readonly directory: DirectoryStats; readonly memory: NodeJS.MemoryUsage }>;
-  /** Resolves when it has ended. */
-  kill(signal: NodeJS.Signals): Promise<void>;
+  /** @returns its exit code when it has ended; null where the signal ended it */
+  kill(signal: NodeJS.Signals): Promise<number | null>;
   words(): string;
 }
 
 /** @returns as soon as it runs; it is ready when it has read the cluster */
-export async function startDirectory({ settings, env, through = [] }: DirectoryOptions): Promise<DirectoryProcess> {
+export async function startDirectory({
+  settings,
+  endpoint,
+  env,
+  through = [],
+}: DirectoryOptions): Promise<DirectoryProcess> {
   const [port = 0, healthPort = 0] = await freePorts(2);
   const directory = mkdtempSync(join(tmpdir(), "flowspan-directory-"));
   const file = join(directory, "flowspan.yaml");
@@ -51,7 +58,11 @@ export async function startDirectory({ settings, env, through = [] }: DirectoryO
     directory: { listen: `127.0.0.1:${port}`, ...settings.directory },
     admin: { address: `127.0.0.1:${healthPort}` },
   };
-  writeFileSync(file, JSON.stringify({ file_format: "1.1", distribution: { flowspan: ours } }));
+  const sending =
+    endpoint === undefined
+      ? { disabled: true }
+      : { meter_provider: { readers: [{ periodic: { exporter: { otlp_grpc: { endpoint } } } }] } };
+  writeFileSync(file, JSON.stringify({ file_format: "1.1", ...sending, distribution: { flowspan: ours } }));
   const argv = [...through, process.execPath, "--max-semi-space-size=2", BUNDLE, "directory", "--config", file];
   const child = spawn(argv[0] as string, argv.slice(1), { env: { ...process.env, ...MEMORY, ...env } });
   const ended = once(child, "exit");
@@ -78,9 +89,10 @@ export async function startDirectory({ settings, env, through = [] }: DirectoryO
     status,
     async kill(signal) {
       child.kill(signal);
-      await ended;
+      const [code] = await ended;
       process.off("exit", killNow);
       rmSync(directory, { recursive: true, force: true });
+      return code;
     },
     words: () => words,
   };

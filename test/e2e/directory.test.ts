@@ -16,6 +16,7 @@ import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory, untilReady } from "../components/directory.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import { namespaceObject, nodeObject, podObject } from "../lab/kubernetes-objects.ts";
+import { Receiver } from "../lab/receiver.ts";
 import { missing, needs } from "../needs.ts";
 import { adminToken, apply, MANIFESTS, type Manifest, send } from "./manifests.ts";
 
@@ -28,12 +29,13 @@ const PODS = 97;
 const podAddress = (index: number) => `10.1.0.${index + 1}`;
 
 let kube: Kube;
+let receiver: Receiver;
 const replicas: DirectoryProcess[] = [];
 const files = mkdtempSync(join(tmpdir(), "flowspan-e2e-"));
 
 beforeAll(async () => {
   if (missing("build", "kube-apiserver", "etcd") !== undefined) return;
-  kube = await startKube();
+  [kube, receiver] = await Promise.all([startKube(), Receiver.start()]);
   await kube.admin.create(namespaceObject("shop"));
   await kube.admin.create(nodeObject({ name: "node-1", ips: ["192.0.2.1"], zone: "north-1", region: "north" }));
   for (let i = 0; i < PODS; i++) await createPod(`cart-${i}`, podAddress(i));
@@ -41,7 +43,8 @@ beforeAll(async () => {
   const kubeconfig = await shippedAccount("flowspan-directory", ...own);
   const directory = { insecure: true };
   for (let i = 0; i < 2; i++) {
-    replicas.push(await startDirectory({ settings: { directory, kubernetes: { kubeconfig } } }));
+    const settings = { directory, kubernetes: { kubeconfig }, interval: 1_000 };
+    replicas.push(await startDirectory({ settings, endpoint: receiver.endpoint }));
   }
   await Promise.all(replicas.map(untilReady));
 }, STARTUP_MS);
@@ -49,6 +52,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(replicas.map((replica) => replica.kill("SIGKILL")));
   await kube?.stop();
+  await receiver?.close();
   rmSync(files, { recursive: true });
 });
 
@@ -149,6 +153,29 @@ test("a pod's address, its change and its end reach agents of both replicas with
   expect(Math.max(...times)).toBeLessThan(1_000);
 });
 
+test("each replica says what it does and how fresh its names are, as metrics of its own", async () => {
+  const agents = replicas.map(({ address }) => new Agent([address]));
+  for (const agent of agents) agent.ask(podAddress(0));
+  await vi.waitFor(() => expect(agents.map((agent) => agent.ask(podAddress(0)))).toEqual([true, true]), WAIT);
+  const agentsOf = () =>
+    [...Map.groupBy(receiver.points, ({ resource }) => resource["service.instance.id"]).values()].map(
+      (points) => points.findLast(({ metric }) => metric === "flowspan.directory.agents")?.value,
+    );
+  await vi.waitFor(() => expect(agentsOf()).toEqual([1, 1]), WAIT);
+
+  const own = receiver.points.filter(({ resource }) => resource["service.name"] === "flowspan-directory");
+  expect(own.length).toBe(receiver.points.length);
+  expect([...new Set(own.map(({ metric }) => metric))].sort()).toEqual([
+    ...["addresses", "agents", "answers", "changes"].map((name) => `flowspan.directory.${name}`),
+    ...["age", "lists", "objects", "reconnects"].map((name) => `flowspan.metadata.${name}`),
+    ...["process.cpu.time", "process.memory.usage"],
+  ]);
+  const fresh = own.filter(({ metric }) => metric === "flowspan.metadata.age");
+  expect([...new Set(fresh.map(({ attributes }) => attributes["flowspan.metadata.feed"]))].sort()).toEqual(
+    [...FEEDS_OF.directory].sort(),
+  );
+});
+
 describe("with many agents", () => {
   const AGENTS = 1_000;
   /** Of each agent: from the cluster, and outside of it. */
@@ -225,6 +252,28 @@ interface Status {
   readonly kubernetes: readonly { readonly name: string; readonly synced: boolean }[];
   readonly directory: { readonly synced: boolean } | null;
 }
+
+test("a replica that is told to end sends its agents to the other one, at once and without a failure", async () => {
+  const kubeconfig = join(files, "flowspan-directory.kubeconfig");
+  const third = await startDirectory({ settings: { directory: { insecure: true }, kubernetes: { kubeconfig } } });
+  await untilReady(third);
+  const [other] = replicas as [DirectoryProcess];
+  const agents = Array.from({ length: 53 }, () => new Agent([third.address, other.address]));
+  await vi.waitFor(() => expect(agents.every(({ client }) => client.state.synced)).toBe(true), WAIT);
+  const hit = agents.filter(({ client }) => client.state.replica?.includes(third.address));
+  expect(hit.length).toBeGreaterThan(0);
+
+  const beganMs = performance.now();
+  const ended = third.kill("SIGTERM");
+  const moved = () => hit.filter(({ client }) => client.state.replica?.includes(other.address)).length;
+  await vi.waitFor(() => expect(moved()).toBe(hit.length), WAIT);
+  const movedMs = performance.now() - beganMs;
+  expect(await ended).toBe(0);
+
+  process.stderr.write(`directory: ${hit.length} agents had moved ${movedMs.toFixed(0)} ms after SIGTERM\n`);
+  expect(hit.map(({ client }) => client.state.ends)).toEqual(hit.map(() => 1));
+  expect(movedMs).toBeLessThan(2_000);
+});
 
 test("a replica that is killed under load costs agents a reconnect and no name", async () => {
   const addresses = replicas.map(({ address }) => address);

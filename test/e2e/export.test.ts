@@ -13,7 +13,8 @@ import { createFlowExporter, type RequestResult } from "../../agent/export/expor
 import { createTransport } from "../../agent/export/transport.ts";
 import type { Flow, Resource } from "../../agent/model.ts";
 import { createLosses } from "../../agent/self/losses.ts";
-import { selfAttributes, startSelfMetrics } from "../../agent/self/metrics.ts";
+import { startSelfMetrics } from "../../agent/self/metrics.ts";
+import { selfAttributes } from "../../agent/self/provider.ts";
 import { SelfState } from "../../agent/self/state.ts";
 import {
   type Collector,
@@ -96,6 +97,7 @@ test("the agent's own metrics reach the Collector under the agent's own Resource
   const state = new SelfState(createLosses());
   state.losses.lose("points_rejected", 23);
   const attributes = selfAttributes({
+    name: "flowspan",
     version: "1.2.3",
     instanceId: "8d0ef3c2",
     hostName: "node-7",

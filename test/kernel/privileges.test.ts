@@ -99,6 +99,7 @@ test("an agent that is started as root gives all of it up, and so does the probe
 
 /** What each of our links hangs on. None of these happens once a packet. */
 const ATTACHED = {
+  inet_sk_error_report: "raw_tracepoint inet_sk_error_report",
   inet_sock_set_state: "raw_tracepoint inet_sock_set_state",
   inet_sock_set_state_twin: "raw_tracepoint inet_sock_set_state",
   namespaces: "iter task",

@@ -73,6 +73,7 @@ test("a server's end that was not accepted yet cannot be adopted, and is a named
   await stuck.process.stop();
   await held.process.stop();
 
+  await observed.exchanges(1);
   await observed.until("the loss is told", () => observed.losses().closed_unseen === CONNECTIONS);
   expect(adopted()).toEqual({ "node-1": CONNECTIONS, "node-2": 0 });
 });

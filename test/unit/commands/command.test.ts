@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { agentCommand } from "../../../agent/commands/agent.ts";
 import { type Command, commandHelp, parseCommand, wantsColour } from "../../../agent/commands/command.ts";
+import { directoryCommand } from "../../../agent/commands/directory.ts";
 import { doctorCommand } from "../../../agent/commands/doctor.ts";
 import { heldCapabilities } from "../../../agent/commands/privileges.ts";
 import { replayCommand } from "../../../agent/commands/replay.ts";
@@ -11,9 +12,9 @@ import { versionCommand } from "../../../agent/commands/version.ts";
 import { scopesOf } from "../../../agent/config/options.ts";
 import { settingsFrom } from "../../../agent/config/settings.ts";
 
-const COMMANDS: [string, Command][] = [agentCommand, topCommand, doctorCommand, replayCommand, versionCommand].map(
-  (command) => [command.name, command],
-);
+const COMMANDS: [string, Command][] = [
+  ...[agentCommand, topCommand, doctorCommand, directoryCommand, replayCommand, versionCommand],
+].map((command) => [command.name, command]);
 
 describe("a command line", () => {
   test("gives own flags, settings and positionals", () => {

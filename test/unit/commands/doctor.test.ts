@@ -1,19 +1,14 @@
 /** What doctor makes of facts. */
 import { describe, expect, test } from "vitest";
+import { canRun, type Finding, findingsText } from "../../../agent/commands/doctor-finding.ts";
 import {
-  canRun,
-  checkAgent,
-  checkCollector,
   checkKernel,
-  checkKubernetes,
   checkMemlock,
-  checkModules,
   checkProbeProgram,
-  type Finding,
-  findingsText,
-  NODE_MODULES,
   type ProbeCheck,
-} from "../../../agent/commands/doctor-checks.ts";
+} from "../../../agent/commands/doctor-kernel.ts";
+import { checkModules, NODE_MODULES } from "../../../agent/commands/doctor-modules.ts";
+import { checkAgent, checkCollector, checkKubernetes } from "../../../agent/commands/doctor-reach.ts";
 
 const HOOK = {
   name: "tcp_send_reset",

@@ -451,6 +451,38 @@ command line: --flows
   allowed: both or none
   remedy:  set the other one too (OTEL_EXPORTER_OTLP_CLIENT_KEY, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE)`,
     ],
+    [
+      "a replica of the directory without its port",
+      { file: ours("directory: {addresses: [directory.flowspan.svc]}") },
+      `FILE: distribution.flowspan.directory.addresses[0]
+  found:   "directory.flowspan.svc"
+  allowed: HOST:PORT
+  remedy:  add the port that it listens on: flowspan-directory.flowspan.svc:9483`,
+    ],
+    [
+      "names from a directory that is nowhere",
+      { file: ours("kubernetes: {metadata: directory}", "directory: {addresses: []}") },
+      `FILE: distribution.flowspan.directory.addresses
+  found:   an empty list
+  allowed: HOST:PORT of the replicas
+  remedy:  name at least one, or set kubernetes.metadata to watch`,
+    ],
+    [
+      "half of the directory's certificate",
+      { file: ours("directory: {key_file: /a.key}") },
+      `FILE: distribution.flowspan.directory.key_file
+  found:   key_file without cert_file
+  allowed: both or none
+  remedy:  set cert_file too`,
+    ],
+    [
+      "a directory without TLS and with certificates",
+      { file: ours("directory: {insecure: true, ca_file: /ca.crt}") },
+      `FILE: distribution.flowspan.directory.insecure
+  found:   true, and certificates besides
+  allowed: no ca_file, cert_file or key_file while insecure is true
+  remedy:  remove the one that is not meant`,
+    ],
   ];
 
   test.each(cases)("%s is refused in words that mend it", (_name, given, message) => {

@@ -1,4 +1,6 @@
 /** What the directory answers to a kubelet. */
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import type { MetadataVitals } from "../../../agent/admin/health.ts";
 import { isAlive, isReady, serveHealth } from "../../../agent/directory/health.ts";
@@ -38,4 +40,15 @@ test("both are answered over HTTP, with the status beside them", async () => {
   );
 
   expect(answers).toEqual([200, 503, 200, 404]);
+});
+
+test("an address that is taken is named, with the flag that chooses another", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void taken.close());
+  await once(taken, "listening");
+  const address = `127.0.0.1:${(taken.address() as { port: number }).port}`;
+
+  await expect(serveHealth(address, { metadata: () => [], status: () => ({}) })).rejects.toThrow(
+    `cannot listen on ${address}: listen EADDRINUSE: address already in use ${address}: choose another --admin-address`,
+  );
 });

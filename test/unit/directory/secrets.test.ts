@@ -42,6 +42,10 @@ describe("a bearer token", () => {
       `${serving.address}: UNAUTHENTICATED: the bearer token is none of those that are let in`,
     );
     expect(JSON.stringify([wrong.logged, without.logged])).not.toContain("secret-of");
+    const failures = [without, wrong].map(({ client }) => client.state.failures.UNAUTHENTICATED ?? 0);
+    expect(serving.server.stats().refusals.UNAUTHENTICATED).toBeGreaterThanOrEqual(
+      (failures[0] ?? 0) + (failures[1] ?? 0),
+    );
   });
 
   test("is read again when it is replaced: streams with the old one end, and come back with the new one", async () => {
@@ -109,6 +113,9 @@ describe("mutual TLS", () => {
       await eventually(() => expect(refused?.client.state.failures.UNAVAILABLE).toBeGreaterThan(0));
       expect(refused?.client.state.synced).toBe(false);
     }
+    const { refusals, streams } = serving.server.stats();
+    expect({ reasons: Object.keys(refusals), streams }).toEqual({ reasons: ["tls"], streams: 1 });
+    expect(refusals.tls).toBeGreaterThanOrEqual(2);
     expect(agent?.client.state.failures).toEqual({});
   });
 

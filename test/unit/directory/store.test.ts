@@ -101,7 +101,7 @@ test("pods on the host's network and pods that have ended own no address", () =>
 
   expect(told.ask("192.0.2.9", 0, 3000)).toEqual([]);
   expect(told.ask("10.1.0.3", 0, 3000)).toEqual(["job-y 1000-2000"]);
-  expect(told.store.stats()).toEqual({ pods: 2, services: 0, nodes: 0, addresses: 0 });
+  expect(told.store.stats()).toEqual({ pods: 2, services: 0, nodes: 0, addresses: 0, changes: { pods: 3 } });
 });
 
 test("a former owner is forgotten after the grace period, but not that there was one", () => {

@@ -9,10 +9,12 @@ import type { RequestResult } from "../../../agent/export/export.ts";
 import { LOSS_NAMES } from "../../../agent/generated/layout.ts";
 import type { Exchange, ProbeStatus, ProgramStats } from "../../../agent/model.ts";
 import { createLosses } from "../../../agent/self/losses.ts";
-import { measureSelf, selfAttributes } from "../../../agent/self/metrics.ts";
+import { measureSelf } from "../../../agent/self/metrics.ts";
+import { selfAttributes } from "../../../agent/self/provider.ts";
 import { SelfState } from "../../../agent/self/state.ts";
 
 const RESOURCE = selfAttributes({
+  name: "flowspan",
   version: "1.2.3",
   instanceId: "8d0ef3c2",
   hostName: "node-7",

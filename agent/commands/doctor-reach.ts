@@ -1,0 +1,81 @@
+/**
+ * What answers from here: the running agent, the Collector, the Kubernetes API. Facts in, judgements out. Pure.
+ */
+import { type Finding, ok } from "./doctor-finding.ts";
+
+export interface AgentFacts {
+  readonly socket: string;
+  /** The answer of /readyz, or why there was none. */
+  readonly ready:
+    | { readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[] }
+    | { readonly error: string };
+}
+
+/** A running agent, where there is one: doctor also runs before the first. */
+export function checkAgent({ socket, ready }: AgentFacts): Finding {
+  const name = "agent";
+  if ("error" in ready) return ok(name, `none answers on ${socket} (${ready.error})`);
+  const troubles = ready.checks.filter((check) => !check.ok).map((check) => `${check.name}: ${check.detail}`);
+  if (troubles.length === 0) return ok(name, `runs and is ready (${socket})`);
+  return {
+    name,
+    state: "warn",
+    found: troubles.join("; "),
+    lost: "no fresh data",
+    remedy: `curl --unix-socket ${socket} http://agent/status`,
+  };
+}
+
+export interface CollectorFacts {
+  readonly target: string;
+  /** Why an empty export was not accepted; undefined when it was. */
+  readonly failure: string | undefined;
+}
+
+export function checkCollector({ target, failure }: CollectorFacts): Finding {
+  const name = "Collector";
+  if (failure === undefined) return ok(name, `${target} accepts OTLP`);
+  return {
+    name,
+    state: "fail",
+    found: `${target}: ${failure}`,
+    lost: "nothing arrives; counters wait in the kernel until it answers",
+    remedy: "start a Collector with an OTLP receiver there, or set OTEL_EXPORTER_OTLP_ENDPOINT",
+  };
+}
+
+export interface KubernetesFacts {
+  /** Why no API server is asked: switched off, or nothing names one. */
+  readonly skipped?: string;
+  readonly server?: string;
+  /** Why the server cannot be reached. */
+  readonly failure?: string;
+  /** By `verb resource`: whether it is allowed. */
+  readonly allowed?: Readonly<Record<string, boolean>>;
+}
+
+const RESOURCE_LOSS: Readonly<Record<string, string>> = {
+  pods: "pods have no names",
+  services: "Services have no names",
+  endpointslices: "peers behind Services have no names",
+  nodes: "nodes have no names",
+  namespaces: "the cluster has no id",
+};
+
+export function checkKubernetes({ skipped, server = "", failure, allowed = {} }: KubernetesFacts): Finding[] {
+  if (skipped !== undefined) return [ok("API server", skipped)];
+  const name = "API server";
+  if (failure !== undefined) {
+    const remedy = "kubectl get --raw /readyz; check the service account, or kubernetes.kubeconfig";
+    return [
+      { name, state: "warn", found: `${server}: ${failure}`, lost: "pods, Services and nodes have no names", remedy },
+    ];
+  }
+  const rules = Object.entries(allowed).map(([rule, yes]): Finding => {
+    const [verb = "", resource = ""] = rule.split(" ");
+    if (yes) return ok(`RBAC ${rule}`, "allowed");
+    const remedy = `kubectl auth can-i ${verb} ${resource} --as=system:serviceaccount:NAMESPACE:flowspan; apply deploy/manifests`;
+    return { name: `RBAC ${rule}`, state: "warn", found: "refused", lost: RESOURCE_LOSS[resource] ?? "names", remedy };
+  });
+  return [ok(name, `${server} answers`), ...rules];
+}

@@ -1,0 +1,74 @@
+/** The directory's own metrics: read back through the SDK, compared whole. */
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import { expect, test } from "vitest";
+import { DIRECTORY_READINGS, type DirectoryState } from "../../../agent/self/directory-metrics.ts";
+import { measure, selfAttributes } from "../../../agent/self/provider.ts";
+
+const RESOURCE = selfAttributes({
+  ...{ name: "flowspan-directory", version: "1.2.3", instanceId: "8d0ef3c2" },
+  ...{ hostName: "flowspan-directory-7d4b", nodeName: undefined, configured: {} },
+});
+
+const STATE: DirectoryState = {
+  metadata: () => [
+    {
+      ...{ name: "pods", synced: true, idleMs: 23, trouble: undefined },
+      ...{ ageMs: 2_300, objects: 101, lists: 2, ends: 7, failures: { gone: 1 } },
+    },
+  ],
+  stats: () => ({
+    ...{ streams: 997, keys: 61, answers: 10_007, changes: { pods: 103, services: 5 } },
+    refusals: { UNAUTHENTICATED: 3, tls: 11 },
+  }),
+};
+
+test("a replica reports itself, its watches and what it does for agents, under its own name", async () => {
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
+  const self = measure(STATE, DIRECTORY_READINGS, RESOURCE, reader);
+  await self.flush();
+  const [collected] = exporter.getMetrics();
+  await self.shutdown();
+
+  const metrics = collected?.scopeMetrics.flatMap((scope) => scope.metrics) ?? [];
+  const points = metrics.map(({ descriptor, dataPoints }) => [
+    descriptor.name,
+    dataPoints.map(({ attributes, value }) => [attributes, value]),
+  ]);
+  const pods = { "flowspan.metadata.feed": "pods" };
+  expect(collected?.resource.attributes).toEqual({
+    "service.name": "flowspan-directory",
+    "service.version": "1.2.3",
+    "service.instance.id": "8d0ef3c2",
+    "host.name": "flowspan-directory-7d4b",
+  });
+  expect(Object.fromEntries(points)).toEqual({
+    "process.cpu.time": [
+      [{ "cpu.mode": "user" }, expect.any(Number)],
+      [{ "cpu.mode": "system" }, expect.any(Number)],
+    ],
+    "process.memory.usage": [[{}, expect.any(Number)]],
+    "flowspan.metadata.age": [[pods, 2.3]],
+    "flowspan.metadata.objects": [[pods, 101]],
+    "flowspan.metadata.lists": [[pods, 2]],
+    "flowspan.metadata.reconnects": [
+      [pods, 7],
+      [{ ...pods, "error.type": "gone" }, 1],
+    ],
+    "flowspan.directory.agents": [[{}, 997]],
+    "flowspan.directory.addresses": [[{}, 61]],
+    "flowspan.directory.changes": [
+      [pods, 103],
+      [{ "flowspan.metadata.feed": "services" }, 5],
+    ],
+    "flowspan.directory.answers": [[{}, 10_007]],
+    "flowspan.directory.refusals": [
+      [{ "error.type": "UNAUTHENTICATED" }, 3],
+      [{ "error.type": "tls" }, 11],
+    ],
+  });
+});
