@@ -100,7 +100,7 @@ enum life {
  * Waking the probe costs more than a record does: each CPU wakes it once in WAKE_NS at most, and the probe
  * looks again WAKE_NS after it has found something, until it finds nothing.
  */
-#define WAKE_NS 400000
+#define WAKE_NS 200000
 
 /* samplers[0]: per CPU, what records go by. */
 struct sampler {

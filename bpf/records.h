@@ -313,6 +313,18 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 		(said)->field = now_is;                               \
 	} while (0)
 
+/* The stretches of an adopted connection begin at the first walk: what was before it belongs to none. */
+static __always_inline void stretch__begin(struct connection *c, struct sock *sk, struct tcp_sock *tp, struct state *st,
+					   struct settings *s)
+{
+	struct stretch *first = bpf_sk_storage_get(&stretches, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!first)
+		return; /* the next walk tries again */
+	record__fill(&first->said, c, sk, tp, s);
+	first->since_ns = st->walk_ns;
+}
+
 /* A record of what a connection that stays open has done since its last one, when that is long enough ago. */
 static __always_inline void record__send_stretch(struct connection *c, struct sock *sk, struct tcp_sock *tp,
 						 struct state *st, struct settings *s)
@@ -322,6 +334,10 @@ static __always_inline void record__send_stretch(struct connection *c, struct so
 	struct frame_connection *r;
 	struct choice choice;
 
+	if (!before && c->flags & ADOPTED) {
+		stretch__begin(c, sk, tp, st, s);
+		return;
+	}
 	if (st->walk_ns < since + s->asked.stretch_ns || !record__choose(&choice, c, tp, st->walk_ns, s))
 		return;
 	before = bpf_sk_storage_get(&stretches, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);

@@ -172,12 +172,8 @@ static bool exchange__walk(struct exchange *exchange, struct frame_exchange *fra
 		return false;
 	}
 	vanished__note(exchange->kept, marked);
-	*frame = (struct frame_exchange){
-		.exchange = number,
-		.boot_ns = clock__boot_ns(),
-		.realtime_ns = clock__realtime_ns(),
-		.sockets = state->sockets,
-	};
+	*frame = (struct frame_exchange){ .exchange = number, .sockets = state->sockets };
+	clock__read_both(&frame->boot_ns, &frame->realtime_ns);
 	frame->walk_ns = frame->boot_ns - begin;
 	state->exchange_ns = frame->boot_ns;
 	/* Only now: edges that the walk made belong to this exchange, those made from here on to the next. */

@@ -32,6 +32,16 @@ __u64 clock__realtime_ns(void)
 	return (__u64)now.tv_sec * 1000000000ULL + (__u64)now.tv_nsec;
 }
 
+void clock__read_both(__u64 *boot_ns, __u64 *realtime_ns)
+{
+	for (int attempt = 0; attempt < 8; attempt++) {
+		*boot_ns = clock__boot_ns();
+		*realtime_ns = clock__realtime_ns();
+		if (clock__boot_ns() - *boot_ns < CLOCKS_APART_NS)
+			return;
+	}
+}
+
 static int map__fd(struct bpf_object *object, const char *name)
 {
 	return bpf_object__find_map_fd_by_name(object, name);

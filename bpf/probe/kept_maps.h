@@ -33,4 +33,8 @@ void map__clear(int fd, void *key, const char *name);
 __u64 clock__boot_ns(void);
 __u64 clock__realtime_ns(void);
 
+/* Both at one moment: read again where something came between them. */
+#define CLOCKS_APART_NS 10000
+void clock__read_both(__u64 *boot_ns, __u64 *realtime_ns);
+
 #endif

@@ -112,14 +112,13 @@ static void agent__greet(struct server *server)
 		.protocol = FLOWSPAN_PROTOCOL,
 		.probe_pid = (__u32)getpid(),
 		.features = server->features,
-		.boot_ns = clock__boot_ns(),
-		.realtime_ns = clock__realtime_ns(),
 		.exchange = server->kept->state->exchange,
 		.started_ns = server->kept->state->started_ns,
 		.edge_capacity = server->kept->edge_capacity,
 		.cpus = (__u32)sysconf(_SC_NPROCESSORS_ONLN),
 	};
 
+	clock__read_both(&hello.boot_ns, &hello.realtime_ns);
 	uname(&system);
 	snprintf(hello.kernel, sizeof(hello.kernel), "%.63s", system.release);
 	output__frame(&server->output, FRAME_HELLO, &hello, sizeof(hello));

@@ -80,14 +80,18 @@ export class Books {
 
   /**
    * Exchanges until both ends have closed that many, since the last FIN of a connection may still be on its way.
-   * Gives up after five seconds: then the sums say what is missing.
    */
   async untilClosed(connections: number): Promise<void> {
     const { client, server } = this.sums;
+    await this.until(() => Math.min(client.closed, server.closed) >= connections);
+  }
+
+  /** Exchanges until the condition holds. Gives up after five seconds: then the numbers say what is missing. */
+  async until(condition: () => boolean): Promise<void> {
     const deadline = performance.now() + 5_000;
     do {
       await this.exchange();
-    } while (Math.min(client.closed, server.closed) < connections && performance.now() < deadline);
+    } while (!condition() && performance.now() < deadline);
   }
 
   /** Leaves the probe to another agent while `body` runs, which must settle nothing that is not known here. */

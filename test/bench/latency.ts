@@ -21,6 +21,7 @@ export async function measureLatency({ quick }: Scale): Promise<Row[]> {
     const { opened } = await lab.pod("client").play("churn", { to, ...paced });
     const rate = opened / ((performance.now() - begun) / 1000);
     await books.untilClosed(opened);
+    await books.until(() => tookUs.length >= 2 * opened);
     await server.close();
     const { records_full: full = 0 } = books.losses;
     await books.close();

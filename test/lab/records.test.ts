@@ -202,6 +202,37 @@ test("a connection that stays open is told in stretches which add up to the whol
   expect([whole?.stretch, whole?.bytesSent]).toEqual([stretches().length, bytesSent]);
 });
 
+test("stretches of a connection older than the probe hold only what came after it was found", async () => {
+  const ownLab = await startLab(twoPods());
+  undo.push(() => ownLab.close());
+  await ownLab.pod("server").serve({ listen: [{ port: PORT }] });
+  const to = [{ address: ownLab.pod("server").ips.v4, port: PORT }];
+  const held = ownLab.pod("client").start("hold", { to, count: 1 });
+  await held.ready();
+  await held.send(1013, 509);
+
+  const tally = await Tally.start(ownLab, "node-1");
+  undo.push(() => tally.close());
+  await tally.record({ ...EVERYTHING, stretchNs: 50_000_000n });
+  await held.send(1009, 503);
+  const isStretch = ({ flags }: Connection) => (flags & (1 << ConnectionFlag.CONNECTION_STRETCH)) !== 0;
+  const stretches = () => bytes(tally.records.filter(isStretch));
+  await tally.until(
+    () => `stretches of ${JSON.stringify(stretches())}`,
+    () => stretches().sent >= 1009,
+  );
+  const { bytesSent, bytesReceived } = await held.close();
+  await tally.until(
+    () => `${tally.records.length} records, none of them the last`,
+    () => tally.records.some((record) => !isStretch(record)),
+  );
+
+  const whole = tally.records.find((record) => !isStretch(record));
+  expect(stretches()).toEqual({ sent: 1009, received: 503 });
+  expect(whole && bytes([whole])).toEqual({ sent: bytesSent, received: bytesReceived });
+  expect((whole?.flags ?? 0) & (1 << ConnectionFlag.CONNECTION_ADOPTED)).not.toBe(0);
+});
+
 test("a storm of failing connects is shed to the bucket's rate, and the metrics have all of it", async () => {
   const count = 20_011;
   await recordBoth({ ...EVERYTHING, rate: { perSecond: 100, burst: 50 } });
