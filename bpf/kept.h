@@ -98,7 +98,7 @@ enum life {
 
 /*
  * Waking the probe costs more than a record does: each CPU wakes it once in WAKE_NS at most, and the probe
- * looks again WAKE_NS after it has found something, until it finds nothing.
+ * looks again by itself for as long as something comes (probe/pace.h).
  */
 #define WAKE_NS 200000
 

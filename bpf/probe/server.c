@@ -23,6 +23,7 @@
 #include "commands.h"
 #include "exchange.h"
 #include "log.h"
+#include "pace.h"
 #include "scopes.h"
 #include "supervise.h"
 
@@ -41,7 +42,7 @@ struct server {
 	size_t input_used;
 	uint8_t input[INPUT_SIZE];
 	__u64 records_unflushed; /* in the output's buffer since it was last flushed */
-	bool records_came;       /* when last looked for: more may come without waking us, see WAKE_NS */
+	struct pace pace;        /* of looking for records */
 	struct output output;
 	struct settler settler;
 	struct exchange exchange;
@@ -80,8 +81,8 @@ static void agent__close(struct server *server)
 {
 	loss__count(server->kept, LOSS_AGENT_GONE_RECORDS, server->records_unflushed);
 	server->records_unflushed = 0;
-	server->records_came = false;
 	/* Records wait in the ring buffer for the next agent. */
+	server->pace = (struct pace){ 0 };
 	epoll_ctl(server->epoll, EPOLL_CTL_DEL, ring_buffer__epoll_fd(server->records), NULL);
 	if (server->listener < 0) {
 		server__end(server, EXIT_ENDED);
@@ -181,8 +182,32 @@ static int record__take(void *context, void *bytes, size_t length)
 static void records__consume(void *context)
 {
 	struct server *server = context;
+	__u64 before = server->exchange.records;
 
-	server->records_came = server->agent >= 0 && ring_buffer__consume(server->records) > 0;
+	if (server->agent < 0)
+		return;
+	ring_buffer__consume(server->records);
+	pace__came(&server->pace, server->exchange.records - before);
+}
+
+/* The ring buffer woke us: from now on we look for ourselves, until a look finds nothing. */
+static void records__begin(struct server *server)
+{
+	pace__begin(&server->pace, clock__boot_ns());
+	epoll_ctl(server->epoll, EPOLL_CTL_DEL, ring_buffer__epoll_fd(server->records), NULL);
+}
+
+/* Looks for records when it is time to. */
+static void records__look(struct server *server)
+{
+	if (!server->pace.next_ns || clock__boot_ns() < server->pace.next_ns)
+		return;
+	records__consume(server);
+	pace__looked(&server->pace, clock__boot_ns());
+	server__flush(server);
+	if (!server->pace.next_ns && server->agent >= 0 &&
+	    !server__watch(server, ring_buffer__epoll_fd(server->records), SOURCE_RECORDS))
+		server__end(server, EXIT_FAILED);
 }
 
 /* Obeys one command. False closes the connection. */
@@ -273,8 +298,7 @@ static void server__take(struct server *server, enum source source)
 		agent__read(server);
 		break;
 	case SOURCE_RECORDS:
-		records__consume(server);
-		server__flush(server);
+		records__begin(server);
 		break;
 	case SOURCE_SIGNAL:
 		server__take_signal(server);
@@ -289,24 +313,35 @@ static void server__take(struct server *server, enum source source)
 	}
 }
 
+/* @return `buffer` with the time until the next look for records; NULL: nothing to look for */
+static const struct timespec *server__timeout(const struct server *server, struct timespec *buffer)
+{
+	__u64 now = clock__boot_ns(), next = server->pace.next_ns;
+
+	if (!next)
+		return NULL;
+	*buffer = (struct timespec){ .tv_nsec = next > now ? (long)(next - now) : 0 };
+	return buffer;
+}
+
 int server__run(struct server *server)
 {
-	static const struct timespec soon = { .tv_nsec = WAKE_NS };
 	struct epoll_event events[8];
+	struct timespec timeout;
 
 	if (server->listener < 0)
 		agent__open(server, STDIN_FILENO, STDOUT_FILENO);
 	while (!server->ending) {
-		int ready = epoll_pwait2(server->epoll, events, 8, server->records_came ? &soon : NULL, NULL);
+		int ready = epoll_pwait2(server->epoll, events, 8, server__timeout(server, &timeout), NULL);
 
 		if (ready < 0 && errno != EINTR) {
 			log_error("epoll_pwait2: %s", strerror(errno));
 			server__end(server, EXIT_FAILED);
 		}
-		if (ready == 0)
-			server__take(server, SOURCE_RECORDS);
 		for (int i = 0; i < ready && !server->ending; i++)
 			server__take(server, (enum source)events[i].data.u32);
+		if (!server->ending)
+			records__look(server);
 	}
 	if (server->agent >= 0)
 		agent__close(server);

@@ -5,10 +5,11 @@
  *   off on off | off on off | ...       on against the two around it; the control: the second against the first
  *
  * Clocks and neighbours of a machine change within seconds: what is compared must lie close together. `on` is
- * a probe with its hooks attached and an agent that exports; `off` is neither, and no pin left.
+ * a probe with its hooks attached and an agent that has started and exports; `off` is neither, and no pin left.
  */
 import { NodeAgent } from "../lab/agents.ts";
 import type { Lab } from "../lab/lab.ts";
+import { eventually } from "../lab/process.ts";
 import { Receiver } from "../lab/receiver.ts";
 import { median } from "./measure.ts";
 import type { Verdict } from "./table.ts";
@@ -27,18 +28,26 @@ export interface Comparison {
 
 /** An export within every burst; a production interval is many times longer. */
 const INTERVAL_MS = 1000;
+/** After a burst and so many exports an agent has done what it does once: reading its code, compiling it, connecting. */
+const WARM_EXPORTS = 2;
 
 /** Says in a row's `how` what judge() does. */
 export const JUDGED = "where off/off strays by more than is allowed, CPU carries the verdict";
 
-/** @param play one burst, of a second or so */
+/**
+ * @param play one burst, of a second or so
+ * @param env of the agent
+ */
 export async function compare<B extends Burst>(
   lab: Lab,
   cycles: number,
   play: () => Promise<B>,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Record<keyof B, Comparison>> {
   const receiver = await Receiver.start({ forget: true });
-  const agent = new NodeAgent(lab, "node-1", { endpoint: receiver.endpoint, intervalMs: INTERVAL_MS });
+  const agent = new NodeAgent(lab, "node-1", { endpoint: receiver.endpoint, intervalMs: INTERVAL_MS, env });
+  let exports = 0;
+  receiver.onPoints(() => exports++);
   try {
     const warm = await play();
     const bursts: { before: B; on: B; after: B }[] = [];
@@ -46,6 +55,9 @@ export async function compare<B extends Burst>(
       const before = await play();
       await agent.startProbe();
       await agent.startAgent();
+      await play();
+      const wanted = exports + WARM_EXPORTS;
+      await eventually(`${WARM_EXPORTS} exports`, () => exports >= wanted, 30_000);
       const on = await play();
       await agent.stop();
       await agent.unpin();

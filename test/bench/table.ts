@@ -14,6 +14,7 @@ export const BUDGETS = {
   "round-trips": { what: "request/response throughput, on vs off", must: "≥ 0.99" },
   bulk: { what: "bulk throughput, on vs off", must: "≥ 0.99" },
   "short-rate": { what: "short connections per second, on vs off", must: "≥ 0.97" },
+  "short-rate-metrics": { what: "the same without spans", must: "≥ 0.97" },
   "short-kernel": { what: "in-kernel cost of a short connection, both ends", must: "≤ 2.5 µs" },
   "short-records": { what: "of that, when every connection of both ends is recorded: more", must: "reported" },
   "seen-5000": { what: "connections seen at 5,000 new ones/s", must: "all" },
