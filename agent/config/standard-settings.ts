@@ -98,6 +98,17 @@ export const STANDARD_SETTINGS = {
       env: ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
     }),
     protocol: protocol("METRICS"),
+    /** Like protocol(): who asks for another form must be told. */
+    histogramAggregation: choice(
+      {
+        summary: "Histograms are exponential, as the kernel keeps them; another aggregation is refused with a warning.",
+        default: "base2_exponential_bucket_histogram",
+        live: false,
+        standard: "",
+        env: ["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"],
+      },
+      ["base2_exponential_bucket_histogram"],
+    ),
     headers: pairsList({
       summary: "Headers (gRPC metadata) of every export.",
       default: {},

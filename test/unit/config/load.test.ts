@@ -147,6 +147,23 @@ describe("layers", () => {
     ]);
   });
 
+  test.each([
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "grpc"],
+    [
+      "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+      "explicit_bucket_histogram",
+      "base2_exponential_bucket_histogram",
+    ],
+  ])("who asks for what is not spoken is told: %s=%s", (name, found, allowed) => {
+    const { warnings } = load({ env: { [name]: found } });
+
+    expect(warnings.map((warning) => warning.split("\n").slice(0, 3))).toContainEqual([
+      `environment: ${name}`,
+      `  found:   "${found}"`,
+      `  allowed: ${allowed}`,
+    ]);
+  });
+
   test("an endpoint without a scheme gets TLS unless insecure says otherwise", () => {
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "collector:4317" };
 
