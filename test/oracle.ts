@@ -78,7 +78,7 @@ export function backwardPoints(points: Iterable<Point>): Point[] {
 /** Points of one OTLP/JSON line as the Collector's file exporter writes it. */
 export function pointsOfLine(line: string): Point[] {
   const points: Point[] = [];
-  for (const { resource, scopeMetrics = [] } of (JSON.parse(line) as JsonRequest).resourceMetrics ?? []) {
+  for (const { resource, scopeMetrics = [] } of (JSON.parse(line) as JsonMetricRequest).resourceMetrics ?? []) {
     const resourceAttributes = attributesOf(resource?.attributes);
     for (const metric of scopeMetrics.flatMap(({ metrics = [] }) => metrics)) {
       const data = metric.sum ?? metric.exponentialHistogram ?? metric.gauge;
@@ -170,8 +170,8 @@ function bucketsOf({ positive, zeroCount = 0 }: JsonPoint): Map<number, number> 
   return buckets;
 }
 
-/* OTLP/JSON, as far as it is read here: 64-bit integers are strings. */
-interface JsonRequest {
+/** OTLP/JSON of metrics, as far as tests read it: 64-bit integers are strings. */
+export interface JsonMetricRequest {
   readonly resourceMetrics?: readonly {
     readonly resource?: { readonly attributes?: readonly JsonAttribute[] };
     readonly scopeMetrics?: readonly { readonly metrics?: readonly JsonMetric[] }[];
@@ -200,4 +200,10 @@ interface JsonPoint {
   readonly sum?: number;
   readonly zeroCount?: string | number;
   readonly positive?: { readonly offset?: number; readonly bucketCounts?: readonly (string | number)[] };
+  readonly exemplars?: readonly {
+    readonly traceId: string;
+    readonly spanId: string;
+    readonly asDouble?: number;
+    readonly asInt?: string;
+  }[];
 }

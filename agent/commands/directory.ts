@@ -6,11 +6,10 @@
  * Every replica does all of it for itself: there is no leader and nothing is shared. Ready says that the
  * cluster has been read; alive, that no watch stands still.
  */
-import { randomUUID } from "node:crypto";
 import { hostname, uptime } from "node:os";
 import { collectRegularly } from "../collect.ts";
 import { type ConfigSources, configFile, forgetOtlpVariables, loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { secretsOf, transportOptions } from "../config/options.ts";
+import { secretsOf } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { serveHealth } from "../directory/health.ts";
 import { DirectoryServer } from "../directory/server.ts";
@@ -18,7 +17,7 @@ import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { watchCluster } from "../kubernetes/watch-cluster.ts";
 import { createLog, type Log } from "../log.ts";
 import { type DirectoryState, startDirectoryMetrics } from "../self/directory-metrics.ts";
-import { selfAttributes } from "../self/provider.ts";
+import { selfExport } from "../self/export-options.ts";
 import { VERSION } from "../version.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
@@ -116,16 +115,7 @@ function statusOf({ metadata, stats }: DirectoryState): object {
 
 /** @returns what ends it */
 function startSelf(settings: Settings, state: DirectoryState, log: Log): () => Promise<void> {
-  const attributes = selfAttributes({
-    name: "flowspan-directory",
-    version: VERSION,
-    instanceId: randomUUID(),
-    hostName: hostname(),
-    nodeName: settings.kubernetes.node,
-    configured: settings.resource.attributes,
-  });
-  const { temporality } = settings.otlp;
-  const options = { ...transportOptions(settings, VERSION), intervalMs: settings.interval, temporality };
+  const { attributes, options } = selfExport("flowspan-directory", settings);
   const self = startDirectoryMetrics(state, attributes, options, log);
   return () => self.shutdown();
 }

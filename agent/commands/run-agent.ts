@@ -2,7 +2,6 @@
  * The parts of a running agent, made from settings and joined: source, identity, aggregate, exporter,
  * self metrics and admin around the pipeline.
  */
-import { randomUUID } from "node:crypto";
 import { hostname, networkInterfaces, uptime } from "node:os";
 import { startAdmin } from "../admin/server.ts";
 import { PipelineVitals } from "../admin/vitals.ts";
@@ -30,9 +29,9 @@ import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { type ClusterWatch, feedsOf, watchCluster } from "../kubernetes/watch-cluster.ts";
 import { type Log, redact } from "../log.ts";
 import { runPipeline } from "../pipeline.ts";
+import { selfExport } from "../self/export-options.ts";
 import { createLosses } from "../self/losses.ts";
 import { startSelfMetrics } from "../self/metrics.ts";
-import { selfAttributes } from "../self/provider.ts";
 import { SelfState } from "../self/state.ts";
 import { decodeEdgeKey } from "../source/decode.ts";
 import { ProbeClient } from "../source/probe.ts";
@@ -225,16 +224,7 @@ const NO_TRANSPORT: Transport = {
 
 /** @returns what ends it */
 function startSelf(settings: Settings, state: SelfState, log: Log): () => Promise<void> {
-  const attributes = selfAttributes({
-    name: "flowspan",
-    version: VERSION,
-    instanceId: randomUUID(),
-    hostName: hostname(),
-    nodeName: settings.kubernetes.node,
-    configured: settings.resource.attributes,
-  });
-  const { temporality } = settings.otlp;
-  const options = { ...transportOptions(settings, VERSION), intervalMs: settings.interval, temporality };
+  const { attributes, options } = selfExport("flowspan", settings);
   const self = startSelfMetrics(state, attributes, options, log);
   return () => self.shutdown();
 }

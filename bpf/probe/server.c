@@ -193,6 +193,8 @@ static void records__consume(void *context)
 /* The ring buffer woke us: from now on we look for ourselves, until a look finds nothing. */
 static void records__begin(struct server *server)
 {
+	if (server->agent < 0)
+		return; /* it went away in the same round of events */
 	pace__begin(&server->pace, clock__boot_ns());
 	epoll_ctl(server->epoll, EPOLL_CTL_DEL, ring_buffer__epoll_fd(server->records), NULL);
 }

@@ -22,7 +22,8 @@ import { startMetadata } from "../lab/metadata.ts";
 import { ALL_SPANS, configDirectory, configText, recording, replaceFile } from "../lab/span-lab.ts";
 import type { Counts } from "../lab/workload.ts";
 import { missing, needs } from "../needs.ts";
-import { attributesOf, type JsonAttribute, type JsonTraceRequest, type Span, spansOf } from "../otlp-json.ts";
+import type { JsonMetricRequest } from "../oracle.ts";
+import { attributesOf, type JsonTraceRequest, type Span, spansOf } from "../otlp-json.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "otelcol", "jaeger"] as const;
 const test = needs(...NEEDS);
@@ -224,29 +225,4 @@ function exemplars(batches: readonly object[]): Exemplar[] {
         );
     }),
   );
-}
-
-/* OTLP/JSON, as far as it is read here. */
-interface JsonMetricRequest {
-  readonly resourceMetrics?: readonly {
-    readonly resource?: { readonly attributes?: readonly JsonAttribute[] };
-    readonly scopeMetrics?: readonly { readonly metrics?: readonly JsonMetric[] }[];
-  }[];
-}
-
-interface JsonMetric {
-  readonly name: string;
-  readonly sum?: JsonData;
-  readonly exponentialHistogram?: JsonData;
-}
-
-interface JsonData {
-  readonly dataPoints?: readonly {
-    readonly exemplars?: readonly {
-      readonly traceId: string;
-      readonly spanId: string;
-      readonly asDouble?: number;
-      readonly asInt?: string;
-    }[];
-  }[];
 }

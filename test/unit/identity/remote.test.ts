@@ -1,31 +1,10 @@
-/** Who a remote address is, and was. */
+/** Who a remote address is. */
 import { describe, expect, test } from "vitest";
 import type { Service } from "../../../agent/identity/cluster.ts";
 import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
 import type { EdgeKey, RemoteEnd } from "../../../agent/model.ts";
 import { clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS, service, slice } from "./cluster-builders.ts";
-
-const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-
-interface Growth {
-  readonly sinceMs?: number;
-  readonly nowMs?: number;
-}
-
-/** The remote end of an edge's growth during (sinceMs, nowMs], or why it is pending. */
-function remote(identity: ClusterIdentity, key: Partial<EdgeKey>, growth: Growth = {}): RemoteEnd | string {
-  const { nowMs = START_MS + 15 * SECOND, sinceMs = nowMs - 15 * SECOND } = growth;
-  const answer = identity.identify(edge(key), ns(sinceMs), ns(nowMs));
-  return answer.state === "named" ? answer.remote : answer.why;
-}
-
-function end(kind: RemoteEnd["kind"], label: string, more: Partial<RemoteEnd> = {}): RemoteEnd {
-  return { kind, name: undefined, namespace: undefined, podName: undefined, label, ...more };
-}
-
-const CART_POD = end("pod", "shop/cart-a", { name: "cart", namespace: "shop", podName: "cart-a" });
-const BILL_POD = end("pod", "shop/bill-b", { name: "bill", namespace: "shop", podName: "bill-b" });
+import { CART_POD, end, MINUTE, remote, SECOND } from "./remote-end.ts";
 
 describe("without Kubernetes", () => {
   const identity = identityOf({
@@ -243,7 +222,7 @@ describe("the zone of a remote end", () => {
   const clusterIp = service("cart-svc", { clusterAddresses: ["10.96.0.7"] });
   const behind = (...uids: string[]) =>
     slice("cart-1", "cart-svc", { endpoints: uids.map((podUid) => ({ addresses: ["10.1.0.7"], podUid })) });
-  const zoneOf = (identity: ClusterIdentity, remoteAddress: string, growth?: Growth) =>
+  const zoneOf = (identity: ClusterIdentity, remoteAddress: string, growth?: Parameters<typeof remote>[2]) =>
     (remote(identity, { remoteAddress }, growth) as RemoteEnd).zone;
 
   test("is that of the node, of a pod's node, and of this machine", () => {
@@ -281,192 +260,5 @@ describe("the zone of a remote end", () => {
     identity.apply({ feed: "nodes", type: "remove", atMs: START_MS, uid: "uid-node-1" });
 
     expect([before, after, zoneOf(identity, "10.1.0.7")]).toEqual(["south-1", "south-1", "east-1"]);
-  });
-});
-
-describe("a Service whose workload is replaced by another", () => {
-  const address = "10.96.0.7";
-  const behind = (podUid: string) => slice("shop-1", "shop-svc", { endpoints: [{ addresses: ["10.1.0.7"], podUid }] });
-  const REPLACED = START_MS + MINUTE;
-
-  test.each([
-    { growth: "before", sinceMs: REPLACED - 30 * SECOND, nowMs: REPLACED - 15 * SECOND, asked: "before", name: "blue" },
-    { growth: "across the change", sinceMs: REPLACED - 5 * SECOND, nowMs: REPLACED + 5 * SECOND, name: "shop-svc" },
-    { growth: "after", sinceMs: REPLACED, nowMs: REPLACED + 15 * SECOND, name: "green" },
-  ])("goes by $name for growth $growth", ({ sinceMs, nowMs, asked, name }) => {
-    const identity = clusterIdentity();
-    const pods = [pod("blue-a"), pod("green-a")];
-    put(identity, { services: [service("shop-svc", { clusterAddresses: [address] })], slices: [behind("uid-blue-a")] });
-    put(identity, { pods });
-    remote(identity, { remoteAddress: address });
-    if (asked !== "before") put(identity, { slices: [behind("uid-green-a")] }, REPLACED);
-
-    expect(remote(identity, { remoteAddress: address }, { sinceMs, nowMs })).toMatchObject({ kind: "service", name });
-  });
-});
-
-describe("an address that changes hands", () => {
-  const ADDRESS = "10.1.0.7";
-  const cart = pod("cart-a", { addresses: [ADDRESS], createdMs: 1_000 });
-  const bill = pod("bill-b", { addresses: [ADDRESS], createdMs: 2_000 });
-  const GONE = START_MS + MINUTE;
-  const NEXT = START_MS + 2 * MINUTE;
-
-  function handedOver(): ClusterIdentity {
-    const identity = clusterIdentity();
-    put(identity, { pods: [cart] }, START_MS);
-    identity.apply({ feed: "pods", type: "remove", atMs: GONE, uid: cart.uid });
-    put(identity, { pods: [bill] }, NEXT);
-    return identity;
-  }
-
-  test.each([
-    { growth: "before the end", sinceMs: GONE - 15 * SECOND, nowMs: GONE, expected: CART_POD },
-    { growth: "across the end, before the next one was seen", sinceMs: GONE - 5, nowMs: GONE + 5, expected: CART_POD },
-    { growth: "after the next one came", sinceMs: NEXT, nowMs: NEXT + 15 * SECOND, expected: BILL_POD },
-    { growth: "since before the next one was seen", sinceMs: GONE, nowMs: NEXT + 15 * SECOND, expected: BILL_POD },
-    { growth: "across both", sinceMs: GONE - 1, nowMs: NEXT + 1, expected: end("unknown", ADDRESS) },
-  ])("growth $growth is its owner's at that time", ({ sinceMs, nowMs, expected }) => {
-    expect(remote(handedOver(), { remoteAddress: ADDRESS }, { sinceMs, nowMs })).toEqual(expected);
-  });
-
-  test("growth after the end names nobody, and is waited for first", () => {
-    const identity = clusterIdentity();
-    put(identity, { pods: [cart] });
-    identity.apply({ feed: "pods", type: "remove", atMs: GONE, uid: cart.uid });
-    const later = (ms: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs: GONE, nowMs: GONE + ms });
-
-    expect(later(15 * SECOND)).toBe(`${ADDRESS} is not known yet`);
-    expect(later(45 * SECOND)).toEqual(end("unknown", ADDRESS));
-  });
-
-  test("growth that its owner's end lies in waits for the next owner, for ten seconds", () => {
-    const identity = clusterIdentity();
-    put(identity, { pods: [cart] });
-    identity.apply({ feed: "pods", type: "remove", atMs: GONE, uid: cart.uid });
-    const untilMs = GONE + SECOND;
-    const askedAt = (nowMs: number) => {
-      const answer = identity.identify(edge({ remoteAddress: ADDRESS }), ns(GONE - SECOND), ns(untilMs), ns(nowMs));
-      return answer.state === "named" ? answer.remote : answer.why;
-    };
-
-    expect(askedAt(untilMs + 9 * SECOND)).toBe(`${ADDRESS} may have another owner already`);
-    expect(askedAt(untilMs + 10 * SECOND)).toEqual(CART_POD);
-  });
-
-  test("growth of a pod that was told to end waits as well, and is nobody's if the next one was there already", () => {
-    const askedAt = (identity: ClusterIdentity, nowMs: number) => {
-      const growth = [ns(GONE - SECOND), ns(GONE), ns(nowMs)] as const;
-      const answer = identity.identify(edge({ remoteAddress: ADDRESS }), ...growth);
-      return answer.state === "named" ? answer.remote : answer.why;
-    };
-    const alone = clusterIdentity();
-    const followed = clusterIdentity();
-    for (const identity of [alone, followed]) {
-      put(identity, { pods: [cart] });
-      put(identity, { pods: [{ ...cart, terminating: true }] }, GONE - MINUTE);
-    }
-    put(followed, { pods: [{ ...bill, addresses: [] }] }, GONE - 500);
-    const waiting = askedAt(followed, GONE + SECOND);
-    put(followed, { pods: [bill] }, GONE + 2 * SECOND);
-
-    expect(waiting).toBe(`${ADDRESS} may have another owner already`);
-    expect(askedAt(followed, GONE + 3 * SECOND)).toEqual(end("unknown", ADDRESS));
-    expect([askedAt(alone, GONE + 9 * SECOND), askedAt(alone, GONE + 10 * SECOND)]).toEqual([waiting, CART_POD]);
-  });
-
-  test("a Job that lived a second is named, although its address was told of with its end", () => {
-    const identity = clusterIdentity();
-    const job = pod("job-a", { createdMs: 1_500, addresses: [] });
-    put(identity, { pods: [job] }, START_MS);
-    put(identity, { pods: [{ ...job, addresses: [ADDRESS], ended: true }] }, START_MS + SECOND);
-    put(identity, { pods: [bill] }, NEXT);
-
-    const at = (sinceMs: number, nowMs: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs });
-    expect(at(START_MS - SECOND, START_MS + 5 * SECOND)).toMatchObject({ kind: "pod", podName: "job-a" });
-    expect(at(START_MS + SECOND, NEXT + SECOND)).toEqual(BILL_POD);
-  });
-
-  test("an owner keeps it when another is told of that had it before and has ended", () => {
-    const identity = clusterIdentity();
-    const job = pod("job-a", { createdMs: 3_000, addresses: [] });
-    put(identity, { pods: [job] }, START_MS);
-    put(identity, { pods: [bill] }, START_MS + 2 * SECOND);
-    put(identity, { pods: [{ ...job, addresses: [ADDRESS], ended: true }] }, START_MS + 3 * SECOND);
-
-    const at = (sinceMs: number, nowMs: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs });
-    expect(at(START_MS + 3 * SECOND, START_MS + 9 * SECOND)).toEqual(BILL_POD);
-    expect(at(START_MS, START_MS + 3 * SECOND)).toEqual(end("unknown", ADDRESS));
-  });
-
-  test("the next owner may have had it since it was put on its node, and not before", () => {
-    const identity = clusterIdentity();
-    put(identity, { pods: [cart] });
-    const waiting = { ...bill, addresses: [] };
-    put(identity, { pods: [{ ...waiting, node: "" }] }, GONE - MINUTE);
-    put(identity, { pods: [waiting] }, GONE - 10 * SECOND);
-    identity.apply({ feed: "pods", type: "remove", atMs: GONE, uid: cart.uid });
-    put(identity, { pods: [bill] }, GONE + SECOND);
-    const at = (sinceMs: number, nowMs: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs });
-
-    expect(at(GONE - 25 * SECOND, GONE - 10 * SECOND)).toEqual(CART_POD);
-    expect(at(GONE - 10 * SECOND, GONE - SECOND)).toEqual(end("unknown", ADDRESS));
-    expect(at(GONE, GONE + 500)).toEqual(BILL_POD);
-  });
-
-  test("growth across two pods of one workload is the workload's", () => {
-    const identity = clusterIdentity();
-    put(identity, { pods: [cart] });
-    identity.apply({ feed: "pods", type: "remove", atMs: GONE, uid: cart.uid });
-    put(identity, { pods: [pod("cart-z", { addresses: [ADDRESS], createdMs: 2_000 })] }, NEXT);
-
-    expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs: START_MS, nowMs: NEXT + SECOND })).toEqual(
-      end("pod", "shop/cart", { name: "cart", namespace: "shop" }),
-    );
-  });
-
-  test("a pod whose containers have all ended gives it up while it is still listed", () => {
-    const identity = clusterIdentity();
-    put(identity, { pods: [cart] });
-    put(identity, { pods: [{ ...cart, ended: true }] }, GONE);
-    put(identity, { pods: [bill] }, NEXT);
-
-    const growth = { sinceMs: NEXT, nowMs: NEXT + SECOND };
-    expect(remote(identity, { remoteAddress: ADDRESS }, growth)).toEqual(BILL_POD);
-  });
-
-  test("the later made pod has it when both still say so, in whichever order they are told", () => {
-    for (const pods of [
-      [cart, bill],
-      [bill, cart],
-    ]) {
-      const identity = clusterIdentity();
-      put(identity, { pods }, START_MS);
-      const growth = { sinceMs: START_MS, nowMs: START_MS + SECOND };
-      expect(remote(identity, { remoteAddress: ADDRESS }, growth)).toEqual(BILL_POD);
-    }
-  });
-
-  test("growth from before a forgotten owner's end is never given to the present one", () => {
-    const identity = clusterIdentity();
-    put(identity, { pods: [cart] });
-    identity.apply({ feed: "pods", type: "remove", atMs: GONE, uid: cart.uid });
-    const later = GONE + 60 * MINUTE;
-    put(identity, { pods: [pod("other-c", { addresses: ["10.1.0.99"] })] }, later - 1);
-    put(identity, { pods: [bill] }, later);
-
-    const nowMs = later + 15 * SECOND;
-    expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs: START_MS, nowMs })).toEqual(end("unknown", ADDRESS));
-    expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs: later, nowMs })).toEqual(BILL_POD);
-  });
-
-  test("an answer that holds for this growth only asks the caller to come again", () => {
-    const identity = handedOver();
-    const settled = identity.version;
-
-    remote(identity, { remoteAddress: ADDRESS }, { sinceMs: NEXT, nowMs: NEXT + SECOND });
-    expect(identity.version).toBe(settled);
-    remote(identity, { remoteAddress: ADDRESS }, { sinceMs: GONE - SECOND, nowMs: GONE + SECOND });
-    expect(identity.version).toBe(settled + 1);
   });
 });

@@ -1,12 +1,8 @@
 /** The directory's own metrics: read back through the SDK, compared whole. */
-import {
-  AggregationTemporality,
-  InMemoryMetricExporter,
-  PeriodicExportingMetricReader,
-} from "@opentelemetry/sdk-metrics";
 import { expect, test } from "vitest";
 import { DIRECTORY_READINGS, type DirectoryState } from "../../../agent/self/directory-metrics.ts";
 import { measure, selfAttributes } from "../../../agent/self/provider.ts";
+import { collectOnce } from "./collected.ts";
 
 const RESOURCE = selfAttributes({
   ...{ name: "flowspan-directory", version: "1.2.3", instanceId: "8d0ef3c2" },
@@ -27,26 +23,16 @@ const STATE: DirectoryState = {
 };
 
 test("a replica reports itself, its watches and what it does for agents, under its own name", async () => {
-  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
-  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
-  const self = measure(STATE, DIRECTORY_READINGS, RESOURCE, reader);
-  await self.flush();
-  const [collected] = exporter.getMetrics();
-  await self.shutdown();
+  const { resource, points } = await collectOnce((reader) => measure(STATE, DIRECTORY_READINGS, RESOURCE, reader));
 
-  const metrics = collected?.scopeMetrics.flatMap((scope) => scope.metrics) ?? [];
-  const points = metrics.map(({ descriptor, dataPoints }) => [
-    descriptor.name,
-    dataPoints.map(({ attributes, value }) => [attributes, value]),
-  ]);
   const pods = { "flowspan.metadata.feed": "pods" };
-  expect(collected?.resource.attributes).toEqual({
+  expect(resource).toEqual({
     "service.name": "flowspan-directory",
     "service.version": "1.2.3",
     "service.instance.id": "8d0ef3c2",
     "host.name": "flowspan-directory-7d4b",
   });
-  expect(Object.fromEntries(points)).toEqual({
+  expect(points).toEqual({
     "process.cpu.time": [
       [{ "cpu.mode": "user" }, expect.any(Number)],
       [{ "cpu.mode": "system" }, expect.any(Number)],

@@ -1,9 +1,4 @@
 /** The agent's own metrics: read back through the SDK, compared whole. */
-import {
-  AggregationTemporality,
-  InMemoryMetricExporter,
-  PeriodicExportingMetricReader,
-} from "@opentelemetry/sdk-metrics";
 import { expect, test } from "vitest";
 import type { RequestResult } from "../../../agent/export/export.ts";
 import { LOSS_NAMES } from "../../../agent/generated/layout.ts";
@@ -12,6 +7,7 @@ import { createLosses } from "../../../agent/self/losses.ts";
 import { measureSelf } from "../../../agent/self/metrics.ts";
 import { selfAttributes } from "../../../agent/self/provider.ts";
 import { SelfState } from "../../../agent/self/state.ts";
+import { collectOnce } from "./collected.ts";
 
 const RESOURCE = selfAttributes({
   name: "flowspan",
@@ -52,24 +48,8 @@ function result(values: Partial<RequestResult>): RequestResult {
   return { flows: [], points: 0, bytes: 0, durationMs: 0, outcome, ...values };
 }
 
-/** Collects once and gives every metric's points, as `name` to attributes and value. */
-async function collect(state: SelfState, act: () => void) {
-  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
-  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
-  const self = measureSelf(state, RESOURCE, reader);
-  act();
-  await self.flush();
-  const [collected] = exporter.getMetrics();
-  await self.shutdown();
-  const metrics = collected?.scopeMetrics.flatMap((scope) => scope.metrics) ?? [];
-  const points = metrics.map(({ descriptor, dataPoints }) => [
-    descriptor.name,
-    dataPoints.map(({ attributes, value }) => {
-      if (typeof value === "number") return [attributes, value];
-      return [attributes, { count: value.count, sum: value.sum }];
-    }),
-  ]);
-  return { resource: collected?.resource.attributes, points: Object.fromEntries(points) };
+function collect(state: SelfState, act: () => void) {
+  return collectOnce((reader) => measureSelf(state, RESOURCE, reader), act);
 }
 
 test("an agent that has done one exchange reports itself, its probe and its exports", async () => {

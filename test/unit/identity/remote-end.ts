@@ -1,0 +1,26 @@
+/** The remote end of an edge, as an identity names it for growth of some time. */
+import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
+import type { EdgeKey, RemoteEnd } from "../../../agent/model.ts";
+import { edge, ns, START_MS } from "./cluster-builders.ts";
+
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+
+export interface Growth {
+  readonly sinceMs?: number;
+  readonly nowMs?: number;
+}
+
+/** The remote end of an edge's growth during (sinceMs, nowMs], or why it is pending. */
+export function remote(identity: ClusterIdentity, key: Partial<EdgeKey>, growth: Growth = {}): RemoteEnd | string {
+  const { nowMs = START_MS + 15 * SECOND, sinceMs = nowMs - 15 * SECOND } = growth;
+  const answer = identity.identify(edge(key), ns(sinceMs), ns(nowMs));
+  return answer.state === "named" ? answer.remote : answer.why;
+}
+
+export function end(kind: RemoteEnd["kind"], label: string, more: Partial<RemoteEnd> = {}): RemoteEnd {
+  return { kind, name: undefined, namespace: undefined, podName: undefined, label, ...more };
+}
+
+export const CART_POD = end("pod", "shop/cart-a", { name: "cart", namespace: "shop", podName: "cart-a" });
+export const BILL_POD = end("pod", "shop/bill-b", { name: "bill", namespace: "shop", podName: "bill-b" });
