@@ -6,7 +6,7 @@
  * The network that swallows packets and the long silence have a net namespace of their own, beside all others.
  */
 import { readFileSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -60,8 +60,11 @@ async function writeCa(): Promise<void> {
   await writeFile(join(secrets, "ca.crt"), await readFile(kube.caFile));
 }
 
+/** At once, as a kubelet does: whoever reads meanwhile has the old one or the new one, never an empty file. */
 async function writeToken(): Promise<void> {
-  await writeFile(join(secrets, "token"), await serviceAccountToken(kube));
+  const path = join(secrets, "token");
+  await writeFile(`${path}.new`, await serviceAccountToken(kube));
+  await rename(`${path}.new`, path);
 }
 
 /** An agent in its pod that has read everything. */
