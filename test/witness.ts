@@ -12,6 +12,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { threadFiles } from "../agent/procfs.ts";
 
 const TRACEFS = "/sys/kernel/tracing";
 const EVENTS = [
@@ -69,8 +70,7 @@ function tracefs(): string {
 }
 
 function namesOfPid1(): string[] {
-  const names = readdirSync("/proc/1/task").map((id) => readFileSync(`/proc/1/task/${id}/comm`, "utf8").trim());
-  return [...new Set(names)];
+  return [...new Set(threadFiles(1, "comm").map((name) => name.trim()))];
 }
 
 /** Kept and overwritten ones alike. */

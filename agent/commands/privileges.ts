@@ -1,7 +1,7 @@
 /**
  * From root to nobody: the agent reads frames and speaks to the network, and needs no privilege for either.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { threadFiles } from "../procfs.ts";
 
 export interface Identifiers {
   readonly uid: number;
@@ -40,7 +40,7 @@ export function heldCapabilities(statuses: readonly string[]): string[] {
 
 /** /proc's status of every thread of this process: setuid must have reached them all. */
 export function threadStatuses(): string[] {
-  return readdirSync("/proc/self/task").map((thread) => readFileSync(`/proc/self/task/${thread}/status`, "utf8"));
+  return threadFiles("self", "status");
 }
 
 export function isRoot(): boolean {

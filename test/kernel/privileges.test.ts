@@ -7,6 +7,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
+import { readIfThere, threadFiles } from "../../agent/procfs.ts";
 import { AGENT_USER, type NodeAgent, startAgents } from "../lab/agents.ts";
 import { describe } from "../lab/describe.ts";
 import { parseSnmp } from "../lab/kernel-books.ts";
@@ -78,15 +79,16 @@ test("an agent that is started as root gives all of it up, and so does the probe
   ];
   const agent = new LabProcess({ cgroup: lab.outsideCgroup }, argv);
 
-  // Both begin as root: waits until they are nobody, and looks at all that they have then.
+  // Both begin as root: waits until the agent says that it is nobody and the probe has given up what it gives up
+  // last, and looks at all that they have then.
   const probe = await eventually(
     () => `two processes that are not root: ${agent.describe()}`,
     () => {
+      if (!agent.stderr.some((line) => line.includes('"msg":"flowspan agent"'))) return false;
       const [supervisor] = children(agent.pid);
       const [probe] = supervisor === undefined ? [] : children(supervisor);
-      // The last step of giving up.
-      const isDone = probe !== undefined && threads(probe).every((thread) => rightsOf(thread).noNewPrivileges);
-      return isDone && !isRoot(agent.pid) && probe;
+      const [thread] = probe === undefined ? [] : threads(probe);
+      return thread !== undefined && rightsOf(thread).noNewPrivileges && probe;
     },
     20_000,
   );
@@ -207,22 +209,12 @@ function runsOf(programs: readonly Program[]): number {
 function heldPrograms(): string[] {
   const directory = `/proc/${node.probe.pid}/fdinfo`;
   return readdirSync(directory)
-    .map((fd) => readIfThere(join(directory, fd)))
+    .flatMap((fd) => readIfThere(join(directory, fd)) ?? []) // an iterator's file comes and goes with each exchange
     .filter((info) => info.includes("prog_type:"));
 }
 
 function numberIn(info: string, name: string): number {
   return Number(new RegExp(`^${name}:\\t(\\d+)$`, "m").exec(info)?.[1]);
-}
-
-/** An iterator's file comes and goes with each exchange. */
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
-    throw error;
-  }
 }
 
 /** TCP segments both ways, as the process's net namespace counts them. */
@@ -233,15 +225,12 @@ function packetsOf(pid: number): number {
 
 /** Status files of a process's threads. */
 function threads(pid: number): string[] {
-  return readdirSync(`/proc/${pid}/task`).map((thread) => readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8"));
-}
-
-function isRoot(pid: number): boolean {
-  return threads(pid).some((thread) => rightsOf(thread).users.includes(0));
+  return threadFiles(pid, "status");
 }
 
 function children(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+  const pids = readIfThere(`/proc/${pid}/task/${pid}/children`) ?? "";
+  return pids.split(" ").filter(Boolean).map(Number);
 }
 
 /** Of one thread; its real, effective, saved and file system ids, each once. */
