@@ -46,6 +46,7 @@ export function serviceAccountConnection(
         readSecret(join(directory, "token")),
         readSecret(join(directory, "ca.crt")),
       ]);
+      if (token.trim() === "") throw new ApiFailure("credentials", `${join(directory, "token")} is empty`);
       return { server, options: { ca, headers: { authorization: `Bearer ${token.trim()}` } } };
     },
     refused() {},
@@ -87,6 +88,10 @@ export function kubeconfigConnection(path: string, withinMs: number = CREDENTIAL
     if (!cluster) throw new Error(`${path} names no cluster in its current context`);
     const options: RequestOptions = { headers: {} };
     await config.applyToHTTPSOptions(options);
+    const plugin = config.getCurrentUser()?.exec as { readonly command?: string } | undefined;
+    if (plugin && !isProof(options)) {
+      throw new Error(`${plugin.command} of ${path} gave neither a token nor a client certificate with its key`);
+    }
     // Its agents are kept with the certificates that they were made with; only a proxy needs one.
     if (!cluster.proxyUrl) options.agent = false;
     return { server: new URL(cluster.server), options };
@@ -114,6 +119,12 @@ export function kubeconfigConnection(path: string, withinMs: number = CREDENTIAL
       loaded = undefined;
     },
   };
+}
+
+/** Without one we would be `system:anonymous`: 403, for as long as the plugin's word is kept. */
+function isProof({ cert, key, headers }: RequestOptions): boolean {
+  const authorization = (headers as Readonly<Record<string, string>> | undefined)?.Authorization ?? "";
+  return /^Bearer [!-~]+$/.test(authorization) || (Boolean(cert) && Boolean(key));
 }
 
 async function within<T>(ms: number, answer: Promise<T>, what: string): Promise<T> {

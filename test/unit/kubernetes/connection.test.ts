@@ -53,6 +53,15 @@ test("a service account that cannot be read is a failure of its own kind that na
   });
 });
 
+test("a service account's token that is empty is a failure of its own kind, not a request without a name", async () => {
+  const path = await directory({ token: "\n", "ca.crt": "CA" });
+
+  await expect(serviceAccountConnection(ENV, path).credentials()).rejects.toMatchObject({
+    reason: "credentials",
+    message: `${join(path, "token")} is empty`,
+  });
+});
+
 function kubeconfig(token: string): string {
   return JSON.stringify({
     apiVersion: "v1",
@@ -160,6 +169,33 @@ test.each([
   await expect(connection.credentials()).rejects.toMatchObject({ reason: "credentials" });
 
   expect(await headerOf(connection)).toBe("Bearer token-2");
+});
+
+test.each([
+  { what: "no token", status: {} },
+  { what: "an empty token", status: { token: "" } },
+  { what: "a token that no header can hold", status: { token: "a\nb" } },
+  { what: "a certificate without its key", status: { clientCertificateData: "PEM" } },
+])("an exec plugin that gives $what is a failure that says so, and run again", async ({ status }) => {
+  const { path } = await execPlugin(
+    `(run) => ({ status: run === 1 ? ${JSON.stringify(status)} : { token: "token-" + run } })`,
+  );
+  const connection = kubeconfigConnection(path);
+
+  await expect(connection.credentials()).rejects.toMatchObject({
+    reason: "credentials",
+    message: `${process.execPath} of ${path} gave neither a token nor a client certificate with its key`,
+  });
+
+  expect(await headerOf(connection)).toBe("Bearer token-2");
+});
+
+test("an exec plugin's client certificate is enough", async () => {
+  const { path } = await execPlugin(
+    '() => ({ status: { clientCertificateData: "certificate", clientKeyData: "key" } })',
+  );
+
+  expect((await kubeconfigConnection(path).credentials()).options).toMatchObject({ cert: "certificate", key: "key" });
 });
 
 test("an exec plugin that hangs is a failure each time, never runs twice, and is believed when it ends", async () => {
