@@ -115,6 +115,7 @@ enum frame_kind {
 	COMMAND_FLUSH = 66,    /* no payload: apply all COMMAND_SETTLE so far and say so */
 	COMMAND_SETTINGS = 67, /* struct command_settings */
 	COMMAND_SCOPE = 68,    /* struct command_scope; the set is replaced: flags say first and last */
+	COMMAND_RECORDS = 69,  /* struct command_records, at HELLO and whenever it has changed */
 };
 
 #define FRAME_LENGTH_MAX (64 * 1024)
@@ -228,7 +229,7 @@ enum loss {
 	LOSS_CGROUP_NAME_FAILED,
 	LOSS_CLOSED_UNSEEN,        /* a socket closed that was never marked: opened before adoption could see it */
 	LOSS_NAMESPACE_UNREADABLE, /* no coverage for one namespace in one exchange */
-	LOSS_AGENT_GONE_RECORDS,   /* records on their way to an agent whose connection broke */
+	LOSS_AGENT_GONE_RECORDS,   /* records that never reached an agent, or that it ended with: COMMAND_RECORDS */
 	LOSS_RECORDS_SHED,         /* records past the token bucket: not their counts */
 	LOSS_VANISHED, /* a marked socket is gone whose close no program saw: what it counted last, and its close */
 	LOSS_HANDSHAKE_UNTIMED_DETAIL, /* an open that was only seen later: counted, but not in the handshake's histogram */
@@ -348,6 +349,16 @@ struct command_settings {
 };
 
 #define SAMPLE_NEVER (1ULL << 56)
+
+/*
+ * What became of the FRAME_CONNECTION that an agent was sent. The first on a connection is what had come before
+ * it: what is missing there was lost on the way, or with another agent that had not settled it.
+ */
+struct command_records {
+	__u64 agent;    /* a random number: this agent, for as long as it lives */
+	__u64 received; /* in its life, over all connections */
+	__u64 settled;  /* of those: the Collector has it, or it is counted as lost under a name of the agent's */
+};
 
 enum scope_flag {
 	SCOPE_FIRST = 1,    /* forget all scopes set before */

@@ -73,7 +73,17 @@ struct settings {
 	struct command_settings asked; /* as the agent sent them last */
 };
 
-/* state[0]: where the exchanges stand. exchange, walk and vanished are written by the probe, the rest by programs. */
+/* Where the connection records stand that agents were sent. */
+struct record_ledger {
+	__u64 agent;   /* to whom the last ones went: command_records.agent */
+	__u64 sent;    /* to that agent, in its life */
+	__u64 settled; /* of those, as it said last */
+};
+
+/*
+ * state[0]: where the exchanges stand. exchange, walk, vanished and what follows evicted are written by the probe, the
+ * rest by programs.
+ */
 struct state {
 	__u64 exchange;    /* the last one begun */
 	__u64 exchange_ns; /* when the last one was begun */
@@ -85,8 +95,9 @@ struct state {
 	__u64 vanished;    /* the most that LOSS_VANISHED was found to be, by the probe */
 	__u64 adopted;
 	__u64 evicted;
-	__u64 agent_gone_records; /* records that the probe could not deliver */
+	__u64 agent_gone_records; /* sent, and nobody is left to say what became of them */
 	__u64 namespaces_unreadable;
+	struct record_ledger records;
 };
 
 /* lives[]: per CPU, sockets that were marked and marked ones whose close was seen; what is between them lives. */

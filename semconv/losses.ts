@@ -22,7 +22,7 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
   closed_unseen: "A socket closed that was opened before adoption could see it: nothing of it was counted.",
   namespace_unreadable: "A network namespace's own counters could not be read: no coverage for it in one exchange.",
   agent_gone_records:
-    "A connection record was on its way to an agent that went away: it is missing, its counts are not.",
+    "A connection record never reached its agent, or was with one that ended before it said what became of it: its span is missing, unless the Collector had just taken it. Its counts are not.",
   records_shed: "A connection record was over the limit of its CPU (`spans.rate`): it is missing, its counts are not.",
   vanished: "A socket is gone whose close nobody saw: what it counted since the last look, and its close, are missing.",
   handshake_untimed_detail: "A connection was seen only after its handshake: it is counted, but not in the histogram.",

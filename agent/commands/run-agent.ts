@@ -60,10 +60,11 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     const state = new SelfState(createLosses());
     const clock = new SystemClock(settings.interval);
     const exemplars = new Exemplars();
-    const spans = makeSpans(settings, log, clock, exemplars);
-    const source = new ProbeClient({
+    const spans = makeSpans(settings, log, clock, exemplars, () => source.tellRecords());
+    const source: ProbeClient = new ProbeClient({
       path: settings.probe.socket,
       log,
+      pendingRecords: () => spans.pending,
       listeners: {
         connection: (connection) => spans.add(connection),
         clocks: (moment) => spans.clocks(moment),
@@ -180,7 +181,7 @@ function makeIdentity(
 const SPANS_LAST_MS = 5_000;
 
 /** Nothing is connected before the first span. */
-function makeSpans(settings: Settings, log: Log, clock: SystemClock, into: Exemplars): Spans {
+function makeSpans(settings: Settings, log: Log, clock: SystemClock, into: Exemplars, onSettled: () => void): Spans {
   const options = aggregateOptions(settings);
   return new Spans({
     transport: settings.disabled ? NO_TRANSPORT : createTransport(spanTransportOptions(settings, VERSION), "traces"),
@@ -190,6 +191,7 @@ function makeSpans(settings: Settings, log: Log, clock: SystemClock, into: Exemp
     // The next exchange tells it, or the one after that if it was just under way.
     cgroupWaitMs: () => 2 * clock.intervalMs + 5_000,
     exemplars: { into, flowOf: (key, names) => placeKey(key, names, options) },
+    onSettled,
   });
 }
 

@@ -46,6 +46,7 @@ export const FrameKind = {
   COMMAND_FLUSH: 66,
   COMMAND_SETTINGS: 67,
   COMMAND_SCOPE: 68,
+  COMMAND_RECORDS: 69,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
@@ -345,6 +346,15 @@ export const commandSettings = {
     recordsPerS: { offset: 60, type: "u32" },
     recordsBurst: { offset: 64, type: "u32" },
     zero: { offset: 68, type: "u32" },
+  },
+} as const;
+
+export const commandRecords = {
+  size: 24,
+  fields: {
+    agent: { offset: 0, type: "u64" },
+    received: { offset: 8, type: "u64" },
+    settled: { offset: 16, type: "u64" },
   },
 } as const;
 

@@ -1,7 +1,14 @@
 /**
  * What the agent asks of the probe → command frames. Pure; sends nothing.
  */
-import { commandScope, commandSettings, FrameKind, SAMPLE_NEVER, ScopeFlag } from "../generated/layout.ts";
+import {
+  commandRecords,
+  commandScope,
+  commandSettings,
+  FrameKind,
+  SAMPLE_NEVER,
+  ScopeFlag,
+} from "../generated/layout.ts";
 import { parseAddress } from "./address.ts";
 import { type Frame, NO_PAYLOAD } from "./frames.ts";
 import type { ProbeSettings, RecordSettings, Scope, SettledRow } from "./source.ts";
@@ -44,6 +51,24 @@ export function settingsCommand({ idleNs, records, recording = EVERY_CONNECTION 
 }
 
 const ALL_ONES = 0xffff_ffff;
+
+/** What became of the connection records that one agent was sent, over all its connections. */
+export interface RecordAccount {
+  /** Random: this agent, for as long as it lives. */
+  readonly agent: bigint;
+  readonly received: number;
+  /** Of those: accepted by the Collector, or counted as a loss with a name. */
+  readonly settled: number;
+}
+
+export function recordsCommand({ agent, received, settled }: RecordAccount): Frame {
+  const payload = Buffer.alloc(commandRecords.size);
+  const at = commandRecords.fields;
+  payload.writeBigUInt64LE(agent, at.agent.offset);
+  payload.writeBigUInt64LE(BigInt(received), at.received.offset);
+  payload.writeBigUInt64LE(BigInt(settled), at.settled.offset);
+  return { kind: FrameKind.COMMAND_RECORDS, payload };
+}
 
 /** The only way to say "no scopes": a set must begin with one, and this one changes nothing. */
 const KEEPS_ALL: Scope = { address: "::", prefixLength: 128, collapse: false };

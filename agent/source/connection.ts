@@ -7,6 +7,7 @@
  */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { FrameKind } from "../generated/layout.ts";
 import type { ProbeEvent } from "../model.ts";
 import { decodeFrame } from "./decode.ts";
 import { type Frame, FrameSplitter, frameSize, writeFrame } from "./frames.ts";
@@ -67,6 +68,8 @@ export class ProbeConnection {
   #why = "the probe closed the connection";
   bytes = 0;
   frames = 0;
+  /** Frames of connection records, also of those that could not be decoded. */
+  records = 0;
 
   constructor(opened: ProbeSocket, events: ConnectionEvents, tap?: Tap) {
     const { socket } = opened;
@@ -101,6 +104,7 @@ export class ProbeConnection {
     this.#tap?.fromProbe(chunk);
     const failure = this.#splitter.push(chunk, (kind, payload) => {
       this.frames++;
+      if (kind === FrameKind.FRAME_CONNECTION) this.records++;
       const event = decodeFrame(kind, payload, this.#events.pages());
       if (typeof event === "string") this.#events.failure(event);
       else if (!this.#socket.destroyed) this.#events.event(event);

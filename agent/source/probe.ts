@@ -9,12 +9,21 @@
  * kernel, what was settled and not confirmed is sent again before anything else. A probe that owes an
  * answer and is silent is given up like a broken one.
  */
+import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import type { Hello, ProbeEvent } from "../model.ts";
 import { Calls } from "./calls.ts";
 import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
-import { EXCHANGE_COMMAND, FLUSH_COMMAND, scopeCommands, settingsCommand, settleCommands } from "./commands.ts";
+import {
+  EXCHANGE_COMMAND,
+  FLUSH_COMMAND,
+  type RecordAccount,
+  recordsCommand,
+  scopeCommands,
+  settingsCommand,
+  settleCommands,
+} from "./commands.ts";
 import { openSocket, ProbeConnection, type Tap } from "./connection.ts";
 import type { Frame } from "./frames.ts";
 import {
@@ -37,6 +46,11 @@ export interface ProbeOptions {
   readonly path: string;
   readonly log: SourceLog;
   readonly listeners?: SourceListeners;
+  /**
+   * Of the records that `listeners.connection` was given: how many are neither accepted nor counted as lost yet.
+   * Left out: none, a record is done with when the listener was called.
+   */
+  readonly pendingRecords?: () => number;
   /** Sees all bytes of all connections. */
   readonly tap?: Tap;
   /** How long a probe that owes an answer may be silent, and how long a call waits for a connection. */
@@ -57,6 +71,7 @@ export class ProbeClient implements ProbeSource {
   readonly #path: string;
   readonly #log: SourceLog;
   readonly #listeners: SourceListeners;
+  readonly #pendingRecords: () => number;
   readonly #tap: Tap | undefined;
   readonly #answerTimeoutMs: number;
   readonly #backoffMs: number;
@@ -91,6 +106,12 @@ export class ProbeClient implements ProbeSource {
   #watchdog: NodeJS.Timeout | undefined;
   /** Events that were an answer to something. */
   #heard = 0;
+  /** Tells this agent from others that the probe has served. */
+  readonly #agent = randomBytes(8).readBigUInt64LE();
+  /** Of connections before this one. */
+  #records = 0;
+  /** What the probe knows of them; undefined on a connection that was told nothing yet. */
+  #told: RecordAccount | undefined;
   #connects = 0;
   #bytes = 0;
   #frames = 0;
@@ -102,6 +123,7 @@ export class ProbeClient implements ProbeSource {
     this.#path = options.path;
     this.#log = options.log;
     this.#listeners = options.listeners ?? {};
+    this.#pendingRecords = options.pendingRecords ?? (() => 0);
     this.#tap = options.tap;
     this.#answerTimeoutMs = options.answerTimeoutMs ?? 15_000;
     this.#backoffMs = options.backoffMs ?? 100;
@@ -119,6 +141,7 @@ export class ProbeClient implements ProbeSource {
     await this.hello();
     this.#mustBeOpen();
     if (this.#exchanges.size > 0) throw new Error("exchange() was called while another one is under way");
+    this.tellRecords();
     if (!this.#unconfirmed.flushed) this.#sendFlush();
     this.#send([EXCHANGE_COMMAND]);
     // The watchdog and the connection's end fail it; a large exchange may take any time.
@@ -151,6 +174,18 @@ export class ProbeClient implements ProbeSource {
     this.#send(this.#scopes);
   }
 
+  /**
+   * Tells the probe what became of the connection records so far. It does so by itself with each connection, each
+   * exchange and at the end; the more often it is called, the less a killed agent leaves in doubt.
+   */
+  tellRecords(): void {
+    const received = this.#records + (this.#connection?.records ?? 0);
+    const settled = received - this.#pendingRecords();
+    if (this.#hello === undefined || (this.#told?.received === received && this.#told.settled === settled)) return;
+    this.#told = { agent: this.#agent, received, settled };
+    this.#send([recordsCommand(this.#told)]);
+  }
+
   stats(): SourceStats {
     return {
       connects: this.#connects,
@@ -162,6 +197,7 @@ export class ProbeClient implements ProbeSource {
   }
 
   async close(): Promise<void> {
+    if (!this.#abort.signal.aborted) this.tellRecords();
     this.#abort.abort();
     this.#connection?.destroy("closed");
     for (const calls of [this.#hellos, this.#exchanges, this.#flushes]) calls.reject(closedError());
@@ -206,6 +242,8 @@ export class ProbeClient implements ProbeSource {
     const trouble = this.#reason ?? new SourceError("disconnected", `the connection to the probe broke: ${why}`);
     this.#bytes += this.#connection?.bytes ?? 0;
     this.#frames += this.#connection?.frames ?? 0;
+    this.#records += this.#connection?.records ?? 0;
+    this.#told = undefined;
     this.#connection = undefined;
     this.#hello = undefined;
     this.#reason = undefined;
@@ -260,8 +298,9 @@ export class ProbeClient implements ProbeSource {
     }
   }
 
-  /** What every new connection is told first: the settles that are not confirmed, before anything else. */
+  /** What every new connection is told first: who we are, and the settles that are not confirmed before anything else. */
   #introduce(hello: Hello): void {
+    this.tellRecords();
     if (this.#mapsStartedNs !== undefined && this.#mapsStartedNs !== hello.startedNs) this.#dropSettles();
     this.#mapsStartedNs = hello.startedNs;
     const rows = this.#unconfirmed.restart();

@@ -22,6 +22,8 @@ export interface SpanExporterOptions {
   readonly log: ExportLog;
   /** Told of what the Collector has accepted whole. */
   readonly onAccepted?: (entries: readonly NamedEntry[]) => void;
+  /** A request's spans, or at the end the rest, are no longer pending. */
+  readonly onSettled?: () => void;
   /** In [0, 1): spreads the pauses of many agents. */
   readonly random?: () => number;
 }
@@ -92,6 +94,11 @@ export class SpanExporter {
     return this.#queue.stats();
   }
 
+  /** Neither accepted nor dropped yet. */
+  get pending(): number {
+    return this.#queue.pending;
+  }
+
   /** Sends what is left, for at most `withinMs`; what is not accepted by then is dropped and counted. */
   async shutdown(withinMs: number): Promise<void> {
     this.#deadlineMs = performance.now() + withinMs;
@@ -103,6 +110,7 @@ export class SpanExporter {
     await Promise.race([this.#drain(), overdue.promise]);
     for (const batch of [...this.#open]) this.#drop(batch, "shutdown");
     this.#queue.dropRest("shutdown");
+    this.#options.onSettled?.();
     // It waits for what is on its way: only as long as there is time.
     await Promise.race([this.#options.transport.shutdown(), overdue.promise]);
     clearTimeout(timer);
@@ -199,11 +207,14 @@ export class SpanExporter {
   #accept(batch: Batch, rejected: number): void {
     if (!this.#settle(batch)) return;
     this.#queue.accept(batch.entries.length, rejected);
+    this.#options.onSettled?.();
     if (rejected === 0) this.#options.onAccepted?.(batch.entries);
   }
 
   #drop(batch: Batch, reason: DropReason): void {
-    if (this.#settle(batch)) this.#queue.drop(batch.entries.length, reason);
+    if (!this.#settle(batch)) return;
+    this.#queue.drop(batch.entries.length, reason);
+    this.#options.onSettled?.();
   }
 
   /** @returns false for a batch that was counted already: its answer came after the end */

@@ -33,6 +33,8 @@ export interface SpansOptions {
   /** The longest time until an exchange has told the names of new cgroups. */
   readonly cgroupWaitMs: () => number;
   readonly exemplars?: { readonly into: Exemplars; readonly flowOf: (key: EdgeKey, names: Names) => string };
+  /** Some spans are no longer pending. */
+  readonly onSettled?: () => void;
   /** A clock that only moves forward. */
   readonly nowMs?: () => number;
 }
@@ -47,7 +49,7 @@ export class Spans {
   #identity: SpanIdentity | undefined;
 
   constructor(options: SpansOptions) {
-    const { scope, encode = (spans) => encodeSpans(spans, scope) } = options;
+    const { scope, onSettled = () => {}, encode = (spans) => encodeSpans(spans, scope) } = options;
     this.#options = options;
     this.#clock = new WallClock(options.nowMs ?? (() => performance.now()));
     this.#exporter = new SpanExporter({
@@ -57,6 +59,7 @@ export class Spans {
       limits: options.limits,
       log: options.log,
       onAccepted: (entries) => this.#offerExemplars(entries),
+      onSettled,
     });
   }
 
@@ -83,6 +86,11 @@ export class Spans {
 
   stats(): SpanStats {
     return this.#exporter.stats();
+  }
+
+  /** Records that have neither become an accepted span nor were dropped yet. */
+  get pending(): number {
+    return this.#exporter.pending;
   }
 
   shutdown(withinMs: number): Promise<void> {

@@ -64,6 +64,18 @@ static const char *settings__problem(const uint8_t *payload, size_t length)
 	return NULL;
 }
 
+static const char *records__problem(const uint8_t *payload, size_t length)
+{
+	struct command_records told;
+
+	if (length != sizeof(told))
+		return "COMMAND_RECORDS has the wrong length";
+	payload__take(told, payload);
+	if (told.settled > told.received)
+		return "COMMAND_RECORDS: more settled than received";
+	return NULL;
+}
+
 static const char *command__problem(const struct command *command)
 {
 	switch ((int)command->kind) {
@@ -76,6 +88,8 @@ static const char *command__problem(const struct command *command)
 		return settings__problem(command->payload, command->length);
 	case COMMAND_SCOPE:
 		return scope__problem(command->payload, command->length);
+	case COMMAND_RECORDS:
+		return records__problem(command->payload, command->length);
 	default:
 		return "no such command";
 	}
@@ -89,7 +103,7 @@ long command__parse(struct command *command, const uint8_t *bytes, size_t length
 		return 0;
 	payload__take(header, bytes);
 	*why = NULL;
-	if (header.kind < COMMAND_EXCHANGE || header.kind > COMMAND_SCOPE || header.zero)
+	if (header.kind < COMMAND_EXCHANGE || header.kind > COMMAND_RECORDS || header.zero)
 		*why = "no such command";
 	else if (header.length > COMMAND_LENGTH_MAX - sizeof(header))
 		*why = "the command is longer than any can be";

@@ -65,7 +65,7 @@ static void arbitrary_bytes_are_a_command_incomplete_or_refused(void)
 			uint32_t claimed = random__next() % 64;
 
 			memcpy(bytes, &claimed, 4);
-			bytes[4] = (uint8_t)(COMMAND_EXCHANGE + random__next() % 6);
+			bytes[4] = (uint8_t)(COMMAND_EXCHANGE + random__next() % 7);
 			bytes[5] = bytes[6] = bytes[7] = 0;
 		}
 		result = parse(&command, bytes, length, &why);
@@ -129,6 +129,23 @@ static void a_slot_past_the_histograms_is_refused(void)
 	assert(strcmp(why, "COMMAND_SETTLE names a slot past the histograms") == 0);
 }
 
+static void more_settled_than_received_is_refused(void)
+{
+	struct command_records told = { .agent = 23, .received = 4, .settled = 5 };
+	struct frame_header header = { .kind = COMMAND_RECORDS, .length = sizeof(told) };
+	uint8_t bytes[sizeof(header) + sizeof(told)];
+	struct command command;
+	const char *why;
+
+	memcpy(bytes, &header, sizeof(header));
+	memcpy(bytes + sizeof(header), &told, sizeof(told));
+	assert(parse(&command, bytes, sizeof(bytes), &why) == -1);
+	assert(strcmp(why, "COMMAND_RECORDS: more settled than received") == 0);
+	told.settled = 4;
+	memcpy(bytes + sizeof(header), &told, sizeof(told));
+	assert(parse(&command, bytes, sizeof(bytes), &why) == (long)sizeof(bytes));
+}
+
 int main(void)
 {
 	arbitrary_bytes_are_a_command_incomplete_or_refused();
@@ -136,6 +153,7 @@ int main(void)
 	a_command_is_the_same_at_every_split();
 	a_row_with_something_in_every_slot_fits();
 	a_slot_past_the_histograms_is_refused();
+	more_settled_than_received_is_refused();
 	puts("commands_test: ok");
 	return 0;
 }

@@ -200,7 +200,7 @@ bool exchange__run(struct exchange *exchange)
 		namespaces__send(exchange->programs, exchange->kept, output);
 	programs__report(exchange->programs, output);
 	status__send(exchange->kept, output, exchange->edges - exchange->settler->evicted, exchange->announced.count,
-		     exchange->records);
+		     *exchange->records);
 	frame.edges = exchange->rows_sent;
 	return output__frame(output, FRAME_EXCHANGE_END, &frame, sizeof(frame)) && output__flush(output);
 }

@@ -19,7 +19,7 @@ struct exchange {
 	struct settler *settler;
 	bool proc_snmp;
 	struct announced announced;
-	__u64 records; /* what STATUS says of them */
+	const __u64 *records; /* what STATUS says of them */
 	/* Called between batches, so that connection records do not wait for the whole exchange. */
 	void (*meanwhile)(void *context);
 	void *context;

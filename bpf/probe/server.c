@@ -6,7 +6,6 @@
  */
 #include "server.h"
 
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,7 +22,7 @@
 #include "commands.h"
 #include "exchange.h"
 #include "log.h"
-#include "pace.h"
+#include "records.h"
 #include "scopes.h"
 #include "supervise.h"
 
@@ -37,12 +36,10 @@ struct server {
 	struct kept *kept;
 	uint64_t features;
 	int epoll, listener, signals, timer;
-	struct ring_buffer *records;
 	int agent; /* where commands come from, -1: nobody is connected */
 	size_t input_used;
 	uint8_t input[INPUT_SIZE];
-	__u64 records_unflushed; /* in the output's buffer since it was last flushed */
-	struct pace pace;        /* of looking for records */
+	struct records records;
 	struct output output;
 	struct settler settler;
 	struct exchange exchange;
@@ -79,11 +76,8 @@ static bool server__was_replaced(struct server *server)
 
 static void agent__close(struct server *server)
 {
-	loss__count(server->kept, LOSS_AGENT_GONE_RECORDS, server->records_unflushed);
-	server->records_unflushed = 0;
-	/* Records wait in the ring buffer for the next agent. */
-	server->pace = (struct pace){ 0 };
-	epoll_ctl(server->epoll, EPOLL_CTL_DEL, ring_buffer__epoll_fd(server->records), NULL);
+	records__close(&server->records);
+	epoll_ctl(server->epoll, EPOLL_CTL_DEL, records__fd(&server->records), NULL);
 	if (server->listener < 0) {
 		server__end(server, EXIT_ENDED);
 	} else if (server->agent >= 0) {
@@ -97,11 +91,7 @@ static void agent__close(struct server *server)
 /* Writes what waits; a connection that broke on the way is closed. */
 static void server__flush(struct server *server)
 {
-	if (server->agent < 0)
-		return;
-	if (output__flush(&server->output))
-		server->records_unflushed = 0;
-	else
+	if (server->agent >= 0 && !output__flush(&server->output))
 		agent__close(server);
 }
 
@@ -136,8 +126,9 @@ static void agent__open(struct server *server, int in, int out)
 	announced__clear(&server->exchange.announced);
 	server->settler.settled = (struct frame_settled){ 0 };
 	output__open(&server->output, out);
+	records__open(&server->records);
 	if (!server__watch(server, in, SOURCE_AGENT) ||
-	    !server__watch(server, ring_buffer__epoll_fd(server->records), SOURCE_RECORDS)) {
+	    !server__watch(server, records__fd(&server->records), SOURCE_RECORDS)) {
 		agent__close(server);
 		return;
 	}
@@ -161,54 +152,35 @@ static void server__accept(struct server *server)
 	agent__open(server, fd, fd);
 }
 
-/* Ring buffer: one record. */
-static int record__take(void *context, void *bytes, size_t length)
+/* Between batches of an exchange. */
+static void records__meanwhile(void *context)
 {
 	struct server *server = context;
 
-	const struct frame_connection *record = bytes;
-	size_t used = sizeof(*record) + record->event_count * sizeof(struct connection_event);
-
-	if (server->agent >= 0 && used <= length && output__frame(&server->output, FRAME_CONNECTION, bytes, used)) {
-		server->exchange.records++;
-		server->records_unflushed++;
-	} else {
-		loss__count(server->kept, LOSS_AGENT_GONE_RECORDS, 1);
-		return -1; /* the others wait in the ring buffer */
-	}
-	return 0;
+	records__take(&server->records);
 }
 
-static void records__consume(void *context)
-{
-	struct server *server = context;
-	__u64 before = server->exchange.records;
-
-	if (server->agent < 0)
-		return;
-	ring_buffer__consume(server->records);
-	pace__came(&server->pace, server->exchange.records - before);
-}
-
-/* The ring buffer woke us: from now on we look for ourselves, until a look finds nothing. */
-static void records__begin(struct server *server)
+/* Something is in the ring buffer. */
+static void server__begin_looking(struct server *server)
 {
 	if (server->agent < 0)
 		return; /* it went away in the same round of events */
-	pace__begin(&server->pace, clock__boot_ns());
-	epoll_ctl(server->epoll, EPOLL_CTL_DEL, ring_buffer__epoll_fd(server->records), NULL);
+	records__begin(&server->records);
+	epoll_ctl(server->epoll, EPOLL_CTL_DEL, records__fd(&server->records), NULL);
 }
 
 /* Looks for records when it is time to. */
-static void records__look(struct server *server)
+static void server__look(struct server *server)
 {
-	if (!server->pace.next_ns || clock__boot_ns() < server->pace.next_ns)
+	struct records *records = &server->records;
+
+	if (!records__is_due(records))
 		return;
-	records__consume(server);
-	pace__looked(&server->pace, clock__boot_ns());
+	records__take(records);
+	records__looked(records);
 	server__flush(server);
-	if (!server->pace.next_ns && server->agent >= 0 &&
-	    !server__watch(server, ring_buffer__epoll_fd(server->records), SOURCE_RECORDS))
+	if (!records->pace.next_ns && server->agent >= 0 &&
+	    !server__watch(server, records__fd(records), SOURCE_RECORDS))
 		server__end(server, EXIT_FAILED);
 }
 
@@ -217,6 +189,7 @@ static bool command__obey(struct server *server, const struct command *command)
 {
 	struct frame_settled settled;
 	struct command_settings settings;
+	struct command_records told;
 
 	switch ((int)command->kind) {
 	case COMMAND_EXCHANGE:
@@ -229,6 +202,10 @@ static bool command__obey(struct server *server, const struct command *command)
 	case COMMAND_SETTINGS:
 		memcpy(&settings, command->payload, sizeof(settings));
 		server->kept->settings->asked = settings;
+		return true;
+	case COMMAND_RECORDS:
+		memcpy(&told, command->payload, sizeof(told));
+		records__tell(&server->records, &told);
 		return true;
 	default:
 		return scopes__set(server->kept, command->payload);
@@ -300,7 +277,7 @@ static void server__take(struct server *server, enum source source)
 		agent__read(server);
 		break;
 	case SOURCE_RECORDS:
-		records__begin(server);
+		server__begin_looking(server);
 		break;
 	case SOURCE_SIGNAL:
 		server__take_signal(server);
@@ -318,7 +295,7 @@ static void server__take(struct server *server, enum source source)
 /* @return `buffer` with the time until the next look for records; NULL: nothing to look for */
 static const struct timespec *server__timeout(const struct server *server, struct timespec *buffer)
 {
-	__u64 now = clock__boot_ns(), next = server->pace.next_ns;
+	__u64 now = clock__boot_ns(), next = server->records.pace.next_ns;
 
 	if (!next)
 		return NULL;
@@ -343,7 +320,7 @@ int server__run(struct server *server)
 		for (int i = 0; i < ready && !server->ending; i++)
 			server__take(server, (enum source)events[i].data.u32);
 		if (!server->ending)
-			records__look(server);
+			server__look(server);
 	}
 	if (server->agent >= 0)
 		agent__close(server);
@@ -356,8 +333,7 @@ static bool server__watch_all(struct server *server, int lifeline)
 
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
 	server->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	server->records = ring_buffer__new(server->kept->records, record__take, server, NULL);
-	if (server->epoll < 0 || server->timer < 0 || !server->records) {
+	if (server->epoll < 0 || server->timer < 0) {
 		log_error("cannot make the event loop: %s", strerror(errno));
 		return false;
 	}
@@ -392,9 +368,11 @@ struct server *server__open(const struct programs *programs, struct kept *kept, 
 	server->exchange.output = &server->output;
 	server->exchange.settler = &server->settler;
 	server->exchange.proc_snmp = features->proc_snmp;
-	server->exchange.meanwhile = records__consume;
+	server->exchange.records = &server->records.taken;
+	server->exchange.meanwhile = records__meanwhile;
 	server->exchange.context = server;
-	if (exchange__open(&server->exchange) || !server__watch_all(server, lifeline))
+	if (records__make(&server->records, kept, &server->output) || exchange__open(&server->exchange) ||
+	    !server__watch_all(server, lifeline))
 		return NULL;
 	return server;
 }

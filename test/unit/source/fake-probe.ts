@@ -8,7 +8,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FrameKind } from "../../../agent/generated/layout.ts";
+import { commandRecords, FrameKind } from "../../../agent/generated/layout.ts";
+import type { RecordAccount } from "../../../agent/source/commands.ts";
 import { type Frame, FrameSplitter, packFrames } from "../../../agent/source/frames.ts";
 import { type ExchangeValues, exchangeFrames, helloFrame, settledFrame } from "./frames-builder.ts";
 
@@ -36,6 +37,8 @@ class Inbox<Value> {
 export class FakeConnection {
   readonly #socket: Socket;
   readonly #inbox = new Inbox<Frame>();
+  /** What the agent said of records, apart from its other commands: it says so at any time. */
+  readonly #told = new Inbox<RecordAccount>();
   readonly #closed: Promise<unknown>;
 
   constructor(socket: Socket) {
@@ -44,7 +47,10 @@ export class FakeConnection {
     this.#closed = once(socket, "close");
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => {
-      splitter.push(chunk, (kind, payload) => this.#inbox.put({ kind, payload }));
+      splitter.push(chunk, (kind, payload) => {
+        if (kind === FrameKind.COMMAND_RECORDS) this.#told.put(recordAccount(payload));
+        else this.#inbox.put({ kind, payload });
+      });
     });
   }
 
@@ -69,6 +75,11 @@ export class FakeConnection {
     const names: string[] = [];
     while (names.length < count) names.push(await this.command());
     return names;
+  }
+
+  /** What the agent says next of the records that it was sent. */
+  async recordsTold(): Promise<RecordAccount> {
+    return this.#told.take();
   }
 
   /** Stops reading: the agent's writes begin to wait. */
@@ -111,6 +122,15 @@ export class FakeConnection {
     this.send(settledFrame({ rows }));
     return settled;
   }
+}
+
+function recordAccount(payload: Buffer): RecordAccount {
+  const { agent, received, settled } = commandRecords.fields;
+  return {
+    agent: payload.readBigUInt64LE(agent.offset),
+    received: Number(payload.readBigUInt64LE(received.offset)),
+    settled: Number(payload.readBigUInt64LE(settled.offset)),
+  };
 }
 
 export class FakeProbe {

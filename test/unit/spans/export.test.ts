@@ -50,6 +50,20 @@ function balance({ observed, accepted, dropped, pending }: SpanStats): number {
   return observed - accepted - pending - Object.values(dropped).reduce((sum, count) => sum + count, 0);
 }
 
+test("whoever counts what is pending is told of each change: an answer, a drop and the end", async () => {
+  const pending: number[] = [];
+  const onSettled = () => pending.push(exporter.pending);
+  const { exporter } = exporterWith([ACCEPTED, failing(false)], { onSettled });
+
+  add(exporter, 25);
+  await vi.advanceTimersByTimeAsync(0);
+  add(exporter, 3);
+  await exporter.shutdown(0);
+
+  expect(pending).toEqual([15, 5, 0, 0]);
+  expect(exporter.stats()).toMatchObject({ accepted: 10, dropped: { rejected: 15, shutdown: 3 }, pending: 0 });
+});
+
 describe("batches", () => {
   test("a full one goes at once, what is left after the delay, in the order in which it came", async () => {
     const { exporter, transport } = exporterWith();
