@@ -113,9 +113,10 @@ export function spanLimits({ traces }: Settings): SpanLimits {
 /** The prefixes that the kernel looks remote addresses up in; what both lists name is kept apart. */
 export function scopesOf({ scopes }: Settings): Scope[] {
   const kept = new Set(scopes.keep);
+  // In this order: the kernel goes by a set while it is filled, and an edge's key stays as it was made.
   return [
-    ...scopes.collapse.filter((prefix) => !kept.has(prefix)).map((prefix) => scopeOf(prefix, true)),
     ...scopes.keep.map((prefix) => scopeOf(prefix, false)),
+    ...scopes.collapse.filter((prefix) => !kept.has(prefix)).map((prefix) => scopeOf(prefix, true)),
   ];
 }
 

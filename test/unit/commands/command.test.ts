@@ -112,15 +112,15 @@ describe("the probe that an agent starts", () => {
     ]);
   });
 
-  test("keeps apart a prefix that is named in both lists", () => {
+  test("keeps apart a prefix that is named in both lists, and before anything collapses", () => {
     const lists = new Map<string, unknown>([
       ["scopes.collapse", ["0.0.0.0/0", "10.0.0.0/8"]],
       ["scopes.keep", ["10.0.0.0/8"]],
     ]);
 
     expect(scopesOf(settingsFrom(lists))).toEqual([
-      { address: "0.0.0.0", prefixLength: 0, collapse: true },
       { address: "10.0.0.0", prefixLength: 8, collapse: false },
+      { address: "0.0.0.0", prefixLength: 0, collapse: true },
     ]);
   });
 });
