@@ -43,8 +43,8 @@ struct connection {
 	__u32 pid;
 	__u16 local_port;
 	__u16 remote_port;
-	__u16 error; /* the last that was reported to the application */
-	__u16 zero;
+	__u16 error;          /* the last that was reported to the application */
+	__u16 resent_synacks; /* a server's handshake: there was no socket for them yet */
 	char comm[16];
 };
 

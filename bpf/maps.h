@@ -99,7 +99,7 @@ struct {
 } lives SEC(".maps");
 
 struct {
-	/* What sampling goes by on each CPU. A softirq may interrupt its update: then a token counts for two records. */
+	/* What sampling goes by on each CPU. A softirq may interrupt its update: then a token may count for two records. */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);

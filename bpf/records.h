@@ -26,7 +26,7 @@ struct trouble {
 struct stretch {
 	__u64 since_ns;
 	__u32 number;
-	__u32 zero;
+	__u32 kept; /* enum sample_reason, a bit each: why any of them was kept, and so will the whole be */
 	struct frame_connection said;
 };
 
@@ -112,11 +112,22 @@ static __always_inline bool is_remarkable(struct connection *c, struct tcp_sock 
 }
 
 /*
+ * A stretch that was not kept is asked for again at the next walk, so that counting would keep it sooner or later:
+ * of stretches, every Nth connection's are kept.
+ */
+static __always_inline bool is_nth(struct sampler *sampler, const __u64 id[2], __u32 every, bool is_stretch)
+{
+	if (!every)
+		return false;
+	return (is_stretch ? id[0] : ++sampler->seen) % every == 0;
+}
+
+/*
  * @param threshold out: the rejection threshold that it was kept under
  * @return enum sample_reason, a bit each: why it is kept; -1: it is not
  */
 static __always_inline int sample(struct connection *c, struct tcp_sock *tp, struct settings *s,
-				  struct sampler *sampler, const __u64 id[2], __u64 *threshold)
+				  struct sampler *sampler, const __u64 id[2], bool is_stretch, __u64 *threshold)
 {
 	const struct command_settings *asked = &s->asked;
 	int kept = 0;
@@ -132,32 +143,9 @@ static __always_inline int sample(struct connection *c, struct tcp_sock *tp, str
 		kept |= 1 << SAMPLE_RANDOM;
 	else if (!kept)
 		*threshold = SAMPLE_NEVER;
-	if (asked->sample_every && ++sampler->seen % asked->sample_every == 0)
+	if (is_nth(sampler, id, asked->sample_every, is_stretch))
 		kept |= 1 << SAMPLE_EVERY_NTH;
 	return kept ?: -1;
-}
-
-/* Takes a token of this CPU's bucket. */
-static __always_inline bool token__take(struct sampler *sampler, struct settings *s, __u64 now)
-{
-	__u64 depth = (__u64)s->asked.records_burst * 1000;
-	__u64 since_us;
-
-	if (!s->asked.records_per_s)
-		return true;
-	since_us = (now - sampler->filled_ns) / 1000;
-	if (since_us > 1000000000)
-		since_us = 1000000000; /* so that the product below stays in 64 bits */
-	if (since_us * s->asked.records_per_s >= 1000) {
-		sampler->tokens += since_us * s->asked.records_per_s / 1000;
-		if (sampler->tokens > depth)
-			sampler->tokens = depth;
-		sampler->filled_ns = now;
-	}
-	if (sampler->tokens < 1000)
-		return false;
-	sampler->tokens -= 1000;
-	return true;
 }
 
 static __always_inline __u32 clamp_us(__u64 us)
@@ -183,7 +171,7 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 	r->segs_out = tp->segs_out;
 	r->segs_in = tp->segs_in;
 	r->retransmits = tp->total_retrans;
-	r->retransmits_syn = t ? t->resent_syn : 0;
+	r->retransmits_syn = (t ? t->resent_syn : 0) + c->resent_synacks;
 	r->retransmits_fast = t ? t->resent_fast : 0;
 	r->retransmits_timeout = t ? t->resent_timeout : 0;
 	r->retransmits_tlp = t ? t->resent_tlp : 0;
@@ -219,23 +207,30 @@ struct choice {
 	__u32 silence; /* BPF_RB_NO_WAKEUP, or 0 */
 };
 
-/* @return whether this one is to be sent: sampling keeps it and the bucket has a token for it */
-static __always_inline bool record__choose(struct choice *choice, struct connection *c, struct tcp_sock *tp, __u64 now,
-					   struct settings *s)
+/*
+ * @param before the connection's stretches so far, or NULL: where one was sent, so is the whole
+ * @return whether this one is to be sent: sampling keeps it and the bucket has a token for it
+ */
+static __always_inline bool record__choose(struct choice *choice, struct connection *c, struct tcp_sock *tp,
+					   const struct stretch *before, bool is_stretch, __u64 now, struct settings *s)
 {
 	struct sampler *sampler = bpf_map_lookup_elem(&samplers, &zero);
 
 	if (!sampler)
 		return false;
 	trace__identify(c, s, choice->id);
-	choice->kept = sample(c, tp, s, sampler, choice->id, &choice->threshold);
-	if (choice->kept < 0)
-		return false;
-	if (!token__take(sampler, s, now)) {
-		loss__count(LOSS_RECORDS_SHED);
+	choice->kept = sample(c, tp, s, sampler, choice->id, is_stretch, &choice->threshold);
+	if (choice->kept < 0) {
+		if (is_stretch || !before || !before->number)
+			return false;
+		choice->kept = before->kept;
+	}
+	if (!token__take(sampler, &s->asked, now)) {
+		if (!is_stretch) /* the next walk tries again: its stretch will be longer */
+			loss__count(LOSS_RECORDS_SHED);
 		return false;
 	}
-	choice->silence = now - sampler->woken_ns < WAKE_NS ? BPF_RB_NO_WAKEUP : 0;
+	choice->silence = now < sampler->woken_ns + WAKE_NS ? BPF_RB_NO_WAKEUP : 0;
 	if (!choice->silence)
 		sampler->woken_ns = now;
 	return true;
@@ -251,9 +246,9 @@ static __always_inline void record__finish(struct frame_connection *r, const str
 }
 
 static __always_inline void record__send_plain(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
-					       __u64 now, struct settings *s, const struct choice *choice)
+					       const struct stretch *before, __u64 now, struct settings *s,
+					       const struct choice *choice)
 {
-	struct stretch *before = bpf_sk_storage_get(&stretches, sk, 0, 0);
 	struct frame_connection *r = bpf_ringbuf_reserve(&records, sizeof(*r), 0);
 
 	if (!r) {
@@ -267,10 +262,9 @@ static __always_inline void record__send_plain(struct connection *c, struct sock
 }
 
 static __always_inline void record__send_troubled(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
-						  __u64 now, struct settings *s, const struct choice *choice,
-						  struct trouble *t)
+						  const struct stretch *before, __u64 now, struct settings *s,
+						  const struct choice *choice, struct trouble *t)
 {
-	struct stretch *before = bpf_sk_storage_get(&stretches, sk, 0, 0);
 	struct record *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 
 	if (!record) {
@@ -289,6 +283,7 @@ static __always_inline void record__send_troubled(struct connection *c, struct s
 static __always_inline void record__send(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 					 __u64 now, struct settings *s)
 {
+	struct stretch *before = bpf_sk_storage_get(&stretches, sk, 0, 0);
 	struct trouble *t;
 	struct choice choice;
 
@@ -297,12 +292,12 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 		trouble__note(sk, tp, EVENT_RESET_SENT, 0, now);
 	}
 	t = bpf_sk_storage_get(&troubles, sk, 0, 0);
-	if (!record__choose(&choice, c, tp, now, s))
+	if (!record__choose(&choice, c, tp, before, false, now, s))
 		return;
 	if (t)
-		record__send_troubled(c, sk, tp, from, now, s, &choice, t);
+		record__send_troubled(c, sk, tp, from, before, now, s, &choice, t);
 	else
-		record__send_plain(c, sk, tp, from, now, s, &choice);
+		record__send_plain(c, sk, tp, from, before, now, s, &choice);
 }
 
 #define stretch__subtract(record, said, field)                        \
@@ -338,19 +333,18 @@ static __always_inline void record__send_stretch(struct connection *c, struct so
 		stretch__begin(c, sk, tp, st, s);
 		return;
 	}
-	if (st->walk_ns < since + s->asked.stretch_ns || !record__choose(&choice, c, tp, st->walk_ns, s))
+	if (st->walk_ns < since + s->asked.stretch_ns || !record__choose(&choice, c, tp, before, true, st->walk_ns, s))
 		return;
 	before = bpf_sk_storage_get(&stretches, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	r = before ? bpf_ringbuf_reserve(&records, sizeof(*r), 0) : NULL;
-	if (!r) {
-		loss__count(LOSS_RECORDS_FULL); /* the next walk tries again: its stretch will be longer */
-		return;
-	}
+	if (!r)
+		return; /* the next walk tries again: its stretch will be longer */
 	record__fill(r, c, sk, tp, s);
 	r->start_ns = since;
 	r->stretch = before->number++;
 	r->flags |= 1 << CONNECTION_STRETCH;
 	before->since_ns = st->walk_ns;
+	before->kept |= choice.kept;
 	stretch__subtract(r, &before->said, bytes_sent);
 	stretch__subtract(r, &before->said, bytes_received);
 	stretch__subtract(r, &before->said, segs_out);
