@@ -28,6 +28,7 @@ struct stretch;
 #include "edges.h"
 #include "connections.h"
 #include "siphash.h"
+#include "tokens.h"
 #include "records.h"
 #include "hooks.h"
 #include "walk.h"
@@ -211,10 +212,14 @@ int adopt_listeners(struct bpf_iter__task_file *ctx)
 {
 	struct settings *s = settings__if_active();
 	struct sock *sk = tcp_of_file(ctx->file);
+	struct task_struct *task = ctx->task;
+	struct listen_owner owner = {};
 
-	if (!s || !sk || sk->__sk_common.skc_state != TCP_LISTEN || bpf_sk_storage_get(&connections, sk, 0, 0))
+	if (!s || !sk || !task || sk->__sk_common.skc_state != TCP_LISTEN || bpf_sk_storage_get(&connections, sk, 0, 0))
 		return 0;
-	on_listen(sk, s);
+	owner.pid = BPF_CORE_READ(task, tgid);
+	BPF_CORE_READ_INTO(&owner.comm, task, comm);
+	on_listen(sk, &owner, s);
 	return 0;
 }
 

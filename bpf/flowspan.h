@@ -16,7 +16,7 @@
 #endif
 
 /* Raised when a struct or a frame changes its meaning; also names the directory of the pins. */
-#define FLOWSPAN_PROTOCOL 1
+#define FLOWSPAN_PROTOCOL 2
 
 /* ---- edges: what the kernel aggregates by ---------------------------------------------------------- */
 
@@ -152,7 +152,7 @@ enum feature {
 	FEATURE_PROC_SNMP = 6, /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
 };
 
-/* One exchange: ask, walk, send growth. Its number grows by one and survives restarts (it is pinned). */
+/* One exchange: ask, walk, send growth. Its number grows, by one unless a walk was cut short, and is pinned. */
 struct frame_exchange {
 	__u64 exchange;
 	__u64 boot_ns;     /* when the walk ended: the time of every point made from this exchange */
@@ -251,12 +251,12 @@ struct frame_status {
 /*
  * One connection that has ended, or never came to be, or one stretch of a long one (CONNECTION_STRETCH).
  * Only while settings.records is 1 and sampling keeps it. `event_count` struct connection_event follow.
- * Counters are those of the whole connection, from adoption on for an adopted one; of a stretch, its own.
+ * Counters are those of the whole connection, for an adopted one from before its adoption, too; of a stretch, its own.
  */
 struct frame_connection {
 	struct edge_key key;  /* remote_addr unmasked */
 	__u8 trace_id[16];    /* SipHash-2-4-128 of both ISNs; random where there was no second one */
-	__u64 start_ns;       /* SYN sent, or the child socket made; of a stretch, where it begins */
+	__u64 start_ns;       /* SYN sent, or the server's handshake complete; of a stretch, where it begins */
 	__u64 established_ns; /* 0: never */
 	__u64 end_ns;
 	__u64 bytes_sent;
@@ -264,8 +264,8 @@ struct frame_connection {
 	__u64 sample_threshold; /* rejection threshold that this was kept under (OTel `th`), of 56 bits */
 	__u32 segs_out;
 	__u32 segs_in;
-	__u32 retransmits; /* of every type */
-	__u32 retransmits_syn;
+	__u32 retransmits;     /* of every type */
+	__u32 retransmits_syn; /* a server's: SYN-ACKs */
 	__u32 retransmits_fast;
 	__u32 retransmits_timeout;
 	__u32 retransmits_tlp;

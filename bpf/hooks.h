@@ -43,6 +43,8 @@ static __always_inline void connection__count_from_now(struct connection *c, str
 	struct books b;
 
 	books__read(&b, tp, false, c->key.role == ROLE_CLIENT);
+	/* Also where the socket is locked: too much here comes short later, nothing here would be all of its past. */
+	books__read_chronograph(&b, tp);
 	c->bytes_sent = b.bytes_sent;
 	c->bytes_received = b.bytes_received;
 	c->segs_out = b.segs_out;
@@ -115,6 +117,7 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 	if (c->key.role == ROLE_SERVER) {
 		/* The child starts with its SYN-ACKs' (tcp_create_openreq_child); tcp_retransmit_synack counted those. */
 		c->retransmits = tp->total_retrans;
+		c->resent_synacks = tp->total_retrans;
 		c->handshake_us = tp->srtt_us >> 3; /* SYN-ACK to ACK; 0 if the SYN-ACK was sent again */
 		connection__note_listener(c, s);
 		key__collapse(&c->key, s);
@@ -141,21 +144,20 @@ static __always_inline void connection__open_late(struct connection *c, struct t
 		loss__count(LOSS_HANDSHAKE_UNTIMED_DETAIL);
 }
 
-static __always_inline void on_listen(struct sock *sk, struct settings *s)
+/* @param owner who listens */
+static __always_inline void on_listen(struct sock *sk, const struct listen_owner *owner, struct settings *s)
 {
 	struct connection *c = connection__start(sk, s, ROLE_LISTENER);
-	struct listen_owner owner = {};
 	struct listen_port where = {};
 
 	if (!c)
 		return;
-	connection__note_opener(c);
+	c->pid = owner->pid;
+	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
 	c->drops = sk->sk_drops.counter;
 	where.netns = c->key.netns;
 	where.port = c->key.server_port;
-	owner.pid = c->pid;
-	__builtin_memcpy(owner.comm, c->comm, sizeof(owner.comm));
-	bpf_map_update_elem(&listen_ports, &where, &owner, BPF_ANY);
+	bpf_map_update_elem(&listen_ports, &where, owner, BPF_ANY);
 	__sync_fetch_and_or(&c->flags, LISTENS);
 }
 
@@ -278,6 +280,14 @@ static __always_inline bool state_is_noted(struct sock *sk, int to)
 	return true; /* SYN_SENT: its storage is there */
 }
 
+static __always_inline void on_listen_now(struct sock *sk, struct settings *s)
+{
+	struct listen_owner owner = { .pid = bpf_get_current_pid_tgid() >> 32 };
+
+	bpf_get_current_comm(owner.comm, sizeof(owner.comm));
+	on_listen(sk, &owner, s);
+}
+
 static __always_inline void on_state(struct sock *sk, int from, int to, struct settings *s)
 {
 	if (sk->sk_protocol != IPPROTO_TCP)
@@ -289,7 +299,7 @@ static __always_inline void on_state(struct sock *sk, int from, int to, struct s
 	else if (to == TCP_SYN_SENT)
 		on_connect(sk, s);
 	else
-		on_listen(sk, s);
+		on_listen_now(sk, s);
 }
 
 /* By the recovery that the socket is in: tcp_retransmit_skb has no other sign of its cause. */

@@ -251,10 +251,12 @@ struct pid {
 };
 
 struct task_struct {
+	int tgid;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
+	char comm[16];
 };
 
 struct seq_file;

@@ -3,7 +3,7 @@
  * header and run `npm run generate`. All integers are little-endian; offsets and sizes are in bytes.
  */
 
-export const FLOWSPAN_PROTOCOL = 1;
+export const FLOWSPAN_PROTOCOL = 2;
 export const HISTOGRAM_SCALE = 2;
 export const HANDSHAKE_SLOTS = 112;
 export const RTT_SLOTS = 112;

@@ -15,7 +15,7 @@ export interface SpawnOptions {
   /** Further arguments: `--pins`, `--cgroup`, `--socket-uid`. */
   readonly args?: readonly string[];
   readonly log: SourceLog;
-  /** How long the supervisor may take to end before it is killed; it gives the probe ten seconds. */
+  /** How long the supervisor may take to end before it is killed; it gives the probe 15 s. */
   readonly endTimeoutMs?: number;
 }
 
@@ -29,7 +29,7 @@ export interface SpawnedProbe {
 
 /** Starts `flowspan-probe --supervise`; what it writes to stderr goes to the log, line by line. */
 export function spawnProbe(options: SpawnOptions): SpawnedProbe {
-  const { program, socket, args = [], log, endTimeoutMs = 15_000 } = options;
+  const { program, socket, args = [], log, endTimeoutMs = 20_000 } = options;
   const child = spawn(program, ["--supervise", "--socket", socket, ...args], {
     stdio: ["pipe", "ignore", "pipe"],
     detached: true, // a Ctrl-C in the terminal is for the agent, which needs the probe for its last exchange

@@ -159,7 +159,9 @@ static void vanished__note(struct kept *kept, __u64 marked)
 static bool exchange__walk(struct exchange *exchange, struct frame_exchange *frame)
 {
 	struct state *state = exchange->kept->state;
-	__u64 number = state->exchange + 1, begin = clock__boot_ns();
+	/* Also above a walk that was cut short: edges know their walk by its number. */
+	__u64 last = state->walk > state->exchange ? state->walk : state->exchange;
+	__u64 number = last + 1, begin = clock__boot_ns();
 	__u64 marked = lives__read(exchange->kept, LIFE_MARKED);
 	int failed;
 
@@ -171,7 +173,9 @@ static bool exchange__walk(struct exchange *exchange, struct frame_exchange *fra
 		log_error("cannot walk the sockets: %s", strerror(-failed));
 		return false;
 	}
-	vanished__note(exchange->kept, marked);
+	/* After a takeover, this walk has left out what came after it. */
+	if (kept__is_active(exchange->kept, exchange->programs->generation))
+		vanished__note(exchange->kept, marked);
 	*frame = (struct frame_exchange){ .exchange = number, .sockets = state->sockets };
 	clock__read_both(&frame->boot_ns, &frame->realtime_ns);
 	frame->walk_ns = frame->boot_ns - begin;

@@ -74,6 +74,11 @@ int kept__open(struct kept *kept, struct bpf_object *object)
 	return kept->settings && kept->state && kept->settlements ? 0 : -1;
 }
 
+bool kept__is_active(const struct kept *kept, uint64_t generation)
+{
+	return __atomic_load_n(&kept->settings->generation, __ATOMIC_ACQUIRE) == generation;
+}
+
 void loss__count(struct kept *kept, enum loss loss, __u64 count)
 {
 	__u64 *field = loss == LOSS_AGENT_GONE_RECORDS ? &kept->state->agent_gone_records

@@ -3,6 +3,9 @@
 #ifndef PROBE_KEPT_MAPS_H
 #define PROBE_KEPT_MAPS_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "kept.h"
 
 struct bpf_object;
@@ -17,6 +20,9 @@ struct kept {
 
 /* Takes the maps of a loaded object. 0, or -1 after saying why. */
 int kept__open(struct kept *kept, struct bpf_object *object);
+
+/* Whether programs of this generation are those that count: false once a newer probe has taken over. */
+bool kept__is_active(const struct kept *kept, uint64_t generation);
 
 /* The only way to lose a fact in the probe: records nobody takes, namespaces nobody can read. */
 void loss__count(struct kept *kept, enum loss loss, __u64 count);

@@ -34,12 +34,8 @@ static bool output__break(struct output *output, const char *why)
 /* Waits until the agent takes bytes again. */
 static bool output__wait(struct output *output)
 {
-	struct pollfd fds[3] = {
-		{ .fd = output->fd, .events = POLLOUT },
-		{ .fd = output->interrupt[0], .events = POLLIN },
-		{ .fd = output->interrupt[1], .events = POLLIN },
-	};
-	int ready = poll(fds, 3, OUTPUT_STALL_MS);
+	struct pollfd fds[2] = { { .fd = output->fd, .events = POLLOUT }, { .fd = output->door, .events = POLLIN } };
+	int ready = poll(fds, 2, OUTPUT_STALL_MS);
 
 	if (ready < 0)
 		return errno == EINTR ? true : output__break(output, strerror(errno));
@@ -47,7 +43,7 @@ static bool output__wait(struct output *output)
 		return output__break(output, "it took nothing for 30 s");
 	if (fds[0].revents)
 		return true;
-	return output__break(output, "somebody else needs the probe while it waits");
+	return output__break(output, "another agent is at the door");
 }
 
 bool output__flush(struct output *output)

@@ -177,24 +177,55 @@ void pins__remove_links_except(const struct pins *pins, uint64_t generation)
 	closedir(directory);
 }
 
-/* Makes no generation the active one: a probe that runs on these pins ends instead of going on blind. */
-static void generation__retire(const struct pins *pins)
+#define SETTINGS_MAX 4096 /* bytes of `settings`, in any protocol */
+
+/*
+ * Makes no generation the active one: a probe that runs on these pins ends instead of going on blind.
+ * @param path of the pins of one protocol; `generation` is the first field of `settings` in all of them
+ */
+static void generation__retire(const char *path)
 {
-	struct settings settings;
-	char path[PATH_MAX + 128];
-	__u32 zero = 0;
+	char settings_path[PATH_MAX + 512];
+	__u64 value[SETTINGS_MAX / sizeof(__u64)] = { 0 };
+	struct bpf_map_info info = { 0 };
+	__u32 zero = 0, length = sizeof(info);
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/settings", pins->path);
-	fd = bpf_obj_get(path);
+	snprintf(settings_path, sizeof(settings_path), "%s/settings", path);
+	fd = bpf_obj_get(settings_path);
 	if (fd < 0)
 		return;
-	if (bpf_map_lookup_elem(fd, &zero, &settings) == 0) {
-		settings.generation = 0;
-		if (bpf_map_update_elem(fd, &zero, &settings, BPF_ANY))
-			log_warn("%s: cannot retire the running probe: %s", path, strerror(errno));
+	if (bpf_obj_get_info_by_fd(fd, &info, &length) == 0 && info.value_size <= sizeof(value) &&
+	    bpf_map_lookup_elem(fd, &zero, value) == 0) {
+		value[0] = 0;
+		if (bpf_map_update_elem(fd, &zero, value, BPF_ANY))
+			log_warn("%s: cannot retire the running probe: %s", settings_path, strerror(errno));
 	}
 	close(fd);
+}
+
+/* Retires the pins of every protocol below `end`. @param forget also removes them, and says so */
+static void protocols__retire(const struct pins *pins, int end, bool forget)
+{
+	char path[PATH_MAX + 300];
+	struct stat file;
+
+	for (int protocol = 1; protocol < end; protocol++) {
+		snprintf(path, sizeof(path), "%s/v%d", pins->base, protocol);
+		if (stat(path, &file))
+			continue;
+		generation__retire(path);
+		if (!forget)
+			continue;
+		log_warn("%s: removed, an older flowspan-probe's: what it had counted and nobody had exported is gone",
+			 path);
+		tree__remove(path);
+	}
+}
+
+void pins__remove_older(const struct pins *pins)
+{
+	protocols__retire(pins, FLOWSPAN_PROTOCOL, true);
 }
 
 int pins__remove(const char *wanted)
@@ -213,6 +244,6 @@ int pins__remove(const char *wanted)
 		log_error("%s is not on a bpffs, so these are no pins; nothing was removed", pins.base);
 		return -1;
 	}
-	generation__retire(&pins);
+	protocols__retire(&pins, FLOWSPAN_PROTOCOL + 1, false);
 	return tree__remove(pins.base);
 }

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 /*
- *   <pins>/v1/connections, edges, …            maps, kept from probe to probe
- *   <pins>/v1/links-<generation>/<program>     the attached hooks of one probe; the next one removes them
+ *   <pins>/v2/connections, edges, …            maps, kept from probe to probe
+ *   <pins>/v2/links-<generation>/<program>     the attached hooks of one probe; the next one removes them
  */
 struct pins {
 	char base[PATH_MAX];     /* <pins> */
@@ -28,6 +28,9 @@ void pins__unlock(struct pins *pins);
 int pins__keep_maps(const struct pins *pins, struct bpf_object *object);
 
 int pins__keep_link(const struct pins *pins, uint64_t generation, const char *name, struct bpf_link *link);
+
+/* Ends and removes what probes of older protocols have left: nobody will export it. */
+void pins__remove_older(const struct pins *pins);
 
 /* Detaches the hooks of every other generation. */
 void pins__remove_links_except(const struct pins *pins, uint64_t generation);

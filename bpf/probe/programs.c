@@ -213,6 +213,7 @@ int programs__start(struct programs *programs, struct kept *kept, struct feature
 	pins__remove_links_except(pins, programs->generation);
 	sockets__adopt(programs, "adopt_listeners");
 	sockets__adopt(programs, "adopt");
+	pins__remove_older(pins); /* now that we count */
 	log_info("%s: generation %" PRIu64 ", %llu sockets adopted so far, room for %u edges, pins at %s",
 		 before ? "took over" : "started", programs->generation, kept->state->adopted, kept->edge_capacity,
 		 pins->path);
@@ -224,7 +225,9 @@ int programs__settle(const struct programs *programs, uint64_t count)
 	struct settle_context context = { .count = count };
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &context, .ctx_size_in = sizeof(context));
 
-	return bpf_prog_test_run_opts(bpf_program__fd(programs->skeleton->progs.settle), &options) ? -errno : 0;
+	if (bpf_prog_test_run_opts(bpf_program__fd(programs->skeleton->progs.settle), &options))
+		return -errno;
+	return options.retval ? -ESTALE : 0; /* another generation is the active one: nothing was applied */
 }
 
 int programs__try(const struct features *features, bool attached[HOOK_COUNT], char *problem, size_t size)

@@ -26,6 +26,8 @@
 #include "scopes.h"
 #include "supervise.h"
 
+/* More than the agent's last exchange and its last spans may take: LAST_TURN_MS and SPANS_LAST_MS. */
+#define LEAVE_S 12
 #define INPUT_SIZE 16384
 _Static_assert(INPUT_SIZE >= 2 * COMMAND_LENGTH_MAX, "a whole command must always fit");
 
@@ -43,6 +45,7 @@ struct server {
 	struct output output;
 	struct settler settler;
 	struct exchange exchange;
+	__u64 leave_by_ns; /* told to end while an agent is connected: it has until then; 0: not told */
 	int exit_code;
 	bool ending;
 };
@@ -66,7 +69,7 @@ static bool server__watch(struct server *server, int fd, enum source source)
 /* True when a newer probe is the active one: then nothing may be written to the maps any more. */
 static bool server__was_replaced(struct server *server)
 {
-	if (__atomic_load_n(&server->kept->settings->generation, __ATOMIC_ACQUIRE) == server->programs->generation)
+	if (kept__is_active(server->kept, server->programs->generation))
 		return false;
 	if (!server->ending)
 		log_info("a newer probe has taken over, or the pins were removed: ending");
@@ -78,7 +81,7 @@ static void agent__close(struct server *server)
 {
 	records__close(&server->records);
 	epoll_ctl(server->epoll, EPOLL_CTL_DEL, records__fd(&server->records), NULL);
-	if (server->listener < 0) {
+	if (server->listener < 0 || server->leave_by_ns) {
 		server__end(server, EXIT_ENDED);
 	} else if (server->agent >= 0) {
 		close(server->agent);
@@ -255,20 +258,45 @@ static void agent__read(struct server *server)
 	agent__close(server);
 }
 
+/* A pod's containers are told to end at once, and the agent's last exchange needs us: it may leave first. */
+static void server__let_agent_leave(struct server *server)
+{
+	log_info("told to end: when the agent has left, in %d s at most; the kernel goes on counting", LEAVE_S);
+	server->leave_by_ns = clock__boot_ns() + LEAVE_S * 1000000000ULL;
+	server->output.door = -1;
+	if (server->listener >= 0)
+		epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->listener, NULL);
+}
+
 static void server__take_signal(struct server *server)
 {
 	struct signalfd_siginfo signal;
 
-	if (read(server->signals, &signal, sizeof(signal)) == sizeof(signal)) {
-		log_info("%s: ending; the kernel goes on counting", strsignal((int)signal.ssi_signo));
+	if (read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
+		return;
+	if (signal.ssi_signo == SIGTERM && server->agent >= 0 && !server->leave_by_ns) {
+		server__let_agent_leave(server);
+		return;
+	}
+	log_info("%s: ending; the kernel goes on counting", strsignal((int)signal.ssi_signo));
+	server__end(server, EXIT_ENDED);
+}
+
+/* Once a second. */
+static void server__take_time(struct server *server)
+{
+	uint64_t ticks;
+
+	if (read(server->timer, &ticks, sizeof(ticks)) != sizeof(ticks) || server__was_replaced(server))
+		return;
+	if (server->leave_by_ns && clock__boot_ns() >= server->leave_by_ns) {
+		log_warn("the agent has not left in %d s: ending", LEAVE_S);
 		server__end(server, EXIT_ENDED);
 	}
 }
 
 static void server__take(struct server *server, enum source source)
 {
-	uint64_t ticks;
-
 	switch (source) {
 	case SOURCE_LISTENER:
 		server__accept(server);
@@ -283,8 +311,7 @@ static void server__take(struct server *server, enum source source)
 		server__take_signal(server);
 		break;
 	case SOURCE_TIMER:
-		if (read(server->timer, &ticks, sizeof(ticks)) == sizeof(ticks))
-			server__was_replaced(server);
+		server__take_time(server);
 		break;
 	case SOURCE_LIFELINE:
 		log_info("the supervisor is gone: ending");
@@ -360,8 +387,7 @@ struct server *server__open(const struct programs *programs, struct kept *kept, 
 	server->signals = signals;
 	server->agent = -1;
 	output__open(&server->output, -1);
-	server->output.interrupt[0] = signals;
-	server->output.interrupt[1] = listener;
+	server->output.door = listener;
 	server->settler = (struct settler){ .programs = programs, .kept = kept };
 	server->exchange.programs = programs;
 	server->exchange.kept = kept;

@@ -66,10 +66,10 @@ static enum wake supervisor__sleep(int signal_fd, int lifeline, int timeout_ms)
 	return WAKE_STOP;
 }
 
-/* Ends the child: SIGTERM, and SIGKILL when it has not ended ten seconds later. Returns its status. */
+/* Ends the child: SIGTERM, and SIGKILL when it has not ended 15 s later; an agent may take 12. Returns its status. */
 static int child__end(pid_t child, int signal_fd)
 {
-	long long deadline = clock__ms() + 10000;
+	long long deadline = clock__ms() + 15000;
 	int status = 0;
 
 	kill(child, SIGTERM);

@@ -8,6 +8,7 @@
 import { afterAll, beforeAll, expect } from "vitest";
 import { ConnectionFlag, SAMPLE_NEVER, SampleReason } from "../../agent/generated/layout.ts";
 import type { Connection } from "../../agent/model.ts";
+import { threadFiles } from "../../agent/procfs.ts";
 import type { RecordSettings } from "../../agent/source/source.ts";
 import { missing, needs } from "../needs.ts";
 import { twoPods } from "./describe.ts";
@@ -169,6 +170,67 @@ test("every retransmit that the namespace counted is in a record, by type and in
   expect(near.records.filter((record) => !isOrdered(record))).toEqual([]);
 });
 
+test("SYN-ACKs that were sent again are in the server's record as such", async () => {
+  await recordBoth(EVERYTHING);
+  const loss = await lab.drop({ from: "server", to: "client", probability: 0.3 });
+  await lab.pod("client").play("send", { to: service(), count: 53, parallel: 53, upload: 101, download: 103 });
+  await loss.remove();
+  await arrived(53, 53);
+
+  expect(sum(far.records, ({ retransmitsSyn }) => retransmitsSyn)).toBeGreaterThan(0);
+  expect(far.records.filter((record) => typed(record) !== record.retransmits)).toEqual([]);
+});
+
+test("a connection of which a stretch was kept is kept at its end, whatever sampling says by then", async () => {
+  const stretched = { ...EVERYTHING, stretchNs: 50_000_000n };
+  await recordBoth({ ...stretched, every: 1 });
+  const held = lab.pod("client").start("hold", { to: service(), count: 23 });
+  await held.ready();
+  const isStretch = ({ flags }: Connection) => (flags & (1 << ConnectionFlag.CONNECTION_STRETCH)) !== 0;
+  const stretchedIds = () => new Set(near.records.filter(isStretch).map(({ traceId }) => traceId));
+  await near.until(
+    () => `a stretch of each, but of ${stretchedIds().size}`,
+    () => stretchedIds().size === 23,
+  );
+  const before = near.sum().closed;
+  near.client.settings({ idleNs: 300_000_000_000n, records: true, recording: { ...EVERYTHING, every: 1_000_003 } });
+  await near.take();
+  await held.close();
+  await near.until(
+    () => "all closed",
+    () => near.sum().closed === before + 23,
+  );
+
+  const wholes = near.records.filter((record) => !isStretch(record));
+  expect(new Set(wholes.map(({ traceId }) => traceId))).toEqual(stretchedIds());
+  expect(wholes.map(({ kept }) => kept)).toEqual(Array(23).fill(1 << SampleReason.SAMPLE_EVERY_NTH));
+});
+
+test("a listener's process is named, also of one that is older than the probe", async () => {
+  const ownLab = await startLab(twoPods());
+  undo.push(() => ownLab.close());
+  const older = await ownLab.pod("server").serve({ listen: [{ port: PORT }], workers: 1 });
+  const tally = await Tally.start(ownLab, "node-2");
+  undo.push(() => tally.close());
+  const newer = await ownLab.pod("server").serve({ listen: [{ port: RESETS }], workers: 1 });
+  await tally.record(EVERYTHING);
+  const address = ownLab.pod("server").ips.v4;
+  for (const port of [PORT, RESETS]) await ownLab.pod("client").play("send", { to: [{ address, port }], count: 1 });
+  await tally.until(
+    () => `two records, not ${tally.records.length}`,
+    () => tally.records.length === 2,
+  );
+
+  expect(tally.records.map(({ key, comm }) => [key.serverPort, comm])).toEqual([
+    [PORT, "workload"],
+    [RESETS, "workload"],
+  ]);
+  // Of one that is older, a process that holds it; of a newer one, that which called listen().
+  const holders = [older.process.pid, ...threadFiles(older.process.pid, "children").flatMap(pidsOf)];
+  expect(holders).toContain(tally.records[0]?.pid);
+  expect(tally.records[1]?.pid).toBe(newer.process.pid);
+});
+
 test("a connection that stays open is told in stretches which add up to the whole", async () => {
   await recordBoth({ ...EVERYTHING, stretchNs: 50_000_000n });
   const held = lab.pod("client").start("hold", { to: service(), count: 1 });
@@ -320,6 +382,10 @@ function outcome({ establishedNs, flags, error, state }: Connection): string {
 
 function typed({ retransmitsSyn, retransmitsFast, retransmitsTimeout, retransmitsTlp }: Connection): number {
   return retransmitsSyn + retransmitsFast + retransmitsTimeout + retransmitsTlp;
+}
+
+function pidsOf(children: string): number[] {
+  return children.split(" ").filter(Boolean).map(Number);
 }
 
 function resent({ events }: Connection): number {

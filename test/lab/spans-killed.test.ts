@@ -69,6 +69,24 @@ test("agents that are killed with spans pending: just those are told as lost", a
   expect(await spanLab.stats()).toMatchObject({ observed: 2 * FEW, accepted: 2 * FEW, pending: 0 });
 });
 
+test("probes and agents that are told to end at once, as a pod's containers are: the agent still has its say", async () => {
+  const before = { lost: await lost(), closed: closes() };
+  traces.behaviour = { refuse: status.UNAVAILABLE };
+  await connect(FEW);
+  await eventually("all records at the agents", async () => (await spanLab.stats()).pending === 2 * FEW);
+  await Promise.all(nodes().flatMap(({ probe, agent }) => [probe.stop("SIGTERM"), agent.stop("SIGTERM")]));
+  const ends = await Promise.all(nodes().flatMap(({ probe, agent }) => [probe.ended, agent.ended]));
+  const closed = closes() - before.closed;
+  traces.behaviour = {};
+  await Promise.all(nodes().map((node) => node.startProbe()));
+  await startAgents();
+
+  expect(ends).toEqual(Array(4).fill({ code: 0, signal: null }));
+  // The last exchange was made and settled, and each span that was given up is a loss of the agent's, not of the next one's.
+  expect(closed).toBe(FEW);
+  expect(await lost()).toBe(before.lost);
+});
+
 test("probes that are killed while records come: what agents got and what is told as lost are all there were", async () => {
   const deaths = 5;
   const count = deaths * EACH;
@@ -138,6 +156,11 @@ async function arrived(count: number): Promise<void> {
     () => `${count} spans, now ${distinct()}`,
     () => distinct() >= count,
   );
+}
+
+/** Of clients, as their metrics have it. */
+function closes(): number {
+  return spanLab.observed.ends().client.closed;
 }
 
 /** As both kernels' books have it, since their maps were made. */

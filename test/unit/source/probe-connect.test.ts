@@ -1,5 +1,6 @@
 /** A probe that comes, goes, dies, is silent or of another version: how the client finds and leaves it. */
 import { describe, expect, test } from "vitest";
+import { FLOWSPAN_PROTOCOL } from "../../../agent/generated/layout.ts";
 import { packFrames } from "../../../agent/source/frames.ts";
 import { beginFrame, connectionFrame, edgeGrowth, exchangeFrames, helloFrame } from "./frames-builder.ts";
 import { edge, SHORT_MS, startProbing } from "./probing.ts";
@@ -36,7 +37,7 @@ describe("a HELLO of another protocol", () => {
 
     await expect(exchange).rejects.toMatchObject({
       code: "protocol_mismatch",
-      message: `the probe speaks protocol ${protocol}, this agent 1: ${remedy}`,
+      message: `the probe speaks protocol ${protocol}, this agent ${FLOWSPAN_PROTOCOL}: ${remedy}`,
     });
   });
 
