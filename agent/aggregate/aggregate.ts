@@ -231,6 +231,7 @@ export class Aggregate {
       return false;
     }
     edge.names = answer;
+    edge.pendingWhy = "";
     const key = placeKey(edge.key, answer, this.#options);
     if (edge.place?.key === key) return true;
     if (edge.place !== undefined) this.#leave(edge, edge.place);
