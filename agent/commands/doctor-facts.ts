@@ -15,6 +15,7 @@ import { get } from "../kubernetes/request.ts";
 import { feedsOf, resourcesOf } from "../kubernetes/watch-cluster.ts";
 import { VERSION } from "../version.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
+import type { ConnectedProbe } from "./doctor-connected.ts";
 import type { NoProbeCheck, ProbeCheck } from "./doctor-kernel.ts";
 import { NODE_MODULES } from "./doctor-modules.ts";
 import type { AgentFacts, CollectorFacts, KubernetesFacts } from "./doctor-reach.ts";
@@ -24,14 +25,14 @@ const PROBE_TIMEOUT_MS = 30_000;
 const API_TIMEOUT_MS = 5_000;
 
 /** Runs `flowspan-probe --check`, which exits with 1 where it could not run. */
-export async function askProbe(configured: string | undefined): Promise<ProbeCheck | NoProbeCheck> {
+export async function askProbe({ path, pins }: Settings["probe"]): Promise<ProbeCheck | NoProbeCheck> {
   let program: string;
   try {
-    program = findProbe(configured);
+    program = findProbe(path);
   } catch (error) {
-    return { error: (error as Error).message, remedy: "make build" };
+    return { error: (error as Error).message, remedy: "make build", isNowhere: true };
   }
-  const output = await runProbe(program);
+  const output = await runProbe(program, ["--check", ...(pins === undefined ? [] : ["--pins", pins])]);
   if (typeof output !== "string") return output;
   try {
     return JSON.parse(output) as ProbeCheck;
@@ -40,9 +41,9 @@ export async function askProbe(configured: string | undefined): Promise<ProbeChe
   }
 }
 
-async function runProbe(program: string): Promise<string | NoProbeCheck> {
+async function runProbe(program: string, args: readonly string[]): Promise<string | NoProbeCheck> {
   try {
-    return (await promisify(execFile)(program, ["--check"], { timeout: PROBE_TIMEOUT_MS })).stdout;
+    return (await promisify(execFile)(program, args, { timeout: PROBE_TIMEOUT_MS })).stdout;
   } catch (error) {
     const { stdout, stderr, code } = error as { stdout?: string; stderr?: string; code?: number | string };
     if (code === 1 && stdout !== undefined && stdout !== "") return stdout;
@@ -54,7 +55,12 @@ async function runProbe(program: string): Promise<string | NoProbeCheck> {
 export async function askRunningAgent(socket: string): Promise<AgentFacts> {
   try {
     const { body } = await askAgent(socket, "/readyz");
-    return { socket, ready: body as Extract<AgentFacts["ready"], { checks: unknown }> };
+    const status = (await askAgent(socket, "/status")).body as { hello?: ConnectedProbe | null };
+    return {
+      socket,
+      ready: body as Extract<AgentFacts["ready"], { checks: unknown }>,
+      probe: status.hello ?? undefined,
+    };
   } catch (error) {
     return { socket, ready: { error: (error as NodeJS.ErrnoException).code ?? (error as Error).message } };
   }

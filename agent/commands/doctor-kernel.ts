@@ -33,6 +33,8 @@ export interface ProbeCheck {
 export interface NoProbeCheck {
   readonly error: string;
   readonly remedy: string;
+  /** No path names one, and none is beside the agent: a probe may run elsewhere all the same. */
+  readonly isNowhere?: true;
 }
 
 export function checkProbeProgram(check: ProbeCheck | NoProbeCheck, protocol: number): Finding {
@@ -146,7 +148,7 @@ function checkIterators({ iterators }: ProbeCheck): Finding[] {
 
 function checkBpffs({ bpffs, capabilities }: ProbeCheck): Finding {
   const name = "bpffs";
-  if (bpffs.mounted) return ok(name, `mounted at ${bpffs.path}`);
+  if (bpffs.mounted) return ok(name, `mounted: ${bpffs.path}`);
   const remedy = "mount -t bpf bpf /sys/fs/bpf";
   if (capabilities.sys_admin) return ok(name, "not mounted; the probe mounts it");
   return {

@@ -1,6 +1,7 @@
 /**
  * What answers from here: the running agent, the Collector, the Kubernetes API. Facts in, judgements out. Pure.
  */
+import type { ConnectedProbe } from "./doctor-connected.ts";
 import { type Finding, ok } from "./doctor-finding.ts";
 
 export interface AgentFacts {
@@ -9,6 +10,8 @@ export interface AgentFacts {
   readonly ready:
     | { readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[] }
     | { readonly error: string };
+  /** Of /status: the probe that it is or was connected to. */
+  readonly probe?: ConnectedProbe | undefined;
 }
 
 /** A running agent, where there is one: doctor also runs before the first. */

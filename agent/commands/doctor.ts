@@ -4,6 +4,7 @@
 import { loadConfig, loadSchemaCheck } from "../config/load.ts";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "./command.ts";
+import { checkConnected } from "./doctor-connected.ts";
 import { askDirectory, checkDirectory } from "./doctor-directory.ts";
 import {
   askCollector,
@@ -15,9 +16,9 @@ import {
   presentModules,
 } from "./doctor-facts.ts";
 import { canRun, type Finding, findingsText } from "./doctor-finding.ts";
-import { checkKernel, checkMemlock, checkProbeProgram } from "./doctor-kernel.ts";
+import { checkKernel, checkMemlock, checkProbeProgram, type NoProbeCheck, type ProbeCheck } from "./doctor-kernel.ts";
 import { checkModules } from "./doctor-modules.ts";
-import { checkAgent, checkCollector, checkKubernetes } from "./doctor-reach.ts";
+import { type AgentFacts, checkAgent, checkCollector, checkKubernetes } from "./doctor-reach.ts";
 import { checkSpans, spanFacts } from "./doctor-spans.ts";
 
 export const doctorCommand: Command = {
@@ -42,19 +43,19 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
   const { env, stdout } = terminal;
   const { settings } = loadConfig({ env, flags, checkSchema: await loadSchemaCheck() });
   const [probe, agent, collector, kubernetes, directory] = await Promise.all([
-    askProbe(settings.probe.path),
+    askProbe(settings.probe),
     askRunningAgent(settings.admin.socket),
     askCollector(settings),
     askKubernetes(settings, env),
     askDirectory(settings, env),
   ]);
+  const inCluster = isClusterNode(env);
   const findings: Finding[] = [
-    checkProbeProgram(probe, FLOWSPAN_PROTOCOL),
-    ...("error" in probe ? [] : [...checkKernel(probe), checkMemlock(probe.memlock, chargesMemlock())]),
-    ...checkModules(presentModules(), isClusterNode(env)),
+    ...checkProbe(probe, agent, inCluster),
+    ...checkModules(presentModules(), inCluster),
     checkAgent(agent),
     checkCollector(collector),
-    checkSpans(spanFacts(settings, isClusterNode(env))),
+    checkSpans(spanFacts(settings, inCluster)),
     ...checkKubernetes(kubernetes),
     ...checkDirectory(directory),
   ];
@@ -62,4 +63,13 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
   if (flags.json) stdout.write(`${JSON.stringify({ canRun: works, findings }, null, 2)}\n`);
   else stdout.write(findingsText(findings, wantsColour(terminal)));
   return works ? EXIT.ok : EXIT.failed;
+}
+
+/** The probe's program knows most; where there is none, as in the agent's container, the running probe's word counts. */
+function checkProbe(probe: ProbeCheck | NoProbeCheck, agent: AgentFacts, inCluster: boolean): Finding[] {
+  if (!("error" in probe)) {
+    const memlock = checkMemlock(probe.memlock, chargesMemlock());
+    return [checkProbeProgram(probe, FLOWSPAN_PROTOCOL), ...checkKernel(probe), memlock];
+  }
+  return probe.isNowhere ? checkConnected(probe, agent, inCluster) : [checkProbeProgram(probe, FLOWSPAN_PROTOCOL)];
 }

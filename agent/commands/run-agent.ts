@@ -28,6 +28,7 @@ import { SystemClock } from "../interval.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { type ClusterWatch, feedsOf, watchCluster } from "../kubernetes/watch-cluster.ts";
 import { type Log, redact } from "../log.ts";
+import type { Hello } from "../model.ts";
 import { runPipeline } from "../pipeline.ts";
 import { selfExport } from "../self/export-options.ts";
 import { createLosses } from "../self/losses.ts";
@@ -61,6 +62,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     const clock = new SystemClock(settings.interval);
     const exemplars = new Exemplars();
     const spans = makeSpans(settings, log, clock, exemplars, () => source.tellRecords());
+    let hello: Hello | undefined;
     const source: ProbeClient = new ProbeClient({
       path: settings.probe.socket,
       log,
@@ -68,6 +70,9 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       listeners: {
         connection: (connection) => spans.add(connection),
         clocks: (moment) => spans.clocks(moment),
+        hello: (told) => {
+          hello = told;
+        },
       },
       ...(recorder === undefined ? {} : { tap: recorder }),
     });
@@ -118,6 +123,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       config: { ...live.report(), settings: redact(live.settings) },
       losses: state.allLosses(),
       exports: Object.fromEntries(state.exports),
+      hello: hello ?? null,
       probe: state.status ?? null,
       programs: state.programs(),
       source: source.stats(),

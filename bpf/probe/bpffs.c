@@ -82,12 +82,19 @@ static void path__existing(const char *path, char *found, size_t size)
 		*slash = '\0';
 }
 
-int bpffs__make(const char *path)
+bool bpffs__holds(const char *path)
 {
 	char existing[PATH_MAX];
 
 	path__existing(path, existing, sizeof(existing));
-	if (!bpffs__is(existing) && strncmp(path, BPFFS_USUAL "/", sizeof(BPFFS_USUAL)) == 0 &&
+	return bpffs__is(existing);
+}
+
+int bpffs__make(const char *path)
+{
+	char existing[PATH_MAX];
+
+	if (!bpffs__holds(path) && strncmp(path, BPFFS_USUAL "/", sizeof(BPFFS_USUAL)) == 0 &&
 	    bpffs__mount(BPFFS_USUAL) == 0)
 		log_info("mounted bpffs at " BPFFS_USUAL);
 	path__existing(path, existing, sizeof(existing));

@@ -14,6 +14,9 @@ bool bpffs__is(const char *path);
 /* A mounted bpffs; NULL if there is none. */
 const char *bpffs__mounted(void);
 
+/* Whether `path` is on a bpffs, or would be once it is made. */
+bool bpffs__holds(const char *path);
+
 /* A mounted bpffs, mounted now where there was none; NULL after saying why. */
 const char *bpffs__find(void);
 

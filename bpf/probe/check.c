@@ -63,9 +63,17 @@ static void limits__print(void)
 	       boolean(capability__held(CAP_SETPCAP)));
 }
 
-int check__print(void)
+/* The bpffs that a start would use, as far as it is mounted. */
+static const char *bpffs__wanted(const char *pins)
 {
-	const char *bpffs = bpffs__mounted();
+	if (!pins)
+		return bpffs__mounted();
+	return bpffs__holds(pins) ? pins : NULL;
+}
+
+int check__print(const struct options *options)
+{
+	const char *bpffs = bpffs__wanted(options->pins);
 	char cgroup2[PATH_MAX] = "", problem[256] = "";
 	bool attached[HOOK_COUNT] = { false }, loaded, cgroup2_mounted, can_run;
 	struct features features;
@@ -91,7 +99,9 @@ int check__print(void)
 	printf("  \"iterators\": {\"bpf_sk_storage_map\": %s, \"task_file\": %s},\n", boolean(features.iter_sk_storage),
 	       boolean(features.iter_task));
 	printf("  \"cgroup_names\": %s,\n", boolean(features.cgroup_names));
-	printf("  \"bpffs\": {\"mounted\": %s, \"path\": \"%s\"},\n", boolean(bpffs), bpffs ? bpffs : "");
+	printf("  \"bpffs\": {\"mounted\": %s, \"path\": ", boolean(bpffs));
+	text__print(bpffs ? bpffs : "");
+	printf("},\n");
 	printf("  \"cgroup_v2\": {\"mounted\": %s, \"used\": %s, \"path\": ", boolean(cgroup2_mounted),
 	       boolean(features.cgroup_v2));
 	text__print(cgroup2);

@@ -3,7 +3,9 @@
 #ifndef PROBE_CHECK_H
 #define PROBE_CHECK_H
 
-/* Prints one JSON object to stdout. True where the probe can run. */
-int check__print(void);
+#include "options.h"
+
+/* Prints one JSON object to stdout. 0 where a probe with these options can run, else 1. */
+int check__print(const struct options *options);
 
 #endif

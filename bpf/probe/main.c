@@ -88,7 +88,7 @@ int main(int argc, char **argv)
 	case MODE_DONE:
 		return EXIT_ENDED;
 	case MODE_CHECK:
-		return check__print();
+		return check__print(&options);
 	case MODE_UNPIN:
 		return pins__remove(options.pins) ? EXIT_CANNOT_START : EXIT_ENDED;
 	case MODE_RUN:

@@ -55,7 +55,7 @@ static const struct option long_options[] = {
 
 static const char help[] =
 	"Usage: flowspan-probe (--socket PATH | --stdio) [OPTIONS]\n"
-	"       flowspan-probe --check | --unpin [--pins DIR]\n"
+	"       flowspan-probe (--check | --unpin) [--pins DIR]\n"
 	"\n"
 	"Loads flowspan's kernel programs, and gives one agent what they have counted. What is counted stays in\n"
 	"the kernel, also when the probe ends: start it again and it goes on where it was.\n"

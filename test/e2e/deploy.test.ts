@@ -243,6 +243,23 @@ describe("the probe's container", () => {
     });
   }
 
+  withProbe("says of itself that it can run, asked as README.md says", async () => {
+    const check = startProbe(capabilities.add, ["--check"]);
+
+    await check.end;
+
+    const { can_run, bpffs, capabilities: held } = JSON.parse(check.words());
+    expect({ can_run, bpffs: bpffs.mounted, sys_admin: held.sys_admin, code: check.exitCode() }).toEqual({
+      can_run: true,
+      bpffs: true,
+      sys_admin: false,
+      code: 0,
+    });
+    const pins = container("probe").args.find((argument) => argument.startsWith("--pins="));
+    const asked = `-c probe -- flowspan-probe --check ${pins?.replace("=", " ")}`;
+    expect(readFileSync(join(MANIFESTS, "README.md"), "utf8")).toContain(asked);
+  });
+
   interface Privileges {
     readonly uid: number;
     readonly effective: bigint;
@@ -264,7 +281,7 @@ describe("the probe's container", () => {
    * As a container runtime would: the manifest's arguments, volumes at other places, the bounding set cut to
    * these capabilities, no new privileges. Its bpffs belongs to a mount namespace of its own and goes with it.
    */
-  function startProbe(added: readonly string[]): StartedProbe {
+  function startProbe(added: readonly string[], more: readonly string[] = []): StartedProbe {
     const directory = mkdtempSync(join(tmpdir(), "flowspan-deploy-"));
     const places = { run: join(directory, "run"), bpf: join(directory, "bpf") };
     mkdirSync(places.run);
@@ -280,7 +297,7 @@ describe("the probe's container", () => {
       ...["--mount", "--propagation", "private", "--", "sh", "-c"],
       ...[`mount -t bpf bpf "$0" && exec "$@"`, places.bpf],
       ...["setpriv", `--bounding-set=${bounding}`, "--inh-caps=-all", "--no-new-privs", "--clear-groups"],
-      ...["--", PROBE, ...argv],
+      ...["--", PROBE, ...argv, ...more],
     ]);
     const words: string[] = [];
     for (const stream of [child.stdout, child.stderr])

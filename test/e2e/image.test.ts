@@ -3,12 +3,17 @@
  * installs is what is needed, and what the agent's image holds runs by itself.
  */
 import { execFile } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { release, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import { FEATURES } from "../../agent/commands/doctor-connected.ts";
+import type { Finding } from "../../agent/commands/doctor-finding.ts";
+import { AGENT_USER } from "../lab/agents.ts";
+import { twoPods } from "../lab/describe.ts";
+import { ObservedLab } from "../lab/observed.ts";
 import { needs } from "../needs.ts";
 import { manifests } from "./manifests.ts";
 
@@ -71,13 +76,19 @@ test("the images' Node is the one that scripts/setup installs", () => {
   expect(/^ARG NODE_VERSION=(\S+)/m.exec(dockerfile)?.[1]).toBe(/^NODE_INSTALLED=(\S+)/m.exec(setup)?.[1]);
 });
 
-built("what the agent's image holds runs without the tree", async () => {
+/** agent.mjs beside nothing but what else the agent's image holds. */
+function agentOfImage(): string {
   const directory = mkdtempSync(join(tmpdir(), "flowspan-image-"));
+  chmodSync(directory, 0o755); // for the image's user
   onTestFinished(() => rmSync(directory, { recursive: true }));
   for (const path of copies().flatMap((copy) => (copy.stage === "agent" ? copy.sources : []))) {
     cpSync(ROOT + path, join(directory, basename(path)), { recursive: true });
   }
-  const agent = join(directory, "agent.mjs");
+  return join(directory, "agent.mjs");
+}
+
+built("what the agent's image holds runs without the tree", async () => {
+  const agent = agentOfImage();
 
   const said = await run(process.execPath, [agent, "version"], { cwd: "/" });
   const help = await run(process.execPath, [agent, "agent", "--help"], { cwd: "/" });
@@ -85,6 +96,37 @@ built("what the agent's image holds runs without the tree", async () => {
   expect(said.stdout).toContain(`flowspan ${version}`);
   expect(help.stdout).toContain("Usage: flowspan agent");
 });
+
+const beside = needs("root", "btf", "cgroup2", "iptables", "build");
+
+beside(
+  "doctor works from just these files, as kubectl exec starts it, beside an agent whose probe it takes at its word",
+  async () => {
+    const agent = agentOfImage();
+    const observed = await ObservedLab.start(twoPods());
+    onTestFinished(() => observed.close());
+    await observed.watch();
+    await observed.exchanges(1);
+    const { adminSocket } = observed.agent("node-1");
+
+    const args = ["--json", "--kubernetes", "off", "--admin-socket", adminSocket];
+    const user = { uid: AGENT_USER, gid: AGENT_USER, cwd: "/" };
+    // Throws unless it exits with 0.
+    const doctor = await run(
+      process.execPath,
+      [agent, "doctor", ...args, "--endpoint", observed.receiver.endpoint],
+      user,
+    );
+
+    const { canRun, findings } = JSON.parse(doctor.stdout) as { canRun: boolean; findings: Finding[] };
+    const found = Object.fromEntries(findings.map((finding) => [finding.name, finding]));
+    expect(canRun).toBe(true);
+    expect(found["probe program"]).toMatchObject({ state: "ok", found: expect.stringContaining("none here") });
+    expect(found.kernel?.found).toBe(`Linux ${release()}`);
+    for (const { name } of Object.values(FEATURES)) expect(found[name], name).toBeDefined();
+    expect(found["hook tcp_retransmit_skb"]).toMatchObject({ state: "ok", found: "the probe has it" });
+  },
+);
 
 built("program, manifests and package have one version", async () => {
   const probe = await run(`${ROOT}build/flowspan-probe`, ["--version"]);
