@@ -98,6 +98,11 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
   await exporter.shutdown();
   await source.close();
   if (failure !== undefined) throw failure;
+  const unread = Object.entries(source.stats().failures).filter(([, count]) => count > 0);
+  if (unread.length > 0) {
+    const counts = unread.map(([name, count]) => `${name} ${count}`).join(", ");
+    throw new Error(`the recording holds what could not be read, and what came of the rest lacks it: ${counts}`);
+  }
   if (refused > 0) throw new Error(`${refused} requests were not accepted`);
   const { observed, accepted } = spans.stats();
   if (accepted < observed) throw new Error(`${observed - accepted} spans were not accepted`);

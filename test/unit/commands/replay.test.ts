@@ -1,0 +1,72 @@
+/** `flowspan replay` of the golden recording: whole, and with rows in it that nobody can read. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
+import { expect, onTestFinished, test } from "vitest";
+import type { Terminal } from "../../../agent/commands/command.ts";
+import { replayCommand } from "../../../agent/commands/replay.ts";
+import { edgeKey, FLOWSPAN_PROTOCOL, FrameKind, frameEdge } from "../../../agent/generated/layout.ts";
+import { type Frame, FrameSplitter, packFrames } from "../../../agent/source/frames.ts";
+import { Recorder } from "../../../agent/source/record.ts";
+import { EntryKind, readEntries } from "../../../agent/source/recording.ts";
+
+const GOLDEN = fileURLToPath(new URL("../../golden/two-services.gz", import.meta.url));
+const ROLE_AT = frameEdge.fields.key.offset + edgeKey.fields.role.offset;
+
+/** The golden recording with a role that does not exist in its first `count` rows. */
+async function damaged(count: number): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), "flowspan-replay-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, "recording");
+  const recorder = new Recorder({ path, log: { info() {}, warn() {}, error() {} } });
+  let left = count;
+  let splitter = new FrameSplitter();
+  async function* bytes() {
+    yield gunzipSync(await readFile(GOLDEN));
+  }
+  for await (const entry of readEntries(bytes(), FLOWSPAN_PROTOCOL)) {
+    const frames: Frame[] = [];
+    if (entry.kind === EntryKind.CONNECTED) {
+      splitter = new FrameSplitter();
+      recorder.connected();
+    } else if (entry.kind === EntryKind.TO_PROBE) recorder.toProbe(entry.bytes);
+    else if (entry.kind === EntryKind.DISCONNECTED) recorder.disconnected();
+    else splitter.push(entry.bytes, (kind, payload) => frames.push({ kind, payload: Buffer.from(payload) }));
+    for (const { kind, payload } of frames) if (kind === FrameKind.FRAME_EDGE && left-- > 0) payload[ROLE_AT] = 9;
+    if (frames.length > 0) recorder.fromProbe(packFrames(frames));
+  }
+  await recorder.close();
+  return path;
+}
+
+/** The lines that were written, and why it failed. */
+async function replayed(path: string): Promise<{ lines: number; failure: string | undefined }> {
+  let written = "";
+  const stdout = new Writable({
+    write(chunk, _, done) {
+      written += String(chunk);
+      done();
+    },
+  });
+  const terminal = { env: {}, stdout } as unknown as Terminal;
+  const failure = await Promise.resolve(replayCommand.run({}, [path], terminal)).then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+  return { lines: written.trimEnd().split("\n").length, failure };
+}
+
+test("rows that cannot be read fail the replay by name, after all that came of the others", async () => {
+  const whole = await replayed(GOLDEN);
+  const rewritten = await replayed(await damaged(0));
+  const lacking = await replayed(await damaged(3));
+
+  expect([whole.failure, rewritten]).toEqual([undefined, whole]);
+  expect(lacking.failure).toMatch(/^the recording holds what could not be read.*: unknown_role 3, row_missing 3$/);
+  expect(lacking.lines).toBeGreaterThan(100);
+  expect(lacking.lines).toBeLessThan(whole.lines);
+});
