@@ -6,6 +6,7 @@
  * Pure: no file is opened and no name resolved here. Whether a path exists is for its user to find out.
  */
 import { isIP } from "node:net";
+import { bracketed } from "./bare-host.ts";
 
 /** Why a value was not taken. Words that are missing are filled in by the field. */
 export interface Refusal {
@@ -195,14 +196,16 @@ export function endpoint(words: Words<string>): Field<string> {
   const read = (value: unknown): Read<string> => {
     const result = inner.fromYaml(value);
     if ("refused" in result) return result;
-    const trimmed = result.value.trim();
-    if (trimmed.startsWith("unix:") || /^[\w.-]+:\d{1,5}$/.test(trimmed)) return { value: trimmed };
+    const trimmed = bracketed(result.value.trim());
+    if (trimmed.startsWith("unix:") || /^([\w.-]+|\[[0-9a-f:.]+\]):\d{1,5}$/i.test(trimmed)) return { value: trimmed };
     if (!/^https?:\/\//.test(trimmed)) {
       return refuse({
         remedy: `write the scheme too: http://${trimmed.replace(/^\w+:\/\//, "")} without TLS, https:// with`,
       });
     }
-    return URL.canParse(trimmed) ? { value: trimmed } : refuse({ remedy: "write http://HOST:PORT" });
+    return URL.canParse(trimmed)
+      ? { value: trimmed }
+      : refuse({ remedy: "write http://HOST:PORT, an IPv6 address in brackets: http://[fd00::5]:4317" });
   };
   return { ...inner, fromYaml: read, fromText: read };
 }

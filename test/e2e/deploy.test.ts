@@ -74,19 +74,22 @@ test("kustomization.yaml names every manifest", () => {
   expect([...resourceFiles()].sort()).toEqual(files.sort());
 });
 
-test("the shipped configuration is one that the agent and OTel's schema take", async () => {
+test.each([
+  ["192.0.2.1", "http://192.0.2.1:4317"],
+  ["fd00:10::5", "http://[fd00:10::5]:4317"],
+])("the shipped configuration is one that the agent and OTel's schema take, on a node at %s", async (ip, endpoint) => {
   const directory = mkdtempSync(join(tmpdir(), "flowspan-deploy-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const file = join(directory, "flowspan.yaml");
   writeFileSync(file, manifest<{ data: Record<string, string> }>("ConfigMap").data["flowspan.yaml"] ?? "");
 
-  const { problems, values, warnings } = readConfigFile(file, { HOST_IP: "192.0.2.1" }, await loadSchemaCheck());
+  const { problems, values, warnings } = readConfigFile(file, { HOST_IP: ip }, await loadSchemaCheck());
 
   expect({ problems, warnings }).toEqual({ problems: [], warnings: [] });
   expect(Object.fromEntries(values)).toEqual({
     logLevel: "info",
     interval: 15_000,
-    "otlp.endpoint": "http://192.0.2.1:4317",
+    "otlp.endpoint": endpoint,
     "otlp.compression": "gzip",
   });
 });

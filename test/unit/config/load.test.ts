@@ -1,4 +1,5 @@
 /** The configuration's layers: which one wins, and what is said of the others. */
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { settingsFrom } from "../../../agent/config/settings.ts";
 import { load, ours, yaml } from "./given.ts";
@@ -127,6 +128,39 @@ describe("layers", () => {
     expect(load({ env: { ...env, OTEL_EXPORTER_OTLP_INSECURE: "true" } }).settings.otlp.endpoint).toBe(
       "http://collector:4317",
     );
+  });
+
+  test("an IPv6 host without brackets gets them, for metrics and for spans, with and without a scheme", () => {
+    const scheme = fc.constantFrom("http://", "https://", "");
+
+    fc.assert(
+      fc.property(fc.ipV6(), fc.integer({ min: 1, max: 65535 }), scheme, (ip, port, scheme) => {
+        const read = (endpoint: string) => {
+          const { settings, warnings } = load({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } });
+          return { metrics: settings.otlp.endpoint, spans: settings.traces.endpoint, warnings };
+        };
+
+        expect(read(`${scheme}${ip}:${port}`)).toEqual({
+          metrics: `${scheme || "https://"}[${ip}]:${port}`,
+          spans: `${scheme}[${ip}]:${port}`,
+          warnings: [],
+        });
+        expect(read(`${scheme}[${ip}]:${port}`)).toEqual(read(`${scheme}${ip}:${port}`));
+      }),
+    );
+  });
+
+  test("an IPv6 address without a port is refused in words that mend it", () => {
+    const { warnings } = load({ env: { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://fd00:10::5" } });
+
+    expect(warnings.map((warning) => warning.split("\n").slice(0, 4))).toEqual([
+      [
+        "environment: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        '  found:   "http://fd00:10::5"',
+        "  allowed: http://HOST:PORT, https://HOST:PORT, HOST:PORT or unix:PATH",
+        "  remedy:  write http://HOST:PORT, an IPv6 address in brackets: http://[fd00::5]:4317",
+      ],
+    ]);
   });
 
   test("OTel's own sections are read from the file, and what has no effect is said", () => {
