@@ -9,7 +9,7 @@
 import { hostname, uptime } from "node:os";
 import { collectRegularly } from "../collect.ts";
 import { type ConfigSources, configFile, forgetOtlpVariables, loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { secretsOf } from "../config/options.ts";
+import { exportsMetrics, secretsOf } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { serveHealth } from "../directory/health.ts";
 import { DirectoryServer } from "../directory/server.ts";
@@ -77,7 +77,7 @@ async function serve(cluster: Cluster, settings: Settings, stopped: Promise<void
     if (address !== undefined) {
       closing.push(await serveHealth(address, { metadata, status: () => statusOf(state) }));
     }
-    if (!settings.disabled) closing.push(startSelf(settings, state, log));
+    if (exportsMetrics(settings)) closing.push(startSelf(settings, state, log));
     const port = await server.listen();
     closing.push(() => server.close());
     const fields = { version: VERSION, server: cluster.connection.description, port, endpoint: settings.otlp.endpoint };

@@ -11,6 +11,7 @@ import { FLOW_METRICS } from "../aggregate/instruments.ts";
 import { collectRegularly } from "../collect.ts";
 import {
   aggregateOptions,
+  exportsMetrics,
   probeSettings,
   scopesOf,
   spanLimits,
@@ -93,7 +94,9 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     spans.nameBy(identity);
 
     const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey, exemplars);
-    const exporter = settings.disabled ? NO_EXPORT : makeExporter(settings, log, (result) => state.addRequest(result));
+    const exporter = exportsMetrics(settings)
+      ? makeExporter(settings, log, (result) => state.addRequest(result))
+      : NO_EXPORT;
     closing.push(() => exporter.shutdown());
 
     state.metadata = () => [...(watch?.states() ?? []), ...(directory === undefined ? [] : [directory.client.state])];
@@ -108,7 +111,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     if (!settings.disabled) state.spans = () => spans.stats();
     for (const [reason, loss] of Object.entries(DROP_REASONS))
       state.losses.follow(loss, () => spans.stats().dropped[reason as DropReason]);
-    if (!settings.disabled) closing.push(startSelf(settings, state, log));
+    if (exportsMetrics(settings)) closing.push(startSelf(settings, state, log));
     closing.push(() => spans.shutdown(SPANS_LAST_MS));
 
     const vitals = new PipelineVitals({ intervalMs: () => clock.intervalMs, metadata: () => state.metadata() });
@@ -217,7 +220,7 @@ export function makeExporter(settings: Settings, log: Log, onResult: (result: Re
   });
 }
 
-/** For a disabled agent: nothing is sent, so nothing is settled, and the kernel keeps it all. */
+/** For an agent that is disabled or exports no metrics: nothing is sent, so nothing is settled, and the kernel keeps it all. */
 const NO_EXPORT: Pick<FlowExporter, "exportFlows" | "shutdown"> = {
   exportFlows: async () => [],
   shutdown: async () => undefined,

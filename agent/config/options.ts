@@ -10,6 +10,11 @@ import type { TraceKey } from "../spans/trace-key.ts";
 import type { Settings } from "./settings.ts";
 import { DEFAULT_PROBABILITY } from "./span-settings.ts";
 
+/** Where false, nothing is settled either: the kernel keeps what it counts. */
+export function exportsMetrics({ disabled, otlp }: Settings): boolean {
+  return !disabled && otlp.exporter === "otlp";
+}
+
 export function transportOptions({ otlp }: Settings, version: string): TransportOptions {
   const { endpoint, headers, timeout, compression, caFile, certFile, keyFile } = otlp;
   return {

@@ -97,6 +97,17 @@ export const STANDARD_SETTINGS = {
       standard: `${OTLP}.endpoint`,
       env: ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
     }),
+    exporter: choice(
+      {
+        summary:
+          "`none`: no metric is exported, flowspan's own neither. The kernel goes on counting and keeps it for an agent that exports; spans are sent all the same.",
+        default: "otlp",
+        live: false,
+        standard: "",
+        env: ["OTEL_METRICS_EXPORTER"],
+      },
+      ["otlp", "none"],
+    ),
     protocol: protocol("METRICS"),
     /** Like protocol(): who asks for another form must be told. */
     histogramAggregation: choice(

@@ -1,6 +1,7 @@
 /** The configuration's layers: which one wins, and what is said of the others. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { exportsMetrics } from "../../../agent/config/options.ts";
 import { settingsFrom } from "../../../agent/config/settings.ts";
 import { load, ours, yaml } from "./given.ts";
 
@@ -104,7 +105,18 @@ describe("layers", () => {
     ]);
   });
 
+  test("the exporter of metrics may be none, which leaves the one of spans alone", () => {
+    const { settings, warnings } = load({ env: { OTEL_METRICS_EXPORTER: "none" } });
+
+    expect([exportsMetrics(settings), settings.traces.exporter, warnings]).toEqual([false, "otlp", []]);
+    expect(exportsMetrics(load({ env: { OTEL_METRICS_EXPORTER: "otlp" } }).settings)).toBe(true);
+    expect(exportsMetrics(load({ env: { OTEL_SDK_DISABLED: "true" } }).settings)).toBe(false);
+  });
+
   test.each([
+    ["OTEL_METRICS_EXPORTER", "prometheus", "otlp, none"],
+    ["OTEL_METRICS_EXPORTER", "otlp,console", "otlp, none"],
+    ["OTEL_TRACES_EXPORTER", "zipkin", "otlp, none"],
     ["OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "grpc"],
     [
       "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
