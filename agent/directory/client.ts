@@ -140,6 +140,8 @@ export class DirectoryClient {
 
   /** All replicas in a random order, the one that was lost last at the end. */
   async #targets(): Promise<Replica[]> {
+    // A name that stands for nothing is tried again and again: a restart would not do more.
+    this.#movedMs = this.#options.nowMs();
     const found: Replica[] = [];
     for (const text of this.#options.addresses) {
       try {
