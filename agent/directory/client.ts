@@ -128,14 +128,29 @@ export class DirectoryClient {
   async #run(): Promise<void> {
     let failuresInRow = 0;
     while (!this.#stop.signal.aborted) {
-      for (const target of await this.#targets()) {
-        const hasAnswered = await this.#follow(target);
-        if (this.#stop.signal.aborted) return;
-        if (hasAnswered) failuresInRow = 0;
-      }
-      const waitMs = backoffMs(++failuresInRow, Math.random(), this.#options.backoff ?? BACKOFF);
+      failuresInRow = (await this.#round()) ? 1 : failuresInRow + 1;
+      const waitMs = backoffMs(failuresInRow, Math.random(), this.#options.backoff ?? BACKOFF);
       await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     }
+  }
+
+  /**
+   * Each replica once. One that answers is followed for up to 40 minutes: who else is there is asked anew then.
+   *
+   * @returns whether one has answered
+   */
+  async #round(): Promise<boolean> {
+    const tried = new Set<string>();
+    let hasAnswered = false;
+    let targets = await this.#targets();
+    const next = () => targets.find(({ address }) => !tried.has(address));
+    for (let target = next(); target && !this.#stop.signal.aborted; target = next()) {
+      tried.add(target.address);
+      if (!(await this.#follow(target)) || this.#stop.signal.aborted) continue;
+      hasAnswered = true;
+      targets = await this.#targets();
+    }
+    return hasAnswered;
   }
 
   /** All replicas in a random order, the one that was lost last at the end. */
