@@ -1,8 +1,8 @@
 /**
  * One resource of the API server, kept up to date: a list first, then its changes, for ever.
  *
- * The list comes as a watch-list (the server streams what exists as events and marks their end), or in
- * pages where the server refuses that. Objects are read one by one, trimmed and passed on; nothing but
+ * The list comes as a watch-list (the server streams what exists as events and marks their end). Where the
+ * server refuses that, it comes in pages, or whole where a selector leaves little of it. Objects are read one by one, trimmed and passed on; nothing but
  * their uids stays here. Any failure is counted by reason and ends in a new connect after a wait that
  * grows: a watch never stops for good and never spins.
  */
@@ -75,6 +75,8 @@ export class ResourceWatch<T extends { readonly uid: string }> {
   #listed: Set<string> | undefined;
   /** Where the next watch goes on; undefined: a list is needed. */
   #resourceVersion: string | undefined;
+  /** The version of what is known: a list from a server's cache must not be older. */
+  #knownVersion: string | undefined;
   #watchListRefusedMs = -Infinity;
   #brokenLists = 0;
   #failuresInRow = 0;
@@ -116,7 +118,7 @@ export class ResourceWatch<T extends { readonly uid: string }> {
   async #session(): Promise<void> {
     if (this.#resourceVersion !== undefined) return this.#watch({});
     if (performance.now() - this.#watchListRefusedMs > WATCH_LIST_RETRY_MS) return this.#watchList();
-    await this.#listPages();
+    await this.#list();
     return this.#watch({});
   }
 
@@ -132,12 +134,12 @@ export class ResourceWatch<T extends { readonly uid: string }> {
     const { name, backoff, log } = this.#options;
     if (failure.reason === "unsupported") {
       this.#watchListRefusedMs = performance.now();
-      log.info({ watch: name, detail: failure.message }, "the API server has no watch-list; listing in pages");
+      log.info({ watch: name, detail: failure.message }, "the API server has no watch-list; listing instead");
       return 0;
     }
     this.#failuresInRow = goodForMs >= GOOD_CONNECTION_MS ? 1 : this.#failuresInRow + 1;
     this.#serverErrorsInRow = failure.reason === "server_error" ? this.#serverErrorsInRow + 1 : 0;
-    if (this.#historyLost(failure)) this.#resourceVersion = undefined;
+    if (this.#historyLost(failure)) this.#forgetVersion(failure);
     this.#record.failed(failure);
     const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(this.#failuresInRow, Math.random(), backoff));
     if (!this.#logged.has(failure.reason)) {
@@ -154,6 +156,12 @@ export class ResourceWatch<T extends { readonly uid: string }> {
    */
   #historyLost({ reason }: ApiFailure): boolean {
     return reason === "gone" || reason === "rejected" || this.#serverErrorsInRow >= SERVER_ERRORS_BEFORE_LIST;
+  }
+
+  /** What is known stays known where only a watch came too late; a list that is refused may be so for its version. */
+  #forgetVersion({ reason }: ApiFailure): void {
+    this.#resourceVersion = undefined;
+    if (reason !== "gone" || this.#listed) this.#knownVersion = undefined;
   }
 
   #becomeCurrent(): void {
@@ -208,7 +216,7 @@ export class ResourceWatch<T extends { readonly uid: string }> {
     if (this.#listed) throw new ApiFailure("closed", "the list broke off");
   }
 
-  async #listPages(): Promise<void> {
+  async #list(): Promise<void> {
     this.#startList(false);
     let next = "";
     let version = "";
@@ -224,9 +232,20 @@ export class ResourceWatch<T extends { readonly uid: string }> {
     this.#endList(version);
   }
 
-  /** Reads one page. @returns its metadata */
+  /**
+   * Servers up to about 1.32 take each page from etcd, where a selector selects nothing: they would read all
+   * pods once for every node that asks for its own. A whole list that may be old comes from the server's cache.
+   */
+  #listQuery(next: string): Readonly<Record<string, string>> {
+    const limit = String(PAGE_SIZE);
+    if (next !== "") return { limit, continue: next };
+    if (!("fieldSelector" in this.#options.query)) return { limit };
+    return { resourceVersion: this.#knownVersion ?? "0", resourceVersionMatch: "NotOlderThan" };
+  }
+
+  /** Reads one page, or all. @returns its metadata */
   async #page(next: string): Promise<unknown> {
-    const answer = await this.#get({ limit: String(PAGE_SIZE), ...(next === "" ? {} : { continue: next }) });
+    const answer = await this.#get(this.#listQuery(next));
     const splitter = new ItemSplitter(OBJECT_BYTES_MAX);
     const patience = new Patience(answer, this.#options.silenceMs, "no object of the page");
     try {
@@ -278,7 +297,7 @@ export class ResourceWatch<T extends { readonly uid: string }> {
     this.#record.heard();
     const version = text(field(field(object, "metadata"), "resourceVersion"));
     // Within a list, events come in no order of versions: only its end is a place to go on from.
-    if (!this.#listed && version !== "") this.#resourceVersion = version;
+    if (!this.#listed && version !== "") this.#reach(version);
     return true;
   }
 
@@ -315,9 +334,14 @@ export class ResourceWatch<T extends { readonly uid: string }> {
     const listed = this.#listed ?? new Set();
     for (const uid of this.#known) if (!listed.has(uid)) this.#remove(uid);
     this.#listed = undefined;
-    this.#resourceVersion = version === "" ? undefined : version;
+    this.#reach(version === "" ? undefined : version);
     this.#record.listed();
     this.#options.sink.synced();
+  }
+
+  #reach(version: string | undefined): void {
+    this.#resourceVersion = version;
+    this.#knownVersion = version;
   }
 }
 

@@ -148,7 +148,7 @@ describe.each(MODES)("the role of %s", (mode) => {
 });
 
 test(
-  "a list of more than one page is read whole, and its changes come",
+  "a list of more than one page, and one of the own node's pods alone, are read whole, and changes come",
   async (context) => {
     const pods = Array.from({ length: PODS }, (_, i) => {
       const { status: _status, ...pod } = podObject({ name: `pod-${i}`, namespace: "flowspan", node: "node-1" });
@@ -159,12 +159,24 @@ test(
       for (const pod of queue) await kube.admin.create(pod);
     });
     await Promise.all(writers);
-    const watch = watchAs(context, "agent-with-directory", await account("pages", roleOf("agent-with-directory")));
-    await vi.waitFor(() => expect(watch.states()).toMatchObject([{ current: true, objects: PODS }]), WAIT);
+    const watch = watchAs(context, "watch", await account("pages", roleOf("watch")));
+    const states = () => watch.states().filter(({ name }) => READS[name as Feed].resource === "pods");
+    const both = (expected: object) => ["local-pods", "pods"].map((name) => ({ name, ...expected }));
+    await vi.waitFor(() => expect(states()).toMatchObject(both({ current: true, objects: PODS })), WAIT);
 
     await kube.admin.delete(pods[0] as (typeof pods)[number]);
 
-    await vi.waitFor(() => expect(watch.states()).toMatchObject([{ objects: PODS - 1, lists: 2, failures: {} }]), WAIT);
+    const expected = both({ objects: PODS - 1, lists: 2, failures: {} });
+    await vi.waitFor(() => expect(states()).toMatchObject(expected), WAIT);
   },
   STARTUP_MS,
 );
+
+test("a list that must not be older than a version of the future is refused in a way that ends in a new one", async () => {
+  const query = "fieldSelector=spec.nodeName%3Dnode-1&resourceVersion=999999999&resourceVersionMatch=NotOlderThan";
+
+  const { status, body } = await send(kube, adminToken(kube), "GET", `/api/v1/pods?${query}`);
+
+  // Three of them do, as agent/kubernetes/watch.ts says.
+  expect([status, JSON.parse(body).message]).toEqual([504, expect.stringContaining("Too large resource version")]);
+});

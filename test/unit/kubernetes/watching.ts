@@ -27,6 +27,7 @@ export interface WatchingOptions {
   readonly prepare?: (server: ApiServerStandIn) => void;
   readonly connection?: (server: ApiServerStandIn) => Connection;
   readonly silenceMs?: number;
+  readonly query?: Readonly<Record<string, string>>;
 }
 
 export async function startStandIn(prepare?: (server: ApiServerStandIn) => void): Promise<ApiServerStandIn> {
@@ -49,18 +50,19 @@ export function plainConnection(server: { readonly url: string }): Connection {
 /** Starts a server and a watch on it; both end with the test. */
 export async function startWatching(options: WatchingOptions = {}): Promise<Watching> {
   const server = await startStandIn(options.prepare);
-  return { server, ...watchPods((options.connection ?? plainConnection)(server), options.silenceMs) };
+  const connection = (options.connection ?? plainConnection)(server);
+  return { server, ...watchPods(connection, options.silenceMs, options.query) };
 }
 
-/** Starts a watch of all pods; it ends with the test. */
-export function watchPods(connection: Connection, silenceMs = 5_000): Omit<Watching, "server"> {
+/** Starts a watch of all pods, or of those that `query` selects; it ends with the test. */
+export function watchPods(connection: Connection, silenceMs = 5_000, query = {}): Omit<Watching, "server"> {
   const told: string[] = [];
   const names = new Map<string, string>();
   const log: Watching["log"] = [];
   const watch = new ResourceWatch<Pod>({
     name: "pods",
     path: "/api/v1/pods",
-    query: {},
+    query,
     trim: (object) => trimPod(object, false, TRIM),
     connection,
     log: {
