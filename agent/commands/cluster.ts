@@ -59,6 +59,7 @@ export async function startDirectory(
   const client = new DirectoryClient({
     ...settings.directory,
     nodeName: cluster.nodeName,
+    appLabels: settings.kubernetes.appLabels,
     nowMs,
     onChange: (change) => identity().apply(change),
     log,

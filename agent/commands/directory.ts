@@ -91,15 +91,16 @@ async function serve(cluster: Cluster, settings: Settings, stopped: Promise<void
 function startWatching(cluster: Cluster, settings: Settings, log: Log) {
   const nowMs = () => uptime() * 1000;
   const ageMs = () => Math.max(0, ...watch.states().map((state) => state.ageMs));
+  const { appLabels } = settings.kubernetes;
   const server = new DirectoryServer(FEEDS_OF.directory, {
     ...settings.directory,
-    ...{ replica: hostname(), log, nowMs, ageMs },
+    ...{ replica: hostname(), appLabels, log, nowMs, ageMs },
   });
   const collect = collectRegularly();
   const watch = watchCluster({
     ...cluster,
     ...{ scope: "all", feeds: FEEDS_OF.directory, podLabels: [], podAnnotations: [] },
-    wellKnownLabels: settings.kubernetes.appLabels,
+    wellKnownLabels: appLabels,
     onChange: (change) => {
       server.store.apply(change);
       collect();

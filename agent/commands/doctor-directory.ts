@@ -17,7 +17,7 @@ export interface ReplicaFacts {
   /** Its address; as configured where no address is known. */
   readonly target: string;
   readonly answer:
-    | { readonly replica: string; readonly ageMs: number }
+    | { readonly replica: string; readonly ageMs: number; readonly otherLabels: boolean }
     | { readonly trouble: DirectoryTrouble; readonly detail: string };
 }
 
@@ -46,20 +46,20 @@ function clusterIn(settings: Settings, env: NodeJS.ProcessEnv): Cluster | { read
   }
 }
 
-async function askBehind(text: string, { directory }: Settings, node: string): Promise<ReplicaFacts[]> {
+async function askBehind(text: string, settings: Settings, node: string): Promise<ReplicaFacts[]> {
   try {
     const found = await findReplicas(text);
-    return await Promise.all(found.map((replica) => askReplica(replica, directory, node)));
+    return await Promise.all(found.map((replica) => askReplica(replica, settings, node)));
   } catch (error) {
     return [{ target: text, answer: { trouble: "name", detail: (error as Error).message } }];
   }
 }
 
-async function askReplica(replica: Replica, options: Settings["directory"], node: string): Promise<ReplicaFacts> {
+async function askReplica(replica: Replica, { directory, kubernetes }: Settings, node: string): Promise<ReplicaFacts> {
   const target = replica.address;
   let connection: ReturnType<typeof connectTo>;
   try {
-    connection = connectTo(replica, options);
+    connection = connectTo(replica, directory);
   } catch (error) {
     return { target, answer: { trouble: "files", detail: (error as Error).message } };
   }
@@ -68,7 +68,8 @@ async function askReplica(replica: Replica, options: Settings["directory"], node
   const timer = setTimeout(() => resolve({ trouble: "away", detail: `no word for ${ANSWER_MS} ms` }), ANSWER_MS);
   call.on("data", (bytes: Buffer) => {
     const { cluster, ageMs } = decodeAnswers(bytes);
-    resolve({ replica: cluster?.replica ?? "", ageMs });
+    const otherLabels = (cluster?.appLabels ?? kubernetes.appLabels) !== kubernetes.appLabels;
+    resolve({ replica: cluster?.replica ?? "", ageMs, otherLabels });
   });
   call.on("error", (error: ServiceError) => resolve({ trouble: troubleOf(error), detail: wordsOf(error) }));
   call.on("end", () => resolve({ trouble: "away", detail: "it is shutting down" }));
@@ -105,12 +106,19 @@ const REMEDY: Readonly<Record<DirectoryTrouble, string>> = {
   away: `kubectl -n flowspan get pods ${PODS}; a NetworkPolicy must let agents in`,
 };
 
+const OTHER_LABELS = {
+  found: "it answers, but its kubernetes.app_labels is not this agent's",
+  lost: "services have one name of their own and another one as peers",
+  remedy: "set kubernetes.app_labels alike in the ConfigMaps flowspan and flowspan-directory, and restart both",
+};
+
 export function checkDirectory(facts: DirectoryFacts): Finding[] {
   if ("skipped" in facts) return [ok("directory", facts.skipped)];
   const isAnswered = facts.replicas.some(({ answer }) => "replica" in answer);
   return facts.replicas.map(({ target, answer }): Finding => {
     const name = `directory ${target}`;
     if ("replica" in answer) {
+      if (answer.otherLabels) return { name, state: "warn", ...OTHER_LABELS };
       return ok(name, `${answer.replica} answers; its names were confirmed ${Math.round(answer.ageMs / 1000)} s ago`);
     }
     const lost = isAnswered ? "nothing while another replica answers" : LOST;

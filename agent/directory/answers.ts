@@ -24,9 +24,13 @@ export function answerOf(store: DirectoryStore, key: Key, nowMs: number): Answer
 }
 
 /** @param nodeName the agent's own */
-export function clusterMessage(store: DirectoryStore, nodeName: string, replica: string): ClusterMessage {
+export function clusterMessage(
+  store: DirectoryStore,
+  nodeName: string,
+  { replica, appLabels }: Required<Pick<ClusterMessage, "replica" | "appLabels">>,
+): ClusterMessage {
   const node = store.nodeByName(nodeName);
-  return { uid: store.clusterUid, replica, ...(node === undefined ? {} : { node: nodeMessage(node) }) };
+  return { uid: store.clusterUid, replica, appLabels, ...(node === undefined ? {} : { node: nodeMessage(node) }) };
 }
 
 function intervalOf(store: DirectoryStore, interval: OwnedInterval<OwnerRecord>, nowMs: number): Interval {

@@ -13,13 +13,15 @@ import { type BackoffOptions, backoffMs } from "../kubernetes/backoff.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import type { MetadataReading } from "../self/state.ts";
 import { KnownAddresses, type KnownStats } from "./known.ts";
-import { type Answers, decodeAnswers, encodeAsk, type Key } from "./protocol.ts";
+import { type Answers, type ClusterMessage, decodeAnswers, encodeAsk, type Key } from "./protocol.ts";
 import { type ClientOptions, connectTo, type FollowCall, findReplicas, type Replica } from "./replicas.ts";
 
 export interface DirectoryClientOptions extends ClientOptions {
   /** `HOST:PORT`; a name stands for all addresses behind it. */
   readonly addresses: readonly string[];
   readonly nodeName: string;
+  /** kubernetes.app_labels, by which this agent names its own node's pods. */
+  readonly appLabels: boolean;
   readonly log: DirectoryClientLog;
   /** Where answers go; ClusterIdentity.apply fits. */
   readonly onChange: (change: ClusterChange) => void;
@@ -74,6 +76,7 @@ export class DirectoryClient {
   #lists = 0;
   #ends = 0;
   #trouble: string | undefined;
+  #hasWarnedOfLabels = false;
 
   /** Starts at once; what goes wrong is in the state and the log. */
   constructor(options: DirectoryClientOptions) {
@@ -246,7 +249,16 @@ export class DirectoryClient {
       this.#synced ? "the directory answers again" : "names of peers come from the directory",
     );
     this.#trouble = undefined;
+    if (cluster) this.#compareLabels(cluster);
     if (!this.#synced) this.#tellSynced(nowMs);
+  }
+
+  #compareLabels({ appLabels: theirs }: ClusterMessage): void {
+    const { appLabels: here, log } = this.#options;
+    if (theirs === undefined || theirs === here || this.#hasWarnedOfLabels) return;
+    this.#hasWarnedOfLabels = true;
+    const message = "kubernetes.app_labels differs between agent and directory: services have two names";
+    log.warn({ here, directory: theirs, replica: this.#replica }, message);
   }
 
   #tellSynced(atMs: number): void {

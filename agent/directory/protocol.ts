@@ -74,6 +74,7 @@ export interface ClusterMessage {
   readonly uid: string;
   readonly node?: NodeMessage | null;
   readonly replica: string;
+  readonly appLabels?: boolean;
 }
 
 export interface Answers {

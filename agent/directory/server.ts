@@ -37,6 +37,8 @@ export interface DirectoryServerOptions extends SecretFiles {
   readonly insecure: boolean;
   /** For logs of agents. */
   readonly replica: string;
+  /** How the store's changes were named: agents must name their own pods alike. */
+  readonly appLabels: boolean;
   readonly log: DirectoryLog;
   /** CLOCK_BOOTTIME milliseconds, the clock of the store's changes. */
   readonly nowMs: () => number;
@@ -298,7 +300,7 @@ export class DirectoryServer {
   #clusterPart(stream: Stream) {
     if (!stream.clusterDue) return {};
     stream.clusterDue = false;
-    return { cluster: clusterMessage(this.store, stream.node ?? "", this.#options.replica) };
+    return { cluster: clusterMessage(this.store, stream.node ?? "", this.#options) };
   }
 
   #encode(interest: Interest, nowMs: number): Buffer {

@@ -65,6 +65,13 @@ export const DIRECTORY: object = {
                   }
                 },
                 "Cluster": {
+                  "oneofs": {
+                    "_appLabels": {
+                      "oneof": [
+                        "appLabels"
+                      ]
+                    }
+                  },
                   "fields": {
                     "uid": {
                       "type": "string",
@@ -77,6 +84,13 @@ export const DIRECTORY: object = {
                     "replica": {
                       "type": "string",
                       "id": 3
+                    },
+                    "appLabels": {
+                      "type": "bool",
+                      "id": 4,
+                      "options": {
+                        "proto3_optional": true
+                      }
                     }
                   }
                 },

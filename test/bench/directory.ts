@@ -81,6 +81,7 @@ async function measureChanges(cluster: GeneratedCluster, replica: DirectoryProce
     addresses: [replica.address],
     insecure: true,
     nodeName: "node-1",
+    appLabels: false,
     log: { info() {}, warn() {} },
     onChange: (change) => note(owners, change),
     nowMs: () => performance.now(),

@@ -101,6 +101,7 @@ class Agent {
       addresses,
       insecure: true,
       nodeName: "node-1",
+      appLabels: false,
       log: { info() {}, warn() {} },
       onChange: (change) => this.#apply(change),
       nowMs: () => performance.now(),

@@ -57,6 +57,22 @@ test("one that has not read the cluster, and one that is away, are told apart; n
   expect(canRun(findings)).toBe(true);
 });
 
+test("a replica that names services by other rules than the agent is told as that", async () => {
+  const { address } = await startServing({ appLabels: true });
+
+  const findings = await doctor({ addresses: [address], insecure: true });
+
+  expect(findings).toEqual([
+    {
+      ...{ name: `directory ${address}`, state: "warn" },
+      found: "it answers, but its kubernetes.app_labels is not this agent's",
+      lost: "services have one name of their own and another one as peers",
+      remedy: "set kubernetes.app_labels alike in the ConfigMaps flowspan and flowspan-directory, and restart both",
+    },
+  ]);
+  expect(canRun(findings)).toBe(true);
+});
+
 test("while another replica answers, nothing is lost", async () => {
   const { address } = await startServing();
   const [port] = await freePorts(1);

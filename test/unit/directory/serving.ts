@@ -30,6 +30,7 @@ export async function startServing({ isSynced = true, ...more }: ServingOptions 
     listen: "127.0.0.1:0",
     insecure: true,
     replica: "replica-1",
+    appLabels: false,
     log: QUIET,
     nowMs,
     ageMs: () => 23,
@@ -65,6 +66,7 @@ export function startAsking(addresses: readonly string[], more: Partial<Director
     addresses,
     insecure: true,
     nodeName: "node-1",
+    appLabels: false,
     log: {
       info: (fields, message) => logged.push({ level: "info", fields, message }),
       warn: (fields, message) => logged.push({ level: "warn", fields, message }),

@@ -1,7 +1,7 @@
 /** Agents' streams to replicas of the directory, over loopback: answers, changes, replicas that go and come. */
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { FOLLOW } from "../../../agent/directory/protocol.ts";
+import { decodeAnswers, encodeAnswers, FOLLOW } from "../../../agent/directory/protocol.ts";
 import { PENDING_MS } from "../../../agent/identity/identify.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import { edge, identityOf, node, ns, pod, START_MS, service } from "../identity/cluster-builders.ts";
@@ -161,6 +161,40 @@ describe("when a replica is lost", () => {
     const both = startAsking([unread.address, read.address]);
 
     await eventually(() => expect(both.client.state.replica).toBe(`read (${read.address})`));
+  });
+});
+
+describe("labels that decide names of services", () => {
+  const warnings = ({ logged }: ReturnType<typeof startAsking>) => logged.filter(({ level }) => level === "warn");
+
+  test("on the directory alone are warned of, once", async () => {
+    const serving = await startServing({ appLabels: true, streamMs: 50 });
+    const asking = startAsking([serving.address]);
+
+    await eventually(() => expect(asking.client.state.ends).toBeGreaterThan(2));
+
+    expect(warnings(asking)).toEqual([
+      {
+        level: "warn",
+        fields: { here: false, directory: true, replica: `replica-1 (${serving.address})` },
+        message: "kubernetes.app_labels differs between agent and directory: services have two names",
+      },
+    ]);
+  });
+
+  test("on both are not", async () => {
+    const serving = await startServing({ appLabels: true });
+    const asking = startAsking([serving.address], { appLabels: true });
+
+    await eventually(() => expect(asking.client.state.synced).toBe(true));
+
+    expect(warnings(asking)).toEqual([]);
+  });
+
+  test("of an older replica, which does not say, are not taken for a no", () => {
+    const older = encodeAnswers({ cluster: { uid: "", replica: "older" }, answers: [], ageMs: 0 });
+
+    expect(decodeAnswers(older).cluster?.appLabels).toBeUndefined();
   });
 });
 
