@@ -38,7 +38,7 @@ afterAll(async () => {
 async function post(path: string, object: object): Promise<{ status?: { token?: string } }> {
   const answer = await send(kube, adminToken(kube), "POST", path, object);
   if (answer.status !== 201) throw new Error(`POST ${path}: ${answer.status} ${answer.body}`);
-  return JSON.parse(answer.body) as { status?: { token?: string } };
+  return JSON.parse(answer.body) as { status?: { token?: string; allowed?: boolean } };
 }
 
 const RBAC = "rbac.authorization.k8s.io";
@@ -54,12 +54,26 @@ async function account(name: string, rules: readonly PolicyRule[]): Promise<stri
     roleRef: { apiGroup: RBAC, kind: "ClusterRole", name },
     subjects: [{ kind: "ServiceAccount", name, namespace: "flowspan" }],
   });
+  await authorized(name, rules);
   const wanted = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} };
   const { status } = await post(`${accounts}/${name}/token`, wanted);
   const secrets = await mkdtemp(join(directory, "account-"));
   await writeFile(join(secrets, "token"), status?.token ?? "");
   await writeFile(join(secrets, "ca.crt"), await readFile(kube.caFile));
   return secrets;
+}
+
+/** The API server learns of a binding by a watch of its own, a moment after it was made. */
+async function authorized(name: string, rules: readonly PolicyRule[]): Promise<void> {
+  const rule = rules[0];
+  if (rule === undefined) return;
+  const resourceAttributes = { verb: rule.verbs[0], group: rule.apiGroups?.[0], resource: rule.resources?.[0] };
+  const spec = { user: `system:serviceaccount:flowspan:${name}`, resourceAttributes };
+  await vi.waitFor(async () => {
+    const path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    const { status } = await post(path, { apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview", spec });
+    expect(status).toMatchObject({ allowed: true });
+  }, 10_000);
 }
 
 /** Log lines are kept in `lines`; it ends with the test. */

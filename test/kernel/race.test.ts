@@ -23,7 +23,8 @@ import { startWitness } from "../witness.ts";
 
 const CONNECTIONS = Number(process.env.FLOWSPAN_RACE ?? 1_000_003);
 const STEERED = Math.min(CONNECTIONS, 50_021);
-const DEADLINE_MS = 240_000;
+/** Of a hang; it takes a minute or two. */
+const DEADLINE_MS = 400_000;
 const UPLOAD = 101;
 const DOWNLOAD = 103;
 const PORT = 8080;

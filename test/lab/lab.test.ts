@@ -160,11 +160,11 @@ test("loss on a link makes the sender's kernel send again, and takes no byte", a
   const loss = await lab.loss("node-1", "node-2", 0.05);
 
   const to = [{ address: lab.pod("server").ips.v4, port: 8080 }];
-  const counts = await lab.pod("client").play("send", { to, count: 5, upload: 500_009 });
+  const counts = await lab.pod("client").play("send", { to, count: 23, parallel: 23, upload: 500_009 });
   await loss.remove();
 
   const growth = booksGrowth(before, await lab.pod("client").books(), "Tcp");
-  expect(counts).toEqual({ ...NOTHING, opened: 5, closed: 5, bytesSent: 2_500_045 });
+  expect(counts).toEqual({ ...NOTHING, opened: 23, closed: 23, bytesSent: 23 * 500_009 });
   expect(growth.RetransSegs).toBeGreaterThan(0);
 });
 
@@ -183,12 +183,13 @@ for (const family of ["v4", "v6"] as const) {
   });
 }
 
-async function rttMs(to: readonly { address: string; port: number }[]): Promise<number | undefined> {
-  const held = lab.pod("client").start("hold", { to, count: 1 });
+/** The smallest of several handshakes': a busy machine makes some longer, the relay makes none shorter. */
+async function rttMs(to: readonly { address: string; port: number }[]): Promise<number> {
+  const held = lab.pod("client").start("hold", { to, count: 11, paceMs: 10, workers: 1 });
   await held.ready();
   const sockets = await lab.pod("client").sockets();
   await held.close();
-  return sockets.find(({ state }) => state === "ESTAB")?.rttMs;
+  return Math.min(...sockets.filter(({ state }) => state === "ESTAB").map(({ rttMs }) => rttMs ?? Infinity));
 }
 
 test("held connections move data on command, at both ends", async () => {

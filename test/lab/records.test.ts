@@ -31,6 +31,8 @@ const EVERYTHING: RecordSettings = {
   adaptive: undefined,
   rate: { perSecond: 0, burst: 0 },
 };
+/** So that none is shed for want of a reader on a busy machine. */
+const ROOM = ["--records-ring", String(8 * 1024 * 1024)];
 const MOST_RETRANSMITS = 0xffff_ffff;
 
 const undo: (() => unknown)[] = [];
@@ -44,9 +46,9 @@ beforeAll(async () => {
   if (missing(...NEEDS) !== undefined) return;
   lab = await startLab(twoPods());
   undo.push(() => lab.close());
-  near = await Tally.start(lab, "node-1");
+  near = await Tally.start(lab, "node-1", ROOM);
   undo.push(() => near.close());
-  far = await Tally.start(lab, "node-2");
+  far = await Tally.start(lab, "node-2", ROOM);
   undo.push(() => far.close());
   const listen = [{ port: PORT }, { port: RESETS, mode: "reset", resetAfter: 100 } as const, { port: SINK }];
   await lab.pod("server").serve({ listen });

@@ -45,7 +45,8 @@ export interface AgentStatus {
 }
 
 const BATCH = { schedule_delay: 100, max_queue_size: 50_000, exporter: { otlp_grpc: {} } };
-const DEADLINE_MS = 15_000;
+/** Longer than a span or the probe's socket is left alone after failures: back-off goes up to 16 s. */
+const DEADLINE_MS = 30_000;
 
 export class SpanLab {
   readonly observed: ObservedLab;

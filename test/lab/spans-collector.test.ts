@@ -29,7 +29,7 @@ const test = needs(...NEEDS);
 /** Spans that may be pending at each agent. */
 const QUEUE = 199;
 /** An answer that takes longer than this counts as lost. */
-const TIMEOUT_MS = 1_000;
+const TIMEOUT_MS = 3_000;
 /** Connections of one trouble, each a span at either end; far less than the queue holds. */
 const FEW = 97;
 

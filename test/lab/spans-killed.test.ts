@@ -99,7 +99,7 @@ test("probes that are killed while records come: what agents got and what is tol
   }
   await traffic;
   const records = async () => (await lost()) + (await spanLab.stats()).observed - before.lost - before.observed;
-  await eventually(`${2 * count} records`, async () => (await records()) >= 2 * count);
+  await eventually(`${2 * count} records`, async () => (await records()) >= 2 * count, 30_000);
   await spanLab.settled(0);
 
   expect(await records()).toBe(2 * count);
@@ -121,7 +121,7 @@ test("probes and agents that are killed at once while spans are sent: none is mi
   await connect(FEW);
   const all = 2 * (count + FEW);
   const known = async () => (await lost()) - before.lost + distinct() - before.arrived;
-  await eventually(`${all} spans or losses`, async () => (await known()) >= all);
+  await eventually(`${all} spans or losses`, async () => (await known()) >= all, 30_000);
   await spanLab.settled(0);
 
   expect(distinct() - before.arrived).toBeLessThanOrEqual(all);

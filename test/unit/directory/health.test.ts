@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import type { MetadataVitals } from "../../../agent/admin/health.ts";
 import { isAlive, isReady, serveHealth } from "../../../agent/directory/health.ts";
+import { freePorts } from "../../components/running.ts";
 
 const watch = (name: string, more: Partial<MetadataVitals> = {}): MetadataVitals => ({
   name,
@@ -29,7 +30,7 @@ test("it is alive unless a watch stands still", () => {
 });
 
 test("both are answered over HTTP, with the status beside them", async () => {
-  const port = 20_000 + (process.pid % 20_000);
+  const [port] = await freePorts(1);
   const metadata = () => [watch("pods", { synced: false })];
   onTestFinished(await serveHealth(`127.0.0.1:${port}`, { metadata, status: () => ({ version: "1" }) }));
 

@@ -23,7 +23,7 @@ test("an address that was asked for is answered, and again whenever its owner ch
   serving.put("pods", bill);
   await eventually(() => expect(asking.pods()).toEqual({ "10.1.0.2": "bill-b" }));
 
-  expect(performance.now() - changedMs).toBeLessThan(1_000);
+  expect(performance.now() - changedMs).toBeLessThan(4_000);
 });
 
 test("an address that nobody has is answered too", async () => {
@@ -68,7 +68,7 @@ test("a Service that goes by another workload's name is told again", async () =>
   const one = { uid: "uid-slice", namespace: "shop", service: "front", ports: [80], endpoints };
   serving.put("endpoint-slices", one);
   serving.put("pods", cart);
-  await eventually(() => expect(names()).toEqual(["front", "cart"]), 1_500);
+  await eventually(() => expect(names()).toEqual(["front", "cart"]), 4_000);
 });
 
 test("an address that nobody looks up any more is withdrawn at the directory", async () => {

@@ -16,7 +16,7 @@ test("a probe that starts after the agent is found", async () => {
 });
 
 test("a call says that no probe answers, where, and what to look at", async () => {
-  const { client } = await startProbing({ isThere: false, answerTimeoutMs: 50 });
+  const { client } = await startProbing({ isThere: false, answerTimeoutMs: SHORT_MS });
 
   await expect(client.exchange()).rejects.toMatchObject({
     code: "disconnected",
@@ -131,7 +131,7 @@ describe("a probe that is silent", () => {
   });
 
   test("while nothing is asked is left alone, whatever connections end", async () => {
-    const limitMs = 50;
+    const limitMs = SHORT_MS;
     const { probe, client } = await startProbing({ answerTimeoutMs: limitMs });
     const connection = await probe.welcome();
     await client.hello();
