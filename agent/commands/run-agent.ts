@@ -34,6 +34,7 @@ import { runPipeline } from "../pipeline.ts";
 import { selfExport } from "../self/export-options.ts";
 import { createLosses } from "../self/losses.ts";
 import { startSelfMetrics } from "../self/metrics.ts";
+import type { Sending } from "../self/provider.ts";
 import { SelfState } from "../self/state.ts";
 import { decodeEdgeKey } from "../source/decode.ts";
 import { ProbeClient } from "../source/probe.ts";
@@ -42,6 +43,7 @@ import { Exemplars } from "../spans/exemplars.ts";
 import { DROP_REASONS, type DropReason } from "../spans/queue.ts";
 import { Spans } from "../spans/spans.ts";
 import { TraceKeyFile } from "../spans/trace-key.ts";
+import { UntoldDrops } from "../spans/untold.ts";
 import { VERSION } from "../version.ts";
 import { type Cluster, clusterOf, startDirectory } from "./cluster.ts";
 import type { LiveConfig } from "./reload.ts";
@@ -64,10 +66,11 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     const exemplars = new Exemplars();
     const spans = makeSpans(settings, log, clock, exemplars, () => source.tellRecords());
     let hello: Hello | undefined;
+    const untold = new UntoldDrops(() => spans.dropped);
     const source: ProbeClient = new ProbeClient({
       path: settings.probe.socket,
       log,
-      pendingRecords: () => spans.pending,
+      pendingRecords: () => spans.pending + untold.count,
       listeners: {
         connection: (connection) => spans.add(connection),
         clocks: (moment) => spans.clocks(moment),
@@ -111,7 +114,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     if (!settings.disabled) state.spans = () => spans.stats();
     for (const [reason, loss] of Object.entries(DROP_REASONS))
       state.losses.follow(loss, () => spans.stats().dropped[reason as DropReason]);
-    if (exportsMetrics(settings)) closing.push(startSelf(settings, state, log));
+    if (exportsMetrics(settings)) closing.push(startSelf(settings, state, log, () => untold.sending()));
     closing.push(() => spans.shutdown(SPANS_LAST_MS));
 
     const vitals = new PipelineVitals({ intervalMs: () => clock.intervalMs, metadata: () => state.metadata() });
@@ -234,9 +237,9 @@ const NO_TRANSPORT: Transport = {
 };
 
 /** @returns what ends it */
-function startSelf(settings: Settings, state: SelfState, log: Log): () => Promise<void> {
+function startSelf(settings: Settings, state: SelfState, log: Log, sending: Sending): () => Promise<void> {
   const { attributes, options } = selfExport("flowspan", settings);
-  const self = startSelfMetrics(state, attributes, options, log);
+  const self = startSelfMetrics(state, attributes, options, log, sending);
   return () => self.shutdown();
 }
 

@@ -43,21 +43,31 @@ import {
 import type { MetricDescriptor, Attributes as ResourceAttributes } from "../model.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
 import { errorType, METADATA_READINGS, PROCESS_READINGS } from "./common-readings.ts";
-import { measure, optionsOf, type Reading, type SelfMetrics, type SendOptions, sendingReader } from "./provider.ts";
+import {
+  measure,
+  optionsOf,
+  type Reading,
+  type SelfMetrics,
+  type Sending,
+  type SendOptions,
+  sendingReader,
+} from "./provider.ts";
 import type { DurationListeners, SelfState } from "./state.ts";
 
 /**
  * Begins to send the metrics of `state` every `intervalMs`.
  *
  * @param log told when sending begins to fail and when it works again
+ * @param sending told of each request and its answer
  */
 export function startSelfMetrics(
   state: SelfState,
   attributes: ResourceAttributes,
   options: SendOptions,
   log: ExportLog,
+  sending?: Sending,
 ): SelfMetrics {
-  return measureSelf(state, attributes, sendingReader(options, log));
+  return measureSelf(state, attributes, sendingReader(options, log, sending));
 }
 
 /** Registers every instrument on a provider with this one reader. */

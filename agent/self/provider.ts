@@ -64,15 +64,18 @@ export interface SelfMetrics {
 
 export type SendOptions = TransportOptions & { readonly intervalMs: number; readonly temporality: Temporality };
 
+/** Called when metrics that were collected just now are sent. @returns what is called with the Collector's answer */
+export type Sending = () => (accepted: boolean) => void;
+
 /** A reader that sends to the Collector every `intervalMs`. */
-export function sendingReader(options: SendOptions, log: ExportLog): MetricReader {
+export function sendingReader(options: SendOptions, log: ExportLog, sending: Sending = () => () => {}): MetricReader {
   const exporter = new OTLPMetricExporter({
     ...stockOptions(options),
     temporalityPreference:
       options.temporality === "delta" ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE,
   });
   return new PeriodicExportingMetricReader({
-    exporter: new LoggedExporter(exporter, log),
+    exporter: new LoggedExporter(exporter, log, sending),
     exportIntervalMillis: options.intervalMs,
     exportTimeoutMillis: Math.min(options.intervalMs, options.timeoutMs ?? 10_000),
   });
@@ -122,15 +125,19 @@ export function optionsOf({ unit, description }: MetricDescriptor) {
 class LoggedExporter implements PushMetricExporter {
   readonly #exporter: OTLPMetricExporter;
   readonly #log: ExportLog;
+  readonly #sending: Sending;
   #failing = false;
 
-  constructor(exporter: OTLPMetricExporter, log: ExportLog) {
+  constructor(exporter: OTLPMetricExporter, log: ExportLog, sending: Sending) {
     this.#exporter = exporter;
     this.#log = log;
+    this.#sending = sending;
   }
 
   export(metrics: Parameters<PushMetricExporter["export"]>[0], done: (result: ExportResult) => void): void {
+    const answered = this.#sending();
     this.#exporter.export(metrics, (result) => {
+      answered(result.code === ExportResultCode.SUCCESS);
       const failing = result.code !== ExportResultCode.SUCCESS;
       if (failing && !this.#failing) this.#log.warn({ error: result.error?.message }, "own metrics are not accepted");
       if (!failing && this.#failing) this.#log.info({}, "own metrics are accepted again");

@@ -99,6 +99,11 @@ export class SpanExporter {
     return this.#queue.pending;
   }
 
+  /** For any reason. */
+  get dropped(): number {
+    return this.#queue.dropped;
+  }
+
   /** Sends what is left, for at most `withinMs`; what is not accepted by then is dropped and counted. */
   async shutdown(withinMs: number): Promise<void> {
     this.#deadlineMs = performance.now() + withinMs;

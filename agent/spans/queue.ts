@@ -76,6 +76,10 @@ export class SpanQueue {
     return this.#ready.length + this.#waiting.length + this.#taken;
   }
 
+  get dropped(): number {
+    return Object.values(this.#dropped).reduce((sum, count) => sum + count, 0);
+  }
+
   add(entry: Entry): void {
     this.#observed++;
     if (this.pending >= this.#limit) this.#dropped.queue_full++;

@@ -93,6 +93,11 @@ export class Spans {
     return this.#exporter.pending;
   }
 
+  /** For any reason. */
+  get dropped(): number {
+    return this.#exporter.dropped;
+  }
+
   shutdown(withinMs: number): Promise<void> {
     return this.#exporter.shutdown(withinMs);
   }

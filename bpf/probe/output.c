@@ -64,13 +64,18 @@ bool output__flush(struct output *output)
 	return !output->broken;
 }
 
+bool output__make_room(struct output *output, size_t length)
+{
+	if (output->used + sizeof(struct frame_header) + length > sizeof(output->bytes))
+		output__flush(output);
+	return !output->broken;
+}
+
 bool output__frame(struct output *output, enum frame_kind kind, const void *payload, size_t length)
 {
 	struct frame_header header = { .length = (uint32_t)length, .kind = (uint16_t)kind };
 
-	if (output->used + sizeof(header) + length > sizeof(output->bytes) && !output__flush(output))
-		return false;
-	if (output->broken)
+	if (!output__make_room(output, length))
 		return false;
 	memcpy(output->bytes + output->used, &header, sizeof(header));
 	memcpy(output->bytes + output->used + sizeof(header), payload, length);

@@ -28,6 +28,9 @@ struct output {
 /* Starts over with another file descriptor, which must not block. */
 void output__open(struct output *output, int fd);
 
+/* Writes what waits if a frame with that much payload would not fit beside it. False when the output is broken. */
+bool output__make_room(struct output *output, size_t length);
+
 /* Adds one frame. False when the output is broken, now or before. */
 bool output__frame(struct output *output, enum frame_kind kind, const void *payload, size_t length);
 

@@ -14,9 +14,14 @@ static int record__take(void *context, void *bytes, size_t length)
 	const struct frame_connection *record = bytes;
 	size_t used = sizeof(*record) + record->event_count * sizeof(struct connection_event);
 
+	bool fits = used <= length && output__make_room(records->output, used);
+
+	/* After what may take time, and just before the ring buffer's position moves on: a probe that is killed in
+	 * between would send it again. */
 	ledger__send(&records->ledger);
-	if (used > length || !output__frame(records->output, FRAME_CONNECTION, bytes, used))
+	if (!fits)
 		return -1;
+	output__frame(records->output, FRAME_CONNECTION, bytes, used);
 	records->taken++;
 	return 0;
 }

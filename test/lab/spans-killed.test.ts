@@ -69,6 +69,30 @@ test("agents that are killed with spans pending: just those are told as lost", a
   expect(await spanLab.stats()).toMatchObject({ observed: 2 * FEW, accepted: 2 * FEW, pending: 0 });
 });
 
+test("agents that are killed before the Collector was told of their drops: the next ones tell of these records", async () => {
+  const before = await lost();
+  traces.behaviour = { refuse: status.INVALID_ARGUMENT };
+  spanLab.receiver.behaviour = { refuse: status.UNAVAILABLE };
+  await connect(FEW);
+  await eventually("all spans refused", async () => (await spanLab.stats()).dropped.rejected === 2 * FEW);
+  await kill("agent");
+  spanLab.receiver.behaviour = {};
+  traces.behaviour = {};
+  await startAgents();
+  await spanLab.settled(0);
+  const untold = (await lost()) - before;
+  traces.behaviour = { refuse: status.INVALID_ARGUMENT };
+  await connect(FEW);
+  await eventually("all spans refused", async () => (await spanLab.stats()).dropped.rejected === 2 * FEW);
+  await spanLab.observed.exchanges(3);
+  await kill("agent");
+  traces.behaviour = {};
+  await startAgents();
+  await spanLab.settled(0);
+
+  expect([untold, (await lost()) - before]).toEqual([2 * FEW, 2 * FEW]);
+});
+
 test("probes and agents that are told to end at once, as a pod's containers are: the agent still has its say", async () => {
   const before = { lost: await lost(), closed: closes() };
   traces.behaviour = { refuse: status.UNAVAILABLE };
