@@ -43,6 +43,8 @@ const REQUEST_MAX_BYTES = 3.5 * 1024 * 1024;
 const LAST_TRIES_MS = 250;
 /** As long as the Collector's own exporters try by default. */
 const GIVE_UP_MS = 300_000;
+/** A timer of Node takes no more than 2^31 - 1 and would fire at once; who waits for longer looks again. */
+const TIMER_MAX_MS = 86_400_000;
 /** How often names that were not there are asked for again. */
 const RENAME_MS = 1_000;
 
@@ -66,6 +68,8 @@ export class SpanExporter {
   readonly #open = new Set<Batch>();
   /** When the time that shutdown was given is over, on performance.now(). */
   #deadlineMs = Number.POSITIVE_INFINITY;
+  /** Until then the Collector has asked to be left alone (RetryInfo), whichever request that answered. */
+  #holdUntilMs = 0;
   #renamedMs = 0;
   #trouble = "";
   #rejection = "";
@@ -188,6 +192,7 @@ export class SpanExporter {
 
   /** Tries until there is an answer that is final, or no time left. */
   async #send(batch: Batch, bytes: Uint8Array): Promise<void> {
+    if (!(await this.#mayAsk())) return this.#drop(batch, "shutdown");
     const giveUpMs = performance.now() + GIVE_UP_MS;
     for (let attempt = 0; !batch.settled; attempt++) {
       const outcome = await this.#options.transport.send(bytes);
@@ -196,11 +201,23 @@ export class SpanExporter {
       if (!outcome.retryable) return this.#drop(batch, "rejected");
       const pauseMs = outcome.retryAfterMs ?? this.#backoff(attempt);
       const atMs = performance.now() + pauseMs;
+      if (outcome.retryAfterMs !== undefined) this.#holdUntilMs = atMs;
       if (this.#stop.signal.aborted && atMs >= this.#deadlineMs) return this.#drop(batch, "shutdown");
       if (atMs > giveUpMs) return this.#drop(batch, "gave_up");
       // The agent's end cuts a back-off short; what the Collector asked for is its right.
-      await pause(pauseMs, outcome.retryAfterMs === undefined ? this.#stop.signal : undefined);
+      if (outcome.retryAfterMs === undefined) await pause(pauseMs, this.#stop.signal);
+      if (!(await this.#mayAsk())) return this.#drop(batch, "shutdown");
     }
+  }
+
+  /** Leaves the Collector alone for as long as it asked. @returns false where the agent's end comes first */
+  async #mayAsk(): Promise<boolean> {
+    while (this.#holdUntilMs < this.#deadlineMs) {
+      const leftMs = this.#holdUntilMs - performance.now();
+      if (leftMs <= 0) return true;
+      await pause(Math.min(leftMs, TIMER_MAX_MS), this.#stop.signal);
+    }
+    return false;
   }
 
   #backoff(attempt: number): number {

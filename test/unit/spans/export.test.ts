@@ -128,6 +128,42 @@ describe("tries", () => {
     expect([before, transport.sent.length]).toEqual([1, 2]);
   });
 
+  test("what the Collector asks for holds for every batch, also where it costs the one that was tried", async () => {
+    const { exporter, transport } = exporterWith([failing(true, 400_000), ACCEPTED]);
+
+    add(exporter, 20);
+    await vi.advanceTimersByTimeAsync(399_999);
+    const before = [transport.sent.length, exporter.stats()] as const;
+    await vi.advanceTimersByTimeAsync(1);
+
+    expect(before).toMatchObject([1, { accepted: 0, pending: 10, dropped: { ...NO_DROPS, gave_up: 10 } }]);
+    expect(transport.sent).toHaveLength(2);
+    expect(exporter.stats()).toMatchObject({ accepted: 10, pending: 0, dropped: { ...NO_DROPS, gave_up: 10 } });
+  });
+
+  test("the parts of a batch that is too large wait too", async () => {
+    const large = (entries: readonly NamedEntry[]) => new Uint8Array(entries.length * 1024 * 1024);
+    const { exporter, transport } = exporterWith([failing(true, 400_000), ACCEPTED], { encode: large });
+
+    add(exporter, 6);
+    await vi.advanceTimersByTimeAsync(1_000 + 399_999);
+    const before = transport.sent.length;
+    await vi.advanceTimersByTimeAsync(1);
+
+    expect([before, transport.sent.length]).toEqual([1, 2]);
+  });
+
+  test("a Collector that asks for more than a timer can hold is left alone all the same", async () => {
+    const { exporter, transport } = exporterWith([failing(true, 3_000_000_000), ACCEPTED]);
+
+    add(exporter, 20);
+    await vi.advanceTimersByTimeAsync(2_999_999_999);
+    const before = transport.sent.length;
+    await vi.advanceTimersByTimeAsync(1);
+
+    expect([before, transport.sent.length]).toEqual([1, 2]);
+  });
+
   test("what is refused for good is dropped at once", async () => {
     const { exporter, transport } = exporterWith([failing(false), ACCEPTED]);
 
@@ -256,6 +292,19 @@ describe("the end", () => {
 
     expect(ended).toBe(true);
     expect(exporter.stats()).toMatchObject({ observed: 23, pending: 0, dropped: { ...NO_DROPS, shutdown: 23 } });
+  });
+
+  test("does not wait for a Collector that asked for more time than there is, and asks it no more", async () => {
+    const { exporter, transport } = exporterWith([failing(true, 400_000), ACCEPTED]);
+
+    add(exporter, 23);
+    await vi.advanceTimersByTimeAsync(2_000);
+    const ended = exporter.shutdown(5_000);
+    await vi.advanceTimersByTimeAsync(0);
+    await ended;
+
+    expect(transport.sent).toHaveLength(1);
+    expect(exporter.stats()).toMatchObject({ pending: 0, dropped: { ...NO_DROPS, gave_up: 10, shutdown: 13 } });
   });
 
   test("an answer that comes after the end changes no count", async () => {
