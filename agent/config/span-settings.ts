@@ -60,7 +60,8 @@ export const SPAN_SETTINGS = {
       { min: 0, max: 4_294_967_295 },
     ),
     adaptive: boolean({
-      summary: "Keep every connection that failed or was reset, and those that pass one of the next two limits.",
+      summary:
+        "Keep every connection that failed or was reset, and those that pass one of the next two limits; each end goes by what it has seen, so one may be kept alone.",
       default: true,
       live: true,
     }),

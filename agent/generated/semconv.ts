@@ -98,7 +98,7 @@ export const ATTR_FLOWSPAN_TCP_BYTES_RECEIVED = "flowspan.tcp.bytes.received";
 /** TCP payload sent, each byte once however often it was sent again. */
 export const ATTR_FLOWSPAN_TCP_BYTES_SENT = "flowspan.tcp.bytes.sent";
 
-/** From the first SYN to the established connection, in seconds. */
+/** How long the handshake took, in seconds. Client: from the first SYN to the established connection. Server: from its SYN-ACK to the answer. */
 export const ATTR_FLOWSPAN_TCP_HANDSHAKE_TIME = "flowspan.tcp.handshake.time";
 
 /** The state of the kernel's loss recovery. */
@@ -128,7 +128,7 @@ export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SEGMENTS = "flowspan.tcp.retransmit.se
 /** Segments sent again that the peer already had, as its DSACK blocks say; part of the above. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SPURIOUS = "flowspan.tcp.retransmit.spurious";
 
-/** Of them, SYNs and SYN-ACKs to which no answer came. */
+/** Of them, SYNs to which no answer came. SYN-ACKs are in the count alone. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN = "flowspan.tcp.retransmit.syn";
 
 /** Of them, probes for the last segment of a burst. */
@@ -680,7 +680,7 @@ export const EVENT_FLOWSPAN_TCP_CLOSE = "flowspan.tcp.close";
 /** A connection from its first SYN to its end, at the end that opened it; also one that never came to be. */
 export const SPAN_TCP_CONNECTION_CLIENT = "tcp connection";
 
-/** The same connection at the end that accepted it, in the same trace. */
+/** The same connection at the end that accepted it, from the complete handshake to its end, in the same trace. */
 export const SPAN_TCP_CONNECTION_SERVER = "tcp connection";
 
 /** What a connection that stays open has done since its last stretch, or since its beginning. */

@@ -1,7 +1,7 @@
 /**
  * One record of the kernel, with the names of its ends → one span. Pure.
  *
- *   a connection   CLIENT or SERVER by role, from the first SYN to the end; error where it failed or was reset
+ *   a connection   CLIENT from the first SYN, SERVER from its socket, to the end; error where it failed or was reset
  *   a stretch      INTERNAL, a child of the connection's own span, with the growth of that stretch only
  *
  * All times of a span are moved to the wall clock by one offset, so that durations and the order of events
