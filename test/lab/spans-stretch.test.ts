@@ -1,6 +1,6 @@
 /**
- * A connection that stays open, told in stretches: they add up to the span at its end, at both ends, and metrics count
- * it once.
+ * A connection that stays open, told in stretches: with what came after the last one they add up to the span at its
+ * end, at both ends, and metrics count it once.
  */
 import { expect } from "vitest";
 import { needs } from "../needs.ts";
@@ -10,11 +10,16 @@ import type { Counts } from "./workload.ts";
 
 const test = needs("root", "btf", "cgroup2", "iptables", "build");
 const ROUNDS = 4;
+/** After the last stretch. */
+const LAST = { upload: 4003, download: 1511 };
+const STRETCHES = { ...ALL_SPANS, stretch: 400 };
+/** None ends while the test runs. */
+const NO_MORE_STRETCHES = { ...ALL_SPANS, stretch: 86_400_000 };
 /** Two spans are put on the wall clock by two readings of it. */
 const CLOCKS_NS = 1_000_000;
 
-test("a long connection's stretches add up to it at both ends, and metrics count it once", async () => {
-  await inSpanLab({ spans: { ...ALL_SPANS, stretch: 400 } }, async (spanLab) => {
+test("a long connection's stretches and what came after the last one add up to it at both ends, and metrics count it once", async () => {
+  await inSpanLab({ spans: STRETCHES }, async (spanLab) => {
     const { bytesSent, bytesReceived } = await play(spanLab);
 
     const { pairs } = pairUp(wholes(spanLab));
@@ -24,7 +29,8 @@ test("a long connection's stretches add up to it at both ends, and metrics count
       const whole = pairs[0]?.[end] as ReceivedSpan;
       const stretches = stretchesOf(spanLab, end);
       expect(stretches.length).toBeGreaterThanOrEqual(2 * ROUNDS);
-      expect(added(stretches)).toEqual(added([whole]));
+      const last = end === "client" ? [LAST.upload, LAST.download] : [LAST.download, LAST.upload];
+      expect(added([whole]).map((bytes, i) => bytes - (added(stretches)[i] ?? 0))).toEqual(last);
       expect(new Set(stretches.map(({ spanId }) => spanId)).size).toBe(stretches.length);
       expect(stretches.map(({ attributes }) => attributes["flowspan.tcp.stretch.index"])).toEqual([
         ...stretches.keys(),
@@ -43,7 +49,10 @@ test("a long connection's stretches add up to it at both ends, and metrics count
   });
 });
 
-/** A round after the other, two stretches between; resolves when the connection has ended and all of it was told. */
+/**
+ * A round after the other, two stretches between, and one that no stretch tells of; resolves when the connection has
+ * ended and all of it was told.
+ */
 async function play(spanLab: SpanLab): Promise<Counts> {
   const held = spanLab.lab.pod("client").start("hold", { to: spanLab.service, count: 1 });
   await held.ready();
@@ -56,6 +65,8 @@ async function play(spanLab: SpanLab): Promise<Counts> {
       told().every((count, i) => count >= (before[i] ?? 0) + 2),
     );
   }
+  await spanLab.configure(NO_MORE_STRETCHES);
+  await held.send(LAST.upload, LAST.download);
   const counts = await held.close();
   await spanLab.observed.until("the end of the connection", () => wholes(spanLab).length === 2);
   await spanLab.observed.exchanges(2);
