@@ -5,6 +5,7 @@
  *   client on node-1 ── Service, loss ── server on node-2, a probe and an agent on each node
  */
 import { expect } from "vitest";
+import { CONNECTION_EVENTS } from "../../agent/generated/layout.ts";
 import { needs } from "../needs.ts";
 import { describe } from "./describe.ts";
 import { booksGrowth } from "./kernel-books.ts";
@@ -120,11 +121,14 @@ test("each event of a span lies where the workload's own log puts it, and every 
     );
     expect(RetransSegs).toBeGreaterThan(count);
     expect(total(clients, "flowspan.tcp.retransmit.count")).toBe(RetransSegs);
+    expect(clients.reduce((sum, span) => sum + resentIn(span), 0)).toBeGreaterThan(0);
+    // What is missing is told, and only where the kernel's events are full is there something missing.
     expect(
       clients.filter(
         (span) => resentIn(span) + span.droppedEvents !== span.attributes["flowspan.tcp.retransmit.count"],
       ),
     ).toEqual([]);
+    expect(clients.filter((span) => span.droppedEvents > 0 && kernelEvents(span) < CONNECTION_EVENTS)).toEqual([]);
   });
 });
 
@@ -174,6 +178,11 @@ function isAsLogged({ startUnixNs, endUnixNs, events }: ReceivedSpan, log: Logge
 
 function resentIn({ events }: ReceivedSpan): number {
   return events.reduce((sum, { attributes }) => sum + Number(attributes["flowspan.tcp.retransmit.segments"] ?? 0), 0);
+}
+
+/** Established and close are not events of the kernel's. */
+function kernelEvents({ events }: ReceivedSpan): number {
+  return events.filter(({ name }) => name !== "flowspan.tcp.established" && name !== "flowspan.tcp.close").length;
 }
 
 function total(spans: readonly ReceivedSpan[], name: string): number {
