@@ -23,6 +23,9 @@ const EVENTS = [
   "tcp/tcp_receive_reset",
 ];
 
+/** Segments that one tcp_retransmit_skb may send: 64 KiB at an Ethernet's 1448 bytes of payload. */
+export const SEGMENTS_AT_ONCE = 46;
+
 export interface Witness {
   /** Ends the count. @returns events that happened while PID 1 was the current task */
   stop(): number;

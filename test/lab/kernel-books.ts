@@ -48,6 +48,14 @@ export interface SocketDetail {
   readonly bytesReceived: number;
   readonly segsOut: number;
   readonly segsIn: number;
+  /** Segments that arrived out of order. */
+  readonly outOfOrder: number;
+  /** Segments sent again that the peer already had, by its DSACK blocks. */
+  readonly spurious: number;
+  /** The chronograph, in whole milliseconds: data to send, and what of that the two limits held up. */
+  readonly busyMs: number;
+  readonly receiveWindowLimitedMs: number;
+  readonly sendBufferLimitedMs: number;
 }
 
 export async function readSockets(netns: string, filter: readonly string[] = []): Promise<SocketDetail[]> {
@@ -74,6 +82,12 @@ export function parseSs(text: string): SocketDetail[] {
         bytesReceived: Number(pairs.bytes_received ?? 0),
         segsOut: Number(pairs.segs_out ?? 0),
         segsIn: Number(pairs.segs_in ?? 0),
+        outOfOrder: Number(pairs.rcv_ooopack ?? 0),
+        spurious: Number(pairs.dsack_dups ?? 0),
+        // `rwnd_limited:304ms(93.8%)`
+        busyMs: Number.parseInt(pairs.busy ?? "0", 10),
+        receiveWindowLimitedMs: Number.parseInt(pairs.rwnd_limited ?? "0", 10),
+        sendBufferLimitedMs: Number.parseInt(pairs.sndbuf_limited ?? "0", 10),
       };
     });
 }

@@ -7,6 +7,7 @@
 import { expect } from "vitest";
 import { CONNECTION_EVENTS } from "../../agent/generated/layout.ts";
 import { needs } from "../needs.ts";
+import { SEGMENTS_AT_ONCE, startWitness } from "../witness.ts";
 import { describe } from "./describe.ts";
 import { booksGrowth } from "./kernel-books.ts";
 import type { Lab } from "./lab.ts";
@@ -99,6 +100,7 @@ test("each event of a span lies where the workload's own log puts it, and every 
   await inSpanLab({}, async (spanLab) => {
     const count = 23;
     const { lab } = spanLab;
+    const witness = startWitness();
     const before = await lab.pod("client").books();
     const loss = await lab.loss("node-1", "node-2", 0.05);
     const script = lab.pod("client").spawn([process.execPath, "--eval", LOGGED_UPLOADS], {
@@ -111,6 +113,7 @@ test("each event of a span lies where the workload's own log puts it, and every 
     );
     await loss.remove();
     await spanLab.settled(2 * count);
+    const hidden = witness.stop() * SEGMENTS_AT_ONCE;
 
     const log = new Map(script.stdout.map((line) => JSON.parse(line) as Logged).map((each) => [each.port, each]));
     const clients = spanLab.spans.filter(({ kind }) => kind === "client");
@@ -122,13 +125,14 @@ test("each event of a span lies where the workload's own log puts it, and every 
     expect(RetransSegs).toBeGreaterThan(count);
     expect(total(clients, "flowspan.tcp.retransmit.count")).toBe(RetransSegs);
     expect(clients.reduce((sum, span) => sum + resentIn(span), 0)).toBeGreaterThan(0);
-    // What is missing is told, and only where the kernel's events are full is there something missing.
+    // What is missing is told; it is missing where the kernel's events are full, or it hid the resend (witness.ts).
     expect(
       clients.filter(
         (span) => resentIn(span) + span.droppedEvents !== span.attributes["flowspan.tcp.retransmit.count"],
       ),
     ).toEqual([]);
-    expect(clients.filter((span) => span.droppedEvents > 0 && kernelEvents(span) < CONNECTION_EVENTS)).toEqual([]);
+    const notFull = clients.filter((span) => kernelEvents(span) < CONNECTION_EVENTS);
+    expect(notFull.reduce((sum, { droppedEvents }) => sum + droppedEvents, 0)).toBeLessThanOrEqual(hidden);
   });
 });
 

@@ -18,7 +18,8 @@ test("growth is told counter by counter", () => {
 test("a socket's line gives its state, round-trip time and counters", () => {
   const line =
     "ESTAB 0 0 10.244.1.10:40000 10.244.2.10:8080 cubic wscale:7,7 rto:204 rtt:50.423/25.1 bytes_acked:1001 " +
-    "bytes_received:500 segs_out:4 segs_in:3 retrans:0/2 minrtt:50.4\n";
+    "bytes_received:500 segs_out:4 segs_in:3 busy:324ms rwnd_limited:304ms(93.8%) sndbuf_limited:8ms(2.5%) " +
+    "retrans:0/2 dsack_dups:1 rcv_ooopack:7 minrtt:50.4\n";
 
   expect(parseSs(line)).toEqual([
     {
@@ -33,6 +34,11 @@ test("a socket's line gives its state, round-trip time and counters", () => {
       bytesReceived: 500,
       segsOut: 4,
       segsIn: 3,
+      outOfOrder: 7,
+      spurious: 1,
+      busyMs: 324,
+      receiveWindowLimitedMs: 304,
+      sendBufferLimitedMs: 8,
     },
   ]);
 });
