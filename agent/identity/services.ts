@@ -24,21 +24,24 @@ export interface BackingPod {
   readonly zone: string | undefined;
 }
 
-/** Who said that an (address, port) is a Service's: the Service itself or one of its slices. */
+/** Who said that a port is a Service's: the Service itself or one of its slices. */
 interface Claim {
   readonly service: string;
   readonly by: string;
 }
 
 export class Services {
-  /** By `namespace/name`, since slices name their Service so. */
   readonly #services = new Map<string, KnownService>();
-  readonly #keyOf = new Map<string, string>();
+  /**
+   * By `namespace/name`, since slices name their Service so: uids, the one that has the name now last. After an
+   * outage a Service that was made again is told before the end of the one that had its name.
+   */
+  readonly #namesakes = new Map<string, readonly string[]>();
   readonly #slices = new Map<string, EndpointSlice>();
   /** Service → its slices; they may come before the Service. */
   readonly #slicesOf = new Map<string, Set<EndpointSlice>>();
   readonly #addressPorts = new Map<string, Claim>();
-  readonly #nodePorts = new Map<number, string>();
+  readonly #nodePorts = new Map<number, Claim>();
   readonly #podOf: (uid: string) => BackingPod | undefined;
   #revision = 0;
   #revisedMs = -Infinity;
@@ -52,29 +55,32 @@ export class Services {
   }
 
   get(uid: string): Service | undefined {
-    return this.#services.get(this.#keyOf.get(uid) ?? "")?.service;
+    return this.#services.get(uid)?.service;
   }
 
   upsert(service: Service): void {
+    const { uid } = service;
     const key = keyOf(service.namespace, service.name);
-    const before = this.#services.get(key);
-    this.remove(service.uid);
-    this.#keyOf.set(service.uid, key);
-    const workload = before?.service.uid === service.uid ? before.workload : undefined;
-    this.#services.set(key, { service, workload, peer: ownName(service), replacedMs: -Infinity, revision: -1 });
-    this.#claim(key, service.uid, service.externalAddresses, service.ports);
-    for (const port of service.nodePorts) this.#nodePorts.set(port, key);
+    const workload = this.#services.get(uid)?.workload;
+    this.remove(uid);
+    this.#services.set(uid, { service, workload, peer: ownName(service), replacedMs: -Infinity, revision: -1 });
+    const createdMs = (each: string) => this.#services.get(each)?.service.createdMs ?? 0;
+    const namesakes = [...(this.#namesakes.get(key) ?? []), uid].sort((a, b) => createdMs(a) - createdMs(b));
+    this.#namesakes.set(key, namesakes);
+    this.#claim(key, uid, service.externalAddresses, service.ports);
+    for (const port of service.nodePorts) this.#nodePorts.set(port, { service: key, by: uid });
   }
 
-  remove(uid: string): Service | undefined {
-    const key = this.#keyOf.get(uid) ?? "";
-    const known = this.#services.get(key);
-    this.#keyOf.delete(uid);
-    if (known?.service.uid !== uid) return undefined;
-    this.#services.delete(key);
-    this.#disclaim(uid, known.service.externalAddresses, known.service.ports);
-    for (const port of known.service.nodePorts) if (this.#nodePorts.get(port) === key) this.#nodePorts.delete(port);
-    return known.service;
+  remove(uid: string): void {
+    const service = this.get(uid);
+    if (!service) return;
+    const key = keyOf(service.namespace, service.name);
+    this.#services.delete(uid);
+    const namesakes = this.#namesakes.get(key)?.filter((each) => each !== uid) ?? [];
+    if (namesakes.length > 0) this.#namesakes.set(key, namesakes);
+    else this.#namesakes.delete(key);
+    this.#disclaim(uid, service.externalAddresses, service.ports);
+    for (const port of service.nodePorts) if (this.#nodePorts.get(port)?.by === uid) this.#nodePorts.delete(port);
   }
 
   upsertSlice(slice: EndpointSlice, atMs: number): void {
@@ -92,8 +98,7 @@ export class Services {
     if (!slice) return;
     const key = keyOf(slice.namespace, slice.service);
     // The workload behind it until now is kept, whether or not anybody has asked for it.
-    const service = this.#services.get(key)?.service;
-    if (service) this.#known(service);
+    for (const each of this.#namesakes.get(key) ?? []) this.#known(each);
     this.#slices.delete(uid);
     const slices = this.#slicesOf.get(key);
     slices?.delete(slice);
@@ -109,37 +114,40 @@ export class Services {
 
   /** The Service that has this address for this port alone: a load balancer's, or an endpoint written by hand. */
   atAddressPort(address: string, port: number): Service | undefined {
-    const claim = this.#addressPorts.get(`${address} ${port}`);
-    return claim && this.#services.get(claim.service)?.service;
+    return this.#claimed(this.#addressPorts.get(`${address} ${port}`));
   }
 
   /** The Service behind a port of every node. */
   atNodePort(port: number): Service | undefined {
-    return this.#services.get(this.#nodePorts.get(port) ?? "")?.service;
+    return this.#claimed(this.#nodePorts.get(port));
+  }
+
+  #claimed(claim: Claim | undefined): Service | undefined {
+    return this.get(this.#namesakes.get(claim?.service ?? "")?.at(-1) ?? "");
   }
 
   /** What clients call it now, and since when no other workload was behind it. */
   naming(service: Service): ServiceNaming {
-    return service.goesBy ?? this.#known(service) ?? { peer: ownName(service), replacedMs: -Infinity };
+    return service.goesBy ?? this.#known(service.uid) ?? { peer: ownName(service), replacedMs: -Infinity };
   }
 
   /** Worked out anew where anything has changed since. */
-  #known(service: Service): KnownService | undefined {
-    const key = keyOf(service.namespace, service.name);
-    const known = this.#services.get(key);
+  #known(uid: string): KnownService | undefined {
+    const known = this.#services.get(uid);
     if (!known || known.revision === this.#revision) return known;
-    const behind = this.#behind(key);
+    const { service } = known;
+    const behind = this.#behind(keyOf(service.namespace, service.name));
     const workload = behind.workload === "none" ? known.workload : behind.workload;
     const isReplaced = known.workload !== undefined && !areEqual(workload, known.workload);
     const { name, namespace } = workload ?? service;
     const anew = {
-      service: known.service,
+      service,
       workload,
       peer: { name, namespace, zone: behind.zone },
       replacedMs: isReplaced ? this.#revisedMs : known.replacedMs,
       revision: this.#revision,
     };
-    this.#services.set(key, anew);
+    this.#services.set(uid, anew);
     return anew;
   }
 
