@@ -5,8 +5,9 @@
  * An address that had one owner costs one entry of one map; only others have a list of intervals. Ended
  * intervals are kept for a grace period, then only the time is. Times are CLOCK_BOOTTIME milliseconds.
  */
-export interface AddressOwner {
-  readonly uid: string;
+import { type Claimant, WaitingClaims } from "../identity/waiting.ts";
+
+export interface AddressOwner extends Claimant {
   /** Unix milliseconds: of two that claim one address, the later made wins. */
   readonly createdMs: number;
   /** When it can have had its addresses at the earliest, unless `#since` has another time for one. */
@@ -28,6 +29,7 @@ export class Ownership<O extends AddressOwner> {
   readonly #owners = new Map<string, O>();
   /** Where an owner has an address for a shorter time than it is known. */
   readonly #since = new Map<string, number>();
+  readonly #waiting = new WaitingClaims<O>();
   readonly #former = new Map<string, OwnedInterval<O>[]>();
   /** The latest end that is forgotten of an address; of those without an entry no end is. */
   readonly #forgotten = new Map<string, number>();
@@ -46,28 +48,36 @@ export class Ownership<O extends AddressOwner> {
   }
 
   /**
+   * For a claim that is new, not for one that is only repeated.
+   *
    * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was told
    * @returns whether the address has a new owner
    */
   claim(address: string, owner: O, atMs: number, fromMs: number): boolean {
     const before = this.#owners.get(address);
     if (before === owner) return false;
-    // The watch may still repeat an address of a pod that is going while its successor has it already.
-    if (before && before.createdMs > owner.createdMs) return false;
+    if (before && before.createdMs > owner.createdMs) {
+      this.#waiting.add(address, owner, fromMs);
+      return false;
+    }
     if (before) this.#end(address, before, atMs);
     else if (!this.#former.has(address) && this.#forgottenUntilMs !== -Infinity) {
       this.#forgotten.set(address, this.#forgottenUntilMs);
     }
-    this.#owners.set(address, owner);
-    if (owner.fromMs !== fromMs) this.#since.set(address, fromMs);
+    this.#open(address, owner, fromMs);
     return true;
   }
 
   /** @returns whether `owner` had the address */
   release(address: string, owner: O, atMs: number): boolean {
-    if (this.#owners.get(address) !== owner) return false;
+    if (this.#owners.get(address) !== owner) {
+      this.#waiting.remove(address, owner.uid);
+      return false;
+    }
     this.#end(address, owner, atMs);
     this.#owners.delete(address);
+    const next = this.#waiting.take(address);
+    if (next) this.#open(address, next.owner, next.fromMs);
     return true;
   }
 
@@ -109,6 +119,11 @@ export class Ownership<O extends AddressOwner> {
 
   #fromMs(address: string, owner: O): number {
     return this.#since.get(address) ?? owner.fromMs;
+  }
+
+  #open(address: string, owner: O, fromMs: number): void {
+    this.#owners.set(address, owner);
+    if (owner.fromMs !== fromMs) this.#since.set(address, fromMs);
   }
 
   #end(address: string, owner: O, atMs: number): void {

@@ -6,15 +6,16 @@
  * listeners; which answers did change is for them to find out.
  */
 import { isDeepStrictEqual } from "node:util";
-import type {
-  ClusterChange,
-  ClusterUpsert,
-  Feed,
-  Node,
-  Pod,
-  Service,
-  ServiceName,
-  ServiceNaming,
+import {
+  addressesOf,
+  type ClusterChange,
+  type ClusterUpsert,
+  type Feed,
+  type Node,
+  type Pod,
+  type Service,
+  type ServiceName,
+  type ServiceNaming,
 } from "../identity/cluster.ts";
 import { GONE_MS } from "../identity/identify.ts";
 import { type BackingPod, Services } from "../identity/services.ts";
@@ -236,7 +237,7 @@ export class DirectoryStore {
     let record = this.#pods.get(pod.uid);
     const isNew = record === undefined;
     record ??= new PodRecord({ ...pod, namespace: this.#texts.take(pod.namespace) }, atMs);
-    const addresses = pod.hostNetwork || pod.ended ? NONE : pod.addresses;
+    const addresses = addressesOf(pod);
     const before = listOf(record.addresses);
     const isNamedAnew = record.service.name !== pod.service.name || record.service.namespace !== pod.service.namespace;
     const isMoved = record.node !== pod.node;
@@ -254,6 +255,7 @@ export class DirectoryStore {
       record.node = pod.node === "" ? "" : this.#texts.take(pod.node);
     }
     record.addresses = addresses.length === 1 ? (addresses[0] as string) : addresses;
+    record.terminating = pod.terminating ?? false;
     this.#pods.set(record.uid, record);
     this.#own(record, before, addresses, atMs);
     // One that lived so shortly that its address is told of with its end: as in agent/identity/addresses.ts.
@@ -261,7 +263,6 @@ export class DirectoryStore {
     if (isLate) for (const address of pod.addresses) this.#owners.addFormer(address, record, record.fromMs, atMs);
     if (isLate) this.#touch(pod.addresses);
     record.ended = pod.ended;
-    record.terminating = pod.terminating ?? false;
     if (isNamedAnew || isMoved) this.#backingPodsChanged(atMs);
     if (!isNew && (isNamedAnew || isMoved || isEnding)) this.#touch(addresses);
   }
@@ -346,8 +347,9 @@ export class DirectoryStore {
     for (const address of before) {
       if (!after.includes(address) && this.#owners.release(address, owner, atMs)) this.#listeners.address(address);
     }
+    const fromMs = owner.kind === "pod" ? owner.fromMs : atMs;
     for (const address of after) {
-      if (this.#owners.claim(address, owner, atMs, owner.kind === "pod" ? owner.fromMs : atMs))
+      if (!before.includes(address) && this.#owners.claim(address, owner, atMs, fromMs))
         this.#listeners.address(address);
     }
   }

@@ -12,7 +12,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { RemoteEnd, Role } from "../model.ts";
 import { parseAddress } from "../source/address.ts";
-import type { EndpointSlice, Node, Pod, Service } from "./cluster.ts";
+import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "./cluster.ts";
 import { canonicalAddresses, inPrefix, type Prefix, parsePrefix } from "./ip.ts";
 import { type Owner, type Ownership, OwnerTable } from "./owners.ts";
 import { Services } from "./services.ts";
@@ -112,14 +112,11 @@ export class Addresses {
   upsertPod(pod: Pod, atMs: number): void {
     const known = this.#pods.get(pod.uid);
     const before = known?.pod;
-    const kept = pod.hostNetwork || pod.ended ? [] : pod.addresses;
-    for (const address of before?.addresses ?? []) {
-      if (!kept.includes(address)) this.#owners.release(address, pod.uid, atMs);
-    }
-    const { uid, createdMs } = pod;
+    const { uid, createdMs, terminating } = pod;
     const placedMs = before === undefined || before.node === "" ? atMs : (known?.placedMs ?? atMs);
-    const owner: PodOwner = { kind: "pod", uid, createdMs, pod, end: podEnd(pod, this.#zones.get(pod.node)) };
-    for (const address of kept) this.#owners.claim(address, owner, atMs, placedMs);
+    const end = podEnd(pod, this.#zones.get(pod.node));
+    const owner: PodOwner = { kind: "pod", uid, createdMs, terminating, pod, end };
+    this.#own(owner, before && addressesOf(before), addressesOf(pod), atMs, placedMs);
     // One that lived so shortly that its address is told of with its end.
     const isLate = pod.ended && !pod.hostNetwork && before?.ended === false && before.addresses.length === 0;
     if (isLate) for (const address of pod.addresses) this.#owners.addFormer(address, owner, placedMs, atMs);
@@ -137,7 +134,7 @@ export class Addresses {
     const before = this.#services.get(service.uid);
     const owner = serviceOwner(service);
     if (before) this.#endService(before, service, atMs);
-    for (const address of service.clusterAddresses) this.#owners.claim(address, owner, atMs);
+    this.#own(owner, before?.clusterAddresses, service.clusterAddresses, atMs, atMs);
     this.#services.upsert(service);
   }
 
@@ -168,13 +165,9 @@ export class Addresses {
   }
 
   upsertNode(node: Node, atMs: number): void {
-    for (const address of this.#nodes.get(node.uid)?.addresses ?? []) {
-      if (!node.addresses.includes(address)) this.#owners.release(address, node.uid, atMs);
-    }
     const { uid, createdMs } = node;
-    for (const address of node.addresses) {
-      this.#owners.claim(address, { kind: "node", uid, createdMs, end: nodeEnd(node.name, node.zone) }, atMs);
-    }
+    const owner = { kind: "node", uid, createdMs, end: nodeEnd(node.name, node.zone) } as const;
+    this.#own(owner, this.#nodes.get(uid)?.addresses, node.addresses, atMs, atMs);
     this.#nodes.set(uid, node);
     if (node.zone !== "") this.#zones.set(node.name, node.zone);
     this.#nodesChanged(atMs);
@@ -189,6 +182,20 @@ export class Addresses {
     const namesakes = [...this.#nodes.values()].filter(({ name }) => name === node.name);
     if (namesakes.length === 0) this.#zones.delete(node.name);
     this.#nodesChanged(atMs);
+  }
+
+  #own(
+    owner: RemoteOwner,
+    before: readonly string[] = [],
+    after: readonly string[],
+    atMs: number,
+    fromMs: number,
+  ): void {
+    for (const address of before) if (!after.includes(address)) this.#owners.release(address, owner.uid, atMs);
+    for (const address of after) {
+      if (before.includes(address)) this.#owners.renew(address, owner);
+      else this.#owners.claim(address, owner, atMs, fromMs);
+    }
   }
 
   sweep(nowMs: number): void {

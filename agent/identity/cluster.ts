@@ -36,6 +36,11 @@ export interface Pod {
   readonly detail?: PodDetail;
 }
 
+/** Those that are the pod's own now. */
+export function addressesOf({ hostNetwork, ended, addresses }: Pod): readonly string[] {
+  return hostNetwork || ended ? [] : addresses;
+}
+
 export interface PodDetail {
   /** The uid that the kubelet uses in cgroup names where it differs: a static pod's configuration hash. */
   readonly cgroupUid?: string;

@@ -7,7 +7,7 @@
  * milliseconds.
  */
 import type { CgroupPlace } from "./cgroup.ts";
-import type { ContainerDetail, Pod } from "./cluster.ts";
+import { addressesOf, type ContainerDetail, type Pod } from "./cluster.ts";
 import { type Owner, OwnerTable } from "./owners.ts";
 
 export interface FoundPod {
@@ -56,12 +56,15 @@ export class LocalPods {
   upsert(pod: Pod, atMs: number): void {
     const before = this.#pods.get(pod.uid);
     const known = before ?? { pod, goneMs: undefined, ids: new Map<string, string>() };
-    const kept = pod.hostNetwork || pod.ended ? [] : pod.addresses;
-    for (const address of known.pod.addresses) {
-      if (!kept.includes(address)) this.#byAddress.release(address, pod.uid, atMs);
+    const had = before && before.goneMs === undefined ? addressesOf(before.pod) : [];
+    const has = addressesOf(pod);
+    const { uid, createdMs, terminating } = pod;
+    const owner = { uid, createdMs, terminating, known };
+    for (const address of had) if (!has.includes(address)) this.#byAddress.release(address, uid, atMs);
+    for (const address of has) {
+      if (had.includes(address)) this.#byAddress.renew(address, owner);
+      else this.#byAddress.claim(address, owner, atMs);
     }
-    const { uid, createdMs } = pod;
-    for (const address of kept) this.#byAddress.claim(address, { uid, createdMs, known }, atMs);
     known.pod = pod;
     known.goneMs = undefined;
     this.#pods.set(pod.uid, known);

@@ -7,10 +7,10 @@
  * afterwards only the time is kept, so that older growth finds nobody instead of the wrong one.
  * Times are CLOCK_BOOTTIME milliseconds and come in as arguments.
  */
+import { type Claimant, WaitingClaims } from "./waiting.ts";
 
 /** Compared by identity: an owner that changed its name is a new value under the same uid. */
-export interface Owner {
-  readonly uid: string;
+export interface Owner extends Claimant {
   /** Unix milliseconds: of two that claim one address, the later made wins. */
   readonly createdMs: number;
 }
@@ -50,6 +50,7 @@ const INTERVALS_PER_ADDRESS = 8;
 
 export class OwnerTable<O extends Owner> {
   readonly #addresses = new Map<string, Address<O>>();
+  readonly #waiting = new WaitingClaims<O>();
   readonly #graceMs: number;
   readonly #capacity: number;
   /** Addresses with an ended interval, in the order of the ends. */
@@ -73,7 +74,8 @@ export class OwnerTable<O extends Owner> {
   }
 
   /**
-   * Gives `address` to `owner`, or replaces the value of the owner with the same uid.
+   * Gives `address` to `owner`, or replaces the value of the owner with the same uid. For a claim that is new:
+   * one that is only repeated is renew()ed, since another may have the address by now.
    *
    * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was told
    */
@@ -86,18 +88,21 @@ export class OwnerTable<O extends Owner> {
         last.owner = owner;
         return;
       }
-      // The watch may still repeat an address of a pod that is going while its successor has it already.
-      if (last.owner.createdMs > owner.createdMs) return;
+      // Of one that is going the watch may tell while its successor has the address already.
+      if (last.owner.createdMs > owner.createdMs) {
+        this.#waiting.add(address, owner, fromMs);
+        return;
+      }
       this.#end(address, last, atMs);
     }
-    entry.intervals.push(open(owner, fromMs));
-    if (entry.intervals.length > INTERVALS_PER_ADDRESS) this.#forgetFirst(entry);
+    this.#open(entry, owner, fromMs);
   }
 
-  /** Replaces the value of the owner with the same uid, if that has the address. */
+  /** Replaces the value of the owner with the same uid, if that has the address or waits for it. */
   renew(address: string, owner: O): void {
     const last = this.#addresses.get(address)?.intervals.at(-1);
     if (last?.untilMs === Infinity && last.owner.uid === owner.uid) last.owner = owner;
+    else this.#waiting.renew(address, owner);
   }
 
   /** Tells of an owner when it has ended already. Who has the address now keeps it: the two may overlap. */
@@ -110,10 +115,17 @@ export class OwnerTable<O extends Owner> {
     if (entry.intervals.length > INTERVALS_PER_ADDRESS) this.#forgetFirst(entry);
   }
 
-  /** Ends the ownership if `uid` has it; otherwise nothing happens. */
+  /** Ends the ownership or the claim of `uid`; otherwise nothing happens. */
   release(address: string, uid: string, atMs: number): void {
-    const last = this.#addresses.get(address)?.intervals.at(-1);
-    if (last?.untilMs === Infinity && last.owner.uid === uid) this.#end(address, last, atMs);
+    const entry = this.#addresses.get(address);
+    const last = entry?.intervals.at(-1);
+    if (!entry || last?.untilMs !== Infinity || last.owner.uid !== uid) {
+      this.#waiting.remove(address, uid);
+      return;
+    }
+    this.#end(address, last, atMs);
+    const next = this.#waiting.take(address);
+    if (next) this.#open(entry, next.owner, next.fromMs);
   }
 
   /** Who owned `address` during (sinceMs, untilMs]. */
@@ -163,6 +175,11 @@ export class OwnerTable<O extends Owner> {
     return entry;
   }
 
+  #open(entry: Address<O>, owner: O, fromMs: number): void {
+    entry.intervals.push({ owner, fromMs, untilMs: Infinity });
+    if (entry.intervals.length > INTERVALS_PER_ADDRESS) this.#forgetFirst(entry);
+  }
+
   #end(address: string, interval: Interval<O>, atMs: number): void {
     interval.untilMs = atMs;
     this.#ended.push({ address, untilMs: atMs });
@@ -180,8 +197,4 @@ function several<O extends Owner>(all: readonly Interval<O>[], sinceMs: number, 
     .filter(({ fromMs }, i) => i === 0 || fromMs < untilMs)
     .map(({ owner }) => owner);
   return { state: "several", owners };
-}
-
-function open<O extends Owner>(owner: O, fromMs: number): Interval<O> {
-  return { owner, fromMs, untilMs: Infinity };
 }

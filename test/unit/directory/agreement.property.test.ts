@@ -39,16 +39,24 @@ const addresses = fc.subarray(POD_ADDRESSES);
 const FRONT = ["front-x", "front-y"].map((name) => pod(name));
 const endpoints = fc.subarray(FRONT).map((pods) => pods.map(({ uid }) => ({ addresses: [], podUid: uid })));
 
-/** Later named pods were made later, as happens where addresses are used again. */
 const anyPod = fc
-  .record({ index: fc.nat(NAMES.length - 1), addresses, ended: fc.boolean(), terminating: fc.boolean() })
-  .map(({ index, ...more }) => upsert("pods", pod(NAMES[index] as string, { ...more, createdMs: index * 1000 })));
+  .record({ name: fc.constantFrom(...NAMES), addresses, ended: fc.boolean(), terminating: fc.boolean() })
+  .map(({ name, ...more }) => upsert("pods", pod(name, more)));
 const anyStep = fc.oneof(
   { arbitrary: anyPod, weight: 4 },
   { arbitrary: fc.constantFrom(...NAMES).map((name) => remove("pods", `uid-${name}`)), weight: 2 },
   endpoints.map((each) => upsert("endpoint-slices", slice("front-1", "front", { endpoints: each }))),
   fc.constant(remove("endpoint-slices", "uid-front-1")),
 );
+
+/** When each pod was made: any of them may be given the address of any other, as happens after a node's restart. */
+const anyCreation = fc.tuple(...NAMES.map(() => fc.constantFrom(0, 1_000, 2_000)));
+
+function created(step: Step, times: readonly number[]): Step {
+  const { object } = step as { readonly object?: { readonly name?: string } };
+  const createdMs = times[NAMES.indexOf(object?.name ?? "")];
+  return createdMs === undefined ? step : { ...step, object: { ...object, createdMs } };
+}
 
 const SERVICE = service("front", {
   clusterAddresses: ["10.96.0.1"],
@@ -84,7 +92,7 @@ test.each([
   ["asked at the end", false],
 ])("a directory's names are a watch's names, %s", (_, isEarly) => {
   fc.assert(
-    fc.property(fc.array(anyStep, { minLength: 1, maxLength: 12 }), (steps) => {
+    fc.property(fc.array(anyStep, { minLength: 1, maxLength: 12 }), anyCreation, (steps, times) => {
       const watching = clusterIdentity();
       const asking = clusterIdentity();
       const store = new DirectoryStore(FEEDS_OF.directory, { address() {}, names() {}, ports() {}, cluster() {} });
@@ -93,7 +101,7 @@ test.each([
         upsert("nodes", node("node-1", { addresses: ["192.0.2.9"], zone: "a" })),
         upsert("services", SERVICE),
         ...FRONT.map((each) => upsert("pods", each)),
-        ...steps,
+        ...steps.map((step) => created(step, times)),
       ];
       let atMs = START_MS;
       const ask = () => {
@@ -111,8 +119,8 @@ test.each([
       if (!isEarly) ask();
       answerAll(store, known, atMs);
 
-      const times = Array.from({ length: all.length + 1 }, (__, i) => START_MS + i * 1000 + 500);
-      expect(namesOf(asking, times, atMs)).toEqual(namesOf(watching, times, atMs));
+      const moments = Array.from({ length: all.length + 1 }, (__, i) => START_MS + i * 1000 + 500);
+      expect(namesOf(asking, moments, atMs)).toEqual(namesOf(watching, moments, atMs));
     }),
     { numRuns: 300 },
   );

@@ -93,6 +93,17 @@ test("the later made of two pods has the address, whatever order they are told i
   expect(told.ask("10.1.0.2", 0, 3000)).toEqual(["new-b 1000-"]);
 });
 
+test("an older pod that was given a newer one's address has it when that is told to have another", () => {
+  const told = new Told();
+  told.put("pods", pod("new-b", { addresses: ["10.1.0.2"], createdMs: 9000 }), 1000);
+  told.put("pods", pod("old-a", { addresses: ["10.1.0.3"], createdMs: 1000 }), 1000);
+  told.put("pods", pod("old-a", { addresses: ["10.1.0.2"], createdMs: 1000 }), 2000);
+  told.put("pods", pod("new-b", { addresses: ["10.1.0.3"], createdMs: 9000 }), 3000);
+
+  expect(told.ask("10.1.0.2", 0, 4000)).toEqual(["new-b 1000-3000", "old-a 1000-"]);
+  expect(told.ask("10.1.0.3", 0, 4000)).toEqual(["old-a 1000-2000", "new-b 1000-"]);
+});
+
 test("pods on the host's network and pods that have ended own no address", () => {
   const told = new Told();
   told.put("pods", pod("agent-x", { addresses: ["192.0.2.9"], hostNetwork: true }));

@@ -190,3 +190,50 @@ describe("an address that changes hands", () => {
     expect(identity.version).toBe(settled + 1);
   });
 });
+
+describe("two pods that are given each other's address when their node restarts", () => {
+  const older = pod("cart-a", { addresses: ["10.1.0.7"], createdMs: 1_000 });
+  const newer = pod("bill-b", { addresses: ["10.1.0.8"], createdMs: 2_000 });
+  const TOLD = START_MS + MINUTE;
+
+  /** The API tells of the older pod first: the newer one still seems to have the address that it was given. */
+  function swapped(): ClusterIdentity {
+    const identity = clusterIdentity();
+    put(identity, { pods: [older, newer] });
+    put(identity, { pods: [{ ...older, addresses: ["10.1.0.8"] }] }, TOLD);
+    put(identity, { pods: [{ ...newer, addresses: ["10.1.0.7"] }] }, TOLD + SECOND);
+    return identity;
+  }
+
+  test.each([
+    { growth: "after both were told", sinceMs: TOLD + SECOND, at7: BILL_POD, at8: CART_POD },
+    { growth: "in between", sinceMs: TOLD, at7: BILL_POD, at8: end("unknown", "10.1.0.8") },
+  ])("each have the growth $growth", ({ sinceMs, at7, at8 }) => {
+    const identity = swapped();
+    const at = (remoteAddress: string) => remote(identity, { remoteAddress }, { sinceMs, nowMs: TOLD + MINUTE });
+
+    expect([at("10.1.0.7"), at("10.1.0.8")]).toEqual([at7, at8]);
+  });
+
+  test("leave the address to nobody when the older one has gone, too", () => {
+    const identity = clusterIdentity();
+    put(identity, { pods: [older, newer] });
+    put(identity, { pods: [{ ...older, addresses: ["10.1.0.8"] }] }, TOLD);
+    for (const { uid } of [older, newer]) identity.apply({ feed: "pods", type: "remove", atMs: TOLD + 1, uid });
+
+    const growth = { sinceMs: TOLD + 1, nowMs: TOLD + MINUTE };
+    expect(remote(identity, { remoteAddress: "10.1.0.8" }, growth)).toBe("10.1.0.8 is not known yet");
+  });
+});
+
+test("a pod that is going does not get an address back whose next owner has gone before it", () => {
+  const identity = clusterIdentity();
+  const going = pod("cart-a", { addresses: ["10.1.0.7"], createdMs: 1_000, terminating: true });
+  const next = pod("bill-b", { addresses: ["10.1.0.7"], createdMs: 2_000 });
+  put(identity, { pods: [next, going] });
+  put(identity, { pods: [{ ...going, service: { name: "other", namespace: "shop" } }] }, START_MS + SECOND);
+  identity.apply({ feed: "pods", type: "remove", atMs: START_MS + MINUTE, uid: next.uid });
+
+  const growth = { sinceMs: START_MS + MINUTE, nowMs: START_MS + 2 * MINUTE };
+  expect(remote(identity, { remoteAddress: "10.1.0.7" }, growth)).toBe("10.1.0.7 is not known yet");
+});
