@@ -110,7 +110,7 @@ export class DirectoryStore {
   readonly #nodes = new Map<string, NodeRecord>();
   readonly #nodeByName = new Map<string, NodeRecord>();
   readonly #owners = new Ownership<OwnerRecord>(GONE_MS);
-  readonly #behind = new Services((uid) => this.#backingPod(uid));
+  readonly #behind = new Services((uid) => this.#backingPod(uid), true);
   readonly #texts = new SharedValues<string>((text) => text);
   readonly #names = new SharedValues<ServiceName>(({ name, namespace }) => `${namespace}/${name}`);
   readonly #unsynced: Set<Feed>;

@@ -15,7 +15,7 @@ import { parseAddress } from "../source/address.ts";
 import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "./cluster.ts";
 import { canonicalAddresses, inPrefix, type Prefix, parsePrefix } from "./ip.ts";
 import { type Owner, type Ownership, OwnerTable } from "./owners.ts";
-import { Services } from "./services.ts";
+import { type BackingPod, Services } from "./services.ts";
 
 export interface RemoteAnswer {
   readonly end: RemoteEnd;
@@ -31,6 +31,8 @@ export interface AddressOptions {
   readonly hostAddresses: readonly string[];
   /** Of the own node; undefined without Kubernetes. */
   readonly nodeName: string | undefined;
+  /** Whether the pods of all nodes are told, and not only the own node's. */
+  readonly allPods: boolean;
   /** Name → prefixes; the longest prefix wins. */
   readonly cidrs: Readonly<Record<string, readonly string[]>>;
   readonly graceMs: number;
@@ -79,10 +81,7 @@ export class Addresses {
   readonly #nodes = new Map<string, Node>();
   /** By node name. */
   readonly #zones = new Map<string, string>();
-  readonly #services = new Services((uid) => {
-    const pod = this.#pods.get(uid)?.pod;
-    return pod && { service: pod.service, zone: this.#zones.get(pod.node) };
-  });
+  readonly #services: Services;
   /** By portsOf(): Services that had an (address, port) or node port until lately. */
   readonly #formerPorts: OwnerTable<ServiceOwner>;
   readonly #cidrs: readonly NamedPrefix[];
@@ -92,6 +91,7 @@ export class Addresses {
 
   constructor(options: AddressOptions) {
     this.#options = options;
+    this.#services = new Services((uid) => this.#backingPod(uid), options.allPods);
     this.#owners = new OwnerTable(options.graceMs, options.capacity);
     this.#formerPorts = new OwnerTable(options.graceMs, options.capacity);
     this.#host = new Set(canonicalAddresses(options.hostAddresses));
@@ -123,6 +123,11 @@ export class Addresses {
     this.#pods.set(uid, { pod, placedMs });
     const isSame = before?.node === pod.node && isDeepStrictEqual(before.service, pod.service);
     if (!isSame) this.#services.podsChanged(atMs);
+  }
+
+  #backingPod(uid: string): BackingPod | undefined {
+    const pod = this.#pods.get(uid)?.pod;
+    return pod && { service: pod.service, zone: this.#zones.get(pod.node) };
   }
 
   removePod(uid: string, atMs: number): void {

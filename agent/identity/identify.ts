@@ -118,7 +118,8 @@ class TableIdentity implements ClusterIdentity {
     this.#startedMs = milliseconds(startedNs);
     const nodeName = kubernetes?.nodeName;
     const bounds = { graceMs: GONE_MS, capacity: ADDRESSES_MAX };
-    this.#addresses = new Addresses({ hostName, hostAddresses, cidrs, nodeName, ...bounds });
+    const allPods = kubernetes?.feeds.includes("pods") ?? false;
+    this.#addresses = new Addresses({ hostName, hostAddresses, cidrs, nodeName, allPods, ...bounds });
     const clusterName = kubernetes?.clusterName;
     const around = { hostName, nodeName, clusterName, clusterUid: undefined, zone: undefined, region: undefined };
     this.#tables = new ClusterTables(this.#addresses, this.#localPods, kubernetes?.feeds ?? [], around);

@@ -6,7 +6,8 @@
  * that both ends agree, a Service goes by the `service.name` of the workload behind it when all its
  * endpoints belong to one, else by its own name. With no endpoints left it keeps the name it had. Growth from
  * before the workload was replaced by another goes by the Service's own name: it may be of either. A Service
- * is in a zone when all its endpoints are. Times are CLOCK_BOOTTIME milliseconds.
+ * is in a zone when all its endpoints are. Where one of them is another node's and only the own node's pods
+ * are known, it goes by its own name, in no zone. Times are CLOCK_BOOTTIME milliseconds.
  */
 import type { EndpointSlice, Service, ServiceName, ServiceNaming, ServicePeer } from "./cluster.ts";
 
@@ -43,11 +44,14 @@ export class Services {
   readonly #addressPorts = new Map<string, Claim>();
   readonly #nodePorts = new Map<number, Claim>();
   readonly #podOf: (uid: string) => BackingPod | undefined;
+  readonly #allPods: boolean;
   #revision = 0;
   #revisedMs = -Infinity;
 
-  constructor(podOf: (uid: string) => BackingPod | undefined) {
+  /** @param allPods whether podOf knows all pods sooner or later, and not only some */
+  constructor(podOf: (uid: string) => BackingPod | undefined, allPods: boolean) {
     this.#podOf = podOf;
+    this.#allPods = allPods;
   }
 
   get size(): number {
@@ -164,8 +168,9 @@ export class Services {
       for (const { podUid } of endpoints) {
         if (podUid === "") return { workload: undefined, zone: undefined };
         const pod = this.#podOf(podUid);
-        // Not read yet, or just gone: the slice will follow.
-        if (!pod) continue;
+        // Of all pods, it is not read yet or just gone, and the slice will follow. Of some, it may be anything.
+        if (!pod && this.#allPods) continue;
+        if (!pod) return { workload: undefined, zone: undefined };
         workload = workload === "none" || areEqual(workload, pod.service) ? pod.service : undefined;
         zones.add(pod.zone);
       }

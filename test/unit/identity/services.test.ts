@@ -113,3 +113,20 @@ test("what a directory tells of a Service's namesake from before leaves it its p
   const expected = { kind: "service", name: "cart", label: "shop/web" };
   expect([at("198.51.100.1"), at("10.96.0.8")]).toMatchObject([expected, expected]);
 });
+
+describe("a Service, where only the own node's pods are known", () => {
+  const blue = pod("blue-a", { addresses: ["10.1.0.7"] });
+  const behind = (...uids: string[]) =>
+    slice("web-1", "web", { endpoints: uids.map((podUid) => ({ addresses: ["10.1.0.7"], podUid })) });
+
+  test.each([
+    { where: "one endpoint is the own node's", uids: ["uid-blue-a", "uid-green-a"], name: "web", zone: undefined },
+    { where: "all endpoints are the own node's", uids: ["uid-blue-a"], name: "blue", zone: "a" },
+  ])("goes by $name where $where", ({ uids, name, zone }) => {
+    const identity = clusterIdentity("own-node");
+    put(identity, { nodes: [node("node-1", { zone: "a" })], localPods: [blue] });
+    put(identity, { services: [web], slices: [behind(...uids)] });
+
+    expect(remote(identity, { remoteAddress: "10.96.0.7" })).toMatchObject({ kind: "service", name, zone });
+  });
+});
