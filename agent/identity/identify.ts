@@ -214,6 +214,11 @@ class TableIdentity implements ClusterIdentity {
     const { end, state } = this.#addresses.find(remoteAddress, serverPort, role, sinceMs, untilMs);
     if (state === "missing") return this.#waitedFor(remoteAddress, nowMs) ? end : `${remoteAddress} is not known yet`;
     if (isAnswered) this.#missing.delete(remoteAddress);
+    else if (end.kind === "external") {
+      // It may be a pod's as well: only the directory knows. An answer of "nobody" would change no table.
+      this.#askAgain(nowMs);
+      return { ...NOBODY, label: remoteAddress };
+    }
     if (state === "ending" && nowMs < untilMs + HANDOVER_MS) return `${remoteAddress} may have another owner already`;
     if (state !== "final") this.#askAgain(nowMs);
     return end;

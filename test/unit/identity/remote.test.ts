@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Service } from "../../../agent/identity/cluster.ts";
 import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
+import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";
 import type { EdgeKey, RemoteEnd } from "../../../agent/model.ts";
 import { clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS, service, slice } from "./cluster-builders.ts";
 import { CART_POD, end, MINUTE, remote, SECOND } from "./remote-end.ts";
@@ -73,6 +74,23 @@ describe("in a cluster", () => {
     expect(at(29 * SECOND, "10.1.0.9")).toBe("10.1.0.9 is not known yet");
     expect(at(30 * SECOND, "10.1.0.9")).toEqual(end("unknown", "10.1.0.9"));
     expect(at(45 * SECOND, "10.1.0.9")).toEqual(end("unknown", "10.1.0.9"));
+  });
+
+  test("a public address that the directory has not answered may be a pod's: it is unknown, until it is answered", () => {
+    let isAnswered = false;
+    const directory = { answered: () => isAnswered };
+    const feeds = feedsOf("all");
+    const identity = identityOf({ kubernetes: { nodeName: "node-1", clusterName: "blue", feeds, directory } });
+    for (const feed of feeds) identity.apply({ feed, type: "synced", atMs: START_MS });
+    const at = (nowMs: number) => remote(identity, { remoteAddress: "2001:db8:23::9" }, { nowMs: START_MS + nowMs });
+    const synced = identity.version;
+    const before = [at(0), at(30 * SECOND)];
+    const asked = identity.version;
+    isAnswered = true;
+
+    expect(before).toEqual(["the directory has not answered 2001:db8:23::9", end("unknown", "2001:db8:23::9")]);
+    expect(at(45 * SECOND)).toEqual(end("external", "2001:db8:23::9"));
+    expect(asked).toBeGreaterThan(synced);
   });
 
   test("a public address from a node's pod range is waited for too", () => {
