@@ -67,6 +67,7 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
     cidrs: settings.cidrs,
     kubernetes: undefined,
     startedNs: bootNs,
+    bootUnixMs: 0,
   });
   spans.nameBy(identity);
   const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey);

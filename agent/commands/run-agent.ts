@@ -186,6 +186,7 @@ function makeIdentity(
           },
     // os.uptime reads CLOCK_BOOTTIME on Linux, in hundredths of a second.
     startedNs: BigInt(Math.round(uptime() * 1000)) * 1_000_000n,
+    bootUnixMs: Date.now() - uptime() * 1000,
   });
 }
 

@@ -12,6 +12,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { RemoteEnd, Role } from "../model.ts";
 import { parseAddress } from "../source/address.ts";
+import type { Beginnings } from "./beginnings.ts";
 import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "./cluster.ts";
 import { canonicalAddresses, inPrefix, type Prefix, parsePrefix } from "./ip.ts";
 import { type Owner, type Ownership, OwnerTable } from "./owners.ts";
@@ -37,6 +38,7 @@ export interface AddressOptions {
   readonly cidrs: Readonly<Record<string, readonly string[]>>;
   readonly graceMs: number;
   readonly capacity: number;
+  readonly beginnings: Beginnings;
 }
 
 /** `end` is made anew when the pod's zone becomes known. */
@@ -233,8 +235,10 @@ export class Addresses {
     role: Role,
     time: Time,
   ): RemoteAnswer {
-    if (ownership.state === "several") return { end: this.#commonEnd(ownership.owners, address), state: "changing" };
-    if (ownership.state !== "owner") return { end: unknownEnd(address), state: "changing" };
+    if (ownership.state === "forgotten" || ownership.state === "none") return unknown(address);
+    const owners = ownership.state === "several" ? ownership.owners : [ownership.owner];
+    if (owners.every((each) => this.#isDoubtful(each, time))) return unknown(address);
+    if (ownership.state === "several") return { end: this.#commonEnd(owners, address), state: "changing" };
     const { owner, settled, ending } = ownership;
     const answer = this.#answerOf(owner, address, serverPort, role, time);
     if (ending || (settled && owner.kind === "pod" && owner.pod.terminating)) return { ...answer, state: "ending" };
@@ -245,6 +249,12 @@ export class Addresses {
     if (owner.kind === "service") return this.#serviceAnswer(owner.service, time);
     if (owner.kind === "pod") return final(this.#podEnd(owner));
     return this.#throughNodePort(address, serverPort, role, time) ?? final(owner.end);
+  }
+
+  #isDoubtful(owner: RemoteOwner, { sinceMs }: Time): boolean {
+    const podFeed = this.#options.allPods ? "pods" : "local-pods";
+    const feed = { pod: podFeed, service: "services", node: "nodes" } as const;
+    return this.#options.beginnings.isDoubtful(feed[owner.kind], owner, sinceMs);
   }
 
   /** With the zone of its node, which may be told later than the pod, and may be gone before it. */
@@ -291,11 +301,14 @@ export class Addresses {
   /** @param service that has the port now */
   #portAnswer(service: Service | undefined, port: string, address: string, time: Time): RemoteAnswer | undefined {
     const former = this.#formerPorts.ownerOf(port, time.sinceMs, time.untilMs);
-    if (former.state === "none" || former.state === "forgotten") return service && this.#serviceAnswer(service, time);
+    if (former.state === "none" || former.state === "forgotten") {
+      if (service && this.#isDoubtful(serviceOwner(service), time)) return unknown(address);
+      return service && this.#serviceAnswer(service, time);
+    }
     if (former.state === "owner" && (service === undefined || service.uid === former.owner.uid)) {
       return { ...this.#serviceAnswer(former.owner.service, time), state: "changing" };
     }
-    return { end: unknownEnd(address), state: "changing" };
+    return unknown(address);
   }
 
   #serviceAnswer(service: Service, { sinceMs }: Time): RemoteAnswer {
@@ -326,6 +339,11 @@ const LOOPBACK_END: RemoteEnd = { ...ANONYMOUS, kind: "loopback", label: "localh
 
 function final(end: RemoteEnd): RemoteAnswer {
   return { end, state: "final" };
+}
+
+/** For this growth. */
+function unknown(address: string): RemoteAnswer {
+  return { end: unknownEnd(address), state: "changing" };
 }
 
 function serviceOwner(service: Service): ServiceOwner {

@@ -6,21 +6,30 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Addresses } from "./addresses.ts";
+import type { Beginnings } from "./beginnings.ts";
 import type { ClusterChange, ClusterUpsert, Feed, FeedObjects } from "./cluster.ts";
 import type { LocalPods } from "./local-pods.ts";
 import type { Surroundings } from "./resource.ts";
 
+export interface Tables {
+  readonly addresses: Addresses;
+  readonly localPods: LocalPods;
+  readonly beginnings: Beginnings;
+}
+
 export class ClusterTables {
   readonly #addresses: Addresses;
   readonly #localPods: LocalPods;
+  readonly #beginnings: Beginnings;
   readonly #feeds: readonly Feed[];
   readonly #unsynced: Set<Feed>;
   readonly #objects = new Map<Feed, Map<string, FeedObjects[Feed]>>();
   #around: Surroundings;
 
-  constructor(addresses: Addresses, localPods: LocalPods, feeds: readonly Feed[], around: Surroundings) {
+  constructor({ addresses, localPods, beginnings }: Tables, feeds: readonly Feed[], around: Surroundings) {
     this.#addresses = addresses;
     this.#localPods = localPods;
+    this.#beginnings = beginnings;
     this.#feeds = feeds;
     this.#unsynced = new Set(feeds);
     this.#around = around;
@@ -38,7 +47,10 @@ export class ClusterTables {
 
   /** @returns whether a name may have changed */
   apply(change: ClusterChange): boolean {
-    if (change.type === "synced") return this.#unsynced.delete(change.feed);
+    if (change.type === "synced") {
+      this.#beginnings.listed(change.feed, change.atMs);
+      return this.#unsynced.delete(change.feed);
+    }
     const objects = this.#objects.get(change.feed) ?? new Map<string, FeedObjects[Feed]>();
     this.#objects.set(change.feed, objects);
     if (change.type === "remove") {

@@ -7,6 +7,7 @@
  */
 import type { Cgroup, EdgeKey, Identified, Identity, LocalEnd, RemoteEnd } from "../model.ts";
 import { Addresses } from "./addresses.ts";
+import { Beginnings } from "./beginnings.ts";
 import { type CgroupPlace, parseCgroup } from "./cgroup.ts";
 import type { ClusterChange, Feed } from "./cluster.ts";
 import { ClusterTables } from "./cluster-tables.ts";
@@ -23,6 +24,8 @@ export interface IdentityOptions {
   readonly kubernetes: KubernetesIdentityOptions | undefined;
   /** CLOCK_BOOTTIME of the identity's beginning: the wait for the first sync is counted from here. */
   readonly startedNs: bigint;
+  /** Unix time at CLOCK_BOOTTIME 0: by it the API's times are compared with those of growth. */
+  readonly bootUnixMs: number;
 }
 
 export interface KubernetesIdentityOptions {
@@ -103,7 +106,7 @@ class TableIdentity implements ClusterIdentity {
   readonly #directory: RemoteDirectory | undefined;
   readonly #startedMs: number;
   readonly #addresses: Addresses;
-  readonly #localPods = new LocalPods(GONE_MS);
+  readonly #localPods: LocalPods;
   readonly #tables: ClusterTables;
   readonly #cgroups = new Map<bigint, KnownCgroup>();
   /** Addresses that nobody is known for: when they were first and last asked for. */
@@ -112,17 +115,20 @@ class TableIdentity implements ClusterIdentity {
   #askedAgainMs = -Infinity;
   #sweptMs = -Infinity;
 
-  constructor({ kubernetes, hostName, hostAddresses, cidrs, startedNs }: IdentityOptions) {
+  constructor({ kubernetes, hostName, hostAddresses, cidrs, startedNs, bootUnixMs }: IdentityOptions) {
     this.#inKubernetes = kubernetes !== undefined;
     this.#directory = kubernetes?.directory;
     this.#startedMs = milliseconds(startedNs);
     const nodeName = kubernetes?.nodeName;
+    const beginnings = new Beginnings(bootUnixMs);
+    this.#localPods = new LocalPods(GONE_MS, beginnings);
     const bounds = { graceMs: GONE_MS, capacity: ADDRESSES_MAX };
     const allPods = kubernetes?.feeds.includes("pods") ?? false;
-    this.#addresses = new Addresses({ hostName, hostAddresses, cidrs, nodeName, allPods, ...bounds });
+    this.#addresses = new Addresses({ hostName, hostAddresses, cidrs, nodeName, allPods, beginnings, ...bounds });
     const clusterName = kubernetes?.clusterName;
     const around = { hostName, nodeName, clusterName, clusterUid: undefined, zone: undefined, region: undefined };
-    this.#tables = new ClusterTables(this.#addresses, this.#localPods, kubernetes?.feeds ?? [], around);
+    const tables = { addresses: this.#addresses, localPods: this.#localPods, beginnings };
+    this.#tables = new ClusterTables(tables, kubernetes?.feeds ?? [], around);
   }
 
   get version(): number {

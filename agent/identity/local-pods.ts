@@ -6,6 +6,7 @@
  * An address finds its pod as of the time of the growth, as with remote ends. Times are CLOCK_BOOTTIME
  * milliseconds.
  */
+import type { Beginnings } from "./beginnings.ts";
 import type { CgroupPlace } from "./cgroup.ts";
 import { addressesOf, type ContainerDetail, type Pod } from "./cluster.ts";
 import { type Owner, OwnerTable } from "./owners.ts";
@@ -37,14 +38,16 @@ const IDS_PER_POD = 256;
 
 export class LocalPods {
   readonly #graceMs: number;
+  readonly #beginnings: Beginnings;
   /** By uid, and by the uid that the cgroup's name has, where it differs. */
   readonly #pods = new Map<string, Known>();
   readonly #byContainer = new Map<string, Known>();
   readonly #byAddress: OwnerTable<AddressOwner>;
   readonly #gone: { readonly uid: string; readonly atMs: number }[] = [];
 
-  constructor(graceMs: number) {
+  constructor(graceMs: number, beginnings: Beginnings) {
     this.#graceMs = graceMs;
+    this.#beginnings = beginnings;
     this.#byAddress = new OwnerTable(graceMs, ADDRESSES_MAX);
   }
 
@@ -115,7 +118,9 @@ export class LocalPods {
     const ownership = this.#byAddress.ownerOf(address, sinceMs, untilMs);
     if (ownership.state === "none") return { found: undefined, settled: true };
     if (ownership.state !== "owner") return { found: undefined, settled: false };
-    const { known } = ownership.owner;
+    const { owner } = ownership;
+    if (this.#beginnings.isDoubtful("local-pods", owner, sinceMs)) return { found: undefined, settled: false };
+    const { known } = owner;
     const containers = known.pod.detail?.containers ?? [];
     const found = this.#found(known, containers.length === 1 ? containers[0]?.name : undefined, true);
     return { found, settled: ownership.settled };

@@ -29,6 +29,7 @@ export function startNaming(connection: Connection, options: Partial<ClusterWatc
     cidrs: {},
     kubernetes: { nodeName: "node-1", clusterName: undefined, feeds },
     startedNs: 3_600_000_000_000n,
+    bootUnixMs: Date.now() - 3_600_000,
   });
   const watch = watchCluster({
     connection,

@@ -1,7 +1,18 @@
 /** Who a remote address was, when pods and workloads follow each other on it. */
 import { describe, expect, test } from "vitest";
 import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
-import { clusterIdentity, edge, ns, pod, put, START_MS, service, slice } from "./cluster-builders.ts";
+import {
+  BOOT_UNIX_MS,
+  clusterIdentity,
+  edge,
+  node,
+  ns,
+  pod,
+  put,
+  START_MS,
+  service,
+  slice,
+} from "./cluster-builders.ts";
 import { BILL_POD, CART_POD, end, MINUTE, remote, SECOND } from "./remote-end.ts";
 
 describe("a Service whose workload is replaced by another", () => {
@@ -236,4 +247,70 @@ test("a pod that is going does not get an address back whose next owner has gone
 
   const growth = { sinceMs: START_MS + MINUTE, nowMs: START_MS + 2 * MINUTE };
   expect(remote(identity, { remoteAddress: "10.1.0.7" }, growth)).toBe("10.1.0.7 is not known yet");
+});
+
+describe("growth from before the agent started, at an address", () => {
+  const ADDRESS = "10.1.0.7";
+  const MADE = START_MS - MINUTE;
+  const createdMs = BOOT_UNIX_MS + MADE;
+  const bill = pod("bill-b", { addresses: [ADDRESS], createdMs });
+  const unknown = end("unknown", ADDRESS);
+
+  test.each([
+    { since: "before its pod was made", sinceMs: 1_000, expected: unknown },
+    { since: "just before its pod was made", sinceMs: MADE - 1, expected: unknown },
+    { since: "when its pod was made", sinceMs: MADE, expected: BILL_POD },
+    { since: "when the agent knew all pods", sinceMs: START_MS, expected: BILL_POD },
+  ])("is $expected.kind where it began $since", ({ sinceMs, expected }) => {
+    const identity = clusterIdentity();
+    put(identity, { pods: [bill] });
+
+    expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs })).toEqual(expected);
+  });
+
+  test("is unknown for that growth only: the caller is asked to come again", () => {
+    const identity = clusterIdentity();
+    put(identity, { pods: [bill] });
+    const { version } = identity;
+    remote(identity, { remoteAddress: ADDRESS }, { sinceMs: 1_000 });
+
+    expect(identity.version).toBe(version + 1);
+  });
+
+  test("that passes on afterwards is of no pod that was made since", () => {
+    const identity = clusterIdentity();
+    put(identity, { pods: [bill] });
+    identity.apply({ feed: "pods", type: "remove", atMs: START_MS + 5 * SECOND, uid: bill.uid });
+    const next = pod("bill-c", { addresses: [ADDRESS], createdMs: createdMs + MINUTE });
+    put(identity, { pods: [next] }, START_MS + 6 * SECOND);
+
+    expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs: 1_000 })).toEqual(unknown);
+    expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs: START_MS })).toMatchObject({ name: "bill" });
+  });
+
+  test("of a Service or node that was made since is nobody's, at its ports, too", () => {
+    const identity = clusterIdentity();
+    const ends = { clusterAddresses: ["10.96.0.7"], externalAddresses: ["198.51.100.1"], createdMs };
+    put(identity, {
+      nodes: [node("node-2", { addresses: ["192.0.2.2"], createdMs })],
+      services: [service("web", ends)],
+    });
+    const kinds = (sinceMs: number) =>
+      ["10.96.0.7", "198.51.100.1", "192.0.2.2"].map((remoteAddress) => {
+        const answer = remote(identity, { remoteAddress }, { sinceMs });
+        return typeof answer === "string" ? answer : answer.kind;
+      });
+
+    expect(kinds(1_000)).toEqual(["unknown", "unknown", "unknown"]);
+    expect(kinds(MADE)).toEqual(["service", "service", "node"]);
+  });
+
+  test("that a pod has which was made after the first list is that pod's from the list on", () => {
+    const identity = clusterIdentity();
+    const later = { ...bill, createdMs: BOOT_UNIX_MS + START_MS + 10 * SECOND };
+    put(identity, { pods: [later] }, START_MS + 11 * SECOND);
+
+    expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs: START_MS })).toEqual(BILL_POD);
+    expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs: START_MS - 1 })).toEqual(unknown);
+  });
 });

@@ -7,6 +7,9 @@ import type { EdgeKey } from "../../../agent/model.ts";
 /** Boot time at which identities of tests begin. */
 export const START_MS = 1_000_000;
 
+/** Later than pods were made, unless a test says so. */
+export const BOOT_UNIX_MS = 1_700_000_000_000;
+
 export function ns(ms: number): bigint {
   return BigInt(Math.round(ms * 1_000_000));
 }
@@ -68,6 +71,7 @@ export function identityOf(more: Partial<IdentityOptions> = {}): ClusterIdentity
     cidrs: {},
     kubernetes: undefined,
     startedNs: ns(START_MS),
+    bootUnixMs: BOOT_UNIX_MS,
     ...more,
   });
 }

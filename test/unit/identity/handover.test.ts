@@ -11,7 +11,7 @@ import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
 import { HANDOVER_MS } from "../../../agent/identity/identify.ts";
 import { type Point, seriesTotals } from "../../oracle.ts";
 import { FakeKernel, INTERVAL_NS, keyOf, pointsOf } from "../aggregate/kernel.ts";
-import { clusterIdentity, node, pod, put } from "./cluster-builders.ts";
+import { BOOT_UNIX_MS, clusterIdentity, node, pod, put } from "./cluster-builders.ts";
 
 const ADDRESS = "10.1.0.7";
 const EDGE = `client 10.2.0.1>${ADDRESS}:80`;
@@ -42,6 +42,10 @@ class World {
     return Number(this.#kernel.nowNs) / 1e6;
   }
 
+  get #createdMs(): number {
+    return BOOT_UNIX_MS + this.nowMs;
+  }
+
   /** Milliseconds pass without an exchange; the next one comes an interval after. */
   wait(ms: number): void {
     this.#kernel.nowNs += BigInt(ms) * 1_000_000n;
@@ -53,11 +57,11 @@ class World {
 
   /** The API tells that a pod was placed on its node, which gives it the address a second later. */
   place(name: string): void {
-    put(this.#identity, { pods: [pod(name, { createdMs: this.nowMs })] }, this.nowMs);
+    put(this.#identity, { pods: [pod(name, { createdMs: this.#createdMs })] }, this.nowMs);
   }
 
   start(name: string): void {
-    put(this.#identity, { pods: [pod(name, { createdMs: this.nowMs, addresses: [ADDRESS] })] }, this.nowMs);
+    put(this.#identity, { pods: [pod(name, { createdMs: this.#createdMs, addresses: [ADDRESS] })] }, this.nowMs);
   }
 
   /** The API tells that a pod was told to end. */

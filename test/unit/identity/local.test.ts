@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { PodDetail } from "../../../agent/identity/cluster.ts";
 import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
 import type { EdgeKey, LocalEnd } from "../../../agent/model.ts";
-import { clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS } from "./cluster-builders.ts";
+import { BOOT_UNIX_MS, clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS } from "./cluster-builders.ts";
 
 const SECOND = 1_000;
 const ID_A = "a7".repeat(32);
@@ -256,6 +256,24 @@ describe("in a cluster", () => {
     expect(at(GONE - 15 * SECOND, GONE)).toBe("shop/cart-7d9f-a/web");
     expect(at(GONE - 5 * SECOND, GONE + 5 * SECOND)).toBe("host");
     expect(at(GONE, GONE + 15 * SECOND)).toBe("shop/bill-b");
+  });
+
+  test("a socket of no pod's cgroup is not the pod's that was made after its growth began, before the agent started", () => {
+    const identity = clusterIdentity();
+    const root = cgroup(identity, 1n, ["", "", "", ""]);
+    put(identity, {
+      localPods: [{ ...CART, addresses: ["10.1.0.7"], createdMs: BOOT_UNIX_MS + START_MS - 60 * SECOND }],
+    });
+    const since = (sinceMs: number) => {
+      const answer = identity.identify(
+        edge({ cgroup: root, localAddress: "10.1.0.7" }),
+        ns(sinceMs),
+        ns(START_MS + SECOND),
+      );
+      return answer.state === "named" ? answer.local.label : answer.why;
+    };
+
+    expect([since(1_000), since(START_MS - 60 * SECOND)]).toEqual(["host", "shop/cart-7d9f-a/web"]);
   });
 
   test("equal attributes have equal ids; other attributes have another id", () => {

@@ -1,0 +1,31 @@
+/**
+ * From when on the tables know who had which address: what ended before the first list is in none of them.
+ *
+ * An agent that starts is given growth from before its start, by a kernel that kept it. Of an address whose
+ * owner was made after that growth began, somebody who is never told of may have had the address first. Later
+ * growth is not in doubt, and neither is that of owners who were there already. The API says whole
+ * seconds, rounded down, and an address is given some time after that: so far may its clock be from ours.
+ */
+import type { Feed } from "./cluster.ts";
+import type { Owner } from "./owners.ts";
+
+export class Beginnings {
+  readonly #bootUnixMs: number;
+  readonly #listedMs = new Map<Feed, number>();
+
+  /** @param bootUnixMs Unix time at CLOCK_BOOTTIME 0 */
+  constructor(bootUnixMs: number) {
+    this.#bootUnixMs = bootUnixMs;
+  }
+
+  /** The feed has said everything that exists. */
+  listed(feed: Feed, atMs: number): void {
+    if (!this.#listedMs.has(feed)) this.#listedMs.set(feed, atMs);
+  }
+
+  /** Whether somebody who is never told of may have had an address of this owner before it, but after `sinceMs`. */
+  isDoubtful(feed: Feed, { createdMs }: Pick<Owner, "createdMs">, sinceMs: number): boolean {
+    const listedMs = this.#listedMs.get(feed) ?? Infinity;
+    return sinceMs < listedMs && sinceMs < createdMs - this.#bootUnixMs;
+  }
+}
