@@ -14,7 +14,8 @@ import type { RemoteEnd, Role } from "../model.ts";
 import { parseAddress } from "../source/address.ts";
 import type { Beginnings } from "./beginnings.ts";
 import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "./cluster.ts";
-import { canonicalAddresses, inPrefix, type Prefix, parsePrefix } from "./ip.ts";
+import { Inside } from "./inside.ts";
+import { canonicalAddresses, inPrefix, type Prefix, prefixes } from "./ip.ts";
 import { type Owner, type Ownership, OwnerTable } from "./owners.ts";
 import { type BackingPod, Services } from "./services.ts";
 
@@ -65,16 +66,6 @@ interface NamedPrefix extends Prefix {
 }
 
 const LOOPBACK = prefixes("127.0.0.0/8", "::1");
-/** Addresses that mean something only inside: an owner that is not known (yet) may be a pod. */
-const INSIDE = prefixes(
-  "10.0.0.0/8",
-  "172.16.0.0/12",
-  "192.168.0.0/16",
-  "100.64.0.0/10",
-  "169.254.0.0/16",
-  "fc00::/7",
-  "fe80::/10",
-);
 
 export class Addresses {
   readonly #options: AddressOptions;
@@ -88,8 +79,7 @@ export class Addresses {
   readonly #formerPorts: OwnerTable<ServiceOwner>;
   readonly #cidrs: readonly NamedPrefix[];
   readonly #host: ReadonlySet<string>;
-  /** Of all nodes: where pods' addresses come from. Undefined until it is asked for. */
-  #podRanges: readonly Prefix[] | undefined;
+  readonly #inside = new Inside(this.#nodes);
 
   constructor(options: AddressOptions) {
     this.#options = options;
@@ -118,7 +108,9 @@ export class Addresses {
     const placedMs = before === undefined || before.node === "" ? atMs : (known?.placedMs ?? atMs);
     const end = podEnd(pod, this.#zones.get(pod.node));
     const owner: PodOwner = { kind: "pod", uid, createdMs, terminating, pod, end };
-    this.#own(owner, before && addressesOf(before), addressesOf(pod), atMs, placedMs);
+    const had = before ? addressesOf(before) : [];
+    this.#own(owner, had, addressesOf(pod), atMs, placedMs);
+    this.#inside.podChanged(had, addressesOf(pod));
     // One that lived so shortly that its address is told of with its end.
     const isLate = pod.ended && !pod.hostNetwork && before?.ended === false && before.addresses.length === 0;
     if (isLate) for (const address of pod.addresses) this.#owners.addFormer(address, owner, placedMs, atMs);
@@ -133,7 +125,10 @@ export class Addresses {
   }
 
   removePod(uid: string, atMs: number): void {
-    for (const address of this.#pods.get(uid)?.pod.addresses ?? []) this.#owners.release(address, uid, atMs);
+    const pod = this.#pods.get(uid)?.pod;
+    if (!pod) return;
+    for (const address of addressesOf(pod)) this.#owners.release(address, uid, atMs);
+    this.#inside.podChanged(addressesOf(pod), []);
     this.#pods.delete(uid);
   }
 
@@ -288,8 +283,7 @@ export class Addresses {
     }
     const range = this.#cidrs.find((prefix) => inPrefix(bytes, prefix));
     if (range) return final({ ...ANONYMOUS, kind: "cidr", name: range.name, label: range.name });
-    const isInside = INSIDE.some((prefix) => inPrefix(bytes, prefix)) || this.#inPodRange(bytes);
-    if (nodeName !== undefined && isInside) return { end: unknownEnd(address), state: "missing" };
+    if (nodeName !== undefined && this.#inside.holds(bytes)) return { end: unknownEnd(address), state: "missing" };
     return final({ ...ANONYMOUS, kind: "external", label: address });
   }
 
@@ -323,13 +317,8 @@ export class Addresses {
   }
 
   #nodesChanged(atMs: number): void {
-    this.#podRanges = undefined;
+    this.#inside.nodesChanged();
     this.#services.podsChanged(atMs);
-  }
-
-  #inPodRange(bytes: Uint8Array): boolean {
-    this.#podRanges ??= prefixes(...new Set([...this.#nodes.values()].flatMap(({ podCidrs }) => podCidrs)));
-    return this.#podRanges.some((prefix) => inPrefix(bytes, prefix));
   }
 }
 
@@ -372,9 +361,4 @@ function hostEnd(name: string): RemoteEnd {
 
 function unknownEnd(address: string): RemoteEnd {
   return { ...ANONYMOUS, kind: "unknown", label: address };
-}
-
-/** What is no prefix is left out; the configuration has refused it before. */
-function prefixes(...cidrs: readonly string[]): Prefix[] {
-  return cidrs.map(parsePrefix).filter((prefix) => prefix !== undefined);
 }

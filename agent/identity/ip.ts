@@ -40,6 +40,11 @@ export function parsePrefix(cidr: string): Prefix | undefined {
   return { bytes, bits: 128 - width + Number(length) };
 }
 
+/** What is no prefix is left out; the configuration has refused it before. */
+export function prefixes(...cidrs: readonly string[]): Prefix[] {
+  return cidrs.map(parsePrefix).filter((prefix) => prefix !== undefined);
+}
+
 export function inPrefix(address: Uint8Array, prefix: Prefix): boolean {
   const whole = prefix.bits >> 3;
   for (let i = 0; i < whole; i++) if (address[i] !== prefix.bytes[i]) return false;

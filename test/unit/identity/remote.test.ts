@@ -101,6 +101,24 @@ describe("in a cluster", () => {
   });
 });
 
+describe("a public IPv6 address, where no node tells of a range for pods,", () => {
+  const known = pod("cart-a", { addresses: ["2001:db8:23::7", "10.1.0.7"] });
+
+  test("is waited for while a pod has one from the same /64, and external otherwise", () => {
+    const identity = clusterIdentity();
+    put(identity, { pods: [known, pod("cart-b", { addresses: ["2001:db8:23::8"] })] });
+    const at = (remoteAddress: string) => remote(identity, { remoteAddress });
+    const answers = [at("2001:db8:23::9"), at("2001:db8:24::9"), at("203.0.113.9")];
+    put(identity, { pods: [{ ...known, ended: true }] });
+    const withOne = at("2001:db8:23::a");
+    identity.apply({ feed: "pods", type: "remove", atMs: START_MS, uid: known.uid });
+    identity.apply({ feed: "pods", type: "remove", atMs: START_MS, uid: "uid-cart-b" });
+
+    expect(answers).toMatchObject(["2001:db8:23::9 is not known yet", { kind: "external" }, { kind: "external" }]);
+    expect([withOne, at("2001:db8:23::b")]).toMatchObject(["2001:db8:23::a is not known yet", { kind: "external" }]);
+  });
+});
+
 describe("a Service", () => {
   const CART_SERVICE = end("service", "shop/cart-svc", { name: "cart", namespace: "shop" });
   const pods = [
