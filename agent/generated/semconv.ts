@@ -128,7 +128,7 @@ export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SEGMENTS = "flowspan.tcp.retransmit.se
 /** Segments sent again that the peer already had, as its DSACK blocks say; part of the above. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SPURIOUS = "flowspan.tcp.retransmit.spurious";
 
-/** Of them, SYNs to which no answer came. SYN-ACKs are in the count alone. */
+/** Of them, SYNs (client) or SYN-ACKs (server) to which no answer came. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN = "flowspan.tcp.retransmit.syn";
 
 /** Of them, probes for the last segment of a burst. */

@@ -61,7 +61,7 @@ export function eventsOf(connection: Connection, offsetNs: bigint): SpanEvent[] 
   if ((flags & (1 << ConnectionFlag.CONNECTION_STRETCH)) !== 0) return events;
   if (establishedNs !== 0n) {
     // A client's SYNs that were sent again come before it. Those of a server's SYN-ACKs would, but there is no socket yet
-    // to note them: the metric counts them.
+    // to note them: they are only counted.
     const established = establishedNs + offsetNs;
     const at = events.findIndex(({ timeUnixNs }) => timeUnixNs > established);
     const event = { name: EVENT_FLOWSPAN_TCP_ESTABLISHED, timeUnixNs: established, attributes: {} };
