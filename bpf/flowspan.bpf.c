@@ -31,6 +31,7 @@ struct stretch;
 #include "tokens.h"
 #include "records.h"
 #include "hooks.h"
+#include "mishaps.h"
 #include "walk.h"
 #include "settle.h"
 

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* What the hooks do when a socket sends again, is reset or gets an error: once for each of these. */
+#ifndef FLOWSPAN_MISHAPS_H
+#define FLOWSPAN_MISHAPS_H
+
+/* By the recovery that the socket is in: tcp_retransmit_skb has no other sign of its cause. */
+static __always_inline __u8 retransmit__kind(struct tcp_sock *tp, __u8 state)
+{
+	__u8 recovery = BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
+
+	if (state == TCP_SYN_SENT || state == TCP_SYN_RECV)
+		return EVENT_RETRANSMIT_SYN;
+	if (recovery == TCP_CA_Loss)
+		return EVENT_RETRANSMIT_TIMEOUT;
+	if (recovery == TCP_CA_Recovery || recovery == TCP_CA_CWR)
+		return EVENT_RETRANSMIT_FAST;
+	return EVENT_RETRANSMIT_TLP;
+}
+
+static __always_inline void count_retransmits(struct edge_value *edge, __u8 kind, __u32 segs)
+{
+	struct edge_counters *growth = &edge->growth;
+
+	if (kind == EVENT_RETRANSMIT_SYN)
+		edge__add(growth->retransmits_syn, segs);
+	else if (kind == EVENT_RETRANSMIT_TIMEOUT)
+		edge__add(growth->retransmits_timeout, segs);
+	else if (kind == EVENT_RETRANSMIT_FAST)
+		edge__add(growth->retransmits_fast, segs);
+	else
+		edge__add(growth->retransmits_tlp, segs);
+}
+
+static __always_inline void on_retransmit(struct sock *sk, struct settings *s)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct edge_value *edge;
+	__u8 kind;
+	__u32 segs;
+
+	if (!c || !tp)
+		return;
+	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
+	if (!edge)
+		return; /* the next count of this socket takes them as `other` */
+	/* The socket's own count, not the number of events: one event may resend several segments. */
+	segs = advance32(&c->retransmits, tp->total_retrans);
+	if (segs) {
+		kind = retransmit__kind(tp, sk->__sk_common.skc_state);
+		count_retransmits(edge, kind, segs);
+		if (s->asked.records)
+			trouble__note(sk, tp, kind, segs, now);
+	}
+	edge__touch(edge, now);
+	edge__leave(edge);
+}
+
+static __always_inline void on_retransmit_synack(struct sock *listener, struct request_sock *req, struct settings *s)
+{
+	struct edge_key key = { .role = ROLE_SERVER };
+	struct edge_value *edge;
+
+	key.cgroup = cgroup__of_socket(listener, s);
+	if (!key.cgroup)
+		return;
+	key__from_sock(&key, &req->__req_common);
+	key.netns = listener->__sk_common.skc_net.net->ns.inum;
+	key__collapse(&key, s);
+	edge = edge__enter(&key, EDGE_MISS_OVERFLOWS);
+	if (!edge)
+		return;
+	edge__add(edge->growth.retransmits_syn, 1);
+	edge__touch(edge, bpf_ktime_get_boot_ns());
+	edge__leave(edge);
+}
+
+/* @param flag RESET_SENT or RESET_RECEIVED, counted once a connection */
+static __always_inline void on_reset(struct sock *sk, __u32 flag, struct settings *s)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u8 state = sk->__sk_common.skc_state;
+	struct connection *c;
+	struct edge_value *edge;
+
+	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
+		return; /* not a full socket: it has no storage */
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (!c || !(c->flags & ESTABLISHED))
+		return;
+	edge = edge__enter(&c->key, EDGE_MISS_OVERFLOWS);
+	if (!edge)
+		return;
+	if (connection__claim(c, flag)) {
+		if (flag == RESET_SENT)
+			edge__add(edge->growth.reset_sent, 1);
+		else
+			edge__add(edge->growth.reset_received, 1);
+		edge__touch(edge, now);
+		if (s->asked.records)
+			trouble__note(sk, bpf_skc_to_tcp_sock(sk),
+				      flag == RESET_SENT ? EVENT_RESET_SENT : EVENT_RESET_RECEIVED, 0, now);
+	}
+	edge__leave(edge);
+}
+
+/* @return the error that an ICMP message left on the socket's error queue, 0 for none */
+static __always_inline int queued_error(struct sock *sk)
+{
+	struct sk_buff *newest = BPF_CORE_READ(sk, sk_error_queue.prev);
+	struct sock_exterr_skb *message;
+
+	if (!newest || (void *)newest == (void *)sk + bpf_core_field_offset(sk->sk_error_queue))
+		return 0; /* an empty queue points at itself */
+	message = (void *)newest + bpf_core_field_offset(newest->cb);
+	return BPF_CORE_READ(message, ee.ee_errno);
+}
+
+/*
+ * An error is about to be told to the application. One that waits on another CPU takes it (SO_ERROR) so soon
+ * that sk_err is 0 again when the socket closes: then this is what ended the connect.
+ */
+static __always_inline void on_error(struct sock *sk)
+{
+	struct connection *c;
+
+	if (sk->sk_protocol != IPPROTO_TCP || sk->__sk_common.skc_state != TCP_SYN_SENT)
+		return;
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (c)
+		c->error = sk->sk_err ?: queued_error(sk);
+}
+
+#endif
