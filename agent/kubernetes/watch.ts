@@ -2,9 +2,9 @@
  * One resource of the API server, kept up to date: a list first, then its changes, for ever.
  *
  * The list comes as a watch-list (the server streams what exists as events and marks their end). Where the
- * server refuses that, it comes in pages, or whole where a selector leaves little of it. Objects are read one by one, trimmed and passed on; nothing but
- * their uids stays here. Any failure is counted by reason and ends in a new connect after a wait that
- * grows: a watch never stops for good and never spins.
+ * server refuses that, it comes in pages, or whole where a selector leaves little of it. Objects are read one
+ * by one, trimmed and passed on; nothing but their uids stays here. Any failure is counted by reason and ends
+ * in a new connect after a wait that grows: a watch never stops for good and never spins.
  */
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,10 +1,13 @@
 /**
  * Who it was, while pods come and go: a real kube-apiserver is told of pods created, deleted, moved and made again
  * under addresses that others had before, while traffic runs. Every byte must land on the pod that sent or took
- * it, by the workload's own count; what may be of two pods is said to be of neither.
+ * it, by the workload's own count; what may be of two pods is said to be of neither. Once where agents watch the
+ * cluster themselves, and once where a directory tells them who their peers are.
  *
  * There is no kubelet: the test says what one would, in its order and as late as one would.
  */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import {
   ATTR_FLOWSPAN_PEER_K8S_POD_NAME,
@@ -16,6 +19,7 @@ import {
   ATTR_SERVICE_NAME,
   ATTR_SERVICE_PEER_NAME,
 } from "../../agent/generated/semconv.ts";
+import { startDirectory } from "../components/directory.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import { bytesBy } from "../lab/bytes-by.ts";
 import { describe as describeLab, type PodDescription, type PodInput, successor } from "../lab/describe.ts";
@@ -23,6 +27,8 @@ import type { ApiObject } from "../lab/kubernetes-objects.ts";
 import type { LabPlace } from "../lab/lab.ts";
 import { labPodObject } from "../lab/lab-objects.ts";
 import { ObservedLab } from "../lab/observed.ts";
+import { eventually } from "../lab/process.ts";
+import { configDirectory, replaceFile } from "../lab/span-lab.ts";
 import type { ClientOptions } from "../lab/workload.ts";
 import { missing, needs } from "../needs.ts";
 import { apply, manifests } from "./manifests.ts";
@@ -54,7 +60,7 @@ const PLAIN = describeLab({
   ],
 });
 
-describe("pods that come and go while traffic runs", () => {
+describe.each(["watch", "directory"] as const)("pods that come and go while traffic runs, names by %s", (metadata) => {
   const undo: (() => unknown)[] = [];
   let kube: Kube;
   let observed: ObservedLab;
@@ -67,7 +73,8 @@ describe("pods that come and go while traffic runs", () => {
     for (const object of manifests()) await apply(kube, object, { dryRun: false });
     const described = await register(kube, PLAIN);
     const kubeconfig = await agentKubeconfig(kube, undo);
-    observed = await ObservedLab.start(described, { kubeconfig, agentArguments: ["--peer-pod"] });
+    const agentArguments = ["--peer-pod", ...(metadata === "watch" ? [] : await directoryArguments(kubeconfig))];
+    observed = await ObservedLab.start(described, { kubeconfig, agentArguments });
     undo.push(() => observed.close());
     await observed.watch();
     played = await play();
@@ -146,6 +153,23 @@ describe("pods that come and go while traffic runs", () => {
 
     expect({ losses: observed.losses(), warnings }).toEqual({ losses: {}, warnings: [] });
   });
+
+  /** Starts a directory. @returns what has an agent ask it */
+  async function directoryArguments(kubeconfig: string): Promise<string[]> {
+    const settings = { directory: { insecure: true }, kubernetes: { kubeconfig } };
+    const replica = await startDirectory({ settings });
+    undo.push(() => replica.kill("SIGKILL"));
+    await eventually("a directory that has read the cluster", () => replica.isReady(), 30_000);
+    const directory = configDirectory();
+    undo.push(() => rmSync(directory, { recursive: true, force: true }));
+    const flowspan = {
+      kubernetes: { metadata: "directory" },
+      directory: { addresses: [replica.address], insecure: true },
+    };
+    const file = join(directory, "flowspan.yaml");
+    replaceFile(file, JSON.stringify({ file_format: "1.1", distribution: { flowspan } }));
+    return ["--config", file];
+  }
 
   /** Everything that happens, in order. */
   async function play(): Promise<Played> {
