@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { askAgent } from "../../agent/admin/client.ts";
+import { MALLOC_ENV, NODE_FLAGS } from "../components/shipped-node.ts";
 import { type GeneratedCluster, peakBytes, startGeneratedCluster, timeUntil } from "./generated-cluster.ts";
 import type { Scale } from "./measure.ts";
 import { mebibytes, number, type Row } from "./table.ts";
@@ -15,7 +16,6 @@ const BUNDLE = join(import.meta.dirname, "../../build/agent.mjs");
 const INFORMER = join(import.meta.dirname, "informer.ts");
 const SYNC_MS = 240_000;
 const INFORMER_MS = 120_000;
-const MEMORY = { MALLOC_ARENA_MAX: "1", MALLOC_MMAP_THRESHOLD_: "262144", MALLOC_TRIM_THRESHOLD_: "4194304" };
 
 export async function measureClusterMemory({ quick }: Scale): Promise<Row[]> {
   const [small, large] = quick ? [500, 2_000] : [10_000, 100_000];
@@ -70,18 +70,9 @@ async function runAgent({ through, env, files }: GeneratedCluster, pods: number)
     'chown -R 65532:65532 "$0" && exec setpriv --reuid=65532 --regid=65532 --clear-groups "$@"',
     files,
   ];
-  const argv = [
-    ...through,
-    ...nobody,
-    process.execPath,
-    "--max-semi-space-size=2",
-    BUNDLE,
-    "agent",
-    "--config",
-    config,
-  ];
+  const argv = [...through, ...nobody, process.execPath, ...NODE_FLAGS, BUNDLE, "agent", "--config", config];
   const child = spawn(argv[0] as string, argv.slice(1), {
-    env: { ...process.env, ...MEMORY, ...env },
+    env: { ...process.env, ...MALLOC_ENV, ...env },
     stdio: "inherit",
   });
   const ended = once(child, "exit");

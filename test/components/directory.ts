@@ -11,16 +11,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DirectoryStats } from "../../agent/directory/server.ts";
 import { freePorts } from "./running.ts";
+import { MALLOC_ENV, NODE_FLAGS } from "./shipped-node.ts";
 
 const BUNDLE = join(import.meta.dirname, "../../build/agent.mjs");
 const READY_MS = 120_000;
-/** As in ./flowspan and deploy/Dockerfile. */
-const MEMORY = {
-  MALLOC_ARENA_MAX: "1",
-  MALLOC_MMAP_THRESHOLD_: "262144",
-  MALLOC_TRIM_THRESHOLD_: "4194304",
-};
-
 export interface DirectoryOptions {
   /** Below `distribution.flowspan` of its configuration. */
   readonly settings: { readonly directory?: object; readonly kubernetes?: object; readonly interval?: number };
@@ -63,8 +57,8 @@ export async function startDirectory({
       ? { disabled: true }
       : { meter_provider: { readers: [{ periodic: { exporter: { otlp_grpc: { endpoint } } } }] } };
   writeFileSync(file, JSON.stringify({ file_format: "1.1", ...sending, distribution: { flowspan: ours } }));
-  const argv = [...through, process.execPath, "--max-semi-space-size=2", BUNDLE, "directory", "--config", file];
-  const child = spawn(argv[0] as string, argv.slice(1), { env: { ...process.env, ...MEMORY, ...env } });
+  const argv = [...through, process.execPath, ...NODE_FLAGS, BUNDLE, "directory", "--config", file];
+  const child = spawn(argv[0] as string, argv.slice(1), { env: { ...process.env, ...MALLOC_ENV, ...env } });
   const ended = once(child, "exit");
   const killNow = () => child.kill("SIGKILL");
   process.on("exit", killNow);
