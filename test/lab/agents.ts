@@ -10,6 +10,7 @@
  */
 import { chownSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { answersOn } from "../../agent/admin/server.ts";
 import type { Lab } from "./lab.ts";
 import { pinsDirectory, runDirectory } from "./leftovers.ts";
 import { eventually, LabProcess } from "./process.ts";
@@ -114,7 +115,8 @@ export class NodeAgent {
       () => {
         if (!agent.isRunning) throw new Error(agent.describe());
         const now = socketIdentity(this.adminSocket);
-        return now !== undefined && now !== before;
+        // The file is there a moment before somebody listens.
+        return now !== undefined && now !== before && answersOn(this.adminSocket);
       },
       20_000,
     );
