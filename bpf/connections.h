@@ -17,7 +17,8 @@ enum connection_state_flag {
 	RESET_SENT = 1 << 4,
 	RESET_RECEIVED = 1 << 5,
 	LISTENS = 1 << 6,
-	ABORTED = 1 << 7, /* its RST follows the close: only records know, its edge learns from the RST */
+	ABORTED = 1 << 7,   /* its RST follows the close: only records know, its edge learns from the RST */
+	STRETCHED = 1 << 8, /* it has a struct stretch: no close looks for one in vain */
 };
 
 /* Written by the hooks and the walk under the rule above; `key` never changes once ESTABLISHED. */

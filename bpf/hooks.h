@@ -34,6 +34,7 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 	c->established_ns = 0;
 	c->handshake_us = 0;
 	c->error = 0;
+	c->resent_synacks = 0;
 	return c;
 }
 
@@ -43,8 +44,6 @@ static __always_inline void connection__count_from_now(struct connection *c, str
 	struct books b;
 
 	books__read(&b, tp, false, c->key.role == ROLE_CLIENT);
-	/* Also where the socket is locked: too much here comes short later, nothing here would be all of its past. */
-	books__read_chronograph(&b, tp);
 	c->bytes_sent = b.bytes_sent;
 	c->bytes_received = b.bytes_received;
 	c->segs_out = b.segs_out;

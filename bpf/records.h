@@ -283,7 +283,7 @@ static __always_inline void record__send_troubled(struct connection *c, struct s
 static __always_inline void record__send(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 					 __u64 now, struct settings *s)
 {
-	struct stretch *before = bpf_sk_storage_get(&stretches, sk, 0, 0);
+	struct stretch *before = c->flags & STRETCHED ? bpf_sk_storage_get(&stretches, sk, 0, 0) : NULL;
 	struct trouble *t;
 	struct choice choice;
 
@@ -318,6 +318,7 @@ static __always_inline void stretch__begin(struct connection *c, struct sock *sk
 		return; /* the next walk tries again */
 	record__fill(&first->said, c, sk, tp, s);
 	first->since_ns = st->walk_ns;
+	__sync_fetch_and_or(&c->flags, STRETCHED);
 }
 
 /* A record of what a connection that stays open has done since its last one, when that is long enough ago. */
@@ -339,6 +340,7 @@ static __always_inline void record__send_stretch(struct connection *c, struct so
 	r = before ? bpf_ringbuf_reserve(&records, sizeof(*r), 0) : NULL;
 	if (!r)
 		return; /* the next walk tries again: its stretch will be longer */
+	__sync_fetch_and_or(&c->flags, STRETCHED);
 	record__fill(r, c, sk, tp, s);
 	r->start_ns = since;
 	r->stretch = before->number++;

@@ -195,8 +195,10 @@ static void generation__retire(const char *path)
 	fd = bpf_obj_get(settings_path);
 	if (fd < 0)
 		return;
-	if (bpf_obj_get_info_by_fd(fd, &info, &length) == 0 && info.value_size <= sizeof(value) &&
-	    bpf_map_lookup_elem(fd, &zero, value) == 0) {
+	if (bpf_obj_get_info_by_fd(fd, &info, &length) || info.value_size > sizeof(value) ||
+	    bpf_map_lookup_elem(fd, &zero, value)) {
+		log_warn("%s: cannot be read: a probe that runs on it has to be ended by hand", settings_path);
+	} else {
 		value[0] = 0;
 		if (bpf_map_update_elem(fd, &zero, value, BPF_ANY))
 			log_warn("%s: cannot retire the running probe: %s", settings_path, strerror(errno));

@@ -13,11 +13,12 @@ static int record__take(void *context, void *bytes, size_t length)
 	struct records *records = context;
 	const struct frame_connection *record = bytes;
 	size_t used = sizeof(*record) + record->event_count * sizeof(struct connection_event);
-
 	bool fits = used <= length && output__make_room(records->output, used);
 
-	/* After what may take time, and just before the ring buffer's position moves on: a probe that is killed in
-	 * between would send it again. */
+	/*
+	 * After what may take time, and just before the ring buffer's position moves on: a probe that is killed in
+	 * between would send it again.
+	 */
 	ledger__send(&records->ledger);
 	if (!fits)
 		return -1;

@@ -2,10 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Writable } from "node:stream";
 import { expect, onTestFinished, test } from "vitest";
-import type { Terminal } from "../../../agent/commands/command.ts";
-import { replayCommand } from "../../../agent/commands/replay.ts";
 import { packFrames } from "../../../agent/source/frames.ts";
 import { Recorder } from "../../../agent/source/record.ts";
 import {
@@ -17,6 +14,7 @@ import {
   statusFrame,
 } from "../source/frames-builder.ts";
 import { TRACE_ID } from "../spans/builders.ts";
+import { replayed } from "./replayed.ts";
 
 const S = 1_000_000_000n;
 
@@ -48,23 +46,11 @@ async function recording(): Promise<string> {
   return path;
 }
 
-async function replayed(path: string): Promise<string> {
-  let written = "";
-  const stdout = new Writable({
-    write(chunk, _, done) {
-      written += String(chunk);
-      done();
-    },
-  });
-  const terminal = { env: {}, stdout } as unknown as Terminal;
-  await replayCommand.run({}, [path], terminal);
-  return written;
-}
-
 test("each recorded connection is a line, at the wall time of its own end, and a second run gives the same text", async () => {
   const path = await recording();
 
-  const lines = (await replayed(path)).trim().split("\n");
+  const { text, failure } = await replayed(path);
+  const lines = text.trim().split("\n");
   const spans = lines.map((line) => JSON.parse(line)).filter(({ traceId }) => traceId !== undefined);
 
   expect(
@@ -84,5 +70,6 @@ test("each recorded connection is a line, at the wall time of its own end, and a
     resource: { "host.name": "recorded", "flowspan.systemd.unit": "nginx.service" },
     attributes: { "flowspan.tcp.bytes.sent": 23, "network.peer.address": "10.0.0.2" },
   });
-  expect((await replayed(path)).trim().split("\n")).toEqual(lines);
+  expect(failure).toBeUndefined();
+  expect(await replayed(path)).toEqual({ text, failure });
 });

@@ -3,16 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
-import type { Terminal } from "../../../agent/commands/command.ts";
-import { replayCommand } from "../../../agent/commands/replay.ts";
 import { edgeKey, FLOWSPAN_PROTOCOL, FrameKind, frameEdge } from "../../../agent/generated/layout.ts";
 import { type Frame, FrameSplitter, packFrames } from "../../../agent/source/frames.ts";
 import { Recorder } from "../../../agent/source/record.ts";
 import { EntryKind, readEntries } from "../../../agent/source/recording.ts";
+import { replayed } from "./replayed.ts";
 
 const GOLDEN = fileURLToPath(new URL("../../golden/two-services.gz", import.meta.url));
 const ROLE_AT = frameEdge.fields.key.offset + edgeKey.fields.role.offset;
@@ -43,22 +41,7 @@ async function damaged(count: number): Promise<string> {
   return path;
 }
 
-/** The lines that were written, and why it failed. */
-async function replayed(path: string): Promise<{ lines: number; failure: string | undefined }> {
-  let written = "";
-  const stdout = new Writable({
-    write(chunk, _, done) {
-      written += String(chunk);
-      done();
-    },
-  });
-  const terminal = { env: {}, stdout } as unknown as Terminal;
-  const failure = await Promise.resolve(replayCommand.run({}, [path], terminal)).then(
-    () => undefined,
-    (error: Error) => error.message,
-  );
-  return { lines: written.trimEnd().split("\n").length, failure };
-}
+const linesOf = (text: string) => text.trimEnd().split("\n").length;
 
 test("rows that cannot be read fail the replay by name, after all that came of the others", async () => {
   const whole = await replayed(GOLDEN);
@@ -67,6 +50,6 @@ test("rows that cannot be read fail the replay by name, after all that came of t
 
   expect([whole.failure, rewritten]).toEqual([undefined, whole]);
   expect(lacking.failure).toMatch(/^the recording holds what could not be read.*: unknown_role 3, row_missing 3$/);
-  expect(lacking.lines).toBeGreaterThan(100);
-  expect(lacking.lines).toBeLessThan(whole.lines);
+  expect(linesOf(lacking.text)).toBeGreaterThan(100);
+  expect(linesOf(lacking.text)).toBeLessThan(linesOf(whole.text));
 });
