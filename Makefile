@@ -14,16 +14,16 @@ help: ## this list
 
 demo: build ## a cluster in a box with traffic and trouble in it, live (root; COLLECTOR=1, SECONDS=60)
 	@$(if $(filter 1,$(COLLECTOR)),test/components/build otelcol)
-	@$(TYPESCRIPT) test/lab/demo.ts $(if $(filter 1,$(COLLECTOR)),--collector) $(if $(SECONDS),--seconds $(SECONDS))
+	@scripts/reachable $(TYPESCRIPT) test/lab/demo.ts $(if $(filter 1,$(COLLECTOR)),--collector) $(if $(SECONDS),--seconds $(SECONDS))
 
 test: setup-test programs components ## all checks and tests, and their sum on the last line (root)
-	@scripts/test
+	@scripts/reachable scripts/test
 
 check: setup-test ## types, lint, formats, freshness of what is generated
 	@scripts/check
 
 bench: build ## what it costs, beside the budgets (root; minutes)
-	@$(TYPESCRIPT) test/bench/main.ts
+	@scripts/reachable $(TYPESCRIPT) test/bench/main.ts
 
 build: setup-build programs ## build/flowspan-probe, build/agent.mjs and the lab's programs
 
