@@ -2,10 +2,11 @@
  * How much of what the kernel counted did sockets account for, per net namespace: a blind agent must not
  * look like a quiet network.
  *
- * Compares growth since the first exchange that saw a namespace. Sockets' segments stand against
- * InSegs + OutSegs + RetransSegs (Linux leaves retransmits out of OutSegs), less what no full socket
- * sends: the SYN-ACK of each passive open, and resets for ports where nobody listens. Sockets' opens
- * stand against ActiveOpens + PassiveOpens. Both sides are read within milliseconds, not at one moment.
+ * Compares growth since the first exchange that saw a namespace. Only segments sent are compared, for both sides
+ * count those as they are cut for the wire; of what arrives a socket counts segments and InSegs what GRO merged
+ * them into. They stand against OutSegs + RetransSegs (Linux leaves retransmits out of OutSegs), less what no
+ * full socket sends: the SYN-ACK of each passive open, and resets. Sockets' opens stand against
+ * ActiveOpens + PassiveOpens. Both sides are read within milliseconds, not at one moment.
  */
 import type { EdgeKey, NamespaceCounters } from "../model.ts";
 import { AT, FAILURES } from "./counters.ts";
@@ -19,6 +20,9 @@ export interface NamespaceCoverage {
 
 /** A namespace of which nothing was read for so many exchanges is gone. */
 const ABSENT_EXCHANGES = 8;
+
+/** A SYN-ACK that is sent again is in OutSegs and in RetransSegs, and no full socket has sent it. */
+const TIMES_SYNACK_AGAIN = 2;
 
 interface Counted {
   segments: number;
@@ -47,7 +51,8 @@ export class Coverage {
       growth = { segments: 0, connections: 0 };
       this.#growth.set(netns, growth);
     }
-    growth.segments += (fresh[AT.segsOut] as number) + (fresh[AT.segsIn] as number);
+    growth.segments += fresh[AT.segsOut] as number;
+    if (role === "server") growth.segments += (fresh[AT.retransmitsSyn] as number) * TIMES_SYNACK_AGAIN;
     growth.connections += fresh[AT.opened] as number;
     for (const failure of FAILURES) growth.connections += fresh[failure] as number;
   }
@@ -92,8 +97,8 @@ export class Coverage {
 }
 
 function segmentsOf(counters: NamespaceCounters): number {
-  const { inSegs, outSegs, retransSegs, outRsts, passiveOpens } = counters;
-  return inSegs + outSegs + retransSegs - outRsts - passiveOpens;
+  const { outSegs, retransSegs, outRsts, passiveOpens } = counters;
+  return outSegs + retransSegs - outRsts - passiveOpens;
 }
 
 function connectionsOf({ activeOpens, passiveOpens }: NamespaceCounters): number {

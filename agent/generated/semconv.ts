@@ -287,7 +287,7 @@ export const ATTR_SERVICE_VERSION = "service.version";
 export const METRIC_FLOWSPAN_COVERAGE_SEGMENTS: MetricDescriptor = {
   name: "flowspan.coverage.segments",
   unit: "1",
-  description: "Share of a network namespace's TCP segments that flows account for.",
+  description: "Share of the TCP segments that a network namespace sent that flows account for.",
   instrument: "gauge",
 };
 

@@ -28,15 +28,12 @@ function start() {
 
 test("coverage counts from the first exchange that saw a namespace, repeated growth once", () => {
   const { exchange } = start();
-  exchange({ "client a>b:80": { segsOut: 1_000, opened: 5 } }, books({ inSegs: 7, outSegs: 7, activeOpens: 7 }));
-  exchange(
-    { "client a>b:80": { segsOut: 40, segsIn: 40, opened: 2, failedRefused: 1 } },
-    books({ inSegs: 47, outSegs: 47, activeOpens: 10 }),
-  );
+  exchange({ "client a>b:80": { segsOut: 1_000, opened: 5 } }, books({ outSegs: 7, activeOpens: 7 }));
+  exchange({ "client a>b:80": { segsOut: 80, opened: 2, failedRefused: 1 } }, books({ outSegs: 87, activeOpens: 10 }));
 
   const ratios = exchange(
-    { "client a>b:80": { segsOut: 10 }, "server a>b:80": { segsIn: 10, opened: 3 } },
-    books({ inSegs: 57, outSegs: 57, activeOpens: 10, passiveOpens: 6, retransSegs: 6 }),
+    { "client a>b:80": { segsOut: 10 }, "server a>b:80": { segsOut: 10, opened: 3 } },
+    books({ outSegs: 107, activeOpens: 10, passiveOpens: 6, retransSegs: 6 }),
   );
 
   expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: 6 / 9 }]);
@@ -47,18 +44,39 @@ test("what no socket can send is not missed: SYN-ACKs and resets for closed port
   exchange({}, books());
 
   const ratios = exchange(
-    { "server a>b:80": { segsIn: 11, segsOut: 10, opened: 1 } },
-    books({ inSegs: 11, outSegs: 15, passiveOpens: 1, outRsts: 4 }),
+    { "server a>b:80": { segsOut: 10, opened: 1 } },
+    books({ outSegs: 15, passiveOpens: 1, outRsts: 4 }),
   );
 
   expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: 1 }]);
+});
+
+test("a SYN-ACK that was sent again is accounted for: the kernel counts it as sent and as sent again", () => {
+  const { exchange } = start();
+  exchange({}, books());
+
+  const ratios = exchange(
+    { "server a>b:80": { segsOut: 10, opened: 1, retransmitsSyn: 3 } },
+    books({ outSegs: 14, retransSegs: 3, passiveOpens: 1 }),
+  );
+
+  expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: 1 }]);
+});
+
+test("segments that arrive decide nothing: a socket counts those that GRO merged, the kernel what it merged them into", () => {
+  const { exchange } = start();
+  exchange({}, books());
+
+  const ratios = exchange({ "client a>b:80": { segsIn: 69_164, segsOut: 23 } }, books({ inSegs: 1_738, outSegs: 46 }));
+
+  expect(ratios).toEqual([{ netns: NETNS, segments: 0.5, connections: undefined }]);
 });
 
 test("a blind agent shows a ratio of zero, a quiet namespace none", () => {
   const { exchange } = start();
   exchange({}, books(), books({ netns: 2 }));
 
-  const ratios = exchange({}, books({ inSegs: 23, activeOpens: 1 }), books({ netns: 2 }));
+  const ratios = exchange({}, books({ inSegs: 23, outSegs: 23, activeOpens: 1 }), books({ netns: 2 }));
 
   expect(ratios).toEqual([
     { netns: NETNS, segments: 0, connections: 0 },
@@ -90,7 +108,7 @@ test("an inode that another namespace got starts anew", () => {
   exchange({}, books({ inSegs: 1_000, outSegs: 1_000 }));
   exchange({}, books({ inSegs: 3, outSegs: 3 }));
 
-  const ratios = exchange({ "client a>b:80": { segsIn: 20 } }, books({ inSegs: 23, outSegs: 3 }));
+  const ratios = exchange({ "client a>b:80": { segsOut: 20 } }, books({ inSegs: 3, outSegs: 23 }));
 
   expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: undefined }]);
 });
