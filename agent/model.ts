@@ -78,7 +78,10 @@ export interface Cgroup {
 /** The kernel's own counters of one net namespace, absolute since its creation. */
 export interface NamespaceCounters {
   readonly netns: number;
+  /** A thread that lives in it. */
   readonly pid: number;
+  /** Never given out again, as the inode number is; 0 where the kernel has none. */
+  readonly cookie: bigint;
   readonly activeOpens: number;
   readonly passiveOpens: number;
   readonly attemptFails: number;

@@ -31,6 +31,21 @@ static __always_inline bool cgroup__in_scope(struct cgroup *cgroup, struct setti
 	return BPF_CORE_READ(ancestor, kn, id) == s->scope_cgroup;
 }
 
+/* Keeps a name as far as there is room for it, and says so where there is not. */
+static __always_inline void cgroup__note_name(char *to, const char *name)
+{
+	long length = bpf_probe_read_kernel_str(to, CGROUP_NAME_MAX, name);
+	char next = 0;
+
+	if (length < 0) {
+		to[0] = '?';
+		to[1] = '\0';
+		loss__count(LOSS_CGROUP_NAME_FAILED);
+	} else if (length == CGROUP_NAME_MAX && !bpf_probe_read_kernel(&next, 1, name + CGROUP_NAME_MAX - 1) && next) {
+		loss__count(LOSS_CGROUP_NAME_CUT_DETAIL);
+	}
+}
+
 /* Notes the names of the last levels. Cost: some 10 reads, once a cgroup. */
 static __noinline void cgroup__learn(__u64 id, struct kernfs_node *node, __u64 root)
 {
@@ -52,8 +67,7 @@ static __noinline void cgroup__learn(__u64 id, struct kernfs_node *node, __u64 r
 
 		if (!parent || BPF_CORE_READ(node, id) == root)
 			break; /* the root has no name, and the scope's is the root of all we say */
-		if (bpf_probe_read_kernel_str(known->names[level], CGROUP_NAME_MAX, BPF_CORE_READ(node, name)) < 0)
-			loss__count(LOSS_CGROUP_NAME_FAILED);
+		cgroup__note_name(known->names[level], BPF_CORE_READ(node, name));
 		node = parent;
 	}
 	/* Last: a row without its id is not yet complete, and the probe leaves it for the next exchange. */

@@ -251,12 +251,12 @@ int adopt(struct bpf_iter__task_file *ctx)
 }
 
 /*
- * @return the id of the task's process as the probe's own /proc knows it, 0 where it does not: in kind a
- *         node is a pid namespace of its own, and task->tgid is the machine's number
+ * @return the id of the thread as the probe's own /proc knows it, 0 where it does not: in kind a node is a pid
+ *         namespace of its own, and task->pid is the machine's number
  */
-static __always_inline __u32 task__pid(struct task_struct *task)
+static __always_inline __u32 thread__id(struct task_struct *task)
 {
-	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	__u32 level, deepest = BPF_CORE_READ(pid, level);
 
 	for (level = 0; level < PID_LEVELS; level++) {
@@ -273,11 +273,11 @@ static __always_inline __u32 task__pid(struct task_struct *task)
 }
 
 /*
- * Net namespaces that tasks in scope live in, each once an exchange, with one of its tasks.
+ * Net namespaces that threads in scope live in, each once an exchange, with one of its threads.
  *
- * Hook:   iterator over tasks; independent of the sockets, so that blind hooks cannot look quiet.
- * Cost:   a map lookup a task.
- * Misses: namespaces without a task.
+ * Hook:   iterator over all threads; independent of the sockets, so that blind hooks cannot look quiet.
+ * Cost:   a map lookup a thread.
+ * Misses: namespaces without a thread.
  */
 SEC("iter/task")
 int namespaces(struct bpf_iter__task *ctx)
@@ -297,7 +297,9 @@ int namespaces(struct bpf_iter__task *ctx)
 	if (!net || !cgroup || !cgroup__in_scope(cgroup, s))
 		return 0;
 	row.netns = BPF_CORE_READ(net, ns.inum);
-	row.pid = task__pid(task);
+	if (bpf_core_field_exists(net->net_cookie))
+		row.cookie = BPF_CORE_READ(net, net_cookie);
+	row.pid = thread__id(task);
 	if (!row.pid)
 		return 0;
 	last = bpf_map_lookup_elem(&namespaces_seen, &row.netns);

@@ -16,7 +16,7 @@
 #endif
 
 /* Raised when a struct or a frame changes its meaning; also names the directory of the pins. */
-#define FLOWSPAN_PROTOCOL 2
+#define FLOWSPAN_PROTOCOL 3
 
 /* ---- edges: what the kernel aggregates by ---------------------------------------------------------- */
 
@@ -183,9 +183,12 @@ struct slot_growth {
 	__u32 count;
 };
 
-/* Names of a cgroup, leaf first, below --cgroup if that is set; "" past its root or past the fourth. */
+/*
+ * Names of a cgroup, leaf first, below --cgroup if that is set; "" past its root or past the fourth. A name that
+ * could not be read is "?", so that what is below it never passes for the host.
+ */
 #define CGROUP_LEVELS 4
-#define CGROUP_NAME_MAX 128
+#define CGROUP_NAME_MAX 256 /* with its end: a file's name has up to 255 bytes, though cgroupfs takes longer ones */
 struct frame_cgroup {
 	__u64 id;
 	__u64 seen_ns;
@@ -195,7 +198,8 @@ struct frame_cgroup {
 /* The kernel's own books of one net namespace, /proc/PID/net/snmp and netstat: absolute, from its creation. */
 struct frame_namespace {
 	__u32 netns;
-	__u32 pid; /* a task that lives in it */
+	__u32 pid;    /* a thread that lives in it: not always its process's first one */
+	__u64 cookie; /* never given out again, unlike the inode number; 0 where the kernel has none */
 	__u64 active_opens;
 	__u64 passive_opens;
 	__u64 attempt_fails;
@@ -233,6 +237,7 @@ enum loss {
 	LOSS_RECORDS_SHED,         /* records past the token bucket: not their counts */
 	LOSS_VANISHED, /* a marked socket is gone whose close no program saw: what it counted last, and its close */
 	LOSS_HANDSHAKE_UNTIMED_DETAIL, /* an open that was only seen later: counted, but not in the handshake's histogram */
+	LOSS_CGROUP_NAME_CUT_DETAIL, /* a cgroup's name is longer than CGROUP_NAME_MAX: its end is missing */
 	LOSS_COUNT,
 };
 

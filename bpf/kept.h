@@ -131,10 +131,11 @@ struct scope_value {
 	__u32 flags; /* enum scope_flag */
 };
 
-/* What the `namespaces` iterator writes, once for each net namespace that a task in scope lives in. */
+/* What the `namespaces` iterator writes, once for each net namespace that a thread in scope lives in. */
 struct namespace_seen {
+	__u64 cookie; /* 0 where the kernel has none */
 	__u32 netns;
-	__u32 pid;
+	__u32 pid; /* of the thread: /proc/PID/net is that thread's, whatever its process's first one does */
 };
 
 /* Who listens where: tells servers from clients among adopted sockets, and names a server's process. */

@@ -94,6 +94,7 @@ struct ns_common {
 
 struct net {
 	struct ns_common ns;
+	__u64 net_cookie; /* from 5.12 on */
 };
 
 typedef struct {
@@ -252,7 +253,6 @@ struct pid {
 
 struct task_struct {
 	int tgid;
-	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct nsproxy *nsproxy;
 	struct css_set *cgroups;

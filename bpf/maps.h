@@ -68,11 +68,11 @@ struct {
 struct {
 	/*
 	 * Names of the cgroups that own sockets; an entry also says that the cgroup is in scope. Written on
-	 * first sight, read by the probe. Least recently used goes first: 8,192 is far more containers than a
-	 * node runs, and a name that was pushed out is learned again from its next socket.
+	 * first sight, read by the probe. Least recently used goes first: 4,096 is far more containers than a
+	 * node runs, and a name that was pushed out is learned again from its next socket. It takes 1 KiB for each.
 	 */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 4096);
 	__type(key, __u64);
 	__type(value, struct frame_cgroup);
 } cgroups SEC(".maps");

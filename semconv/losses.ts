@@ -26,6 +26,8 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
   records_shed: "A connection record was over the limit of its CPU (`spans.rate`): it is missing, its counts are not.",
   vanished: "A socket is gone whose close nobody saw: what it counted since the last look, and its close, are missing.",
   handshake_untimed_detail: "A connection was seen only after its handshake: it is counted, but not in the histogram.",
+  cgroup_name_cut_detail:
+    "A cgroup's name has more than 255 bytes: what follows is missing, and with it perhaps the container's id.",
 };
 
 export function listLosses(): Loss[] {

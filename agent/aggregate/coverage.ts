@@ -83,8 +83,7 @@ export class Coverage {
 
   #read(counters: NamespaceCounters): void {
     const known = this.#namespaces.get(counters.netns);
-    // A smaller number: another namespace got the inode of one that is gone.
-    if (known === undefined || counters.inSegs < known.latest.inSegs || counters.outSegs < known.latest.outSegs) {
+    if (known === undefined || isAnother(known.latest, counters)) {
       const none = { segments: 0, connections: 0 };
       const fresh = { base: counters, latest: counters, counted: { ...none }, countedAtLatest: none, absent: 0 };
       this.#namespaces.set(counters.netns, fresh);
@@ -94,6 +93,14 @@ export class Coverage {
     known.countedAtLatest = { ...known.counted };
     known.absent = 0;
   }
+}
+
+/**
+ * Whether another namespace got the inode number of one that is gone: the kernel gives the lowest free one out.
+ * Without a cookie, a smaller number says so.
+ */
+function isAnother(before: NamespaceCounters, now: NamespaceCounters): boolean {
+  return before.cookie !== now.cookie || now.inSegs < before.inSegs || now.outSegs < before.outSegs;
 }
 
 function segmentsOf(counters: NamespaceCounters): number {

@@ -3,7 +3,7 @@
  * header and run `npm run generate`. All integers are little-endian; offsets and sizes are in bytes.
  */
 
-export const FLOWSPAN_PROTOCOL = 2;
+export const FLOWSPAN_PROTOCOL = 3;
 export const HISTOGRAM_SCALE = 2;
 export const HANDSHAKE_SLOTS = 112;
 export const RTT_SLOTS = 112;
@@ -11,7 +11,7 @@ export const DURATION_SLOTS = 160;
 export const FRAME_LENGTH_MAX = 65536;
 export const FLOWSPAN_MAGIC = 0x4e415053574f4c46n;
 export const CGROUP_LEVELS = 4;
-export const CGROUP_NAME_MAX = 128;
+export const CGROUP_NAME_MAX = 256;
 export const CONNECTION_EVENTS = 32;
 export const SAMPLE_NEVER = 0x100000000000000n;
 
@@ -73,7 +73,8 @@ export const Loss = {
   LOSS_RECORDS_SHED: 8,
   LOSS_VANISHED: 9,
   LOSS_HANDSHAKE_UNTIMED_DETAIL: 10,
-  LOSS_COUNT: 11,
+  LOSS_CGROUP_NAME_CUT_DETAIL: 11,
+  LOSS_COUNT: 12,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -218,30 +219,31 @@ export const slotGrowth = {
 } as const;
 
 export const frameCgroup = {
-  size: 528,
+  size: 1040,
   fields: {
     id: { offset: 0, type: "u64" },
     seenNs: { offset: 8, type: "u64" },
-    names: { offset: 16, type: "array", count: 4, of: { type: "bytes", length: 128 } },
+    names: { offset: 16, type: "array", count: 4, of: { type: "bytes", length: 256 } },
   },
 } as const;
 
 export const frameNamespace = {
-  size: 96,
+  size: 104,
   fields: {
     netns: { offset: 0, type: "u32" },
     pid: { offset: 4, type: "u32" },
-    activeOpens: { offset: 8, type: "u64" },
-    passiveOpens: { offset: 16, type: "u64" },
-    attemptFails: { offset: 24, type: "u64" },
-    estabResets: { offset: 32, type: "u64" },
-    inSegs: { offset: 40, type: "u64" },
-    outSegs: { offset: 48, type: "u64" },
-    retransSegs: { offset: 56, type: "u64" },
-    outRsts: { offset: 64, type: "u64" },
-    listenOverflows: { offset: 72, type: "u64" },
-    listenDrops: { offset: 80, type: "u64" },
-    outNoRoutes: { offset: 88, type: "u64" },
+    cookie: { offset: 8, type: "u64" },
+    activeOpens: { offset: 16, type: "u64" },
+    passiveOpens: { offset: 24, type: "u64" },
+    attemptFails: { offset: 32, type: "u64" },
+    estabResets: { offset: 40, type: "u64" },
+    inSegs: { offset: 48, type: "u64" },
+    outSegs: { offset: 56, type: "u64" },
+    retransSegs: { offset: 64, type: "u64" },
+    outRsts: { offset: 72, type: "u64" },
+    listenOverflows: { offset: 80, type: "u64" },
+    listenDrops: { offset: 88, type: "u64" },
+    outNoRoutes: { offset: 96, type: "u64" },
   },
 } as const;
 
@@ -256,17 +258,17 @@ export const frameProgram = {
 } as const;
 
 export const frameStatus = {
-  size: 152,
+  size: 160,
   fields: {
-    losses: { offset: 0, type: "array", count: 11, of: { type: "u64" } },
-    edges: { offset: 88, type: "u64" },
-    edgeCapacity: { offset: 96, type: "u64" },
-    evicted: { offset: 104, type: "u64" },
-    cgroups: { offset: 112, type: "u64" },
-    records: { offset: 120, type: "u64" },
-    probeCpuUs: { offset: 128, type: "u64" },
-    probeRssBytes: { offset: 136, type: "u64" },
-    adopted: { offset: 144, type: "u64" },
+    losses: { offset: 0, type: "array", count: 12, of: { type: "u64" } },
+    edges: { offset: 96, type: "u64" },
+    edgeCapacity: { offset: 104, type: "u64" },
+    evicted: { offset: 112, type: "u64" },
+    cgroups: { offset: 120, type: "u64" },
+    records: { offset: 128, type: "u64" },
+    probeCpuUs: { offset: 136, type: "u64" },
+    probeRssBytes: { offset: 144, type: "u64" },
+    adopted: { offset: 152, type: "u64" },
   },
 } as const;
 
@@ -415,6 +417,7 @@ export const LOSS_NAMES = [
   "records_shed",
   "vanished",
   "handshake_untimed_detail",
+  "cgroup_name_cut_detail",
 ] as const;
 
 /** The name of each feature, by its bit in struct frame_hello. */

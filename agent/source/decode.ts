@@ -248,6 +248,7 @@ function namespaceCounters(fields: Fields): NamespaceCounters {
   return {
     netns: fields.u32(at.netns),
     pid: fields.u32(at.pid),
+    cookie: fields.u64(at.cookie),
     activeOpens: fields.count(at.activeOpens),
     passiveOpens: fields.count(at.passiveOpens),
     attemptFails: fields.count(at.attemptFails),

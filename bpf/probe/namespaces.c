@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * One task of each net namespace (the `namespaces` iterator finds them) gives access to that namespace's
- * counters through /proc/PID/net, which needs no privilege.
+ * One thread of each net namespace (the `namespaces` iterator finds them) gives access to that namespace's
+ * counters through /proc/TID/net, which needs no privilege. /proc lists no thread that is not its process's first,
+ * but has a directory for each.
  */
 #include "namespaces.h"
 
@@ -94,7 +95,7 @@ struct sending {
 
 static void namespace__send(struct sending *sending, const struct namespace_seen *seen)
 {
-	struct frame_namespace frame = { .netns = seen->netns, .pid = seen->pid };
+	struct frame_namespace frame = { .netns = seen->netns, .pid = seen->pid, .cookie = seen->cookie };
 	static char text[32 * 1024];
 	size_t used = file__append(text, sizeof(text), 0, seen->pid, "snmp");
 

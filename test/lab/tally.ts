@@ -7,7 +7,7 @@
  * A sum is therefore exact only if the kernel subtracts exactly what was settled, also while it counts.
  */
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
-import type { Connection, EdgeGrowth, EdgeKey } from "../../agent/model.ts";
+import type { Cgroup, Connection, EdgeGrowth, EdgeKey } from "../../agent/model.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
 import { ProbeClient } from "../../agent/source/probe.ts";
 import type { ExchangeData, RecordSettings, SourceLog } from "../../agent/source/source.ts";
@@ -35,6 +35,8 @@ export class Tally {
   readonly probe: NodeAgent;
   readonly #client: ProbeClient;
   readonly edges = new Map<string, EdgeSum>();
+  /** All that were named, by id. */
+  readonly cgroups = new Map<bigint, Cgroup>();
   /** Connection records in the order in which they came; none before record(). */
   readonly records: Connection[];
   exchanges = 0;
@@ -84,6 +86,7 @@ export class Tally {
   async take(): Promise<ExchangeData> {
     const exchange = await this.#client.exchange();
     for (const row of exchange.rows) this.#add(row);
+    for (const cgroup of exchange.cgroups) this.cgroups.set(cgroup.id, cgroup);
     this.#client.settle(exchange.rows);
     const { rows, unknown } = await this.#client.flush();
     if (rows !== exchange.rows.length || unknown !== 0)

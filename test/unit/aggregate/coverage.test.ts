@@ -9,7 +9,7 @@ const NETNS = keyOf("client a>b:80").netns;
 function books(counters: Partial<NamespaceCounters> = {}): NamespaceCounters {
   const zero = { activeOpens: 0, passiveOpens: 0, attemptFails: 0, estabResets: 0, inSegs: 0, outSegs: 0 };
   const rest = { retransSegs: 0, outRsts: 0, listenOverflows: 0, listenDrops: 0, outNoRoutes: 0 };
-  return { netns: NETNS, pid: 1, ...zero, ...rest, ...counters };
+  return { netns: NETNS, pid: 1, cookie: 1n, ...zero, ...rest, ...counters };
 }
 
 function start() {
@@ -103,12 +103,22 @@ test("a namespace that is gone is forgotten", () => {
   expect(known).toEqual([1, 1, 1, 1, 1, 1, 1, 0, 0]);
 });
 
-test("an inode that another namespace got starts anew", () => {
+test("an inode that another namespace got starts anew, however much that one has counted already", () => {
   const { exchange } = start();
   exchange({}, books({ inSegs: 1_000, outSegs: 1_000 }));
-  exchange({}, books({ inSegs: 3, outSegs: 3 }));
+  exchange({ "client a>b:80": { segsOut: 500 } }, books({ cookie: 2n, inSegs: 1_500, outSegs: 1_500 }));
 
-  const ratios = exchange({ "client a>b:80": { segsOut: 20 } }, books({ inSegs: 3, outSegs: 23 }));
+  const ratios = exchange({ "client a>b:80": { segsOut: 20 } }, books({ cookie: 2n, inSegs: 1_500, outSegs: 1_520 }));
+
+  expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: undefined }]);
+});
+
+test("where the kernel has no cookie, a namespace whose counters are smaller is another one", () => {
+  const { exchange } = start();
+  exchange({}, books({ cookie: 0n, inSegs: 1_000, outSegs: 1_000 }));
+  exchange({}, books({ cookie: 0n, inSegs: 3, outSegs: 3 }));
+
+  const ratios = exchange({ "client a>b:80": { segsOut: 20 } }, books({ cookie: 0n, inSegs: 3, outSegs: 23 }));
 
   expect(ratios).toEqual([{ netns: NETNS, segments: 1, connections: undefined }]);
 });

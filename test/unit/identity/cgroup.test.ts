@@ -186,6 +186,7 @@ const HOST: readonly Case[] = [
   { name: "the root", names: ["", "", "", ""], place: { kind: "host" } },
   { name: "the root without names", names: [], place: { kind: "host" } },
   { name: "a slice alone", names: ["system.slice"], place: { kind: "unknown" } },
+  { name: "a unit whose name could not be read", names: ["?", "system.slice"], place: { kind: "unknown" } },
   { name: "a directory that nobody knows", names: ["batch", "jobs"], place: { kind: "unknown" } },
   {
     name: "a service whose path is cut off, for it may lie in a container",

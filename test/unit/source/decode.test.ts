@@ -285,6 +285,7 @@ describe("each frame of a fixed length", () => {
     const counters = {
       netns: 4026531840,
       pid: 23,
+      cookie: 2n ** 53n + 1n,
       activeOpens: 29,
       passiveOpens: 31,
       attemptFails: 37,
@@ -321,6 +322,7 @@ describe("each frame of a fixed length", () => {
         records_shed: 19,
         vanished: 23,
         handshake_untimed_detail: 29,
+        cgroup_name_cut_detail: 0,
       },
       edges: 23,
       edgeCapacity: 29,

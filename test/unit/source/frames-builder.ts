@@ -191,7 +191,10 @@ export function cgroupFrame(values: Partial<Cgroup> = {}): Frame {
 }
 
 export function namespaceFrame(values: Partial<NamespaceCounters> = {}): Frame {
-  return { kind: FrameKind.FRAME_NAMESPACE, payload: write(frameNamespace, { netns: 4026531840, pid: 1, ...values }) };
+  return {
+    kind: FrameKind.FRAME_NAMESPACE,
+    payload: write(frameNamespace, { netns: 4026531840, pid: 1, cookie: 1n, ...values }),
+  };
 }
 
 export function programFrame(values: Partial<ProgramStats> = {}): Frame {

@@ -1,0 +1,92 @@
+/**
+ * Names of cgroups as long as runtimes make them, and longer: whole up to a file name's 255 bytes, and beyond that cut
+ * with a count. cgroupfs itself has no such limit.
+ */
+import { mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect } from "vitest";
+import { parseCgroup } from "../../agent/identity/cgroup.ts";
+import type { Cgroup } from "../../agent/model.ts";
+import { describe } from "../lab/describe.ts";
+import { type Lab, startLab } from "../lab/lab.ts";
+import { LabProcess } from "../lab/process.ts";
+import { program } from "../lab/run.ts";
+import { Tally } from "../lab/tally.ts";
+import { missing, needs } from "../needs.ts";
+
+const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
+const test = needs(...NEEDS);
+const ID = "4f0c6e1a9d2b7c3e5f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6";
+const UID = "8f3a1b2c_4d5e_6f70_8192_a3b4c5d6e7f8";
+
+let lab: Lab;
+let tally: Tally;
+
+beforeEach(async () => {
+  if (missing(...NEEDS) !== undefined) return;
+  lab = await startLab(describe({ nodes: 1, pods: [{ key: "pod" }, { key: "other" }] }));
+  tally = await Tally.start(lab, "node-1");
+});
+
+afterEach(async () => {
+  await tally?.close();
+  await lab?.close();
+});
+
+// containerd with its cgroupfs driver under a kubelet with the systemd driver: one directory for all.
+const COLON = `kubepods-burstable-pod${UID}.slice:cri-containerd:${ID}`;
+
+const NAMES = [
+  { what: "containerd's 144 characters", path: [COLON], ends: { containerId: ID } },
+  {
+    what: "CRI-O's 124 characters",
+    path: [COLON.replace("-burstable", "").replace("cri-containerd", "crio")],
+    ends: { containerId: ID },
+  },
+  { what: "255 characters, a file name's most", path: [`${"u".repeat(247)}.service`], ends: { kind: "unit" } },
+  // kind's and others' nested kubelets lengthen the slices with a prefix each.
+  {
+    what: "four long levels",
+    path: ["a", "b", "c", "d"].map((letter) => letter.repeat(251)),
+    ends: { kind: "unknown" },
+  },
+];
+
+for (const { what, path, ends } of NAMES)
+  test(`a cgroup's name is kept whole: ${what}`, async () => {
+    const { names } = await named(path);
+
+    expect(names.slice(0, path.length)).toEqual(path.toReversed());
+    expect(parseCgroup(names)).toMatchObject(ends);
+    expect(tally.losses).toEqual({});
+  });
+
+for (const length of [256, 300])
+  test(`a cgroup's name of ${length} characters is cut at 255, which is counted, and is never taken for the host`, async () => {
+    const name = `kubepods-pod${UID}.slice:crio:${ID}`.padStart(length, "x-");
+
+    const { names } = await named([name]);
+
+    expect(names[0]).toBe(name.slice(0, 255));
+    expect(parseCgroup(names).kind).not.toBe("host");
+    expect(tally.losses).toEqual({ cgroup_name_cut_detail: 1 });
+  });
+
+/** What the probe says of the cgroup at `path` below the node's, once a connection was made in it. */
+async function named(path: readonly string[]): Promise<Cgroup> {
+  const cgroup = join(lab.nodeCgroup("node-1"), ...path);
+  mkdirSync(cgroup, { recursive: true });
+  const id = statSync(cgroup, { bigint: true }).ino;
+  const { netns } = lab.pod("pod").place;
+  const other = lab.pod("other").place.netns;
+  const strays = new LabProcess({ cgroup, netns }, [program("strays"), "thread", other, "7971", "1", "1"]);
+  strays.command("go");
+  await tally.until(
+    () => `its connections closed: ${strays.describe()}`,
+    () => tally.sum(({ role }) => role === "client").closed === 2,
+  );
+  await strays.stop();
+  const found = tally.cgroups.get(id);
+  if (!found) throw new Error("no cgroup was named");
+  return found;
+}
