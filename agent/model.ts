@@ -225,12 +225,18 @@ export interface RemoteEnd {
 
 /** Both names of an edge. `pending` keeps its growth in the kernel until metadata has caught up. */
 export type Identified =
-  | { readonly state: "named"; readonly local: LocalEnd; readonly remote: RemoteEnd }
+  | {
+      readonly state: "named";
+      readonly local: LocalEnd;
+      readonly remote: RemoteEnd;
+      /** Later growth of this edge may be named otherwise at the same version: it is asked for anew. */
+      readonly passing: boolean;
+    }
   | { readonly state: "pending"; readonly why: string };
 
 /** Names both ends of edges. Implementations are pure lookups; effects only fill their tables. */
 export interface Identity {
-  /** Rises whenever an answer may have changed: callers cache names per version. */
+  /** Rises whenever an answer may have changed: callers cache names per version, but none that is `passing`. */
   readonly version: number;
   addCgroup(cgroup: Cgroup): void;
   /**

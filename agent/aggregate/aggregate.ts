@@ -210,7 +210,7 @@ export class Aggregate {
     if (edge.version === version) return false;
     const later = this.#identity.identify(edge.key, repeated.saidNs, edge.untilNs, bootNs);
     if (later.state !== "named" || placeKey(edge.key, later, this.#options) !== place.key) return true;
-    edge.version = version;
+    edge.version = later.passing ? -1 : version;
     return false;
   }
 
@@ -220,10 +220,8 @@ export class Aggregate {
     if (edge.version === version && edge.place !== undefined) return true;
     const untilNs = edge.split?.untilNs ?? edge.untilNs;
     const answer = this.#identity.identify(edge.key, edge.sinceNs, untilNs, bootNs);
-    // As it was before the answer, which may hold for this growth alone and ask to be asked again.
-    edge.version = version;
+    edge.version = answer.state === "named" && !answer.passing ? version : -1;
     if (answer.state === "pending") {
-      edge.version = -1;
       // Without growth there is nothing to wait for: what is open stays with whom it was.
       if (!edge.grown && edge.place !== undefined) return true;
       edge.names = undefined;

@@ -10,7 +10,7 @@ import type { Key } from "./protocol.ts";
 export interface Interest {
   readonly key: Key;
   readonly followers: Set<Follower>;
-  /** What a Service in the last answer was called; undefined where there was none. */
+  /** What a Service in the last answer to any follower was called; undefined where there was none. */
   peerName: string | undefined;
 }
 

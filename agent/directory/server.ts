@@ -283,12 +283,12 @@ export class DirectoryServer {
     while (!stream.blocked && (stream.due.size > 0 || stream.clusterDue)) {
       const parts = [encodeAnswers({ ageMs: this.#options.ageMs(), ...this.#clusterPart(stream) })];
       for (const interest of stream.due) {
-        stream.due.delete(interest);
         let answer = encoded.get(interest);
         if (!answer) {
           answer = this.#encode(interest, nowMs);
           encoded.set(interest, answer);
         }
+        stream.due.delete(interest);
         this.#answers++;
         if (parts.push(answer) > ANSWERS_PER_MESSAGE) break;
       }
@@ -303,8 +303,11 @@ export class DirectoryServer {
     return { cluster: clusterMessage(this.store, stream.node ?? "", this.#options) };
   }
 
+  /** A name that is news to one stream is news to all who follow the key: it is told once for all. */
   #encode(interest: Interest, nowMs: number): Buffer {
-    interest.peerName = this.store.peerNameOf(interest.key);
+    const peerName = this.store.peerNameOf(interest.key);
+    if (peerName !== interest.peerName) this.#interests.mark(interest);
+    interest.peerName = peerName;
     return encodeAnswers({ answers: [answerOf(this.store, interest.key, nowMs)] });
   }
 

@@ -181,13 +181,15 @@ export class DirectoryStore {
     return this.#behind.naming(service);
   }
 
-  /** What the Services in the answer to a key are called now; undefined where there is none. */
+  /** What the Services in the answer to a key are called now, and since when; undefined where there is none. */
   peerNameOf({ address, port }: Key): string | undefined {
     const owner = this.#owners.ownerOf(address);
     const atPort = this.serviceAtPort(address, port);
     if (owner?.kind !== "service" && !atPort) return undefined;
     const services = [...(owner?.kind === "service" ? [owner.service] : []), ...(atPort ? [atPort] : [])];
-    return JSON.stringify(services.map((service) => this.namingOf(service).peer));
+    return JSON.stringify(
+      services.map((service) => this.namingOf(service)).map(({ peer, replacedMs }) => [peer, replacedMs]),
+    );
   }
 
   /** The node whose range for pods holds the address. */

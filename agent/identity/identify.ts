@@ -94,6 +94,12 @@ interface KnownCgroup {
   cached: CachedEnd | undefined;
 }
 
+/** `settled`: so it is for later growth, too, until the version rises. */
+interface Settled<T> {
+  readonly end: T;
+  readonly settled: boolean;
+}
+
 interface CachedEnd {
   readonly pod: object | undefined;
   readonly container: object | undefined;
@@ -109,10 +115,12 @@ class TableIdentity implements ClusterIdentity {
   readonly #localPods: LocalPods;
   readonly #tables: ClusterTables;
   readonly #cgroups = new Map<bigint, KnownCgroup>();
-  /** Addresses that nobody is known for: when they were first and last asked for. */
+  /**
+   * Addresses that nobody is known for, and questions (address and port) that a directory has not answered: when they
+   * were first and last asked.
+   */
   readonly #missing = new Map<string, { readonly firstMs: number; lastMs: number }>();
   #version = 1;
-  #askedAgainMs = -Infinity;
   #sweptMs = -Infinity;
 
   constructor({ kubernetes, hostName, hostAddresses, cidrs, startedNs, bootUnixMs }: IdentityOptions) {
@@ -171,7 +179,9 @@ class TableIdentity implements ClusterIdentity {
   identify(key: EdgeKey, sinceNs: bigint, untilNs: bigint, nowNs: bigint = untilNs): Identified {
     const nowMs = milliseconds(nowNs);
     const { unsynced, around } = this.#tables;
-    if (key.overflow) return { state: "named", local: placeEnd({ kind: "host" }, around), remote: NOBODY };
+    if (key.overflow) {
+      return { state: "named", local: placeEnd({ kind: "host" }, around), remote: NOBODY, passing: false };
+    }
     if (unsynced.size > 0 && nowMs - this.#startedMs < FIRST_SYNC_MS) {
       return { state: "pending", why: `not synced: ${[...unsynced].join(", ")}` };
     }
@@ -179,55 +189,54 @@ class TableIdentity implements ClusterIdentity {
     if (local === undefined) return { state: "pending", why: "the pod is not known yet" };
     const remote = this.#remote(key, milliseconds(sinceNs), milliseconds(untilNs), nowMs);
     if (typeof remote === "string") return { state: "pending", why: remote };
-    return { state: "named", local, remote };
+    const passing = !local.settled || !remote.settled;
+    return { state: "named", local: local.end, remote: remote.end, passing };
   }
 
   /** @returns undefined while it is worth waiting for the pod */
-  #local(key: EdgeKey, sinceMs: number, untilMs: number, nowMs: number): LocalEnd | undefined {
+  #local(key: EdgeKey, sinceMs: number, untilMs: number, nowMs: number): Settled<LocalEnd> | undefined {
     const cgroup = this.#cgroups.get(key.cgroup);
     const place = cgroup?.place ?? UNKNOWN_PLACE;
     const inPod = place.kind === "container" || place.kind === "pod";
     const placeless = place.kind === "host" || place.kind === "unknown";
-    const found = placeless
-      ? this.#localByAddress(key.localAddress, sinceMs, untilMs, nowMs)
-      : this.#localPods.find(place);
+    const { found, settled } = placeless
+      ? this.#localPods.findByAddress(key.localAddress, sinceMs, untilMs)
+      : { found: this.#localPods.find(place), settled: true };
     const young = cgroup !== undefined && nowMs - cgroup.seenMs < PENDING_MS;
     if (this.#inKubernetes && inPod && !found?.complete && young) return undefined;
 
     const containerId = place.kind === "container" ? place.containerId : undefined;
     const { around } = this.#tables;
-    if (!cgroup) return found ? podEnd(found.pod, found.container, containerId, around) : placeEnd(place, around);
-    cgroup.usedMs = nowMs;
-    const { cached } = cgroup;
     const { pod, container } = found ?? {};
-    if (cached?.around === around && cached.pod === pod && cached.container === container) return cached.end;
+    if (cgroup !== undefined) cgroup.usedMs = nowMs;
+    const cached = cgroup?.cached;
+    if (cached?.around === around && cached.pod === pod && cached.container === container) {
+      return { end: cached.end, settled };
+    }
     const end = pod ? podEnd(pod, container, containerId, around) : placeEnd(place, around);
-    cgroup.cached = { pod, container, around, end };
-    return end;
-  }
-
-  #localByAddress(address: string, sinceMs: number, untilMs: number, nowMs: number) {
-    const { found, settled } = this.#localPods.findByAddress(address, sinceMs, untilMs);
-    if (!settled) this.#askAgain(nowMs);
-    return found;
+    if (cgroup !== undefined) cgroup.cached = { pod, container, around, end };
+    return { end, settled };
   }
 
   /** @returns why it is worth waiting for the address's owner, while it is */
-  #remote({ remoteAddress, serverPort, role }: EdgeKey, sinceMs: number, untilMs: number, nowMs: number) {
+  #remote(
+    { remoteAddress, serverPort, role }: EdgeKey,
+    sinceMs: number,
+    untilMs: number,
+    nowMs: number,
+  ): Settled<RemoteEnd> | string {
     const port = role === "client" ? serverPort : 0;
     const isAnswered = role === "listener" || (this.#directory?.answered(remoteAddress, port, nowMs) ?? true);
-    if (!isAnswered && !this.#waitedFor(remoteAddress, nowMs)) return `the directory has not answered ${remoteAddress}`;
+    const question = `${remoteAddress} ${port}`;
+    if (isAnswered) this.#missing.delete(question);
+    else if (!this.#waitedFor(question, nowMs)) return `the directory has not answered ${remoteAddress}`;
     const { end, state } = this.#addresses.find(remoteAddress, serverPort, role, sinceMs, untilMs);
-    if (state === "missing") return this.#waitedFor(remoteAddress, nowMs) ? end : `${remoteAddress} is not known yet`;
-    if (isAnswered) this.#missing.delete(remoteAddress);
-    else if (end.kind === "external") {
-      // It may be a pod's as well: only the directory knows. An answer of "nobody" would change no table.
-      this.#askAgain(nowMs);
-      return { ...NOBODY, label: remoteAddress };
-    }
+    if (state !== "missing") this.#missing.delete(remoteAddress);
+    else if (isAnswered && !this.#waitedFor(remoteAddress, nowMs)) return `${remoteAddress} is not known yet`;
+    // It may be a pod's as well: only the directory knows. An answer of "nobody" would change no table.
+    if (!isAnswered && end.kind === "external") return { end: { ...NOBODY, label: remoteAddress }, settled: false };
     if (state === "ending" && nowMs < untilMs + HANDOVER_MS) return `${remoteAddress} may have another owner already`;
-    if (state !== "final") this.#askAgain(nowMs);
-    return end;
+    return { end, settled: state === "final" || state === "missing" };
   }
 
   #waitedFor(address: string, nowMs: number): boolean {
@@ -239,13 +248,6 @@ class TableIdentity implements ClusterIdentity {
     if (this.#missing.size >= MISSING_MAX) this.#missing.delete(this.#missing.keys().next().value ?? "");
     this.#missing.set(address, { firstMs: nowMs, lastMs: nowMs });
     return false;
-  }
-
-  /** This exchange's answer is right for its growth only: whoever caches by version must ask again. */
-  #askAgain(nowMs: number): void {
-    if (this.#askedAgainMs === nowMs) return;
-    this.#askedAgainMs = nowMs;
-    this.#version++;
   }
 
   #sweep(nowMs: number): void {

@@ -177,7 +177,7 @@ export class FakeIdentity implements Identity {
     const name = this.#workloads.get(remoteAddress) ?? remoteAddress;
     const local = { id: localAddress, resource: { "k8s.pod.name": localAddress }, label: localAddress };
     const remote: RemoteEnd = { kind: "pod", name, namespace: "shop", podName: undefined, label: `shop/${name}` };
-    return { state: "named", local, remote };
+    return { state: "named", local, remote, passing: false };
   }
 }
 

@@ -71,6 +71,30 @@ test("a Service that goes by another workload's name is told again", async () =>
   await eventually(() => expect(names()).toEqual(["front", "cart"]), 4_000);
 });
 
+test("a Service's new name is told to all who follow it, also when one has asked just after the change", async () => {
+  const serving = await startServing();
+  const endpoints = (podUid: string) => [{ addresses: ["10.1.0.2"], podUid }];
+  const one = { uid: "uid-slice", namespace: "shop", service: "front", ports: [80] };
+  for (const each of [pod("cart-a"), pod("bill-b")]) serving.put("pods", each);
+  serving.put("services", service("front", { clusterAddresses: ["10.96.0.1"] }));
+  serving.put("endpoint-slices", { ...one, endpoints: endpoints("uid-cart-a") });
+  const names = ({ changes }: ReturnType<typeof startAsking>) =>
+    changes.flatMap((change) =>
+      change.feed === "services" && change.type === "upsert" ? [change.object.goesBy?.peer.name] : [],
+    );
+  const early = startAsking([serving.address]);
+  early.ask("10.96.0.1");
+  await eventually(() => expect(names(early)).toEqual(["cart"]));
+
+  const late = startAsking([serving.address]);
+  await eventually(() => expect(late.client.state.synced).toBe(true));
+  serving.put("endpoint-slices", { ...one, endpoints: endpoints("uid-bill-b") });
+  late.ask("10.96.0.1");
+  await eventually(() => expect(names(late)).toEqual(["bill"]));
+
+  await eventually(() => expect(names(early)).toEqual(["cart", "bill"]));
+});
+
 test("an address that nobody looks up any more is withdrawn at the directory", async () => {
   const serving = await startServing();
   serving.put("pods", cart);

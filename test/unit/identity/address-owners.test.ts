@@ -13,7 +13,7 @@ import {
   service,
   slice,
 } from "./cluster-builders.ts";
-import { BILL_POD, CART_POD, end, MINUTE, remote, SECOND } from "./remote-end.ts";
+import { BILL_POD, CART_POD, end, isPassing, MINUTE, remote, SECOND } from "./remote-end.ts";
 
 describe("a Service whose workload is replaced by another", () => {
   const address = "10.96.0.7";
@@ -191,14 +191,19 @@ describe("an address that changes hands", () => {
     expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs: later, nowMs })).toEqual(BILL_POD);
   });
 
-  test("an answer that holds for this growth only asks the caller to come again", () => {
+  test("an answer that holds for this growth only is passing, for each edge that it is given to", () => {
     const identity = handedOver();
-    const settled = identity.version;
+    const { version } = identity;
+    const at = (serverPort: number, sinceMs: number) =>
+      isPassing(identity, { remoteAddress: ADDRESS, serverPort }, { sinceMs, nowMs: NEXT + SECOND });
 
-    remote(identity, { remoteAddress: ADDRESS }, { sinceMs: NEXT, nowMs: NEXT + SECOND });
-    expect(identity.version).toBe(settled);
-    remote(identity, { remoteAddress: ADDRESS }, { sinceMs: GONE - SECOND, nowMs: GONE + SECOND });
-    expect(identity.version).toBe(settled + 1);
+    expect([at(80, NEXT), at(80, GONE - SECOND), at(81, GONE - SECOND), at(82, NEXT)]).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+    expect(identity.version).toBe(version);
   });
 });
 
@@ -268,13 +273,12 @@ describe("growth from before the agent started, at an address", () => {
     expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs })).toEqual(expected);
   });
 
-  test("is unknown for that growth only: the caller is asked to come again", () => {
+  test("is unknown for that growth only: the answer is passing", () => {
     const identity = clusterIdentity();
     put(identity, { pods: [bill] });
-    const { version } = identity;
-    remote(identity, { remoteAddress: ADDRESS }, { sinceMs: 1_000 });
+    const at = (sinceMs: number) => isPassing(identity, { remoteAddress: ADDRESS }, { sinceMs });
 
-    expect(identity.version).toBe(version + 1);
+    expect([at(1_000), at(START_MS)]).toEqual([true, false]);
   });
 
   test("that passes on afterwards is of no pod that was made since", () => {

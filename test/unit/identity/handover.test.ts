@@ -185,6 +185,36 @@ describe("an address that passes from cart-a to bill-b", () => {
   });
 });
 
+test("a name that holds for the growth of one exchange alone is asked for again by every edge, not by the first", () => {
+  const edges = ["10.2.0.1", "10.2.0.2", "10.2.0.3"].map((local) => `client ${local}>${ADDRESS}:80`);
+  const identity = clusterIdentity();
+  const kernel = new FakeKernel();
+  const aggregate = new Aggregate({ ...DEFAULT_AGGREGATE_OPTIONS, peerPod: true }, identity, keyOf);
+  const told: Record<string, number>[] = edges.map(() => ({}));
+  const nowMs = () => Number(kernel.nowNs) / 1e6;
+  const exchange = () => {
+    for (const each of edges) kernel.grow(each, { bytesSent: 23 });
+    const { flows, accept } = aggregate.aggregate(kernel.exchange());
+    for (const flow of flows) {
+      const { "flowspan.peer.k8s.pod.name": podName, "flowspan.peer.kind": kind } = flow.attributes;
+      const peer = String(podName ?? kind);
+      const rows = accept([flow]);
+      for (const row of rows) {
+        const of = told[edges.indexOf(row.id.trimEnd())] as Record<string, number>;
+        of[peer] = (of[peer] ?? 0) + row.counter(AT.bytesSent);
+      }
+      kernel.settle(rows);
+    }
+  };
+  put(identity, { pods: [pod("cart-a", { addresses: [ADDRESS] })] }, nowMs());
+  exchange();
+  identity.apply({ feed: "pods", type: "remove", atMs: nowMs() + 1, uid: "uid-cart-a" });
+  put(identity, { pods: [pod("bill-b", { addresses: [ADDRESS], createdMs: BOOT_UNIX_MS + nowMs() })] }, nowMs() + 2);
+  for (let i = 0; i < 3; i++) exchange();
+
+  expect(told).toEqual(edges.map(() => ({ "cart-a": 23, unknown: 23, "bill-b": 46 })));
+});
+
 test("the last growth of a pod that nobody follows is told as its own, ten seconds after its interval", () => {
   const world = cartHasIt();
   world.grow(23);

@@ -18,6 +18,13 @@ export function remote(identity: ClusterIdentity, key: Partial<EdgeKey>, growth:
   return answer.state === "named" ? answer.remote : answer.why;
 }
 
+/** Whether later growth of the edge may be named otherwise without a change of the identity. */
+export function isPassing(identity: ClusterIdentity, key: Partial<EdgeKey>, growth: Growth = {}): boolean {
+  const { nowMs = START_MS + 15 * SECOND, sinceMs = nowMs - 15 * SECOND } = growth;
+  const answer = identity.identify(edge(key), ns(sinceMs), ns(nowMs));
+  return answer.state === "named" && answer.passing;
+}
+
 export function end(kind: RemoteEnd["kind"], label: string, more: Partial<RemoteEnd> = {}): RemoteEnd {
   return { kind, name: undefined, namespace: undefined, podName: undefined, label, ...more };
 }

@@ -22,7 +22,7 @@ const NOW_NS = 102n * SECOND_NS;
 /** Names everything, once it knows the cgroup and says so. */
 class LateIdentity implements SpanIdentity {
   known = true;
-  answer: Identified = { state: "named", ...namesOf() };
+  answer: Identified = { state: "named", ...namesOf(), passing: false };
   readonly asked: (readonly [sinceNs: bigint, untilNs: bigint])[] = [];
 
   knowsCgroup(): boolean {
