@@ -5,6 +5,7 @@
  * Reading, `--help`, error texts and docs/configuration.md are all made from it. Keys become the file's
  * names in snake case below `distribution.flowspan`, unless `standard` names OTel's own place.
  */
+import { PRIVATE_PREFIXES } from "../identity/inside.ts";
 import type { Field } from "./fields.ts";
 import {
   absolutePath,
@@ -23,18 +24,8 @@ import {
 import { SPAN_SETTINGS, TRACE_SETTINGS } from "./span-settings.ts";
 import { STANDARD_SETTINGS } from "./standard-settings.ts";
 
-/** Addresses that stay apart where clients are collapsed: private, shared, link-local and loopback. */
-const PRIVATE_PREFIXES = [
-  "10.0.0.0/8",
-  "172.16.0.0/12",
-  "192.168.0.0/16",
-  "100.64.0.0/10",
-  "169.254.0.0/16",
-  "127.0.0.0/8",
-  "fc00::/7",
-  "fe80::/10",
-  "::1/128",
-] as const;
+/** Addresses that stay apart where clients are collapsed. */
+const KEPT_PREFIXES = [...PRIVATE_PREFIXES, "127.0.0.0/8", "::1/128"] as const;
 
 const optionalText = { summary: "", default: "", live: false } as const;
 
@@ -306,8 +297,8 @@ export const SETTINGS = {
     }),
     keep: prefixes({
       summary: "Clients from these prefixes keep their address.",
-      default: PRIVATE_PREFIXES,
-      defaultText: "private, shared, link-local and loopback ranges",
+      default: KEPT_PREFIXES,
+      defaultText: "private, shared, link-local, reserved and loopback ranges",
       live: true,
     }),
   },

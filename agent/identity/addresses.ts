@@ -283,7 +283,9 @@ export class Addresses {
     }
     const range = this.#cidrs.find((prefix) => inPrefix(bytes, prefix));
     if (range) return final({ ...ANONYMOUS, kind: "cidr", name: range.name, label: range.name });
-    if (nodeName !== undefined && this.#inside.holds(bytes)) return { end: unknownEnd(address), state: "missing" };
+    if (this.#inside.holds(bytes)) {
+      return { end: unknownEnd(address), state: nodeName === undefined ? "final" : "missing" };
+    }
     return final({ ...ANONYMOUS, kind: "external", label: address });
   }
 

@@ -20,10 +20,32 @@ describe("without Kubernetes", () => {
     ["198.51.100.200", end("cidr", "printers", { name: "printers" })],
     ["2001:db8:7::1", end("cidr", "office", { name: "office" })],
     ["203.0.113.23", end("external", "203.0.113.23")],
-    ["10.9.8.7", end("external", "10.9.8.7")],
+    ["2001:db8:8::1", end("external", "2001:db8:8::1")],
+    // The prefix that clients from outside share.
     ["0.0.0.0", end("external", "0.0.0.0")],
+    ["::", end("external", "::")],
   ])("%s is named at once", (remoteAddress, expected) => {
     expect(remote(identity, { remoteAddress })).toEqual(expected);
+  });
+
+  test.each([
+    ...["10.9.8.7", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.255.255", "169.254.1.1"],
+    ...["192.0.0.8", "198.18.0.1", "198.19.255.255", "240.0.0.1"],
+    ...["fc00::1", "fd12:3456::1", "fe80::1", "fec0::1", "64:ff9b:1::1"],
+  ])("%s is private: unknown, at once", (remoteAddress) => {
+    expect(remote(identity, { remoteAddress })).toEqual(end("unknown", remoteAddress));
+  });
+
+  test.each([
+    ...["9.255.255.255", "172.15.255.255", "172.32.0.0", "192.167.255.255", "192.169.0.0", "100.63.255.255"],
+    ...["100.128.0.0", "198.17.255.255", "198.20.0.0", "fbff::1", "fe00::1", "2000::1", "64:ff9b::1"],
+  ])("%s is public: external", (remoteAddress) => {
+    expect(remote(identity, { remoteAddress })).toEqual(end("external", remoteAddress));
+  });
+
+  test("a private range with a name goes by it", () => {
+    const named = identityOf({ cidrs: { lab: ["10.9.0.0/16"] } });
+    expect(remote(named, { remoteAddress: "10.9.8.7" })).toEqual(end("cidr", "lab", { name: "lab" }));
   });
 
   test("a listener has no peer", () => {
