@@ -7,20 +7,25 @@
 import type { Node, Service } from "../identity/cluster.ts";
 import type { OwnedInterval } from "./ownership.ts";
 import type { Answer, ClusterMessage, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "./protocol.ts";
-import { type DirectoryStore, listOf, type OwnerRecord, type PodRecord } from "./store.ts";
+import { type AtPort, type DirectoryStore, listOf, type OwnerRecord, type PodRecord } from "./store.ts";
 
 export function answerOf(store: DirectoryStore, key: Key, nowMs: number): Answer {
   const intervals = store.intervals(key.address).map((interval) => intervalOf(store, interval, nowMs));
-  const atPort = store.serviceAtPort(key.address, key.port);
+  const atPort = store.atPort(key.address, key.port);
   const range = intervals.length === 0 ? store.rangeOf(key.address) : undefined;
   const forgotten = store.forgottenUntil(key.address);
   return {
     key,
     intervals,
-    ...(atPort === undefined ? {} : { atPort: serviceMessage(store, atPort, nowMs) }),
+    ...(atPort === undefined ? {} : atPortMessage(store, atPort, nowMs)),
     ...(range === undefined ? {} : { range: nodeMessage(range) }),
     ...(forgotten === undefined ? {} : { forgottenAgeMs: age(forgotten, nowMs) }),
   };
+}
+
+function atPortMessage(store: DirectoryStore, { service, byEndpoint }: AtPort, nowMs: number): Partial<Answer> {
+  const atPort = serviceMessage(store, service, nowMs);
+  return byEndpoint ? { atPort, atPortByEndpoint: true } : { atPort };
 }
 
 /** @param nodeName the agent's own */

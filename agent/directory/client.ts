@@ -238,6 +238,9 @@ export class DirectoryClient {
     const nowMs = this.#options.nowMs();
     this.#movedMs = nowMs;
     this.#confirmedMs = nowMs - ageMs;
+    // What it answers is no list: it says itself since when things are as they are.
+    const wasSynced = this.#synced;
+    if (!wasSynced) this.#tellSynced(nowMs);
     if (cluster) this.#known.cluster(cluster, nowMs);
     for (const answer of answers) this.#known.answer(answer, nowMs);
     if (!isFirst) return;
@@ -246,11 +249,10 @@ export class DirectoryClient {
     const fields = { replica: this.#replica, afterTrouble: this.#trouble };
     this.#options.log.info(
       fields,
-      this.#synced ? "the directory answers again" : "names of peers come from the directory",
+      wasSynced ? "the directory answers again" : "names of peers come from the directory",
     );
     this.#trouble = undefined;
     if (cluster) this.#compareLabels(cluster);
-    if (!this.#synced) this.#tellSynced(nowMs);
   }
 
   #compareLabels({ appLabels: theirs }: ClusterMessage): void {

@@ -191,14 +191,29 @@ export class KnownAddresses {
     endOf: (uid: string) => number,
     nowMs: number,
   ): void {
-    const startOf = new Map([...after].map(([uid, { atMs }]) => [uid, this.#uses.has(uid) ? nowMs : atMs]));
+    const fresh = new Set([...after.keys()].filter((uid) => !this.#uses.has(uid)));
+    const startOf = new Map([...after].map(([uid, { atMs }]) => [uid, fresh.has(uid) ? atMs : nowMs]));
     for (const [uid, held] of after) this.#count(uid, held, 1);
     for (const [uid, held] of before) this.#count(uid, held, -1);
+    // A port's last Service ends with its slice: while the Service is still known.
+    for (const [uid, { feed, object }] of after) if (feed === "endpoint-slices") this.#sayAs(uid, object, nowMs);
     for (const uid of before.keys()) if (!after.has(uid)) this.#say(uid, endOf(uid));
-    for (const [uid, { object }] of after) {
-      const use = this.#uses.get(uid);
-      if (use) use.object = object;
-      this.#say(uid, startOf.get(uid) ?? nowMs);
+    this.#sayRivals(after, fresh);
+    for (const [uid, { object }] of after) this.#sayAs(uid, object, startOf.get(uid) ?? nowMs);
+  }
+
+  #sayAs(uid: string, object: ClusterUpsert["object"], atMs: number): void {
+    const use = this.#uses.get(uid);
+    if (use) use.object = object;
+    this.#say(uid, atMs);
+  }
+
+  /** All of them have their address, whichever was told to end: the directory has said so. */
+  #sayRivals(after: ReadonlyMap<string, Held>, fresh: ReadonlySet<string>): void {
+    const owners = [...after].filter(([, { owns }]) => owns !== undefined);
+    if (owners.length < 2) return;
+    for (const [uid, { object, atMs }] of owners) {
+      if (fresh.has(uid)) this.#sayAs(uid, "terminating" in object ? { ...object, terminating: false } : object, atMs);
     }
   }
 
@@ -294,16 +309,19 @@ function ownerUid({ pod, service, node }: Interval): string {
   return (pod ?? service ?? node)?.uid ?? "";
 }
 
-/** The owner as it is now, after the nodes that it or the address lies on: what is said twice counts as the owner. */
+/** The owners as they are now, after the nodes that they or the address lie on: what is said twice counts as the owner. */
 function ownerHolds({ key, intervals, range }: Answer, nowMs: number): (readonly [string, Held])[] {
-  const current = intervals.find(({ untilAgeMs }) => untilAgeMs === undefined);
-  const owner = current && ownerHeld(current, key.address, nowMs);
-  const nodes = [current?.pod?.node, range].filter((node) => node != null && node.uid !== "") as NodeMessage[];
-  return [...nodes.map((node) => nodeHeld(node, undefined, nowMs)), ...(owner ? [owner] : [])];
+  const current = intervals.filter(({ untilAgeMs }) => untilAgeMs === undefined);
+  const owners = current.map((each) => ownerHeld(each, key.address, nowMs)).filter((held) => held !== undefined);
+  const nodes = [...current.map(({ pod }) => pod?.node), range].filter(
+    (node) => node != null && node.uid !== "",
+  ) as NodeMessage[];
+  return [...nodes.map((node) => nodeHeld(node, undefined, nowMs)), ...owners];
 }
 
-function portHolds({ key, atPort }: Answer, nowMs: number): (readonly [string, Held])[] {
-  return atPort ? [serviceHeld(atPort, undefined, nowMs, nowMs), atPortHeld(key, atPort, nowMs)] : [];
+function portHolds({ key, atPort, atPortByEndpoint = false }: Answer, nowMs: number): (readonly [string, Held])[] {
+  if (!atPort) return [];
+  return [atPortHeld(key, atPort, !atPortByEndpoint, nowMs), serviceHeld(atPort, undefined, nowMs, nowMs)];
 }
 
 function ownerHeld({ fromAgeMs, pod, service, node }: Interval, address: string, nowMs: number) {
@@ -338,11 +356,16 @@ function serviceHeld(message: ServiceMessage, owns: string | undefined, atMs: nu
   return [object.uid, { feed: "services", object, atMs, owns }];
 }
 
-/** A port of an address that is a Service's own, said in the way in which endpoints written by hand say it. */
-function atPortHeld({ address, port }: Key, { namespace, name }: ServiceMessage, atMs: number): Entry {
+/** A port of an address that is a Service's, said in the way in which endpoints written by hand say it. */
+function atPortHeld(
+  { address, port }: Key,
+  { namespace, name }: ServiceMessage,
+  ownsPorts: boolean,
+  atMs: number,
+): Entry {
   const uid = `port ${textOf({ address, port })}`;
   const endpoints = [{ addresses: [address], podUid: "" }];
-  const object: EndpointSlice = { uid, namespace, service: name, ports: [port], endpoints };
+  const object: EndpointSlice = { uid, namespace, service: name, ports: [port], endpoints, ownsPorts };
   return [uid, { feed: "endpoint-slices", object, atMs, owns: undefined }];
 }
 

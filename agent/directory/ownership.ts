@@ -2,14 +2,12 @@
  * Which owner had an address when, for every address of a cluster: the same rules as agent/identity/owners.ts,
  * laid out for 100,000 addresses whose owner mostly never changes.
  *
- * An address that had one owner costs one entry of one map; only others have a list of intervals. Ended
+ * An address that had one owner costs one entry of one map; only others have lists of intervals. Ended
  * intervals are kept for a grace period, then only the time is. Times are CLOCK_BOOTTIME milliseconds.
  */
-import { type Claimant, WaitingClaims } from "../identity/waiting.ts";
+import { type Claimant, givesWay, isPast } from "../identity/claims.ts";
 
 export interface AddressOwner extends Claimant {
-  /** Unix milliseconds: of two that claim one address, the later made wins. */
-  readonly createdMs: number;
   /** When it can have had its addresses at the earliest, unless `#since` has another time for one. */
   readonly fromMs: number;
 }
@@ -29,7 +27,8 @@ export class Ownership<O extends AddressOwner> {
   readonly #owners = new Map<string, O>();
   /** Where an owner has an address for a shorter time than it is known. */
   readonly #since = new Map<string, number>();
-  readonly #waiting = new WaitingClaims<O>();
+  /** Who else has the address, in the order of the claims. */
+  readonly #others = new Map<string, readonly OwnedInterval<O>[]>();
   readonly #former = new Map<string, OwnedInterval<O>[]>();
   /** The latest end that is forgotten of an address; of those without an entry no end is. */
   readonly #forgotten = new Map<string, number>();
@@ -54,30 +53,26 @@ export class Ownership<O extends AddressOwner> {
    * @returns whether the address has a new owner
    */
   claim(address: string, owner: O, atMs: number, fromMs: number): boolean {
-    const before = this.#owners.get(address);
-    if (before === owner) return false;
-    if (before && before.createdMs > owner.createdMs) {
-      this.#waiting.add(address, owner, fromMs);
-      return false;
-    }
-    if (before) this.#end(address, before, atMs);
-    else if (!this.#former.has(address) && this.#forgottenUntilMs !== -Infinity) {
+    const present = this.#present(address);
+    if (present.some((interval) => interval.owner === owner || isPast(owner, interval.owner))) return false;
+    const staying = present.filter((interval) => !givesWay(interval.owner));
+    const ended = present.filter((interval) => givesWay(interval.owner));
+    if (present.length === 0 && !this.#former.has(address) && this.#forgottenUntilMs !== -Infinity) {
       this.#forgotten.set(address, this.#forgottenUntilMs);
     }
-    this.#open(address, owner, fromMs);
+    for (const interval of ended) this.#remember(address, { ...interval, untilMs: atMs });
+    this.#keep(address, [...staying, { owner, fromMs, untilMs: Infinity }]);
     return true;
   }
 
   /** @returns whether `owner` had the address */
   release(address: string, owner: O, atMs: number): boolean {
-    if (this.#owners.get(address) !== owner) {
-      this.#waiting.remove(address, owner.uid);
-      return false;
-    }
-    this.#end(address, owner, atMs);
-    this.#owners.delete(address);
-    const next = this.#waiting.take(address);
-    if (next) this.#open(address, next.owner, next.fromMs);
+    const present = this.#present(address);
+    const own = present.find((interval) => interval.owner === owner);
+    if (!own) return false;
+    this.#remember(address, { ...own, untilMs: atMs });
+    const staying = present.filter((interval) => interval !== own);
+    this.#keep(address, staying);
     return true;
   }
 
@@ -86,15 +81,14 @@ export class Ownership<O extends AddressOwner> {
     this.#remember(address, { owner, fromMs, untilMs });
   }
 
-  ownerOf(address: string): O | undefined {
-    return this.#owners.get(address);
+  /** Those that have it now; mostly one or none. */
+  ownersOf(address: string): readonly O[] {
+    return this.#present(address).map(({ owner }) => owner);
   }
 
   /** All that is known of the address, by time. */
   intervals(address: string): readonly OwnedInterval<O>[] {
-    const former = this.#former.get(address) ?? [];
-    const owner = this.#owners.get(address);
-    return owner ? [...former, { owner, fromMs: this.#fromMs(address, owner), untilMs: Infinity }] : former;
+    return [...(this.#former.get(address) ?? []), ...this.#present(address)];
   }
 
   /** Owners whose time ended before this are forgotten; undefined: none was. */
@@ -117,18 +111,20 @@ export class Ownership<O extends AddressOwner> {
     if (done > 0) this.#ended = this.#ended.slice(done);
   }
 
-  #fromMs(address: string, owner: O): number {
-    return this.#since.get(address) ?? owner.fromMs;
+  #present(address: string): readonly OwnedInterval<O>[] {
+    const owner = this.#owners.get(address);
+    if (!owner) return [];
+    const first = { owner, fromMs: this.#since.get(address) ?? owner.fromMs, untilMs: Infinity };
+    return [first, ...(this.#others.get(address) ?? [])];
   }
 
-  #open(address: string, owner: O, fromMs: number): void {
-    this.#owners.set(address, owner);
-    if (owner.fromMs !== fromMs) this.#since.set(address, fromMs);
-  }
-
-  #end(address: string, owner: O, atMs: number): void {
-    this.#remember(address, { owner, fromMs: this.#fromMs(address, owner), untilMs: atMs });
-    this.#since.delete(address);
+  #keep(address: string, [first, ...others]: readonly OwnedInterval<O>[]): void {
+    if (first) this.#owners.set(address, first.owner);
+    else this.#owners.delete(address);
+    if (first && first.owner.fromMs !== first.fromMs) this.#since.set(address, first.fromMs);
+    else this.#since.delete(address);
+    if (others.length > 0) this.#others.set(address, others);
+    else this.#others.delete(address);
   }
 
   #remember(address: string, interval: OwnedInterval<O>): void {

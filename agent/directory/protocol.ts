@@ -66,6 +66,7 @@ export interface Answer {
   readonly key: Key;
   readonly intervals: readonly Interval[];
   readonly atPort?: ServiceMessage | null;
+  readonly atPortByEndpoint?: boolean;
   readonly range?: NodeMessage | null;
   readonly forgottenAgeMs?: number;
 }

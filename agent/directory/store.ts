@@ -6,6 +6,7 @@
  * listeners; which answers did change is for them to find out.
  */
 import { isDeepStrictEqual } from "node:util";
+import { BOOT_MS } from "../identity/beginnings.ts";
 import {
   addressesOf,
   type ClusterChange,
@@ -18,7 +19,7 @@ import {
   type ServiceNaming,
 } from "../identity/cluster.ts";
 import { GONE_MS } from "../identity/identify.ts";
-import { type BackingPod, Services } from "../identity/services.ts";
+import { type BackingPod, endpointKey, Services } from "../identity/services.ts";
 import { parseAddress } from "../source/address.ts";
 import { type OwnedInterval, Ownership } from "./ownership.ts";
 import { PackedSlice } from "./packed-slice.ts";
@@ -91,6 +92,12 @@ export interface StoreListeners {
   cluster(): void;
 }
 
+export interface AtPort {
+  readonly service: Service;
+  /** Because of an endpoint written by hand. */
+  readonly byEndpoint: boolean;
+}
+
 export interface StoreStats {
   readonly pods: number;
   readonly services: number;
@@ -110,7 +117,13 @@ export class DirectoryStore {
   readonly #nodes = new Map<string, NodeRecord>();
   readonly #nodeByName = new Map<string, NodeRecord>();
   readonly #owners = new Ownership<OwnerRecord>(GONE_MS);
-  readonly #behind = new Services((uid) => this.#backingPod(uid), true);
+  readonly #behind = new Services(
+    {
+      byUid: (uid) => this.#backingPod(this.#pods.get(uid)),
+      byAddress: (address) => this.#podAt(address),
+    },
+    true,
+  );
   readonly #texts = new SharedValues<string>((text) => text);
   readonly #names = new SharedValues<ServiceName>(({ name, namespace }) => `${namespace}/${name}`);
   readonly #unsynced: Set<Feed>;
@@ -169,11 +182,16 @@ export class DirectoryStore {
   }
 
   /** The Service that has this port of this address for itself. */
-  serviceAtPort(address: string, port: number): Service | undefined {
+  atPort(address: string, port: number): AtPort | undefined {
     if (port === 0) return undefined;
-    const service = this.#behind.atAddressPort(address, port);
-    if (service || this.#owners.ownerOf(address)?.kind !== "node") return service;
-    return this.#behind.atNodePort(port);
+    const own = this.#behind.atAddressPort(`${address} ${port}`);
+    if (own) return { service: own, byEndpoint: false };
+    const byHand = this.#behind.atAddressPort(endpointKey(address, port));
+    if (byHand) return { service: byHand, byEndpoint: true };
+    const owners = this.#owners.ownersOf(address);
+    const isNode = owners.length > 0 && owners.every(({ kind }) => kind === "node");
+    const service = isNode ? this.#behind.atNodePort(port) : undefined;
+    return service && { service, byEndpoint: false };
   }
 
   /** What clients of a Service call it. */
@@ -183,10 +201,11 @@ export class DirectoryStore {
 
   /** What the Services in the answer to a key are called now, and since when; undefined where there is none. */
   peerNameOf({ address, port }: Key): string | undefined {
-    const owner = this.#owners.ownerOf(address);
-    const atPort = this.serviceAtPort(address, port);
-    if (owner?.kind !== "service" && !atPort) return undefined;
-    const services = [...(owner?.kind === "service" ? [owner.service] : []), ...(atPort ? [atPort] : [])];
+    const owners = this.#owners.ownersOf(address);
+    const atPort = this.atPort(address, port);
+    const services = owners.flatMap((owner) => (owner.kind === "service" ? [owner.service] : []));
+    if (atPort) services.push(atPort.service);
+    if (services.length === 0) return undefined;
     return JSON.stringify(
       services.map((service) => this.namingOf(service)).map(({ peer, replacedMs }) => [peer, replacedMs]),
     );
@@ -238,7 +257,8 @@ export class DirectoryStore {
   #upsertPod(pod: Pod, atMs: number): void {
     let record = this.#pods.get(pod.uid);
     const isNew = record === undefined;
-    record ??= new PodRecord({ ...pod, namespace: this.#texts.take(pod.namespace) }, atMs);
+    const fromMs = this.#earliestMs("pods", atMs);
+    record ??= new PodRecord({ ...pod, namespace: this.#texts.take(pod.namespace) }, fromMs);
     const addresses = addressesOf(pod);
     const before = listOf(record.addresses);
     const isNamedAnew = record.service.name !== pod.service.name || record.service.namespace !== pod.service.namespace;
@@ -247,7 +267,7 @@ export class DirectoryStore {
     const isEnding = record.ended !== pod.ended || record.terminating !== (pod.terminating ?? false);
     const isSame = !isNew && !isNamedAnew && !isMoved && !isEnding;
     if (isSame && isDeepStrictEqual(before, addresses)) return;
-    if (record.node === "" && before.length === 0) record.fromMs = atMs;
+    if (record.node === "" && before.length === 0) record.fromMs = fromMs;
     if (isNamedAnew) {
       if (!isNew) this.#names.giveBack(record.service);
       record.service = this.#names.take(pod.service);
@@ -269,8 +289,12 @@ export class DirectoryStore {
     if (!isNew && (isNamedAnew || isMoved || isEnding)) this.#touch(addresses);
   }
 
-  #backingPod(uid: string): BackingPod | undefined {
-    const pod = this.#pods.get(uid);
+  #podAt(address: string): BackingPod | undefined {
+    const [owner, ...others] = this.#owners.ownersOf(address);
+    return owner?.kind === "pod" && others.length === 0 ? this.#backingPod(owner) : undefined;
+  }
+
+  #backingPod(pod: PodRecord | undefined): BackingPod | undefined {
     return pod && { service: pod.service, zone: this.nodeByName(pod.node)?.zone || undefined };
   }
 
@@ -292,7 +316,13 @@ export class DirectoryStore {
   #upsertService(service: Service, atMs: number): void {
     const { uid, createdMs } = service;
     const known = this.#services.get(uid);
-    const record = known ?? { kind: "service" as const, uid, createdMs, fromMs: atMs, service };
+    const record = known ?? {
+      kind: "service" as const,
+      uid,
+      createdMs,
+      fromMs: this.#earliestMs("services", atMs),
+      service,
+    };
     const before = known?.service;
     record.service = service;
     this.#services.set(uid, record);
@@ -316,7 +346,7 @@ export class DirectoryStore {
   #upsertNode(node: Node, atMs: number): void {
     const { uid, createdMs } = node;
     const known = this.#nodes.get(uid);
-    const record = known ?? { kind: "node" as const, uid, createdMs, fromMs: atMs, node };
+    const record = known ?? { kind: "node" as const, uid, createdMs, fromMs: this.#earliestMs("nodes", atMs), node };
     const before = known?.node;
     record.node = node;
     this.#nodes.set(uid, record);
@@ -347,13 +377,28 @@ export class DirectoryStore {
 
   #own(owner: OwnerRecord, before: readonly string[], after: readonly string[], atMs: number): void {
     for (const address of before) {
-      if (!after.includes(address) && this.#owners.release(address, owner, atMs)) this.#listeners.address(address);
+      if (!after.includes(address)) this.#change(address, atMs, () => this.#owners.release(address, owner, atMs));
     }
-    const fromMs = owner.kind === "pod" ? owner.fromMs : atMs;
+    const feed = owner.kind === "service" ? "services" : "nodes";
+    const fromMs = owner.kind === "pod" ? owner.fromMs : this.#earliestMs(feed, atMs);
     for (const address of after) {
-      if (!before.includes(address) && this.#owners.claim(address, owner, atMs, fromMs))
-        this.#listeners.address(address);
+      if (before.includes(address)) continue;
+      this.#change(address, atMs, () => this.#owners.claim(address, owner, atMs, fromMs));
     }
+  }
+
+  /** As in agent/identity/beginnings.ts. */
+  #earliestMs(feed: Feed, atMs: number): number {
+    return this.#unsynced.has(feed) ? BOOT_MS : atMs;
+  }
+
+  #change(address: string, atMs: number, change: () => boolean): void {
+    let isChanged = false;
+    const mayRename = this.#behind.whenOwnerChanges(address, atMs, () => {
+      isChanged = change();
+    });
+    if (isChanged) this.#listeners.address(address);
+    if (mayRename) this.#listeners.names();
   }
 
   #touch(addresses: readonly string[]): void {

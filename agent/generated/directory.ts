@@ -126,6 +126,10 @@ export const DIRECTORY: object = {
                       "options": {
                         "proto3_optional": true
                       }
+                    },
+                    "atPortByEndpoint": {
+                      "type": "bool",
+                      "id": 6
                     }
                   }
                 },

@@ -3,7 +3,7 @@
  * name, somebody outside, or unknown.
  *
  * What owns an address best answers first: an (address, port) of a Service, then the owner by time (pod,
- * ClusterIP, node), then this host, then named ranges. Pods on the host's network share their node's
+ * ClusterIP, node; an endpoint written by hand comes before a node), then this host, then named ranges. Pods on the host's network share their node's
  * address, so the answer there is the node: which pod it was cannot be told from the address. Two owners in
  * one interval are told apart by nobody: the answer is their common workload or `unknown`. Where an owner's
  * end lies in the interval, the next one is waited for, since it may have begun in it too.
@@ -17,7 +17,19 @@ import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } fr
 import { Inside } from "./inside.ts";
 import { canonicalAddresses, inPrefix, type Prefix, prefixes } from "./ip.ts";
 import { type Owner, type Ownership, OwnerTable } from "./owners.ts";
-import { type BackingPod, Services } from "./services.ts";
+import {
+  commonEnd,
+  externalEnd,
+  hostEnd,
+  LOOPBACK_END,
+  NO_PEER,
+  nodeEnd,
+  podEnd,
+  rangeEnd,
+  serviceEnd,
+  unknownEnd,
+} from "./remote-ends.ts";
+import { type BackingPod, endpointKey, endpointKeys, portKeys, Services } from "./services.ts";
 
 export interface RemoteAnswer {
   readonly end: RemoteEnd;
@@ -83,7 +95,11 @@ export class Addresses {
 
   constructor(options: AddressOptions) {
     this.#options = options;
-    this.#services = new Services((uid) => this.#backingPod(uid), options.allPods);
+    const pods = {
+      byUid: (uid: string) => this.#backingPod(this.#pods.get(uid)?.pod),
+      byAddress: (address: string) => this.#podAt(address),
+    };
+    this.#services = new Services(pods, options.allPods);
     this.#owners = new OwnerTable(options.graceMs, options.capacity);
     this.#formerPorts = new OwnerTable(options.graceMs, options.capacity);
     this.#host = new Set(canonicalAddresses(options.hostAddresses));
@@ -105,7 +121,9 @@ export class Addresses {
     const known = this.#pods.get(pod.uid);
     const before = known?.pod;
     const { uid, createdMs, terminating } = pod;
-    const placedMs = before === undefined || before.node === "" ? atMs : (known?.placedMs ?? atMs);
+    const { beginnings, allPods } = this.#options;
+    const fromMs = beginnings.earliestMs(allPods ? "pods" : "local-pods", atMs);
+    const placedMs = before === undefined || before.node === "" ? fromMs : (known?.placedMs ?? fromMs);
     const end = podEnd(pod, this.#zones.get(pod.node));
     const owner: PodOwner = { kind: "pod", uid, createdMs, terminating, pod, end };
     const had = before ? addressesOf(before) : [];
@@ -119,15 +137,19 @@ export class Addresses {
     if (!isSame) this.#services.podsChanged(atMs);
   }
 
-  #backingPod(uid: string): BackingPod | undefined {
-    const pod = this.#pods.get(uid)?.pod;
+  #podAt(address: string): BackingPod | undefined {
+    const [owner, ...others] = this.#owners.ownersOf(address);
+    return owner?.kind === "pod" && others.length === 0 ? this.#backingPod(owner.pod) : undefined;
+  }
+
+  #backingPod(pod: Pod | undefined): BackingPod | undefined {
     return pod && { service: pod.service, zone: this.#zones.get(pod.node) };
   }
 
   removePod(uid: string, atMs: number): void {
     const pod = this.#pods.get(uid)?.pod;
     if (!pod) return;
-    for (const address of addressesOf(pod)) this.#owners.release(address, uid, atMs);
+    for (const address of addressesOf(pod)) this.#release(address, uid, atMs);
     this.#inside.podChanged(addressesOf(pod), []);
     this.#pods.delete(uid);
   }
@@ -136,7 +158,8 @@ export class Addresses {
     const before = this.#services.get(service.uid);
     const owner = serviceOwner(service);
     if (before) this.#endService(before, service, atMs);
-    this.#own(owner, before?.clusterAddresses, service.clusterAddresses, atMs, atMs);
+    const fromMs = this.#options.beginnings.earliestMs("services", atMs);
+    this.#own(owner, before?.clusterAddresses, service.clusterAddresses, atMs, fromMs);
     this.#services.upsert(service);
   }
 
@@ -148,28 +171,48 @@ export class Addresses {
 
   /** Ends what `after` has no more, under the name that it went by. */
   #endService(before: Service, after: Service | undefined, atMs: number): void {
-    const owner = serviceOwner({ ...before, goesBy: this.#services.naming(before) });
+    const owner = this.#ending(before);
     for (const address of before.clusterAddresses) {
       if (after?.clusterAddresses.includes(address)) continue;
       this.#owners.renew(address, owner);
-      this.#owners.release(address, before.uid, atMs);
+      this.#release(address, before.uid, atMs);
     }
     const kept = new Set(after && portsOf(after));
     for (const port of portsOf(before)) if (!kept.has(port)) this.#formerPorts.addFormer(port, owner, -Infinity, atMs);
   }
 
   upsertSlice(slice: EndpointSlice, atMs: number): void {
+    this.#endEndpoints(slice.uid, slice, atMs);
     this.#services.upsertSlice(slice, atMs);
   }
 
   removeSlice(uid: string, atMs: number): void {
+    this.#endEndpoints(uid, undefined, atMs);
     this.#services.removeSlice(uid, atMs);
+  }
+
+  /** Ends the ports that `after` gives to its Service no more. */
+  #endEndpoints(uid: string, after: EndpointSlice | undefined, atMs: number): void {
+    const before = this.#services.slice(uid);
+    if (!before) return;
+    const isSame = after?.service === before.service && after.namespace === before.namespace;
+    const kept = new Set(isSame ? endpointKeys(after) : []);
+    for (const key of endpointKeys(before)) {
+      const service = kept.has(key) ? undefined : this.#services.ofSlice(key, uid);
+      if (service) this.#formerPorts.addFormer(key, this.#ending(service), -Infinity, atMs);
+    }
+  }
+
+  /** The Service as an owner whose time is over, under the name that it goes by. */
+  #ending(service: Service): ServiceOwner {
+    return serviceOwner({ ...service, goesBy: this.#services.naming(service) });
   }
 
   upsertNode(node: Node, atMs: number): void {
     const { uid, createdMs } = node;
     const owner = { kind: "node", uid, createdMs, end: nodeEnd(node.name, node.zone) } as const;
-    this.#own(owner, this.#nodes.get(uid)?.addresses, node.addresses, atMs, atMs);
+    const fromMs = this.#options.beginnings.earliestMs("nodes", atMs);
+    this.#own(owner, this.#nodes.get(uid)?.addresses, node.addresses, atMs, fromMs);
     this.#nodes.set(uid, node);
     if (node.zone !== "") this.#zones.set(node.name, node.zone);
     this.#nodesChanged(atMs);
@@ -178,7 +221,7 @@ export class Addresses {
   removeNode(uid: string, atMs: number): void {
     const node = this.#nodes.get(uid);
     if (!node) return;
-    for (const address of node.addresses) this.#owners.release(address, uid, atMs);
+    for (const address of node.addresses) this.#release(address, uid, atMs);
     this.#nodes.delete(uid);
     // After an outage, a node that was made anew under its name may be told of before the old one's end.
     const namesakes = [...this.#nodes.values()].filter(({ name }) => name === node.name);
@@ -193,11 +236,18 @@ export class Addresses {
     atMs: number,
     fromMs: number,
   ): void {
-    for (const address of before) if (!after.includes(address)) this.#owners.release(address, owner.uid, atMs);
+    for (const address of before) if (!after.includes(address)) this.#release(address, owner.uid, atMs);
     for (const address of after) {
       if (before.includes(address)) this.#owners.renew(address, owner);
-      else this.#owners.claim(address, owner, atMs, fromMs);
+      else {
+        const claim = () => this.#owners.claim(address, owner, atMs, fromMs);
+        this.#services.whenOwnerChanges(address, atMs, claim);
+      }
     }
+  }
+
+  #release(address: string, uid: string, atMs: number): void {
+    this.#services.whenOwnerChanges(address, atMs, () => this.#owners.release(address, uid, atMs));
   }
 
   sweep(nowMs: number): void {
@@ -214,11 +264,14 @@ export class Addresses {
     if (role === "listener") return final(NO_PEER);
     const time = { sinceMs, untilMs };
     if (role === "client") {
-      const service = this.#services.atAddressPort(address, serverPort);
-      const answer = this.#portAnswer(service, `${address} ${serverPort}`, address, time);
+      const answer = this.#atAddressPort(`${address} ${serverPort}`, address, time);
       if (answer) return answer;
     }
     const ownership = this.#owners.ownerOf(address, sinceMs, untilMs);
+    if (role === "client" && mayBeEndpoint(ownership)) {
+      const answer = this.#atAddressPort(endpointKey(address, serverPort), address, time);
+      if (answer) return answer;
+    }
     if (ownership.state === "none") return this.#findUnowned(address, serverPort, role, time);
     return this.#findOwned(ownership, address, serverPort, role, time);
   }
@@ -233,7 +286,13 @@ export class Addresses {
     if (ownership.state === "forgotten" || ownership.state === "none") return unknown(address);
     const owners = ownership.state === "several" ? ownership.owners : [ownership.owner];
     if (owners.every((each) => this.#isDoubtful(each, time))) return unknown(address);
-    if (ownership.state === "several") return { end: this.#commonEnd(owners, address), state: "changing" };
+    if (ownership.state === "several") {
+      const state = ownership.settled ? "final" : "changing";
+      const isNodes = owners.every(({ kind }) => kind === "node");
+      const atPort = isNodes ? this.#throughNodePort(address, serverPort, role, time) : undefined;
+      const end = commonEnd(owners.map((owner) => this.#ownEnd(owner))) ?? unknownEnd(address);
+      return atPort ?? { end, state };
+    }
     const { owner, settled, ending } = ownership;
     const answer = this.#answerOf(owner, address, serverPort, role, time);
     if (ending || (settled && owner.kind === "pod" && owner.pod.terminating)) return { ...answer, state: "ending" };
@@ -259,17 +318,10 @@ export class Addresses {
     return owner.end;
   }
 
-  /** The workload that all owners belong to: a pod that was replaced by its like under the same address. */
-  #commonEnd(owners: readonly RemoteOwner[], address: string): RemoteEnd {
-    const ends = owners.map((owner) => (owner.kind === "pod" ? this.#podEnd(owner) : undefined));
-    const [first] = ends;
-    if (!first?.name || !ends.every((end) => end && end.name === first.name && end.namespace === first.namespace)) {
-      return unknownEnd(address);
-    }
-    const zone = ends.every((end) => end?.zone === first.zone) ? first.zone : undefined;
-    // One that was made again under its name is as good as the same.
-    if (ends.every((end) => end?.podName === first.podName)) return { ...first, zone };
-    return { ...first, podName: undefined, zone, label: `${first.namespace}/${first.name}` };
+  /** Under the name that does not depend on what is behind it. */
+  #ownEnd(owner: RemoteOwner): RemoteEnd {
+    if (owner.kind === "pod") return this.#podEnd(owner);
+    return owner.kind === "service" ? serviceEnd(owner.service, owner.service, undefined) : owner.end;
   }
 
   #findUnowned(address: string, serverPort: number, role: Role, time: Time): RemoteAnswer {
@@ -282,16 +334,20 @@ export class Addresses {
       return this.#throughNodePort(address, serverPort, role, time) ?? final(end);
     }
     const range = this.#cidrs.find((prefix) => inPrefix(bytes, prefix));
-    if (range) return final({ ...ANONYMOUS, kind: "cidr", name: range.name, label: range.name });
+    if (range) return final(rangeEnd(range.name));
     if (this.#inside.holds(bytes)) {
       return { end: unknownEnd(address), state: nodeName === undefined ? "final" : "missing" };
     }
-    return final({ ...ANONYMOUS, kind: "external", label: address });
+    return final(externalEnd(address));
   }
 
   #throughNodePort(address: string, serverPort: number, role: Role, time: Time): RemoteAnswer | undefined {
     if (role !== "client") return undefined;
     return this.#portAnswer(this.#services.atNodePort(serverPort), `${serverPort}`, address, time);
+  }
+
+  #atAddressPort(key: string, address: string, time: Time): RemoteAnswer | undefined {
+    return this.#portAnswer(this.#services.atAddressPort(key), key, address, time);
   }
 
   /** @param service that has the port now */
@@ -301,7 +357,8 @@ export class Addresses {
       if (service && this.#isDoubtful(serviceOwner(service), time)) return unknown(address);
       return service && this.#serviceAnswer(service, time);
     }
-    if (former.state === "owner" && (service === undefined || service.uid === former.owner.uid)) {
+    const isFormer = former.state === "owner" && !former.ending;
+    if (former.state === "owner" && (isFormer || service === undefined || service.uid === former.owner.uid)) {
       return { ...this.#serviceAnswer(former.owner.service, time), state: "changing" };
     }
     return unknown(address);
@@ -309,13 +366,9 @@ export class Addresses {
 
   #serviceAnswer(service: Service, { sinceMs }: Time): RemoteAnswer {
     const { peer, replacedMs } = this.#services.naming(service);
-    const label = `${service.namespace}/${service.name}`;
-    const end = { kind: "service", podName: undefined, zone: peer.zone, label } as const;
     // Of growth from before, nobody can say which of the two workloads it belongs to.
-    if (replacedMs > sinceMs) {
-      return { end: { ...end, name: service.name, namespace: service.namespace }, state: "changing" };
-    }
-    return final({ ...end, name: peer.name, namespace: peer.namespace });
+    if (replacedMs > sinceMs) return { end: serviceEnd(service, service, peer.zone), state: "changing" };
+    return final(serviceEnd(service, peer, peer.zone));
   }
 
   #nodesChanged(atMs: number): void {
@@ -323,10 +376,6 @@ export class Addresses {
     this.#services.podsChanged(atMs);
   }
 }
-
-const ANONYMOUS = { name: undefined, namespace: undefined, podName: undefined } as const;
-const NO_PEER: RemoteEnd = { ...ANONYMOUS, kind: "unknown", label: "" };
-const LOOPBACK_END: RemoteEnd = { ...ANONYMOUS, kind: "loopback", label: "localhost" };
 
 function final(end: RemoteEnd): RemoteAnswer {
   return { end, state: "final" };
@@ -343,24 +392,12 @@ function serviceOwner(service: Service): ServiceOwner {
 
 /** Keys of what only a port of an address, or of every node, is a Service's. */
 function portsOf({ externalAddresses, ports, nodePorts }: Service): string[] {
-  return [
-    ...externalAddresses.flatMap((address) => ports.map((port) => `${address} ${port}`)),
-    ...nodePorts.map(String),
-  ];
+  return [...portKeys(externalAddresses, ports), ...nodePorts.map(String)];
 }
 
-function podEnd(pod: Pod, zone: string | undefined): RemoteEnd {
-  return { kind: "pod", ...pod.service, podName: pod.name, zone, label: `${pod.namespace}/${pod.name}` };
-}
-
-function nodeEnd(name: string, zone: string | undefined): RemoteEnd {
-  return { ...ANONYMOUS, kind: "node", name, zone: zone || undefined, label: `node/${name}` };
-}
-
-function hostEnd(name: string): RemoteEnd {
-  return { ...ANONYMOUS, kind: "host", name, label: name };
-}
-
-function unknownEnd(address: string): RemoteEnd {
-  return { ...ANONYMOUS, kind: "unknown", label: address };
+/** An endpoint that was written by hand stands for an address that no pod and no Service has. */
+function mayBeEndpoint(ownership: Ownership<RemoteOwner>): boolean {
+  if (ownership.state === "owner") return ownership.owner.kind === "node";
+  if (ownership.state === "several") return ownership.owners.every(({ kind }) => kind === "node");
+  return ownership.state === "none";
 }

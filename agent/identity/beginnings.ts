@@ -9,6 +9,9 @@
 import type { Feed } from "./cluster.ts";
 import type { Owner } from "./owners.ts";
 
+/** On CLOCK_BOOTTIME. */
+export const BOOT_MS = 0;
+
 export class Beginnings {
   readonly #bootUnixMs: number;
   readonly #listedMs = new Map<Feed, number>();
@@ -21,6 +24,11 @@ export class Beginnings {
   /** The feed has said everything that exists. */
   listed(feed: Feed, atMs: number): void {
     if (!this.#listedMs.has(feed)) this.#listedMs.set(feed, atMs);
+  }
+
+  /** When what is told of by `feed` now can have begun at the earliest: what its first list tells was there before. */
+  earliestMs(feed: Feed, atMs: number): number {
+    return this.#listedMs.has(feed) ? atMs : BOOT_MS;
   }
 
   /** Whether somebody who is never told of may have had an address of this owner before it, but after `sinceMs`. */

@@ -95,6 +95,8 @@ export interface EndpointSlice {
   readonly service: string;
   readonly ports: readonly number[];
   readonly endpoints: readonly Endpoint[];
+  /** Where a directory says so: these ports are the Service's, whoever has their address. */
+  readonly ownsPorts?: boolean;
 }
 
 export interface Endpoint {

@@ -66,7 +66,7 @@ export class LocalPods {
     for (const address of had) if (!has.includes(address)) this.#byAddress.release(address, uid, atMs);
     for (const address of has) {
       if (had.includes(address)) this.#byAddress.renew(address, owner);
-      else this.#byAddress.claim(address, owner, atMs);
+      else this.#byAddress.claim(address, owner, atMs, this.#beginnings.earliestMs("local-pods", atMs));
     }
     known.pod = pod;
     known.goneMs = undefined;
@@ -117,6 +117,7 @@ export class LocalPods {
   findByAddress(address: string, sinceMs: number, untilMs: number): { found: FoundPod | undefined; settled: boolean } {
     const ownership = this.#byAddress.ownerOf(address, sinceMs, untilMs);
     if (ownership.state === "none") return { found: undefined, settled: true };
+    if (ownership.state === "several") return { found: undefined, settled: ownership.settled };
     if (ownership.state !== "owner") return { found: undefined, settled: false };
     const { owner } = ownership;
     if (this.#beginnings.isDoubtful("local-pods", owner, sinceMs)) return { found: undefined, settled: false };

@@ -3,17 +3,15 @@
  *
  * A watch tells late: an owner has an address before it is told, and lost it before that is told. So an
  * interval reaches from when the owner can have had the address at the earliest to when its end was told;
- * two of them may overlap, and growth in both is nobody's. Ended intervals are kept for a grace period;
+ * two of them may overlap, also for as long as both last, and growth in both is nobody's. Ended intervals are
+ * kept for a grace period;
  * afterwards only the time is kept, so that older growth finds nobody instead of the wrong one.
  * Times are CLOCK_BOOTTIME milliseconds and come in as arguments.
  */
-import { type Claimant, WaitingClaims } from "./waiting.ts";
+import { type Claimant, givesWay, isPast } from "./claims.ts";
 
 /** Compared by identity: an owner that changed its name is a new value under the same uid. */
-export interface Owner extends Claimant {
-  /** Unix milliseconds: of two that claim one address, the later made wins. */
-  readonly createdMs: number;
-}
+export type Owner = Claimant;
 
 interface Interval<O extends Owner> {
   owner: O;
@@ -24,7 +22,7 @@ interface Interval<O extends Owner> {
 }
 
 interface Address<O extends Owner> {
-  /** By time; only the last may be open. */
+  /** By their ends; those that last come last, in the order of their claims. */
   readonly intervals: Interval<O>[];
   /** The latest end among intervals that are forgotten. */
   forgottenUntilMs: number;
@@ -33,24 +31,23 @@ interface Address<O extends Owner> {
 /**
  * `owner`: the only one known of in that time; `settled` says that no later answer for later growth can differ
  * until the table changes; `ending` that its end lies in that time and no next owner is known yet, who may
- * have had the address before that time was over. `several`: the growth cannot be told apart. `none`: nobody
- * is known.
+ * have had the address before that time was over. `several`: the growth cannot be told apart; where it is settled,
+ * all of them last. `none`: nobody is known.
  */
 export type Ownership<O> =
   | { readonly state: "owner"; readonly owner: O; readonly settled: boolean; readonly ending: boolean }
-  | { readonly state: "several"; readonly owners: readonly O[] }
+  | { readonly state: "several"; readonly owners: readonly O[]; readonly settled: boolean }
   /** Growth from so long ago that an owner of that time may be forgotten. */
   | { readonly state: "forgotten" }
   | { readonly state: "none" };
 
 const NONE = { state: "none" } as const;
 const FORGOTTEN = { state: "forgotten" } as const;
-/** More than this many owners of one address within the grace period: the oldest is forgotten early. */
-const INTERVALS_PER_ADDRESS = 8;
+/** More than this many ended intervals of one address within the grace period: the oldest is forgotten early. */
+const ENDED_PER_ADDRESS = 7;
 
 export class OwnerTable<O extends Owner> {
   readonly #addresses = new Map<string, Address<O>>();
-  readonly #waiting = new WaitingClaims<O>();
   readonly #graceMs: number;
   readonly #capacity: number;
   /** Addresses with an ended interval, in the order of the ends. */
@@ -82,50 +79,40 @@ export class OwnerTable<O extends Owner> {
   claim(address: string, owner: O, atMs: number, fromMs: number = atMs): void {
     const entry = this.#entry(address);
     if (!entry) return;
-    const last = entry.intervals.at(-1);
-    if (last?.untilMs === Infinity) {
-      if (last.owner.uid === owner.uid) {
-        last.owner = owner;
-        return;
-      }
-      // Of one that is going the watch may tell while its successor has the address already.
-      if (last.owner.createdMs > owner.createdMs) {
-        this.#waiting.add(address, owner, fromMs);
-        return;
-      }
-      this.#end(address, last, atMs);
+    const present = entry.intervals.filter(isOpen);
+    const own = present.find((interval) => interval.owner.uid === owner.uid);
+    if (own) {
+      own.owner = owner;
+      return;
     }
-    this.#open(entry, owner, fromMs);
+    if (present.some((interval) => isPast(owner, interval.owner))) return;
+    for (const interval of present) if (givesWay(interval.owner)) this.#end(address, entry, interval, atMs);
+    entry.intervals.push({ owner, fromMs, untilMs: Infinity });
   }
 
-  /** Replaces the value of the owner with the same uid, if that has the address or waits for it. */
+  /** Replaces the value of the owner with the same uid, if that has the address. */
   renew(address: string, owner: O): void {
-    const last = this.#addresses.get(address)?.intervals.at(-1);
-    if (last?.untilMs === Infinity && last.owner.uid === owner.uid) last.owner = owner;
-    else this.#waiting.renew(address, owner);
+    const own = this.#open(this.#addresses.get(address), owner.uid);
+    if (own) own.owner = owner;
   }
 
   /** Tells of an owner when it has ended already. Who has the address now keeps it: the two may overlap. */
   addFormer(address: string, owner: O, fromMs: number, untilMs: number): void {
     const entry = this.#entry(address);
-    if (!entry) return;
-    const next = entry.intervals.findIndex((interval) => interval.untilMs > untilMs);
-    entry.intervals.splice(next < 0 ? entry.intervals.length : next, 0, { owner, fromMs, untilMs });
-    this.#ended.push({ address, untilMs });
-    if (entry.intervals.length > INTERVALS_PER_ADDRESS) this.#forgetFirst(entry);
+    if (entry) this.#remember(address, entry, { owner, fromMs, untilMs });
   }
 
-  /** Ends the ownership or the claim of `uid`; otherwise nothing happens. */
+  /** Ends the ownership of `uid`; otherwise nothing happens. */
   release(address: string, uid: string, atMs: number): void {
     const entry = this.#addresses.get(address);
-    const last = entry?.intervals.at(-1);
-    if (!entry || last?.untilMs !== Infinity || last.owner.uid !== uid) {
-      this.#waiting.remove(address, uid);
-      return;
-    }
-    this.#end(address, last, atMs);
-    const next = this.#waiting.take(address);
-    if (next) this.#open(entry, next.owner, next.fromMs);
+    const own = this.#open(entry, uid);
+    if (entry && own) this.#end(address, entry, own, atMs);
+  }
+
+  /** Those that have `address` now; mostly one or none. */
+  ownersOf(address: string): readonly O[] {
+    const entry = this.#addresses.get(address);
+    return entry ? entry.intervals.filter(isOpen).map(({ owner }) => owner) : [];
   }
 
   /** Who owned `address` during (sinceMs, untilMs]. */
@@ -133,18 +120,19 @@ export class OwnerTable<O extends Owner> {
     const entry = this.#addresses.get(address);
     if (!entry) return NONE;
     if (entry.forgottenUntilMs > sinceMs) return FORGOTTEN;
-    let only: Interval<O> | undefined;
-    let isFollowed = false;
-    for (const interval of entry.intervals) {
-      if (interval.untilMs <= sinceMs) continue;
-      // The first cannot have come too late: nobody else is known from before it.
-      if (only === undefined) only = interval;
-      else if (interval.fromMs < untilMs) return several(entry.intervals, sinceMs, untilMs);
-      else isFollowed = true;
+    const since = entry.intervals.filter((interval) => interval.untilMs > sinceMs);
+    const during = since.filter(({ fromMs }) => fromMs < untilMs);
+    const [first] = since;
+    if (first === undefined) return NONE;
+    // The first, and who has it with that one, cannot have come too late: nobody else is known from before them.
+    const having = during.length > 0 ? during : isOpen(first) ? since : [first];
+    if (having.length > 1) {
+      return { state: "several", owners: having.map(({ owner }) => owner), settled: having.every(isOpen) };
     }
-    if (only === undefined) return NONE;
+    const [only = first] = having;
+    const isFollowed = since.some((interval) => interval !== only);
     const ending = only.untilMs <= untilMs && !isFollowed;
-    return { state: "owner", owner: only.owner, settled: only.untilMs === Infinity, ending };
+    return { state: "owner", owner: only.owner, settled: isOpen(only), ending };
   }
 
   /** Forgets the owners whose time ended before the grace period. Cost: what there is to forget. */
@@ -175,14 +163,22 @@ export class OwnerTable<O extends Owner> {
     return entry;
   }
 
-  #open(entry: Address<O>, owner: O, fromMs: number): void {
-    entry.intervals.push({ owner, fromMs, untilMs: Infinity });
-    if (entry.intervals.length > INTERVALS_PER_ADDRESS) this.#forgetFirst(entry);
+  #open(entry: Address<O> | undefined, uid: string): Interval<O> | undefined {
+    return entry?.intervals.find((interval) => isOpen(interval) && interval.owner.uid === uid);
   }
 
-  #end(address: string, interval: Interval<O>, atMs: number): void {
+  #end(address: string, entry: Address<O>, interval: Interval<O>, atMs: number): void {
+    entry.intervals.splice(entry.intervals.indexOf(interval), 1);
     interval.untilMs = atMs;
-    this.#ended.push({ address, untilMs: atMs });
+    this.#remember(address, entry, interval);
+  }
+
+  #remember(address: string, entry: Address<O>, ended: Interval<O>): void {
+    const next = entry.intervals.findIndex((interval) => interval.untilMs > ended.untilMs);
+    entry.intervals.splice(next < 0 ? entry.intervals.length : next, 0, ended);
+    this.#ended.push({ address, untilMs: ended.untilMs });
+    const tooMany = entry.intervals[ENDED_PER_ADDRESS];
+    if (tooMany && !isOpen(tooMany)) this.#forgetFirst(entry);
   }
 
   #forgetFirst(entry: Address<O>): void {
@@ -191,10 +187,6 @@ export class OwnerTable<O extends Owner> {
   }
 }
 
-function several<O extends Owner>(all: readonly Interval<O>[], sinceMs: number, untilMs: number): Ownership<O> {
-  const owners = all
-    .filter((interval) => interval.untilMs > sinceMs)
-    .filter(({ fromMs }, i) => i === 0 || fromMs < untilMs)
-    .map(({ owner }) => owner);
-  return { state: "several", owners };
+function isOpen({ untilMs }: Pick<Interval<Owner>, "untilMs">): boolean {
+  return untilMs === Infinity;
 }

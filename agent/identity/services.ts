@@ -4,7 +4,7 @@
  *
  * A client that connects to a ClusterIP has that address in its socket; the server knows only its pod. So
  * that both ends agree, a Service goes by the `service.name` of the workload behind it when all its
- * endpoints belong to one, else by its own name. With no endpoints left it keeps the name it had. Growth from
+ * endpoints belong to one, else by its own name. An endpoint written by hand belongs to the pod that has its address. With no endpoints left it keeps the name it had. Growth from
  * before the workload was replaced by another goes by the Service's own name: it may be of either. A Service
  * is in a zone when all its endpoints are. Where one of them is another node's and only the own node's pods
  * are known, it goes by its own name, in no zone. Times are CLOCK_BOOTTIME milliseconds.
@@ -25,6 +25,12 @@ export interface BackingPod {
   readonly zone: string | undefined;
 }
 
+export interface BackingPods {
+  byUid(uid: string): BackingPod | undefined;
+  /** The one that has the address for itself now. */
+  byAddress(address: string): BackingPod | undefined;
+}
+
 /** Who said that a port is a Service's: the Service itself or one of its slices. */
 interface Claim {
   readonly service: string;
@@ -41,16 +47,19 @@ export class Services {
   readonly #slices = new Map<string, EndpointSlice>();
   /** Service → its slices; they may come before the Service. */
   readonly #slicesOf = new Map<string, Set<EndpointSlice>>();
+  /** By keys of portKeys() and endpointKeys(). */
   readonly #addressPorts = new Map<string, Claim>();
   readonly #nodePorts = new Map<number, Claim>();
-  readonly #podOf: (uid: string) => BackingPod | undefined;
+  /** Addresses of endpoints written by hand, each with the Service of every slice that has it. */
+  readonly #handWritten = new Map<string, readonly string[]>();
+  readonly #pods: BackingPods;
   readonly #allPods: boolean;
   #revision = 0;
   #revisedMs = -Infinity;
 
-  /** @param allPods whether podOf knows all pods sooner or later, and not only some */
-  constructor(podOf: (uid: string) => BackingPod | undefined, allPods: boolean) {
-    this.#podOf = podOf;
+  /** @param allPods whether `pods` knows all of them sooner or later, and not only some */
+  constructor(pods: BackingPods, allPods: boolean) {
+    this.#pods = pods;
     this.#allPods = allPods;
   }
 
@@ -71,7 +80,7 @@ export class Services {
     const createdMs = (each: string) => this.#services.get(each)?.service.createdMs ?? 0;
     const namesakes = [...(this.#namesakes.get(key) ?? []), uid].sort((a, b) => createdMs(a) - createdMs(b));
     this.#namesakes.set(key, namesakes);
-    this.#claim(key, uid, service.externalAddresses, service.ports);
+    this.#claimKeys(key, uid, portKeys(service.externalAddresses, service.ports));
     for (const port of service.nodePorts) this.#nodePorts.set(port, { service: key, by: uid });
   }
 
@@ -83,7 +92,7 @@ export class Services {
     const namesakes = this.#namesakes.get(key)?.filter((each) => each !== uid) ?? [];
     if (namesakes.length > 0) this.#namesakes.set(key, namesakes);
     else this.#namesakes.delete(key);
-    this.#disclaim(uid, service.externalAddresses, service.ports);
+    this.#disclaim(uid, portKeys(service.externalAddresses, service.ports));
     for (const port of service.nodePorts) if (this.#nodePorts.get(port)?.by === uid) this.#nodePorts.delete(port);
   }
 
@@ -93,7 +102,10 @@ export class Services {
     this.#slices.set(slice.uid, slice);
     const slices = this.#slicesOf.get(key) ?? new Set();
     this.#slicesOf.set(key, slices.add(slice));
-    this.#claim(key, slice.uid, handWritten(slice), slice.ports);
+    this.#claimKeys(key, slice.uid, endpointKeys(slice));
+    for (const address of handWritten(slice)) {
+      this.#handWritten.set(address, [...(this.#handWritten.get(address) ?? []), key]);
+    }
     this.#revise(atMs);
   }
 
@@ -107,7 +119,13 @@ export class Services {
     const slices = this.#slicesOf.get(key);
     slices?.delete(slice);
     if (slices?.size === 0) this.#slicesOf.delete(key);
-    this.#disclaim(uid, handWritten(slice), slice.ports);
+    this.#disclaim(uid, endpointKeys(slice));
+    for (const address of handWritten(slice)) {
+      const keys = this.#handWritten.get(address) ?? [];
+      const left = keys.toSpliced(keys.indexOf(key), 1);
+      if (left.length > 0) this.#handWritten.set(address, left);
+      else this.#handWritten.delete(address);
+    }
     this.#revise(atMs);
   }
 
@@ -116,9 +134,37 @@ export class Services {
     this.#revise(atMs);
   }
 
-  /** The Service that has this address for this port alone: a load balancer's, or an endpoint written by hand. */
-  atAddressPort(address: string, port: number): Service | undefined {
-    return this.#claimed(this.#addressPorts.get(`${address} ${port}`));
+  /**
+   * Lets `change` give an address to another owner, or to none, and keeps the workload that was behind it until now.
+   *
+   * @returns whether a Service may go by another name now
+   */
+  whenOwnerChanges(address: string, atMs: number, change: () => void): boolean {
+    const services = this.#handWritten.get(address) ?? [];
+    const look = () => {
+      for (const key of services) for (const uid of this.#namesakes.get(key) ?? []) this.#known(uid);
+    };
+    look();
+    change();
+    if (services.length === 0) return false;
+    this.#revise(atMs);
+    look();
+    return true;
+  }
+
+  slice(uid: string): EndpointSlice | undefined {
+    return this.#slices.get(uid);
+  }
+
+  /** The Service that has the port for itself. @param key of portKeys() or endpointKeys() */
+  atAddressPort(key: string): Service | undefined {
+    return this.#claimed(this.#addressPorts.get(key));
+  }
+
+  /** The Service that this slice gives the port to. */
+  ofSlice(key: string, uid: string): Service | undefined {
+    const claim = this.#addressPorts.get(key);
+    return claim?.by === uid ? this.#claimed(claim) : undefined;
   }
 
   /** The Service behind a port of every node. */
@@ -165,11 +211,10 @@ export class Services {
     let workload: ServiceName | undefined | "none" = "none";
     const zones = new Set<string | undefined>();
     for (const { endpoints } of this.#slicesOf.get(key) ?? []) {
-      for (const { podUid } of endpoints) {
-        if (podUid === "") return { workload: undefined, zone: undefined };
-        const pod = this.#podOf(podUid);
+      for (const { podUid, addresses } of endpoints) {
+        const pod = podUid === "" ? this.#podAt(addresses) : this.#pods.byUid(podUid);
         // Of all pods, it is not read yet or just gone, and the slice will follow. Of some, it may be anything.
-        if (!pod && this.#allPods) continue;
+        if (!pod && this.#allPods && podUid !== "") continue;
         if (!pod) return { workload: undefined, zone: undefined };
         workload = workload === "none" || areEqual(workload, pod.service) ? pod.service : undefined;
         zones.add(pod.zone);
@@ -179,14 +224,16 @@ export class Services {
     return { workload, zone: zones.size === 1 ? zone : undefined };
   }
 
-  #claim(service: string, by: string, addresses: readonly string[], ports: readonly number[]): void {
-    for (const key of addressPorts(addresses, ports)) this.#addressPorts.set(key, { service, by });
+  #podAt([address]: readonly string[]): BackingPod | undefined {
+    return address === undefined ? undefined : this.#pods.byAddress(address);
   }
 
-  #disclaim(by: string, addresses: readonly string[], ports: readonly number[]): void {
-    for (const key of addressPorts(addresses, ports)) {
-      if (this.#addressPorts.get(key)?.by === by) this.#addressPorts.delete(key);
-    }
+  #claimKeys(service: string, by: string, keys: readonly string[]): void {
+    for (const key of keys) this.#addressPorts.set(key, { service, by });
+  }
+
+  #disclaim(by: string, keys: readonly string[]): void {
+    for (const key of keys) if (this.#addressPorts.get(key)?.by === by) this.#addressPorts.delete(key);
   }
 }
 
@@ -206,6 +253,19 @@ function handWritten(slice: EndpointSlice): string[] {
   return slice.endpoints.filter(({ podUid }) => podUid === "").flatMap(({ addresses }) => addresses);
 }
 
-function addressPorts(addresses: readonly string[], ports: readonly number[]): string[] {
+/** Keys of ports that are a Service's whoever has their address. */
+export function portKeys(addresses: readonly string[], ports: readonly number[]): string[] {
   return addresses.flatMap((address) => ports.map((port) => `${address} ${port}`));
+}
+
+/** A pod or a Service that has the address itself comes before it. */
+export function endpointKey(address: string, port: number): string {
+  return `endpoint ${address} ${port}`;
+}
+
+/** Keys of the ports that a slice gives to its Service. */
+export function endpointKeys(slice: EndpointSlice): string[] {
+  const addresses = handWritten(slice);
+  if (slice.ownsPorts) return portKeys(addresses, slice.ports);
+  return addresses.flatMap((address) => slice.ports.map((port) => endpointKey(address, port)));
 }

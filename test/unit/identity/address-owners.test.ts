@@ -166,18 +166,6 @@ describe("an address that changes hands", () => {
     expect(remote(identity, { remoteAddress: ADDRESS }, growth)).toEqual(BILL_POD);
   });
 
-  test("the later made pod has it when both still say so, in whichever order they are told", () => {
-    for (const pods of [
-      [cart, bill],
-      [bill, cart],
-    ]) {
-      const identity = clusterIdentity();
-      put(identity, { pods }, START_MS);
-      const growth = { sinceMs: START_MS, nowMs: START_MS + SECOND };
-      expect(remote(identity, { remoteAddress: ADDRESS }, growth)).toEqual(BILL_POD);
-    }
-  });
-
   test("growth from before a forgotten owner's end is never given to the present one", () => {
     const identity = clusterIdentity();
     put(identity, { pods: [cart] });

@@ -79,11 +79,11 @@ describe("a Service that was deleted and made again during an outage", () => {
     for (const change of changes({ ...next, createdMs: 2_000 })) store.apply(change);
     store.apply({ feed: "services", type: "upsert", atMs: AGAIN + 2, object: { ...next, nodePorts: [30_029] } });
 
-    const uidAt = (address: string, port: number) => store.serviceAtPort(address, port)?.uid;
+    const uidAt = (address: string, port: number) => store.atPort(address, port)?.service.uid;
     expect([uidAt("198.51.100.2", 80), uidAt("192.0.2.1", 30_029)]).toEqual(["uid-again", "uid-again"]);
     expect([uidAt("198.51.100.1", 80), uidAt("192.0.2.1", 30_023)]).toEqual([undefined, undefined]);
     expect(store.intervals("10.96.0.7").map(({ owner, untilMs }) => [owner.uid, untilMs])).toEqual([
-      ["uid-web", AGAIN],
+      ["uid-web", AGAIN + 1],
       ["uid-again", Infinity],
     ]);
   });

@@ -1,0 +1,60 @@
+/**
+ * Remote ends of each kind, from what the tables hold of their owner.
+ */
+import type { RemoteEnd } from "../model.ts";
+import type { Pod, ServiceName } from "./cluster.ts";
+
+const ANONYMOUS = { name: undefined, namespace: undefined, podName: undefined } as const;
+export const NO_PEER: RemoteEnd = { ...ANONYMOUS, kind: "unknown", label: "" };
+export const LOOPBACK_END: RemoteEnd = { ...ANONYMOUS, kind: "loopback", label: "localhost" };
+
+export function podEnd(pod: Pod, zone: string | undefined): RemoteEnd {
+  return { kind: "pod", ...pod.service, podName: pod.name, zone, label: `${pod.namespace}/${pod.name}` };
+}
+
+export function serviceEnd(
+  service: ServiceName,
+  { name, namespace }: ServiceName,
+  zone: string | undefined,
+): RemoteEnd {
+  const label = `${service.namespace}/${service.name}`;
+  return { kind: "service", name, namespace, podName: undefined, zone, label };
+}
+
+export function nodeEnd(name: string, zone: string | undefined): RemoteEnd {
+  return { ...ANONYMOUS, kind: "node", name, zone: zone || undefined, label: `node/${name}` };
+}
+
+export function hostEnd(name: string): RemoteEnd {
+  return { ...ANONYMOUS, kind: "host", name, label: name };
+}
+
+export function unknownEnd(address: string): RemoteEnd {
+  return { ...ANONYMOUS, kind: "unknown", label: address };
+}
+
+export function rangeEnd(name: string): RemoteEnd {
+  return { ...ANONYMOUS, kind: "cidr", name, label: name };
+}
+
+export function externalEnd(address: string): RemoteEnd {
+  return { ...ANONYMOUS, kind: "external", label: address };
+}
+
+/**
+ * What all of several ends are: the workload of a pod that was replaced by its like, the node or Service that was
+ * made again under its name.
+ *
+ * @returns undefined where they cannot be told apart
+ */
+export function commonEnd(ends: readonly RemoteEnd[]): RemoteEnd | undefined {
+  const [first] = ends;
+  if (!first) return undefined;
+  const isCommon = ends.every(
+    ({ kind, name, namespace }) => kind === first.kind && name === first.name && namespace === first.namespace,
+  );
+  if (!isCommon) return undefined;
+  const zone = ends.every((end) => end.zone === first.zone) ? first.zone : undefined;
+  if (ends.every((end) => end.podName === first.podName)) return { ...first, zone };
+  return { ...first, podName: undefined, zone, label: `${first.namespace}/${first.name}` };
+}
