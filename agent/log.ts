@@ -6,6 +6,7 @@
  */
 import { destination, type Logger, pino } from "pino";
 import type { LogLevel } from "./config/fields.ts";
+import { scrubberOf } from "./secrets.ts";
 
 export type Log = Logger;
 
@@ -13,8 +14,6 @@ const REDACTED = "[redacted]";
 const SECRET_NAME =
   /authorization|token|secret|password|passwd|api[-_]?key|cookie|^headers(_?list)?$|private[-_]?key|credential/i;
 const DEPTH_MAX = 6;
-/** Shorter values are words that stand in ordinary text too. */
-const SECRET_MIN_LENGTH = 6;
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -25,8 +24,7 @@ export interface LogOptions {
 }
 
 export function createLog({ level, secrets = [], write }: LogOptions): Log {
-  const hidden = secrets.flatMap(spellings).filter((text) => text.length >= SECRET_MIN_LENGTH);
-  const scrub = (line: string) => hidden.reduce((text, secret) => text.replaceAll(secret, REDACTED), line);
+  const scrub = scrubberOf(secrets);
   const stream = write === undefined ? destination({ fd: 2, sync: true }) : { write };
   return pino(
     {
@@ -42,12 +40,6 @@ export function createLog({ level, secrets = [], write }: LogOptions): Log {
     },
     stream,
   );
-}
-
-/** A secret as it stands in JSON; of `Bearer abc` also `abc` alone. */
-function spellings(secret: string): string[] {
-  const bare = secret.replace(/^(bearer|basic)\s+/i, "");
-  return [secret, bare].map((text) => JSON.stringify(text).slice(1, -1));
 }
 
 /**

@@ -3,6 +3,7 @@
  */
 import { type Command, commandHelp, EXIT, parseCommand, type Terminal, UsageError } from "./commands/command.ts";
 import { ConfigError, suggest } from "./config/problem.ts";
+import { hide, scrub, secretsIn } from "./secrets.ts";
 import { VERSION } from "./version.ts";
 
 const COMMANDS: readonly [name: string, summary: string, load: () => Promise<Command>][] = [
@@ -68,6 +69,7 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
     return EXIT.usage;
   }
   const command = await entry[2]();
+  const complain = (message: string) => terminal.stderr.write(scrub(`flowspan ${command.name}: ${message}\n`));
   try {
     const { flags, positionals } = parseCommand(command, rest);
     if (flags.help) {
@@ -77,19 +79,23 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
     return await command.run(flags, positionals, terminal);
   } catch (error) {
     if (error instanceof UsageError) {
-      terminal.stderr.write(`flowspan ${command.name}: ${error.message}; see flowspan ${command.name} --help\n`);
+      complain(`${error.message}; see flowspan ${command.name} --help`);
       return EXIT.usage;
     }
-    if (error instanceof ConfigError) {
-      terminal.stderr.write(`flowspan ${command.name}: ${error.message}\n`);
-      return EXIT.usage;
-    }
-    terminal.stderr.write(`flowspan ${command.name}: ${(error as Error).message}\n`);
-    return EXIT.failed;
+    complain((error as Error).message);
+    return error instanceof ConfigError ? EXIT.usage : EXIT.failed;
   }
 }
 
 const { env, stdin, stdout, stderr } = process;
+hide(secretsIn(env));
+// Node prints an error with all that it holds. What nobody foresaw is a fault of ours: it is told with its place.
+process.on("uncaughtException", (error) => {
+  stderr.write(scrub(`flowspan: a fault of flowspan itself, please report it:\n${error?.stack ?? String(error)}\n`));
+  process.exit(EXIT.failed);
+});
+// Node's warnings are for whoever writes programs; they would stand among the log's lines.
+process.removeAllListeners("warning");
 // `flowspan top --once | head`: whoever reads has seen enough.
 stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;

@@ -338,10 +338,13 @@ export type ExportOutcome =
     }
   | {
       readonly state: "failed";
-      /** One of a bounded set: a gRPC status name, an errno or `not_sent`. */
+      /** One of a bounded set: a gRPC status name, an errno, `UNUSABLE_FILE` (a certificate's) or `not_sent`. */
       readonly reason: string;
       /** For people: what the server or the network said. */
       readonly message?: string;
+      /** Why, more finely than `reason`, and what to do, where both are known (agent/export/trouble.ts). */
+      readonly cause?: string;
+      readonly remedy?: string;
       readonly retryable: boolean;
       readonly retryAfterMs: number | undefined;
     };

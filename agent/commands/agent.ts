@@ -6,11 +6,12 @@
 import { existsSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { answersOn } from "../admin/server.ts";
-import { type ConfigSources, configFile, forgetOtlpVariables, loadConfig, loadSchemaCheck } from "../config/load.ts";
+import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
 import { secretsOf } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { type FileWatch, watchFile } from "../config/watch.ts";
 import { createLog, type Log } from "../log.ts";
+import { hide, secretsIn } from "../secrets.ts";
 import { Recorder } from "../source/record.ts";
 import type { SpawnedProbe } from "../source/spawn.ts";
 import { VERSION } from "../version.ts";
@@ -52,9 +53,10 @@ async function agent(flags: Flags, { env }: Terminal): Promise<number> {
   const plain: ConfigSources = { env: { ...env }, flags };
   const sources = configFile(plain) === undefined ? plain : { ...plain, checkSchema: await loadSchemaCheck() };
   const config = loadConfig(sources);
-  const { settings, file } = config;
-  if (file !== undefined) forgetOtlpVariables(env);
-  const log = createLog({ level: settings.logLevel, secrets: secretsOf(settings) });
+  const { settings } = config;
+  const secrets = [...secretsOf(settings), ...secretsIn(sources.env)];
+  hide(secrets);
+  const log = createLog({ level: settings.logLevel, secrets });
   for (const warning of config.warnings) log.warn({ warning: warning.split("\n") }, "about the configuration");
   if (await answersOn(settings.admin.socket)) {
     throw new Error(`another agent answers on ${settings.admin.socket}: stop it, or choose another --admin-socket`);

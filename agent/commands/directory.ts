@@ -8,14 +8,16 @@
  */
 import { hostname, uptime } from "node:os";
 import { collectRegularly } from "../collect.ts";
-import { type ConfigSources, configFile, forgetOtlpVariables, loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { exportsMetrics, secretsOf } from "../config/options.ts";
+import { type Config, type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
+import { exportsMetrics, secretsOf, transportOptions } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { serveHealth } from "../directory/health.ts";
 import { DirectoryServer } from "../directory/server.ts";
+import { createTransport } from "../export/transport.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { watchCluster } from "../kubernetes/watch-cluster.ts";
 import { createLog, type Log } from "../log.ts";
+import { hide, secretsIn } from "../secrets.ts";
 import { type DirectoryState, startDirectoryMetrics } from "../self/directory-metrics.ts";
 import { selfExport } from "../self/export-options.ts";
 import { VERSION } from "../version.ts";
@@ -54,20 +56,23 @@ export const directoryCommand: Command = {
 async function directory(flags: Flags, { env }: Terminal): Promise<number> {
   const plain: ConfigSources = { env: { ...env }, flags };
   const sources = configFile(plain) === undefined ? plain : { ...plain, checkSchema: await loadSchemaCheck() };
-  const { settings, warnings, file } = loadConfig(sources);
+  const config = loadConfig(sources);
+  const { settings, warnings, file } = config;
   checkServing(settings, file ?? "configuration");
-  if (file !== undefined) forgetOtlpVariables(env);
-  const log = createLog({ level: settings.logLevel, secrets: secretsOf(settings) });
+  const secrets = [...secretsOf(settings), ...secretsIn(sources.env)];
+  hide(secrets);
+  const log = createLog({ level: settings.logLevel, secrets });
   for (const warning of warnings) log.warn({ warning: warning.split("\n") }, "about the configuration");
   const cluster = clusterOf({ ...settings, kubernetes: { ...settings.kubernetes, enabled: "on" } }, sources.env);
   if ("none" in cluster) throw new Error(cluster.none);
-  await serve(cluster, settings, untilSignal(log), log);
+  await serve(cluster, config, untilSignal(log), log);
   log.info({}, "stopped");
   return EXIT.ok;
 }
 
 /** Serves until `stopped`, then lets agents go first: they are elsewhere before the rest ends. */
-async function serve(cluster: Cluster, settings: Settings, stopped: Promise<void>, log: Log): Promise<void> {
+async function serve(cluster: Cluster, config: Config, stopped: Promise<void>, log: Log): Promise<void> {
+  const { settings } = config;
   const { server, watch } = startWatching(cluster, settings, log);
   const state: DirectoryState = { metadata: () => watch.states(), stats: () => server.stats() };
   const closing: (() => Promise<void>)[] = [() => watch.stop()];
@@ -77,7 +82,7 @@ async function serve(cluster: Cluster, settings: Settings, stopped: Promise<void
     if (address !== undefined) {
       closing.push(await serveHealth(address, { metadata, status: () => statusOf(state) }));
     }
-    if (exportsMetrics(settings)) closing.push(startSelf(settings, state, log));
+    if (exportsMetrics(settings)) closing.push(startSelf(config, state, log));
     const port = await server.listen();
     closing.push(() => server.close());
     const fields = { version: VERSION, server: cluster.connection.description, port, endpoint: settings.otlp.endpoint };
@@ -115,10 +120,14 @@ function statusOf({ metadata, stats }: DirectoryState): object {
 }
 
 /** @returns what ends it */
-function startSelf(settings: Settings, state: DirectoryState, log: Log): () => Promise<void> {
-  const { attributes, options } = selfExport("flowspan-directory", settings);
+function startSelf(config: Config, state: DirectoryState, log: Log): () => Promise<void> {
+  const transport = createTransport(transportOptions(config, "metrics"));
+  const { attributes, options } = selfExport("flowspan-directory", config.settings, transport);
   const self = startDirectoryMetrics(state, attributes, options, log);
-  return () => self.shutdown();
+  return async () => {
+    await self.shutdown();
+    await transport.shutdown();
+  };
 }
 
 function untilSignal(log: Log): Promise<void> {

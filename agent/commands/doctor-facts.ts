@@ -7,13 +7,15 @@ import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import { promisify } from "node:util";
 import { askAgent } from "../admin/client.ts";
+import type { Config } from "../config/load.ts";
 import { transportOptions } from "../config/options.ts";
+import { ConfigError } from "../config/problem.ts";
 import type { Settings } from "../config/settings.ts";
-import { createTransport } from "../export/transport.ts";
+import { createTransport, type ExportedSignal, type Transport, unusableWords } from "../export/transport.ts";
+import { nameOf } from "../export/trouble.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { get } from "../kubernetes/request.ts";
 import { feedsOf, resourcesOf } from "../kubernetes/watch-cluster.ts";
-import { VERSION } from "../version.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
 import type { ConnectedProbe } from "./doctor-connected.ts";
 import type { NoProbeCheck, ProbeCheck } from "./doctor-kernel.ts";
@@ -67,14 +69,23 @@ export async function askRunningAgent(socket: string): Promise<AgentFacts> {
 }
 
 /** Sends a request without a single metric: a Collector accepts it and keeps nothing. */
-export async function askCollector(settings: Settings): Promise<CollectorFacts> {
-  const transport = createTransport({
-    ...transportOptions(settings, VERSION),
-    timeoutMs: Math.min(5_000, settings.otlp.timeout),
-  });
+export async function askCollector(config: Config, signal: ExportedSignal): Promise<CollectorFacts> {
+  const options = transportOptions(config, signal);
+  const timeoutMs = Math.min(5_000, config.settings.otlp.timeout);
+  let transport: Transport;
+  try {
+    transport = createTransport({ ...options, timeoutMs }, signal);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { signal, target: options.endpoint, ...unusableWords(error) };
+  }
+  const { target } = transport;
   try {
     const outcome = await transport.send(new Uint8Array(0));
-    return { target: transport.target, failure: outcome.state === "accepted" ? undefined : failureText(outcome) };
+    if (outcome.state === "accepted") return { signal, target, failure: undefined };
+    const remedy =
+      outcome.remedy ?? `start a Collector with an OTLP receiver there, or set ${nameOf(options.names.endpoint)}`;
+    return { signal, target, failure: failureText(outcome), remedy };
   } finally {
     await transport.shutdown();
   }

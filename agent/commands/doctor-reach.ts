@@ -30,21 +30,21 @@ export function checkAgent({ socket, ready }: AgentFacts): Finding {
 }
 
 export interface CollectorFacts {
+  readonly signal: "metrics" | "traces";
   readonly target: string;
   /** Why an empty export was not accepted; undefined when it was. */
   readonly failure: string | undefined;
+  readonly remedy?: string;
 }
 
-export function checkCollector({ target, failure }: CollectorFacts): Finding {
-  const name = "Collector";
+/** Without metrics there is nothing; without spans the numbers are as exact. */
+export function checkCollector({ signal, target, failure, remedy = "" }: CollectorFacts): Finding {
+  const name = signal === "metrics" ? "Collector" : "Collector, spans";
   if (failure === undefined) return ok(name, `${target} accepts OTLP`);
-  return {
-    name,
-    state: "fail",
-    found: `${target}: ${failure}`,
-    lost: "nothing arrives; counters wait in the kernel until it answers",
-    remedy: "start a Collector with an OTLP receiver there, or set OTEL_EXPORTER_OTLP_ENDPOINT",
-  };
+  const found = `${target}: ${failure}`;
+  return signal === "metrics"
+    ? { name, state: "fail", found, lost: "nothing arrives; counters wait in the kernel until it answers", remedy }
+    : { name, state: "warn", found, lost: "no span arrives; they wait, and then are dropped and counted", remedy };
 }
 
 export interface KubernetesFacts {

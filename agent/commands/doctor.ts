@@ -2,7 +2,9 @@
  * `flowspan doctor`: what this kernel and this cluster allow, what is lost without the rest, what to do.
  */
 import { loadConfig, loadSchemaCheck } from "../config/load.ts";
+import { exportedSignals, secretsOf } from "../config/options.ts";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
+import { hide, scrub, secretsIn } from "../secrets.ts";
 import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "./command.ts";
 import { checkConnected } from "./doctor-connected.ts";
 import { askDirectory, checkDirectory } from "./doctor-directory.ts";
@@ -41,11 +43,13 @@ export const doctorCommand: Command = {
 
 async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
   const { env, stdout } = terminal;
-  const { settings } = loadConfig({ env, flags, checkSchema: await loadSchemaCheck() });
-  const [probe, agent, collector, kubernetes, directory] = await Promise.all([
+  const config = loadConfig({ env, flags, checkSchema: await loadSchemaCheck() });
+  const { settings } = config;
+  hide([...secretsOf(settings), ...secretsIn(env)]);
+  const [probe, agent, collectors, kubernetes, directory] = await Promise.all([
     askProbe(settings.probe),
     askRunningAgent(settings.admin.socket),
-    askCollector(settings),
+    Promise.all(exportedSignals(settings).map((signal) => askCollector(config, signal))),
     askKubernetes(settings, env),
     askDirectory(settings, env),
   ]);
@@ -54,14 +58,17 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
     ...checkProbe(probe, agent, inCluster),
     ...checkModules(presentModules(), inCluster),
     checkAgent(agent),
-    checkCollector(collector),
+    ...collectors.map(checkCollector),
     checkSpans(spanFacts(settings, inCluster)),
     ...checkKubernetes(kubernetes),
     ...checkDirectory(directory),
   ];
   const works = canRun(findings);
-  if (flags.json) stdout.write(`${JSON.stringify({ canRun: works, findings }, null, 2)}\n`);
-  else stdout.write(findingsText(findings, wantsColour(terminal)));
+  // A server's own words may hold what it was sent.
+  const report = flags.json
+    ? `${JSON.stringify({ canRun: works, findings }, null, 2)}\n`
+    : findingsText(findings, wantsColour(terminal));
+  stdout.write(scrub(report));
   return works ? EXIT.ok : EXIT.failed;
 }
 

@@ -23,6 +23,8 @@ export class LiveConfig {
   /** Paths whose new value waits for a restart. */
   awaitingRestart: readonly string[] = [];
   readonly file: string | undefined;
+  /** Of what was set at the start: what exporters go by needs a restart. */
+  readonly originOf: Config["originOf"];
   readonly #sources: ConfigSources;
   readonly #log: ReloadLog;
   #apply: (settings: Settings) => void = () => {};
@@ -30,6 +32,7 @@ export class LiveConfig {
   constructor(config: Config, sources: ConfigSources, log: ReloadLog) {
     this.settings = config.settings;
     this.file = config.file;
+    this.originOf = config.originOf;
     this.#sources = sources;
     this.#log = log;
   }

@@ -5,9 +5,8 @@
  * every exchange counts as accepted unless --export really sends it.
  */
 import { Aggregate } from "../aggregate/aggregate.ts";
-import { loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { aggregateOptions, secretsOf, spanLimits, spanTransportOptions } from "../config/options.ts";
-import type { Settings } from "../config/settings.ts";
+import { type Config, loadConfig, loadSchemaCheck } from "../config/load.ts";
+import { aggregateOptions, secretsOf, spanLimits, transportOptions } from "../config/options.ts";
 import type { FlowExporter, RequestResult } from "../export/export.ts";
 import { createTransport, type Transport } from "../export/transport.ts";
 import { createIdentity } from "../identity/identify.ts";
@@ -15,12 +14,12 @@ import { IMMEDIATE_CLOCK } from "../interval.ts";
 import { createLog, type Log } from "../log.ts";
 import type { Connection, Flow } from "../model.ts";
 import { runPipeline } from "../pipeline.ts";
+import { hide, secretsIn } from "../secrets.ts";
 import { decodeEdgeKey } from "../source/decode.ts";
 import { ReplaySource } from "../source/replay.ts";
 import type { Span } from "../spans/span.ts";
 import { Spans } from "../spans/spans.ts";
 import type { Moment } from "../spans/wall-clock.ts";
-import { VERSION } from "../version.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
 import { flowLines } from "./flow-lines.ts";
 import { makeExporter, SCOPE } from "./run-agent.ts";
@@ -48,13 +47,13 @@ export const replayCommand: Command = {
 };
 
 async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Promise<number> {
-  const { settings } = loadConfig({ env, flags, checkSchema: await loadSchemaCheck() });
-  const log = createLog({
-    level: settings.logLevel === "info" ? "warn" : settings.logLevel,
-    secrets: secretsOf(settings),
-  });
+  const config = loadConfig({ env, flags, checkSchema: await loadSchemaCheck() });
+  const { settings } = config;
+  const secrets = [...secretsOf(settings), ...secretsIn(env)];
+  hide(secrets);
+  const log = createLog({ level: settings.logLevel === "info" ? "warn" : settings.logLevel, secrets });
   const write = (lines: string) => writeAll(stdout, lines);
-  const spans = makeReplaySpans(settings, log, flags.export ? undefined : write);
+  const spans = makeReplaySpans(config, log, flags.export ? undefined : write);
   const listeners = {
     connection: (connection: Connection) => spans.add(connection),
     clocks: (moment: Moment) => spans.clocks(moment),
@@ -77,7 +76,9 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
     if (outcome.state === "failed") refused++;
   };
   let failure: Error | undefined;
-  const exporter = flags.export ? makeExporter(settings, log, onResult) : printing(write, settings.otlp.temporality);
+  const exporter = flags.export
+    ? makeExporter(createTransport(transportOptions(config, "metrics")), settings, log, onResult)
+    : printing(write, settings.otlp.temporality);
   const stop = new AbortController();
   await runPipeline({
     source,
@@ -120,11 +121,11 @@ const NEVER_MS = 2 ** 31 - 1;
  *
  * @param write prints them; undefined: they are sent
  */
-function makeReplaySpans(settings: Settings, log: Log, write: ((lines: string) => Promise<void>) | undefined): Spans {
+function makeReplaySpans(config: Config, log: Log, write: ((lines: string) => Promise<void>) | undefined): Spans {
   const common = { scope: SCOPE, log, cgroupWaitMs: () => 0, nowMs: () => 0 };
   if (write === undefined) {
-    const transport = createTransport(spanTransportOptions(settings, VERSION), "traces");
-    const limits = { ...spanLimits(settings), queue: ALL };
+    const transport = createTransport(transportOptions(config, "traces"), "traces");
+    const limits = { ...spanLimits(config.settings), queue: ALL };
     return new Spans({ ...common, transport, limits });
   }
   const transport: Transport = {

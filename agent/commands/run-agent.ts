@@ -15,12 +15,12 @@ import {
   probeSettings,
   scopesOf,
   spanLimits,
-  spanTransportOptions,
   transportOptions,
 } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { FlowEncoder } from "../export/encode.ts";
 import { createFlowExporter, type FlowExporter, type RequestResult } from "../export/export.ts";
+import { Told } from "../export/told.ts";
 import { createTransport, type Transport } from "../export/transport.ts";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import { SCHEMA_URL } from "../generated/semconv.ts";
@@ -64,7 +64,8 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     const state = new SelfState(createLosses());
     const clock = new SystemClock(settings.interval);
     const exemplars = new Exemplars();
-    const spans = makeSpans(settings, log, clock, exemplars, () => source.tellRecords());
+    const told = new Told();
+    const spans = makeSpans(live, told, log, clock, exemplars, () => source.tellRecords());
     let hello: Hello | undefined;
     const untold = new UntoldDrops(() => spans.dropped);
     const source: ProbeClient = new ProbeClient({
@@ -97,9 +98,13 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     spans.nameBy(identity);
 
     const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey, exemplars);
-    const exporter = exportsMetrics(settings)
-      ? makeExporter(settings, log, (result) => state.addRequest(result))
-      : NO_EXPORT;
+    const transport = exportsMetrics(settings)
+      ? createTransport(transportOptions(live, "metrics"), "metrics", told)
+      : undefined;
+    const exporter =
+      transport === undefined
+        ? NO_EXPORT
+        : makeExporter(transport, settings, log, (result) => state.addRequest(result));
     closing.push(() => exporter.shutdown());
 
     state.metadata = () => [...(watch?.states() ?? []), ...(directory === undefined ? [] : [directory.client.state])];
@@ -114,7 +119,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     if (!settings.disabled) state.spans = () => spans.stats();
     for (const [reason, loss] of Object.entries(DROP_REASONS))
       state.losses.follow(loss, () => spans.stats().dropped[reason as DropReason]);
-    if (exportsMetrics(settings)) closing.push(startSelf(settings, state, log, () => untold.sending()));
+    if (transport !== undefined) closing.push(startSelf(settings, transport, state, log, () => untold.sending()));
     closing.push(() => spans.shutdown(SPANS_LAST_MS));
 
     const vitals = new PipelineVitals({ intervalMs: () => clock.intervalMs, metadata: () => state.metadata() });
@@ -194,10 +199,21 @@ function makeIdentity(
 const SPANS_LAST_MS = 5_000;
 
 /** Nothing is connected before the first span. */
-function makeSpans(settings: Settings, log: Log, clock: SystemClock, into: Exemplars, onSettled: () => void): Spans {
+function makeSpans(
+  live: LiveConfig,
+  told: Told,
+  log: Log,
+  clock: SystemClock,
+  into: Exemplars,
+  onSettled: () => void,
+): Spans {
+  const { settings } = live;
   const options = aggregateOptions(settings);
   return new Spans({
-    transport: settings.disabled ? NO_TRANSPORT : createTransport(spanTransportOptions(settings, VERSION), "traces"),
+    transport:
+      settings.disabled || settings.traces.exporter === "none"
+        ? NO_TRANSPORT
+        : createTransport(transportOptions(live, "traces"), "traces", told),
     limits: spanLimits(settings),
     scope: SCOPE,
     log,
@@ -210,7 +226,12 @@ function makeSpans(settings: Settings, log: Log, clock: SystemClock, into: Exemp
 
 export const SCOPE = { name: "flowspan", version: VERSION, schemaUrl: SCHEMA_URL };
 
-export function makeExporter(settings: Settings, log: Log, onResult: (result: RequestResult) => void): FlowExporter {
+export function makeExporter(
+  transport: Transport,
+  settings: Settings,
+  log: Log,
+  onResult: (result: RequestResult) => void,
+): FlowExporter {
   const encoder = new FlowEncoder({
     metrics: FLOW_METRICS,
     temporality: settings.otlp.temporality,
@@ -218,7 +239,7 @@ export function makeExporter(settings: Settings, log: Log, onResult: (result: Re
   });
   return createFlowExporter({
     encoder,
-    transport: createTransport(transportOptions(settings, VERSION)),
+    transport,
     log,
     onResult,
   });
@@ -238,8 +259,14 @@ const NO_TRANSPORT: Transport = {
 };
 
 /** @returns what ends it */
-function startSelf(settings: Settings, state: SelfState, log: Log, sending: Sending): () => Promise<void> {
-  const { attributes, options } = selfExport("flowspan", settings);
+function startSelf(
+  settings: Settings,
+  transport: Transport,
+  state: SelfState,
+  log: Log,
+  sending: Sending,
+): () => Promise<void> {
+  const { attributes, options } = selfExport("flowspan", settings, transport);
   const self = startSelfMetrics(state, attributes, options, log, sending);
   return () => self.shutdown();
 }

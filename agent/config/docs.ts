@@ -31,7 +31,8 @@ known are refused too.
 
 The file is [OTel declarative configuration](https://opentelemetry.io/docs/specs/otel/configuration/#declarative-configuration)
 1.1. Durations are milliseconds. \`\${NAME}\`, \`\${NAME:-default}\` and \`$$\` work in every value, and \`null\` means the default. Parts of
-the schema that flowspan has no use for are checked against the schema and left alone.
+the schema that flowspan has no use for are checked against the schema and left alone. In flowspan's own section a variable's text is
+text where text is wanted: a node named \`48211907\` or \`9e42\` needs no quotes. In OpenTelemetry's sections its schema wants them.
 
 \`\`\`yaml
 file_format: "1.1"
@@ -57,6 +58,36 @@ distribution:
     cidrs:
       office: [203.0.113.0/24, 2001:db8:1::/48]
 \`\`\`
+
+## Where metrics and spans go
+
+In a file, spans are sent as metrics are, field by field, where nothing else is said for them; an exporter of spans with an
+\`endpoint\` of its own inherits only \`compression\` and \`timeout\`, since headers and certificates were meant for the other server.
+By variables each signal stands alone, as OpenTelemetry has it: \`OTEL_EXPORTER_OTLP_METRICS_*\` says nothing of spans. The flag
+\`--endpoint\` is for both.
+
+Without a file, variables mean what they mean to the stock OpenTelemetry JS exporter, with these differences
+(test/unit/config/otlp-variables.test.ts holds both against each other):
+
+| variable | flowspan | the stock exporter |
+|---|---|---|
+| \`…_ENDPOINT=http://HOST\`, \`http://HOST:80\` | port 80, and a warning where no port is written | port 443 |
+| \`…_ENDPOINT=unix:PATH\` | a socket, without TLS | a host named \`unix\`; with \`unix://\` TLS on the socket |
+| \`…_ENDPOINT\` with an IPv6 address without brackets | takes it | throws |
+| \`…_ENDPOINT\` with another scheme | ignored with a warning | TLS, or none, by \`…_INSECURE\` |
+| \`…_HEADERS\` with white space around a value, as a line break at its end | left out, with a warning | throws at each export, and prints the value |
+| \`…_HEADERS\` with another character or name that gRPC or HTTP/2 refuses, or a pair that cannot be read | the whole list is ignored with a warning | throws, prints the value, or leaves out the pair |
+| \`…_HEADERS=a=1;x\` | the value is \`1;x\` | the value is \`1\` |
+| \`…_TIMEOUT\` | whole milliseconds from 1 to 600000 | any positive number |
+| \`…_COMPRESSION\`, \`…_INSECURE\` of one signal that cannot be read | as if not set: the general one counts | the default |
+| \`…_PROTOCOL\` other than \`grpc\` | ignored with a warning | another exporter |
+| \`…_CERTIFICATE\`, \`…_CLIENT_*\` that cannot be used | refused at the start | ignored |
+
+Without a \`ca_file\` the certificates that the system trusts are trusted: \`SSL_CERT_FILE\` and \`SSL_CERT_DIR\`, else the distribution's
+files; \`NODE_EXTRA_CA_CERTS\` comes on top, and \`GRPC_DEFAULT_SSL_ROOTS_FILE_PATH\` replaces them for OTLP and the directory. Where there are none, as in a
+slim image, those that come with Node are. The same goes for the directory and for an API server whose kubeconfig names no CA.
+gRPC goes through the proxy of \`grpc_proxy\`, \`https_proxy\` or \`http_proxy\` (in small letters, \`http://\` alone), unless the host ends as an
+entry of \`no_grpc_proxy\` or \`no_proxy\` does.
 
 ## Changes while the agent runs
 

@@ -6,7 +6,6 @@
  * Pure: no file is opened and no name resolved here. Whether a path exists is for its user to find out.
  */
 import { isIP } from "node:net";
-import { bracketed } from "./bare-host.ts";
 
 /** Why a value was not taken. Words that are missing are filled in by the field. */
 export interface Refusal {
@@ -14,11 +13,31 @@ export interface Refusal {
   /** Path below the field: `[2].value`. */
   readonly below?: string;
   readonly found?: unknown;
+  /** Words instead of what was found, where that must not be shown. */
+  readonly foundWords?: string;
   readonly allowed?: string;
   readonly remedy?: string;
 }
 
-export type Read<T> = { readonly value: T } | Refusal;
+/** `note`: taken, but something of it is left out or guessed; worth a warning. It holds no part of a secret. */
+export type Read<T> = { readonly value: T; readonly note?: string } | Refusal;
+
+/**
+ * How a scalar stands in the file, where YAML makes something else of it: `0x1f` is 31, `${NODE_NAME}` a number.
+ *
+ * Remedies quote this and never what became of it.
+ */
+export interface Written {
+  /** `0x1f`, `${NODE_NAME}` */
+  readonly source: string;
+  /** With its variables filled in; undefined where it names none. */
+  readonly filled: string | undefined;
+  /** OTel's schema goes by what YAML makes of it, as number or boolean. */
+  readonly isTyped: boolean;
+}
+
+/** @param below as in `Refusal`: "" for the value itself, `[2]` for an item of it */
+export type WrittenAt = (below: string) => Written | undefined;
 
 /** What every setting states, besides its kind. */
 export interface Words<T> {
@@ -43,20 +62,20 @@ export interface Field<T> extends Words<T> {
   readonly allowed: string;
   /** The placeholder in `--help`; undefined for a flag that takes no value. */
   readonly placeholder: string | undefined;
-  fromYaml(value: unknown): Read<T>;
+  /** A text whose filled-in variables are text, whatever YAML would make of them. */
+  readonly textual?: boolean;
+  /** Without `written` the value is taken as it is. */
+  fromYaml(value: unknown, written?: WrittenAt): Read<T>;
   fromText(text: string): Read<T>;
+  /** Where several variables are set, what comes of all of them: the first one's value first. */
+  combine?(values: readonly T[]): T;
 }
 
-const refuse = (refusal: Omit<Refusal, "refused"> = {}): Refusal => ({ refused: true, ...refusal });
+export const refuse = (refusal: Omit<Refusal, "refused"> = {}): Refusal => ({ refused: true, ...refusal });
 
-interface Kind<T> {
-  readonly allowed: string;
-  readonly placeholder: string | undefined;
-  fromYaml(value: unknown): Read<T>;
-  fromText(text: string): Read<T>;
-}
+type Kind<T> = Omit<Field<T>, keyof Words<T> | "kind">;
 
-function field<T>(words: Words<T>, kind: Kind<T>): Field<T> {
+export function field<T>(words: Words<T>, kind: Kind<T>): Field<T> {
   return { kind: "field", ...words, ...kind };
 }
 
@@ -65,39 +84,71 @@ export function optional<T>(words: Words<T | undefined>, inner: Field<T>): Field
   return field<T | undefined>(words, {
     allowed: inner.allowed,
     placeholder: inner.placeholder,
-    fromYaml: (value) => (value === "" ? { value: undefined } : inner.fromYaml(value)),
+    ...(inner.textual === undefined ? {} : { textual: inner.textual }),
+    fromYaml: (value, written) => (value === "" ? { value: undefined } : inner.fromYaml(value, written)),
     fromText: (value) => (value === "" ? { value: undefined } : inner.fromText(value)),
   });
 }
 
 export function text(words: Words<string>, allowed = "text", placeholder = "TEXT"): Field<string> {
-  const read = (value: unknown): Read<string> => {
-    if (typeof value === "number") return refuse({ remedy: `put it in quotes: "${value}"` });
+  return checkedText(words, allowed, placeholder, (value) => ({ value }));
+}
+
+/** A text that `check` takes or refuses. */
+export function checkedText(
+  words: Words<string>,
+  allowed: string,
+  placeholder: string,
+  check: (text: string) => Read<string>,
+): Field<string> {
+  const read = (given: unknown, written?: WrittenAt): Read<string> => {
+    const value = textOf(given, written?.(""));
+    if (typeof value === "number" || typeof value === "boolean") return unquoted(value, written?.(""));
     if (typeof value !== "string" || value === "") return refuse();
-    return value.includes("\0") ? refuse({ remedy: "remove the NUL character" }) : { value };
+    if (value.includes("\0")) return refuse({ remedy: "remove the NUL character" });
+    // A key or a certificate instead of its path must not be printed either.
+    if (value.includes("-----BEGIN ")) return refuse({ foundWords: PEM, remedy: "write it to a file, and name that" });
+    return check(value);
   };
-  return field(words, { allowed, placeholder, fromYaml: read, fromText: read });
+  return field(words, { allowed, placeholder, textual: true, fromYaml: read, fromText: read });
+}
+
+const PEM = "a key or a certificate itself, not shown";
+
+/** What a variable filled in is text where text is wanted, also where YAML would see a number in it. */
+export function textOf(value: unknown, written: Written | undefined): unknown {
+  if (written?.filled === undefined || written.isTyped || typeof value === "string") return value;
+  return written.filled;
+}
+
+/** A number or a boolean where text is wanted: quotes belong around what stands in the file. */
+export function unquoted(value: number | boolean, written: Written | undefined): Refusal {
+  return refuse({ remedy: `put it in quotes: "${written?.source ?? value}"` });
 }
 
 export function absolutePath(words: Words<string>): Field<string> {
-  const inner = text(words, "an absolute path", "PATH");
-  const read = (value: unknown): Read<string> => {
-    const result = inner.fromYaml(value);
-    if ("refused" in result) return result;
-    return result.value.startsWith("/") ? result : refuse({ remedy: "begin it with a slash" });
-  };
-  return { ...inner, fromYaml: read, fromText: read };
+  return checkedText(words, "an absolute path", "PATH", (value) =>
+    value.startsWith("/") ? { value } : refuse({ remedy: "begin it with a slash" }),
+  );
 }
+
+/** The path of a file that holds a secret: what is no path may be the secret itself, and is not shown. */
+export function secretPath(words: Words<string>): Field<string> {
+  return checkedText(words, "an absolute path", "PATH", (value) =>
+    value.startsWith("/")
+      ? { value }
+      : refuse({ foundWords: NO_PATH, remedy: "name the file that holds it, with a slash at the beginning" }),
+  );
+}
+
+const NO_PATH = "something that is no absolute path, not shown";
 
 /** A Unix socket's path: the kernel takes at most 107 bytes. */
 export function socketPath(words: Words<string>): Field<string> {
-  const inner = absolutePath(words);
-  const read = (value: unknown): Read<string> => {
-    const result = inner.fromYaml(value);
-    if ("refused" in result) return result;
-    return Buffer.byteLength(result.value) <= 107 ? result : refuse({ remedy: "choose a shorter directory" });
-  };
-  return { ...inner, allowed: "an absolute path of at most 107 bytes", fromYaml: read, fromText: read };
+  return checkedText(words, "an absolute path of at most 107 bytes", "PATH", (value) => {
+    if (!value.startsWith("/")) return refuse({ remedy: "begin it with a slash" });
+    return Buffer.byteLength(value) <= 107 ? { value } : refuse({ remedy: "choose a shorter directory" });
+  });
 }
 
 export function integer(words: Words<number>, range: { min: number; max: number; unit?: string }): Field<number> {
@@ -176,45 +227,20 @@ export function choice<const T extends string>(words: Words<T>, values: readonly
 
 /** `host:port`; an empty host means all addresses. */
 export function listenAddress(words: Words<string>): Field<string> {
-  const inner = text(words, "HOST:PORT, as 127.0.0.1:9464, [::1]:9464 or :9464", "HOST:PORT");
-  const read = (value: unknown): Read<string> => {
-    const result = inner.fromYaml(value);
-    if ("refused" in result) return result;
-    const match = /^(\[[0-9a-fA-F:.]+\]|[^:\s[\]]*):(\d{1,5})$/.exec(result.value);
-    const port = Number(match?.[2]);
-    return match !== null && port <= 65535
-      ? result
+  return checkedText(words, "HOST:PORT, as 127.0.0.1:9464, [::1]:9464 or :9464", "HOST:PORT", (value) => {
+    const match = /^(\[[0-9a-fA-F:.]+\]|[^:\s[\]]*):(\d{1,5})$/.exec(value);
+    return match !== null && Number(match[2]) <= 65535
+      ? { value }
       : refuse({ remedy: "write a host, a colon and a port of at most 65535" });
-  };
-  return { ...inner, fromYaml: read, fromText: read };
-}
-
-/** An OTLP endpoint, as the exporter takes it. */
-export function endpoint(words: Words<string>): Field<string> {
-  const allowed = "http://HOST:PORT, https://HOST:PORT, HOST:PORT or unix:PATH";
-  const inner = text(words, allowed, "URL");
-  const read = (value: unknown): Read<string> => {
-    const result = inner.fromYaml(value);
-    if ("refused" in result) return result;
-    const trimmed = bracketed(result.value.trim());
-    if (trimmed.startsWith("unix:") || /^([\w.-]+|\[[0-9a-f:.]+\]):\d{1,5}$/i.test(trimmed)) return { value: trimmed };
-    if (!/^https?:\/\//.test(trimmed)) {
-      return refuse({
-        remedy: `write the scheme too: http://${trimmed.replace(/^\w+:\/\//, "")} without TLS, https:// with`,
-      });
-    }
-    return URL.canParse(trimmed)
-      ? { value: trimmed }
-      : refuse({ remedy: "write http://HOST:PORT, an IPv6 address in brackets: http://[fd00::5]:4317" });
-  };
-  return { ...inner, fromYaml: read, fromText: read };
+  });
 }
 
 /** A list of words; in text separated by commas. */
 export function words(stated: Words<readonly string[]>, what = "a list of names"): Field<readonly string[]> {
-  return list(stated, what, (item) =>
-    typeof item === "string" && item.trim() !== "" ? { value: item.trim() } : refuse(),
-  );
+  return list(stated, what, (item, written) => {
+    if (typeof item === "number" || typeof item === "boolean") return unquoted(item, written);
+    return typeof item === "string" && item.trim() !== "" ? { value: item.trim() } : refuse();
+  });
 }
 
 /** A list of IP prefixes: `10.0.0.0/8`, `fd00::/8`; an address alone is a prefix of its full length. */
@@ -225,13 +251,15 @@ export function prefixes(stated: Words<readonly string[]>): Field<readonly strin
 function list(
   stated: Words<readonly string[]>,
   allowed: string,
-  item: (value: unknown) => Read<string>,
+  item: (value: unknown, written: Written | undefined) => Read<string>,
 ): Field<readonly string[]> {
-  const read = (values: unknown): Read<readonly string[]> => {
+  const read = (values: unknown, written?: WrittenAt): Read<readonly string[]> => {
     if (!Array.isArray(values)) return refuse({ remedy: "write a list: [a, b]" });
     const taken: string[] = [];
-    for (const [index, value] of values.entries()) {
-      const result = item(value);
+    for (const [index, given] of values.entries()) {
+      const here = written?.(`[${index}]`);
+      const value = textOf(given, here);
+      const result = item(value, here);
       if ("refused" in result)
         return { remedy: "mend or remove this entry", ...result, below: `[${index}]`, found: value };
       taken.push(result.value);
@@ -268,13 +296,13 @@ function readPrefix(value: unknown): Read<string> {
 export type NamedPrefixes = Readonly<Record<string, readonly string[]>>;
 
 export function namedPrefixes(stated: Words<NamedPrefixes>): Field<NamedPrefixes> {
-  const read = (value: unknown): Read<NamedPrefixes> => {
+  const read = (value: unknown, written?: WrittenAt): Read<NamedPrefixes> => {
     if (typeof value !== "object" || value === null || Array.isArray(value))
       return refuse({ remedy: "write NAME: [PREFIX, ...]" });
     const inner = prefixes({ summary: "", default: [], live: true });
     const taken: [string, readonly string[]][] = [];
     for (const [name, entry] of Object.entries(value)) {
-      const result = inner.fromYaml(entry);
+      const result = inner.fromYaml(entry, (below) => written?.(`.${name}${below}`));
       if (!("refused" in result)) taken.push([name, result.value]);
       else
         return {
@@ -293,66 +321,6 @@ export function namedPrefixes(stated: Words<NamedPrefixes>): Field<NamedPrefixes
     fromText: () => refuse({ remedy: "set it in the configuration file" }),
   });
 }
-
-/** A name and a value, as OTLP headers and resource attributes are. */
-export type Pairs = Readonly<Record<string, string>>;
-
-/** `a=1,b=2`, percent-encoded, as OTEL_RESOURCE_ATTRIBUTES and OTEL_EXPORTER_OTLP_HEADERS are. */
-export function pairsText(stated: Words<Pairs>): Field<Pairs> {
-  const read = (value: unknown): Read<Pairs> => {
-    if (typeof value !== "string") return refuse();
-    const taken: [string, string][] = [];
-    for (const pair of value.split(",").filter((part) => part.trim() !== "")) {
-      const equals = pair.indexOf("=");
-      const name = equals < 0 ? "" : percentDecode(pair.slice(0, equals));
-      const content = percentDecode(pair.slice(equals + 1));
-      if (name === undefined || name === "" || content === undefined) {
-        return refuse({ remedy: "write NAME=VALUE,NAME=VALUE; percent-encode commas and equals signs" });
-      }
-      taken.push([name, content]);
-    }
-    return { value: Object.fromEntries(taken) };
-  };
-  return field(stated, {
-    allowed: "NAME=VALUE pairs, separated by commas",
-    placeholder: "A=1,B=2",
-    fromYaml: read,
-    fromText: read,
-  });
-}
-
-function percentDecode(encoded: string): string | undefined {
-  try {
-    return decodeURIComponent(encoded.trim());
-  } catch {
-    return undefined; // malformed: the caller refuses the whole list, as the specification asks
-  }
-}
-
-/** OTel's list form: `- {name: a, value: b}`. Values that are not text become text. */
-export function pairsList(stated: Words<Pairs>): Field<Pairs> {
-  const read = (value: unknown): Read<Pairs> => {
-    if (!Array.isArray(value)) return refuse({ remedy: "write a list of - name: NAME, value: VALUE" });
-    const taken: [string, string][] = [];
-    for (const [index, entry] of value.entries()) {
-      const pair = entry as { name?: unknown; value?: unknown } | null;
-      const named = typeof pair === "object" && pair !== null && typeof pair.name === "string" && pair.name !== "";
-      if (!named || pair.value === undefined)
-        return refuse({ below: `[${index}]`, found: entry, remedy: "give it a name and a value" });
-      if (pair.value !== null) taken.push([pair.name as string, pairText(pair.value)]);
-    }
-    return { value: Object.fromEntries(taken) };
-  };
-  return field(stated, {
-    allowed: "a list of name and value",
-    placeholder: "A=1",
-    fromYaml: read,
-    fromText: () => refuse(),
-  });
-}
-
-const pairText = (value: unknown): string =>
-  Array.isArray(value) || typeof value !== "object" ? String(value) : JSON.stringify(value);
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 

@@ -7,22 +7,16 @@
  */
 import { readFileSync } from "node:fs";
 import type { Document } from "yaml";
-import { isCollection, isMap, isScalar, isSeq, LineCounter, parseDocument, Scalar, visit } from "yaml";
-import type { Problem } from "./problem.ts";
-import { foundText, suggest } from "./problem.ts";
+import { isCollection, isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLError } from "yaml";
+import { textOf, type Written } from "./fields.ts";
+import { emptyLayer, type Layer, take } from "./layer.ts";
+import { foundText, type Problem, refusalProblem, suggest } from "./problem.ts";
 import type { Row } from "./settings.ts";
 import { OURS, ROWS } from "./settings.ts";
+import { substitute } from "./substitute.ts";
 
 /** A file's size is bounded: a mistaken path must not fill the memory. */
 const FILE_MAX_BYTES = 4 * 1024 * 1024;
-
-export interface FileValues {
-  /** By place in `Settings`, joined by dots. */
-  readonly values: ReadonlyMap<string, unknown>;
-  readonly problems: readonly Problem[];
-  /** Parts of OTel's schema that are right but that flowspan has no use for. */
-  readonly warnings: readonly string[];
-}
 
 /** What `@opentelemetry/configuration` says about the file: its complaint, or undefined. */
 export type SchemaCheck = (file: string) => string | undefined;
@@ -32,7 +26,7 @@ export type SchemaCheck = (file: string) => string | undefined;
  *
  * @param env for `${VARIABLE}` in the file's values
  */
-export function readConfigFile(file: string, env: NodeJS.ProcessEnv, checkSchema: SchemaCheck): FileValues {
+export function readConfigFile(file: string, env: NodeJS.ProcessEnv, checkSchema: SchemaCheck): Layer {
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);
@@ -49,12 +43,12 @@ export function readConfigFile(file: string, env: NodeJS.ProcessEnv, checkSchema
   const parsed = parseConfigBytes(file, bytes, env);
   if (parsed.problems.length > 0) return parsed;
   const complaint = checkSchema(file);
-  if (complaint === undefined) return parsed;
-  return { ...parsed, problems: [schemaProblem(file, complaint)] };
+  if (complaint !== undefined) parsed.problems.push(schemaProblem(file, complaint));
+  return parsed;
 }
 
 /** The same without a file system and without the schema's own check. */
-export function parseConfigBytes(file: string, bytes: Uint8Array, env: NodeJS.ProcessEnv): FileValues {
+export function parseConfigBytes(file: string, bytes: Uint8Array, env: NodeJS.ProcessEnv): Layer {
   const whole = { source: file, path: "(file)" };
   if (bytes.length > FILE_MAX_BYTES) {
     const found = `${bytes.length} bytes`;
@@ -77,25 +71,35 @@ export function parseConfigBytes(file: string, bytes: Uint8Array, env: NodeJS.Pr
     });
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { version: "1.2", lineCounter: lines, prettyErrors: false });
-  if (document.errors.length > 0) {
-    return {
-      values: new Map(),
-      warnings: [],
-      problems: document.errors.map((error) => ({
-        ...whole,
-        source: `${file}:${lines.linePos(error.pos[0]).line}`,
-        found: error.message,
-        allowed: "YAML 1.2",
-        remedy: "mend the syntax at this line",
-      })),
-    };
+  const document = parseDocument(text, {
+    version: "1.2",
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: "silent",
+  });
+  // A tag that nobody knows is a warning to the parser: what it stood before would be lost.
+  const mistakes = [...document.errors, ...document.warnings];
+  if (mistakes.length === 0) return new FileReader(file, document, lines, env).read();
+  const layer = emptyLayer();
+  for (const error of mistakes) {
+    const source = `${file}:${lines.linePos(error.pos[0]).line}`;
+    layer.problems.push({ ...whole, source, ...syntaxWords(error) });
   }
-  return new FileReader(file, document, lines, env).read();
+  return layer;
 }
 
-function refusedFile(problem: Problem): FileValues {
-  return { values: new Map(), warnings: [], problems: [problem] };
+/** What the parser says, without the piece of the file that it quotes: that may be a secret. */
+function syntaxWords({ code, message }: YAMLError): Pick<Problem, "found" | "allowed" | "remedy"> {
+  const found = message.replace(/(Unresolved tag|includes extra characters|escape sequence).*/s, "$1");
+  const isMarked = code === "TAG_RESOLVE_FAILED" || code === "BAD_SCALAR_START" || code === "BAD_ALIAS";
+  const quotes = "put the value in quotes: ! & * @ % and others mean something else at its beginning";
+  return { found, allowed: "YAML 1.2", remedy: isMarked ? quotes : "mend the syntax at this line" };
+}
+
+function refusedFile(problem: Problem): Layer {
+  const layer = emptyLayer();
+  layer.problems.push(problem);
+  return layer;
 }
 
 /** `/meter_provider/readers/0 must have required property 'x'` as a problem. */
@@ -147,10 +151,9 @@ class FileReader {
   readonly #file: string;
   readonly #document: Document;
   readonly #lines: LineCounter;
-  readonly #values = new Map<string, unknown>();
-  readonly #problems: Problem[] = [];
-  readonly #warnings: string[] = [];
+  readonly #layer = emptyLayer();
   readonly #env: NodeJS.ProcessEnv;
+  #written: ReadonlyMap<string, Written> = new Map();
 
   constructor(file: string, document: Document, lines: LineCounter, env: NodeJS.ProcessEnv) {
     this.#file = file;
@@ -159,19 +162,19 @@ class FileReader {
     this.#env = env;
   }
 
-  read(): FileValues {
+  read(): Layer {
     this.#substitute();
     let root: unknown;
     try {
       root = this.#document.toJS({ maxAliasCount: 100 });
     } catch (error) {
-      const found = (error as Error).message;
+      // The message quotes the alias, which may be a password that begins with an asterisk.
       this.#problem([], "(file)", {
-        found,
+        found: `an alias that cannot be resolved (${(error as Error).name})`,
         allowed: "aliases that name an anchor above",
-        remedy: "write the value out",
+        remedy: "put a value that begins with * in quotes, or write out what the alias stands for",
       });
-      return this.#result();
+      return this.#layer;
     }
     if (typeof root !== "object" || root === null || Array.isArray(root)) {
       this.#problem([], "(file)", {
@@ -179,38 +182,28 @@ class FileReader {
         allowed: "a group of fields",
         remedy: 'begin with file_format: "1.1"',
       });
-      return this.#result();
+      return this.#layer;
     }
     this.#readFormat(root);
     this.#readGroup(root, [], "");
-    return this.#result();
-  }
-
-  #result(): FileValues {
-    return { values: this.#values, problems: this.#problems, warnings: this.#warnings };
+    return this.#layer;
   }
 
   /** OTel's substitution, in values only; an unquoted one may become a number, a boolean or null. */
   #substitute(): void {
-    visit(this.#document, {
-      Scalar: (key, node) => {
-        if (key === "key" || typeof node.value !== "string") return;
-        const { filled, malformed } = substitute(node.value, this.#env);
-        if (malformed !== undefined) {
-          this.#problems.push({
-            source: `${this.#file}:${this.#lines.linePos(node.range?.[0] ?? 0).line}`,
-            path: "(file)",
-            found: foundText(malformed),
-            // biome-ignore lint/suspicious/noTemplateCurlyInString: the text of a substitution, for a person
-            allowed: "${NAME}, ${NAME:-default}, ${env:NAME}; $$ for a dollar sign",
-            remedy: "mend the substitution",
-          });
-          node.value = null; // as if left out: one mistake, one problem
-        } else if (filled !== node.value) {
-          node.value = node.type === Scalar.PLAIN ? coerce(filled) : filled;
-        }
-      },
-    });
+    const { written, malformed } = substitute(this.#document, this.#env, (path) => !path.startsWith(OURS));
+    this.#written = written;
+    for (const { path, offset, text } of malformed) {
+      const isSecret = [...ROW_BY_PATH.values()].some((row) => row.field.secret && path.startsWith(row.path));
+      this.#layer.problems.push({
+        source: `${this.#file}:${this.#lines.linePos(offset).line}`,
+        path,
+        found: isSecret ? "(a secret, not shown)" : foundText(text),
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: the text of a substitution, for a person
+        allowed: "${NAME}, ${NAME:-default}, ${env:NAME}; $$ for a dollar sign",
+        remedy: "mend the substitution",
+      });
+    }
   }
 
   #readFormat(root: object): void {
@@ -241,7 +234,7 @@ class FileReader {
     if (row !== undefined) this.#readValue(row, value, keys, path);
     else if (path === "file_format" || isForeign(path) || value === null) return;
     else if (UNUSED.some((pattern) => pattern.test(path)))
-      this.#warnings.push(`${this.#file}: ${path} has no effect on flowspan`);
+      this.#layer.warnings.push(`${this.#file}: ${path} has no effect on flowspan`);
     else if (!GROUPS.has(path)) this.#unknown(path, keys, known);
     else if (typeof value === "object") this.#readGroup(value as object, keys, path);
     else {
@@ -257,17 +250,15 @@ class FileReader {
 
   #readValue(row: Row, value: unknown, keys: readonly (string | number)[], path: string): void {
     const { field } = row;
-    if (value === null) return; // OTel: null is the default
-    const result = field.fromYaml(value);
-    if (!("refused" in result)) {
-      this.#values.set(row.keys.join("."), result.value);
-      return;
-    }
-    this.#problem([...keys, ...keysOf(result.below ?? "")], path + (result.below ?? ""), {
-      found: field.secret ? "(a secret, not shown)" : foundText(result.found ?? value),
-      allowed: result.allowed ?? field.allowed,
-      remedy: result.remedy ?? `write ${field.allowed}`,
-    });
+    const written = (below: string) => this.#written.get(path + below);
+    // OTel: null is the default. A variable's text that reads as null is text.
+    if (value === null && !(field.textual && textOf(value, written("")) !== null)) return;
+    const result = field.fromYaml(value, written);
+    const below = "refused" in result ? (result.below ?? "") : "";
+    const line = this.#lineOf([...keys, ...keysOf(below)]);
+    const where = { source: line === undefined ? this.#file : `${this.#file}:${line}`, path: path + below };
+    if (!("refused" in result)) take(this.#layer, row.keys, where, result);
+    else this.#layer.problems.push(refusalProblem(where, field, result, value, written(below)));
   }
 
   #unknown(path: string, keys: readonly (string | number)[], known: readonly string[]): void {
@@ -284,7 +275,7 @@ class FileReader {
 
   #problem(keys: readonly (string | number)[], path: string, words: Omit<Problem, "source" | "path">): void {
     const line = this.#lineOf(keys);
-    this.#problems.push({ source: line === undefined ? this.#file : `${this.#file}:${line}`, path, ...words });
+    this.#layer.problems.push({ source: line === undefined ? this.#file : `${this.#file}:${line}`, path, ...words });
   }
 
   /** The line of the innermost key that exists in the file itself (an alias's content stands elsewhere). */
@@ -337,25 +328,4 @@ function isForeign(path: string): boolean {
     !path.startsWith(OURS) &&
     suggest(path.split(".")[1] ?? "", ["flowspan"]) === undefined
   );
-}
-
-/** @returns the text with its references filled in, and the first reference that is none */
-function substitute(text: string, env: NodeJS.ProcessEnv): { filled: string; malformed: string | undefined } {
-  let malformed: string | undefined;
-  const fill = (part: string) =>
-    part.replace(/\$\{(?:env:)?([^}]+)\}/g, (whole, reference: string) => {
-      const match = /^([a-zA-Z_][a-zA-Z0-9_]*)(?::-([^\n}]*))?$/.exec(reference);
-      if (match === null) malformed ??= whole;
-      const value = env[match?.[1] ?? ""] ?? "";
-      return value.trim() === "" ? (match?.[2] ?? "") : value;
-    });
-  const filled = text.split("$$").map(fill).join("$");
-  return { filled, malformed };
-}
-
-/** What YAML makes of the filled-in text, as long as it is no list and no group. */
-function coerce(filled: string): unknown {
-  const document = parseDocument(filled, { version: "1.2" });
-  const value: unknown = document.errors.length > 0 ? filled : document.toJS();
-  return value === null || typeof value === "number" || typeof value === "boolean" ? value : filled;
 }

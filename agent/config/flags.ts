@@ -2,8 +2,8 @@
  * Settings as command line flags, and the help texts made from the same table.
  */
 import type { ParseArgsOptionsConfig } from "node:util";
-import type { Problem } from "./problem.ts";
-import { foundText } from "./problem.ts";
+import { emptyLayer, type Layer, take } from "./layer.ts";
+import { refusalProblem } from "./problem.ts";
 import type { Row } from "./settings.ts";
 import { ROWS } from "./settings.ts";
 
@@ -24,26 +24,17 @@ export const FLAG_OPTIONS: ParseArgsOptionsConfig = {
 export type FlagValues = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
 
 /** The settings that flags state. */
-export function readFlags(flags: FlagValues): { values: Map<string, unknown>; problems: Problem[] } {
-  const values = new Map<string, unknown>();
-  const problems: Problem[] = [];
+export function readFlags(flags: FlagValues): Layer {
+  const layer = emptyLayer();
   for (const { keys, field } of FLAG_ROWS) {
     const stated = flags[field.flag as string];
     if (stated === undefined || Array.isArray(stated)) continue;
+    const where = { source: "command line", path: `--${field.flag}` };
     const result = typeof stated === "boolean" ? { value: stated } : field.fromText(stated);
-    if (!("refused" in result)) {
-      values.set(keys.join("."), result.value);
-      continue;
-    }
-    problems.push({
-      source: "command line",
-      path: `--${field.flag}`,
-      found: foundText(stated),
-      allowed: result.allowed ?? field.allowed,
-      remedy: result.remedy ?? `write ${field.allowed}`,
-    });
+    if ("refused" in result) layer.problems.push(refusalProblem(where, field, result, stated));
+    else take(layer, keys, where, result);
   }
-  return { values, problems };
+  return layer;
 }
 
 const HELP_WIDTH = 100;

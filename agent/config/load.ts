@@ -8,17 +8,19 @@
  * wrong is refused, all at once.
  */
 
-import { ATTR_SERVICE_NAME } from "../generated/semconv.ts";
 import { directoryProblems } from "./directory-check.ts";
-import type { Pairs } from "./fields.ts";
 import { readConfigFile, type SchemaCheck } from "./file.ts";
 import { type FlagValues, readFlags } from "./flags.ts";
-import { ConfigError, foundText, type Problem, problemText } from "./problem.ts";
-import { ROWS, type Settings, settingsFrom } from "./settings.ts";
+import { emptyLayer, type Layer, type Origin, putOver, take } from "./layer.ts";
+import { merge } from "./merge.ts";
+import { ConfigError, foundText, type Problem, problemText, refusalProblem } from "./problem.ts";
+import { ROWS, type Row, type Settings } from "./settings.ts";
 
 export interface Config {
-  /** As the table says them, with OTel's two ways to state one thing already merged (see `merge`). */
+  /** As the table says them, with what one inherits from another already filled in (see `merge`). */
   readonly settings: Settings;
+  /** Where a setting was set, or would be: by place in `Settings`, as `otlp.endpoint`. */
+  readonly originOf: (key: string) => Origin;
   /** The file that was read, or undefined. */
   readonly file: string | undefined;
   /** Worth a line in the log, once. */
@@ -48,31 +50,38 @@ export function configFile({ env, flags }: ConfigSources): string | undefined {
 export function loadConfig(sources: ConfigSources): Config {
   const { env, flags } = sources;
   const file = configFile(sources);
-  const values = new Map<string, unknown>();
-  const problems: Problem[] = [];
-  const warnings: string[] = [];
-
+  const layers = emptyLayer();
   if (file !== undefined) {
-    const read = readConfigFile(file, env, sources.checkSchema ?? (() => undefined));
-    for (const [key, value] of read.values) values.set(key, value);
-    problems.push(...read.problems);
-    warnings.push(...read.warnings, ...ignoredVariables(env));
+    putOver(layers, readConfigFile(file, env, sources.checkSchema ?? (() => undefined)));
+    layers.warnings.push(...ignoredVariables(env));
   }
-  const variables = readVariables(env, (name) => file === undefined || !name.startsWith("OTEL_"));
-  for (const [key, value] of variables.values) values.set(key, value);
-  problems.push(...variables.problems);
-  warnings.push(...variables.warnings);
-
-  const stated = readFlags(flags);
-  for (const [key, value] of stated.values) values.set(key, value);
-  problems.push(...stated.problems);
-
+  putOver(
+    layers,
+    readVariables(env, (name) => file === undefined || !name.startsWith("OTEL_")),
+  );
+  putOver(layers, readFlags(flags));
+  const { problems } = layers;
   if (problems.length > 0) throw new ConfigError(problems);
-  const merged = merge(settingsFrom(values), values.has("interval"));
-  problems.push(...checkTogether(merged), ...directoryProblems(merged, file ?? "configuration"));
+
+  const { settings, origins } = merge(layers, file !== undefined);
+  const originOf = (key: string) => origins.get(key) ?? unsetOrigin(key, file);
+  problems.push(...checkTogether(settings, originOf), ...directoryProblems(settings, file ?? "configuration"));
   if (problems.length > 0) throw new ConfigError(problems);
-  return { settings: merged, file, warnings };
+  return { settings, originOf, file, warnings: [...new Set(layers.warnings)] };
 }
+
+/** Where a setting that has its default would be set. */
+function unsetOrigin(key: string, file: string | undefined): Origin {
+  const { path = key, field = undefined } = ROW_BY_KEY.get(key) ?? {};
+  const variable = field?.env?.at(-1);
+  if (file !== undefined && path !== "") return { source: file, path };
+  if (variable !== undefined) return { source: "environment", path: variable };
+  return field?.flag === undefined
+    ? { source: "configuration", path }
+    : { source: "command line", path: `--${field.flag}` };
+}
+
+const ROW_BY_KEY = new Map<string, Row>(ROWS.map((row) => [row.keys.join("."), row]));
 
 /** OTel's own schema check; loaded late because its validator costs 6 MiB, and only a file needs it. */
 export async function loadSchemaCheck(): Promise<SchemaCheck> {
@@ -87,37 +96,38 @@ export async function loadSchemaCheck(): Promise<SchemaCheck> {
   };
 }
 
-/** With a file, OTel's variables do not count: the stock exporters must not find them either. */
-export function forgetOtlpVariables(env: NodeJS.ProcessEnv): void {
-  for (const name of Object.keys(env)) if (name.startsWith("OTEL_EXPORTER_OTLP_")) delete env[name];
+function readVariables(env: NodeJS.ProcessEnv, counts: (name: string) => boolean): Layer {
+  const layer = emptyLayer();
+  for (const row of ROWS) {
+    const names = (row.field.env ?? []).filter((name) => counts(name) && (env[name] ?? "").trim() !== "");
+    readVariable(row, names, env, layer);
+  }
+  return layer;
 }
 
-function readVariables(env: NodeJS.ProcessEnv, counts: (name: string) => boolean) {
-  const values = new Map<string, unknown>();
-  const problems: Problem[] = [];
-  const warnings: string[] = [];
-  for (const { keys, field } of ROWS) {
-    const name = field.env?.find((variable) => counts(variable) && (env[variable] ?? "").trim() !== "");
-    if (name === undefined) continue;
+/** The first variable that can be read counts; of fields that combine, all that can be read. */
+function readVariable({ keys, field }: Row, names: readonly string[], env: NodeJS.ProcessEnv, layer: Layer): void {
+  const values: unknown[] = [];
+  for (const name of names) {
+    const where = { source: "environment", path: name };
     const text = (env[name] as string).trim();
     const result = field.fromText(text);
-    if (!("refused" in result)) {
-      values.set(keys.join("."), result.value);
+    if ("refused" in result) {
+      const problem = refusalProblem(where, field, result, text);
+      if (name.startsWith("OTEL_"))
+        layer.warnings.push(
+          `${problemText(problem)}\n  the variable is ignored, as OpenTelemetry's specification asks`,
+        );
+      else layer.problems.push(problem);
       continue;
     }
-    const problem = {
-      source: "environment",
-      path: name,
-      found: field.secret ? "(a secret, not shown)" : foundText(text),
-      allowed: result.allowed ?? field.allowed,
-      remedy: result.remedy ?? `write ${field.allowed}`,
-    };
-    if (name.startsWith("OTEL_"))
-      warnings.push(`${problemText(problem)}\n  the variable is ignored, as OpenTelemetry's specification asks`);
-    else problems.push(problem);
+    values.push(result.value);
+    const value = field.combine === undefined ? result.value : field.combine(values);
+    const first = layer.origins.get(keys.join(".")) ?? where;
+    take(layer, keys, where, { ...result, value });
+    layer.origins.set(keys.join("."), first);
+    if (field.combine === undefined) return;
   }
-  // One variable may be two settings': OTEL_EXPORTER_OTLP_ENDPOINT is for metrics and for spans.
-  return { values, problems, warnings: [...new Set(warnings)] };
 }
 
 function ignoredVariables(env: NodeJS.ProcessEnv): string[] {
@@ -129,35 +139,20 @@ function ignoredVariables(env: NodeJS.ProcessEnv): string[] {
   return [`with a configuration file these variables count only where it names them: ${once}`];
 }
 
-/** Brings what OTel lets one state in two ways to one place. */
-function merge(settings: Settings, intervalStated: boolean): Settings {
-  const { otlp, resource } = settings;
-  const scheme = /^(https?:\/\/|unix:)/.test(otlp.endpoint) ? "" : otlp.insecure ? "http://" : "https://";
-  const serviceName: Pairs = resource.serviceName === undefined ? {} : { [ATTR_SERVICE_NAME]: resource.serviceName };
-  return {
-    ...settings,
-    interval: intervalStated ? settings.interval : (otlp.readerInterval ?? settings.interval),
-    otlp: { ...otlp, endpoint: scheme + otlp.endpoint, headers: { ...otlp.headersList, ...otlp.headers } },
-    resource: { ...resource, attributes: { ...resource.attributesList, ...resource.attributes, ...serviceName } },
-  };
-}
-
 /** What is right alone and wrong together. */
-function checkTogether({ otlp, kubernetes }: Settings): Problem[] {
+function checkTogether({ otlp, traces, kubernetes }: Settings, originOf: Config["originOf"]): Problem[] {
   const problems: Problem[] = [];
-  if ((otlp.keyFile === undefined) !== (otlp.certFile === undefined)) {
-    problems.push({
-      source: "configuration",
-      path: "meter_provider.readers[0].periodic.exporter.otlp_grpc.tls",
-      found: otlp.keyFile === undefined ? "cert_file without key_file" : "key_file without cert_file",
-      allowed: "both or none",
-      remedy: "set the other one too (OTEL_EXPORTER_OTLP_CLIENT_KEY, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE)",
-    });
+  const halves = [halfOf("otlp", otlp), halfOf("traces", traces)].filter((half) => half !== undefined);
+  for (const [key, missing] of halves) {
+    const where = originOf(key);
+    const found = `${nameIn(key)} without ${nameIn(missing)}`;
+    // Spans that have it from the metrics have the same problem.
+    if (problems.some(({ path }) => path === where.path)) continue;
+    problems.push({ ...where, found, allowed: "both or none", remedy: `set ${originOf(missing).path} too` });
   }
   if (kubernetes.enabled === "off" && kubernetes.kubeconfig !== undefined) {
     problems.push({
-      source: "configuration",
-      path: "distribution.flowspan.kubernetes.kubeconfig",
+      ...originOf("kubernetes.kubeconfig"),
       found: foundText(kubernetes.kubeconfig),
       allowed: "nothing while kubernetes.enabled is off",
       remedy: "remove it, or set kubernetes.enabled to auto",
@@ -165,3 +160,14 @@ function checkTogether({ otlp, kubernetes }: Settings): Problem[] {
   }
   return problems;
 }
+
+/** Of a client certificate and its key: the one that is there and the one that is missing. */
+function halfOf(
+  group: "otlp" | "traces",
+  { keyFile, certFile }: Settings["otlp" | "traces"],
+): readonly [there: string, missing: string] | undefined {
+  if ((keyFile === undefined) === (certFile === undefined)) return undefined;
+  return keyFile === undefined ? [`${group}.certFile`, `${group}.keyFile`] : [`${group}.keyFile`, `${group}.certFile`];
+}
+
+const nameIn = (key: string): string => (key.endsWith("keyFile") ? "key_file" : "cert_file");

@@ -2,11 +2,13 @@
  * Settings → the options of each part of the pipeline. Pure; the parts own the meaning.
  */
 import type { AggregateOptions } from "../aggregate/options.ts";
-import type { TransportOptions } from "../export/transport.ts";
+import type { ExportedSignal, TransportOptions } from "../export/transport.ts";
+import type { SettingNames } from "../export/trouble.ts";
 import type { ProbeSettings, RecordSettings, Scope } from "../source/source.ts";
 import type { SpanLimits } from "../spans/export.ts";
 import { thresholdOf } from "../spans/sampling.ts";
 import type { TraceKey } from "../spans/trace-key.ts";
+import type { Config } from "./load.ts";
 import type { Settings } from "./settings.ts";
 import { DEFAULT_PROBABILITY } from "./span-settings.ts";
 
@@ -15,17 +17,34 @@ export function exportsMetrics({ disabled, otlp }: Settings): boolean {
   return !disabled && otlp.exporter === "otlp";
 }
 
-export function transportOptions({ otlp }: Settings, version: string): TransportOptions {
-  const { endpoint, headers, timeout, compression, caFile, certFile, keyFile } = otlp;
+/** What is sent at all. */
+export function exportedSignals(settings: Settings): ExportedSignal[] {
+  const makesSpans = recordSettings(settings, [0n, 0n]) !== undefined;
+  return [...(exportsMetrics(settings) ? ["metrics" as const] : []), ...(makesSpans ? ["traces" as const] : [])];
+}
+
+/** What a signal is sent with, and the names by which the user knows it. */
+export function transportOptions(
+  { settings, originOf, file }: Pick<Config, "settings" | "originOf" | "file">,
+  signal: ExportedSignal,
+): TransportOptions & { readonly names: SettingNames } {
+  const group = signal === "metrics" ? "otlp" : "traces";
+  const { endpoint, headers, headersList, timeout, compression, caFile, certFile, keyFile } = settings[group];
+  const name = (key: string) => originOf(`${group}.${key}`);
   return {
-    endpoint,
+    // Only before settings are merged may one of these be missing.
+    endpoint: endpoint as string,
     headers,
-    timeoutMs: timeout,
-    compression,
-    userAgent: `flowspan/${version}`,
-    ...(caFile === undefined ? {} : { caFile }),
-    ...(certFile === undefined ? {} : { certFile }),
-    ...(keyFile === undefined ? {} : { keyFile }),
+    timeoutMs: timeout as number,
+    compression: compression as "gzip" | "none",
+    caFile,
+    certFile,
+    keyFile,
+    names: {
+      ...{ endpoint: name("endpoint"), timeout: name("timeout") },
+      headers: name(file === undefined || Object.keys(headersList).length > 0 ? "headersList" : "headers"),
+      ...{ caFile: name("caFile"), certFile: name("certFile"), keyFile: name("keyFile") },
+    },
   };
 }
 
@@ -88,29 +107,6 @@ function samplerOf({ sampler, samplerArg }: Settings["traces"]): number | undefi
   }
 }
 
-/** As for metrics, where nothing else was said for spans. */
-export function spanTransportOptions(settings: Settings, version: string): TransportOptions {
-  const common = transportOptions(settings, version);
-  const { endpoint, insecure, headers, headersList, compression, timeout, caFile, certFile, keyFile } = settings.traces;
-  const own = { ...headersList, ...headers };
-  const hasScheme = endpoint === undefined || /^(https?:\/\/|unix:)/.test(endpoint);
-  return {
-    ...common,
-    ...(endpoint === undefined ? {} : { endpoint: hasScheme ? endpoint : `${schemeOf(insecure)}${endpoint}` }),
-    // Another endpoint must not be sent what was meant for the metrics' one.
-    ...(endpoint === undefined && Object.keys(own).length === 0 ? {} : { headers: own }),
-    ...(compression === undefined ? {} : { compression }),
-    ...(timeout === undefined ? {} : { timeoutMs: timeout }),
-    ...(caFile === undefined ? {} : { caFile }),
-    ...(certFile === undefined ? {} : { certFile }),
-    ...(keyFile === undefined ? {} : { keyFile }),
-  };
-}
-
-function schemeOf(insecure: boolean | undefined): string {
-  return insecure === true ? "http://" : "https://";
-}
-
 export function spanLimits({ traces }: Settings): SpanLimits {
   return { queue: traces.queue, batch: traces.batch, delayMs: traces.delay };
 }
@@ -130,7 +126,8 @@ function scopeOf(prefix: string, collapse: boolean): Scope {
   return { address: prefix.slice(0, slash), prefixLength: Number(prefix.slice(slash + 1)), collapse };
 }
 
-/** What must not appear in a log: the values of the headers. */
+/** What must not be printed: the values of the headers. */
 export function secretsOf({ otlp, traces }: Settings): string[] {
-  return [otlp.headers, traces.headers, traces.headersList].flatMap((headers) => Object.values(headers));
+  const all = [otlp.headers, otlp.headersList, traces.headers, traces.headersList];
+  return all.flatMap((headers) => Object.values(headers));
 }

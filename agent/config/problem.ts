@@ -5,6 +5,8 @@
  * error at a time. The value of a secret never gets into one.
  */
 
+import type { Field, Refusal, Written } from "./fields.ts";
+
 export interface Problem {
   /** Where it was set: a file (with its line where known), `environment` or `command line`. */
   readonly source: string;
@@ -37,15 +39,56 @@ export class ConfigError extends Error {
   }
 }
 
+/**
+ * What a field's refusal of `given` says to a person.
+ *
+ * @param written how it stands in the file, where that differs: quoted instead of what became of it
+ */
+export function refusalProblem(
+  where: Pick<Problem, "source" | "path">,
+  field: Pick<Field<unknown>, "allowed" | "secret">,
+  refusal: Refusal,
+  given: unknown,
+  written?: Written,
+): Problem {
+  const secret = field.secret ? "(a secret, not shown)" : undefined;
+  return {
+    ...where,
+    found: refusal.foundWords ?? secret ?? writtenText(refusal.found ?? given, written),
+    allowed: refusal.allowed ?? field.allowed,
+    remedy: refusal.remedy ?? `write ${field.allowed}`,
+  };
+}
+
+/** `0x1f` as it stands there; of what variables became, both: `"15s", from ${INTERVAL}`. */
+function writtenText(value: unknown, written: Written | undefined): string {
+  if (written === undefined) return foundText(value);
+  return written.filled === undefined ? written.source : `${foundText(value)}, from ${withoutDefaults(written.source)}`;
+}
+
+/** A default may be a secret: `${TOKEN:-abc}` is shown as `${TOKEN:-…}`. */
+function withoutDefaults(source: string): string {
+  return source.replace(/(\$\{[^}]*?:-)[^}]*\}/g, "$1…}");
+}
+
 const FOUND_MAX = 80;
 
-/** A value as a person would write it, cut where it is long: `"15s"`, `-1`, `a list`, `nothing (null)`. */
+/**
+ * A value as a person would write it, cut where it is long: `"15s"`, `-1`, `a list`, `nothing (null)`.
+ *
+ * User and password of an address are left out.
+ */
 export function foundText(value: unknown): string {
   if (value === null) return "nothing (null)";
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
   if (typeof value === "object") return "a group of fields";
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  const text = typeof value === "string" ? JSON.stringify(withoutUserinfo(value)) : String(value);
   return text.length > FOUND_MAX ? `${text.slice(0, FOUND_MAX)}…` : text;
+}
+
+/** `http://…@host:4317`. Up to the last @: a password may hold anything. */
+export function withoutUserinfo(text: string): string {
+  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1…@");
 }
 
 /**

@@ -17,6 +17,7 @@ import {
   namedPrefixes,
   optional,
   prefixes,
+  secretPath,
   socketPath,
   text,
   words,
@@ -265,7 +266,7 @@ export const SETTINGS = {
     ),
     keyFile: optional(
       { summary: "Key of the own certificate.", default: undefined, defaultText: "none", live: false },
-      absolutePath(optionalText),
+      secretPath(optionalText),
     ),
     tokenFile: optional(
       {
@@ -275,7 +276,7 @@ export const SETTINGS = {
         defaultText: "no token",
         live: false,
       },
-      absolutePath(optionalText),
+      secretPath(optionalText),
     ),
     insecure: boolean({
       summary: "No TLS between agents and directory: only where a mesh brings its own.",

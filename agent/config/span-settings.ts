@@ -2,19 +2,9 @@
  * The part of the table that is about connection spans: flowspan's own fields, and the places and variables
  * that OTel has for whatever sends spans. What is left out of the latter is as the metrics' exporter has it.
  */
-import {
-  absolutePath,
-  boolean,
-  choice,
-  endpoint,
-  integer,
-  milliseconds,
-  optional,
-  pairsList,
-  pairsText,
-  ratio,
-  text,
-} from "./fields.ts";
+import { endpoint } from "./endpoint.ts";
+import { boolean, choice, integer, milliseconds, optional, ratio, secretPath, text } from "./fields.ts";
+import { headersList, headersText } from "./otlp-fields.ts";
 import { protocol } from "./standard-settings.ts";
 
 const PROCESSOR = "tracer_provider.processors[0].batch";
@@ -100,7 +90,7 @@ export const SPAN_SETTINGS = {
       live: false,
       env: ["FLOWSPAN_TRACE_KEY_FILE"],
     },
-    absolutePath({ ...inner, default: "" }),
+    secretPath({ ...inner, default: "" }),
   ),
 } as const;
 
@@ -185,7 +175,7 @@ export const TRACE_SETTINGS = {
     endpoint({ ...inner, default: "" }),
   ),
   protocol: protocol("TRACES"),
-  headers: pairsList({
+  headers: headersList({
     summary: "Headers (gRPC metadata) of every request with spans.",
     default: {},
     defaultText: "as the metrics' exporter has them",
@@ -193,7 +183,7 @@ export const TRACE_SETTINGS = {
     standard: `${OTLP}.headers`,
     secret: true,
   }),
-  headersList: pairsText({
+  headersList: headersText({
     summary: "The same as one text; entries of `headers` win.",
     default: {},
     defaultText: "as the metrics' exporter has them",

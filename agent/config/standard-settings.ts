@@ -2,18 +2,9 @@
  * The part of the table that OTel defines: its places in the declarative configuration, its variables, its
  * defaults. What flowspan adds are words and bounds.
  */
-import {
-  boolean,
-  choice,
-  endpoint,
-  logLevel,
-  milliseconds,
-  optional,
-  pairsList,
-  pairsText,
-  temporality,
-  text,
-} from "./fields.ts";
+import { endpoint } from "./endpoint.ts";
+import { boolean, choice, logLevel, milliseconds, optional, text } from "./fields.ts";
+import { headersList, headersText, pairsList, pairsText, temporality } from "./otlp-fields.ts";
 
 const READER = "meter_provider.readers[0].periodic";
 const OTLP = `${READER}.exporter.otlp_grpc`;
@@ -90,7 +81,7 @@ export const STANDARD_SETTINGS = {
       milliseconds({ summary: "", default: 0, live: true }, { min: 100, max: 3_600_000 }),
     ),
     endpoint: endpoint({
-      summary: "Where the Collector takes OTLP over gRPC.",
+      summary: "Where the Collector takes OTLP over gRPC. The flag is for spans too.",
       default: "http://localhost:4317",
       live: false,
       flag: "endpoint",
@@ -120,7 +111,7 @@ export const STANDARD_SETTINGS = {
       },
       ["base2_exponential_bucket_histogram"],
     ),
-    headers: pairsList({
+    headers: headersList({
       summary: "Headers (gRPC metadata) of every export.",
       default: {},
       defaultText: "none",
@@ -128,7 +119,7 @@ export const STANDARD_SETTINGS = {
       standard: `${OTLP}.headers`,
       secret: true,
     }),
-    headersList: pairsText({
+    headersList: headersText({
       summary: "The same as one text; entries of `headers` win.",
       default: {},
       defaultText: "none",
@@ -168,7 +159,7 @@ export const STANDARD_SETTINGS = {
       {
         summary: "File with the certificates that sign the Collector's.",
         default: undefined,
-        defaultText: "the system's",
+        defaultText: "the system's store, else Node's own",
         live: false,
         standard: `${OTLP}.tls.ca_file`,
         env: ["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"],

@@ -7,6 +7,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { type ChannelCredentials, Client, type ClientDuplexStream, credentials, Metadata } from "@grpc/grpc-js";
+import { trustSystem } from "../tls/system-roots.ts";
 import { FOLLOW } from "./protocol.ts";
 import { readCertificates, readTokens, type SecretFiles } from "./secrets.ts";
 
@@ -63,6 +64,7 @@ export function connectTo(replica: Replica, options: ClientOptions): { client: C
 function credentialsOf({ insecure, ...files }: ClientOptions): ChannelCredentials {
   if (insecure) return credentials.createInsecure();
   const { ca, pair } = readCertificates(files);
+  if (ca === undefined) trustSystem();
   return credentials.createSsl(ca ?? null, pair?.private_key ?? null, pair?.cert_chain ?? null);
 }
 

@@ -9,6 +9,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { type KeyCertPair, ServerCredentials } from "@grpc/grpc-js";
+import { certificateProblem } from "../tls/pem.ts";
 
 /** All optional: what is set is demanded. */
 export interface SecretFiles {
@@ -34,6 +35,9 @@ export interface Certificates {
 /** @throws Error that names the file which cannot be read, or the certificate that does not fit its key */
 export function readCertificates({ caFile, certFile, keyFile }: SecretFiles): Certificates {
   const ca = caFile === undefined ? undefined : read(caFile);
+  const wrong = ca && certificateProblem(ca);
+  // OpenSSL takes a file without a certificate, and then trusts nobody.
+  if (wrong !== undefined) throw new Error(`directory.ca_file ${caFile} holds ${wrong}`);
   if (certFile === undefined && keyFile === undefined) return { ca, pair: undefined };
   if (certFile === undefined || keyFile === undefined) {
     throw new Error("directory.cert_file and directory.key_file belong together: set both");

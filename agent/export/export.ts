@@ -63,8 +63,8 @@ class BoundedExporter implements FlowExporter {
   readonly #concurrency: number;
   readonly #nowMs: () => number;
   #holdUntilMs = 0;
-  /** Why requests fail now; "" while they are accepted. */
-  #trouble = "";
+  /** Why requests have failed since one was last accepted. */
+  readonly #troubles = new Set<string>();
   #failedSinceAccepted = 0;
   #rejection = "";
 
@@ -128,15 +128,17 @@ class BoundedExporter implements FlowExporter {
     const { target } = transport;
     if (outcome.state === "failed") {
       this.#failedSinceAccepted++;
-      if (outcome.reason === this.#trouble) return;
-      this.#trouble = outcome.reason;
-      const { reason, message, retryable, retryAfterMs } = outcome;
-      log.warn({ target, reason, message, retryable, retryAfterMs }, "export failed: growth stays in the kernel");
+      const { reason, cause = reason, retryable, retryAfterMs } = outcome;
+      if (this.#troubles.has(cause)) return;
+      this.#troubles.add(cause);
+      const words = failureWords(outcome, transport);
+      log.warn({ target, reason, ...words, retryable, retryAfterMs }, "export failed: growth stays in the kernel");
       return;
     }
-    if (this.#trouble !== "") {
+    transport.told?.isWell(target);
+    if (this.#troubles.size > 0) {
       log.info({ target, failedRequests: this.#failedSinceAccepted }, "export works again");
-      this.#trouble = "";
+      this.#troubles.clear();
       this.#failedSinceAccepted = 0;
     }
     const { rejectedPoints, message } = outcome;
@@ -146,6 +148,14 @@ class BoundedExporter implements FlowExporter {
     if (rejection === "") return;
     log.warn({ target, points, rejectedPoints, message: rejection }, "the Collector accepted a request in part");
   }
+}
+
+/** What a failure's line in the log says: with its remedy where nobody else has told it. */
+export function failureWords(
+  { reason, cause = reason, message, remedy }: Extract<ExportOutcome, { state: "failed" }>,
+  { told, target }: Pick<Transport, "told" | "target">,
+): object {
+  return (told?.isNews(target, cause) ?? true) ? { message, remedy } : { message };
 }
 
 /** Gives a request's memory back at once: tens of megabytes would wait for the next garbage collection. */

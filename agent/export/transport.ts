@@ -1,42 +1,43 @@
 /**
- * Sends encoded requests of one signal over the stock OTLP gRPC exporters' own delegate.
+ * Sends encoded requests of one signal through the delegate of the stock OTLP gRPC exporters.
  *
- * So every OTEL_EXPORTER_OTLP_* variable (endpoint, headers, compression, timeout, certificates,
- * insecure; the signal's own ones win), TLS, mTLS and gzip behave as in any OpenTelemetry SDK. Our part is an
- * identity serializer, and to hand the caller what the delegate only logs: the partial success, the
- * status by name and RetryInfo. Nothing is tried again here.
+ * All of its settings are arguments: the stock exporters' own look into the environment would judge the variables
+ * a second time, after agent/config has. Our part is an identity serializer, TLS (agent/tls), and to hand the caller
+ * what the delegate only logs: the partial success, the status by name, RetryInfo, and what to do (trouble.ts).
+ * Nothing is tried again here.
  */
-import { readFileSync } from "node:fs";
 import { type ChannelCredentials, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
-import type { CompressionAlgorithm } from "@opentelemetry/otlp-exporter-base";
-import {
-  convertLegacyOtlpGrpcOptions,
-  createOtlpGrpcExportDelegate,
-  type OTLPGRPCExporterConfigNode,
-} from "@opentelemetry/otlp-grpc-exporter-base";
+import { CompressionAlgorithm } from "@opentelemetry/otlp-exporter-base";
+import { createOtlpGrpcExportDelegate } from "@opentelemetry/otlp-grpc-exporter-base";
 import { ProtobufMetricsSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
+import type { Origin } from "../config/layer.ts";
+import { ConfigError } from "../config/problem.ts";
 import type { ExportOutcome } from "../model.ts";
+import { readTlsFiles, type TlsFiles } from "../tls/files.ts";
+import { trustSystem } from "../tls/system-roots.ts";
+import { VERSION } from "../version.ts";
+import { keepGrpcQuiet, proxyFor, proxyWords } from "./proxy.ts";
 import { failureOf } from "./status.ts";
+import { Told } from "./told.ts";
+import { plainWords, type SettingNames, troubleOf } from "./trouble.ts";
 
-/** What is left out comes from the environment, then from OTLP's own defaults. */
-export interface TransportOptions {
-  /** `http://` is plain text, `https://` is TLS; without a scheme `insecure` decides. */
-  readonly endpoint?: string;
-  readonly insecure?: boolean;
+/** What is left out has OTLP's default. */
+export interface TransportOptions extends TlsFiles {
+  /** `http://HOST:PORT` is plain text, `https://HOST:PORT` is TLS, `unix:PATH` a socket. */
+  readonly endpoint: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
   readonly compression?: "gzip" | "none";
-  readonly caFile?: string;
-  readonly certFile?: string;
-  readonly keyFile?: string;
-  /** Stands before the exporter's own name in the user agent: `flowspan/0.1.0`. */
-  readonly userAgent?: string;
+  /** For people: where each of these was set. */
+  readonly names?: SettingNames;
 }
 
 export interface Transport {
   /** Where requests go, for people: `collector:4317`. */
   readonly target: string;
+  /** What has been said of this target already; without it everything is news. */
+  readonly told?: Told;
   /** Sends one request; never rejects. A dead Collector fails within the timeout. */
   send(bytes: Uint8Array): Promise<ExportOutcome>;
   /** Waits for what is in flight, at most the timeout. */
@@ -44,7 +45,7 @@ export interface Transport {
 }
 
 type Delegate = ReturnType<typeof createOtlpGrpcExportDelegate<Uint8Array, object>>;
-type Config = ReturnType<typeof convertLegacyOtlpGrpcOptions>;
+type Config = Parameters<typeof createOtlpGrpcExportDelegate>[0];
 
 interface Partial {
   readonly rejected: number;
@@ -53,7 +54,6 @@ interface Partial {
 
 /** What differs between the signals. */
 interface SignalService {
-  readonly variables: "METRICS" | "TRACES";
   readonly grpcName: string;
   readonly grpcPath: string;
   /** The delegate asks for these to measure itself; without a meter provider it measures nothing. */
@@ -64,7 +64,6 @@ interface SignalService {
 
 const SERVICES = {
   metrics: {
-    variables: "METRICS",
     grpcName: "MetricsExportService",
     grpcPath: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     component: "otlp_grpc_metric_exporter",
@@ -75,7 +74,6 @@ const SERVICES = {
     },
   },
   traces: {
-    variables: "TRACES",
     grpcName: "TraceExportService",
     grpcPath: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     component: "otlp_grpc_span_exporter",
@@ -89,80 +87,84 @@ const SERVICES = {
 
 export type ExportedSignal = keyof typeof SERVICES;
 
+const TIMEOUT_MS = 10_000;
+
 /**
- * The transport that options and environment ask for. Nothing is connected before the first request.
+ * Nothing is connected before the first request.
  *
- * @throws Error that says what to set: a protocol other than grpc, or a certificate that cannot be read
+ * @param told shared by transports whose troubles shall be told once
+ * @throws ConfigError that names the setting of a certificate or key which cannot be used
  */
-export function createTransport(options: TransportOptions = {}, signal: ExportedSignal = "metrics"): Transport {
-  const service = SERVICES[signal];
-  refuseOtherProtocols(service);
-  return new GrpcTransport(configure(options, service), service);
+export function createTransport(
+  options: TransportOptions,
+  signal: ExportedSignal = "metrics",
+  told: Told = new Told(),
+): Transport {
+  keepGrpcQuiet();
+  // Now, so that a wrong path stops the agent at its start; and again for each new connection, since they may
+  // have been renewed.
+  credentialsOf(options);
+  return new GrpcTransport(options, signal, told);
 }
 
-function refuseOtherProtocols({ variables }: SignalService): void {
-  for (const name of [`OTEL_EXPORTER_OTLP_${variables}_PROTOCOL`, "OTEL_EXPORTER_OTLP_PROTOCOL"]) {
-    const protocol = process.env[name]?.trim();
-    if (protocol === undefined || protocol === "") continue;
-    if (protocol === "grpc") return;
-    throw new Error(
-      `${name} is "${protocol}", but flowspan sends OTLP over gRPC only: ` +
-        `set OTEL_EXPORTER_OTLP_${variables}_PROTOCOL=grpc and an endpoint that takes it (a Collector's is port 4317)`,
-    );
-  }
+function credentialsOf(options: TransportOptions): ChannelCredentials {
+  if (!options.endpoint.startsWith("https:")) return credentials.createInsecure();
+  const { ca, cert, key } = readTlsFiles(trustedFiles(options), options.names ?? VARIABLES);
+  if (ca === undefined) trustSystem();
+  return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
 }
 
-/** The options as the stock exporters take them: the agent's own metrics go the same way (agent/self/). */
-export function stockOptions(options: TransportOptions): OTLPGRPCExporterConfigNode {
-  const { endpoint, insecure, headers, timeoutMs, compression, userAgent } = options;
+/** gRPC has a variable of its own for what is trusted where nothing is named. */
+function trustedFiles({
+  caFile = process.env.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH,
+  certFile,
+  keyFile,
+}: TlsFiles): TlsFiles {
+  return { caFile, certFile, keyFile };
+}
+
+function configOf({ endpoint, headers = {}, timeoutMs = TIMEOUT_MS, ...options }: TransportOptions): Config {
   const metadata = new Metadata();
-  for (const [key, value] of Object.entries(headers ?? {})) metadata.set(key, value);
-  const hasScheme = endpoint?.includes("://") ?? false;
+  for (const [key, value] of Object.entries(headers)) metadata.set(key, value);
   return {
-    metadata,
-    ...(endpoint === undefined ? {} : { url: insecure === true && !hasScheme ? `http://${endpoint}` : endpoint }),
-    ...(timeoutMs === undefined ? {} : { timeoutMillis: timeoutMs }),
-    ...(compression === undefined ? {} : { compression: compression as CompressionAlgorithm }),
-    ...(userAgent === undefined ? {} : { userAgent }),
-    ...(namesCertificates(options) ? { credentials: readCredentials(options) } : {}),
+    url: endpoint.replace(/^https?:\/\//, ""),
+    metadata: () => metadata,
+    credentials: () => credentialsOf({ endpoint, ...options }),
+    timeoutMillis: timeoutMs,
+    compression: options.compression === "gzip" ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE,
+    concurrencyLimit: 30,
+    userAgent: `flowspan/${VERSION}`,
   };
 }
 
-function configure(options: TransportOptions, { variables }: SignalService): Config {
-  // Reads the certificates now, so that a wrong path stops the agent at its start ...
-  const config = convertLegacyOtlpGrpcOptions(stockOptions(options), variables);
-  // ... and again for each new connection, since they may have been renewed.
-  return namesCertificates(options) ? { ...config, credentials: () => readCredentials(options) } : config;
-}
-
-/** Whether the options themselves ask for TLS with files of theirs; the environment's are the stock code's. */
-function namesCertificates({ endpoint, insecure, caFile, certFile, keyFile }: TransportOptions): boolean {
-  const hasScheme = endpoint?.includes("://") ?? false;
-  if (endpoint?.startsWith("http://") || (insecure === true && !hasScheme)) return false;
-  return caFile !== undefined || certFile !== undefined || keyFile !== undefined;
-}
-
-function readCredentials({ caFile, certFile, keyFile }: TransportOptions): ChannelCredentials {
-  const read = (path: string | undefined) => (path === undefined ? null : readFileSync(path));
-  return credentials.createSsl(read(caFile), read(keyFile), read(certFile));
-}
+const variable = (path: string): Origin => ({ source: "environment", path });
+const VARIABLES: SettingNames = {
+  endpoint: variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
+  headers: variable("OTEL_EXPORTER_OTLP_HEADERS"),
+  timeout: variable("OTEL_EXPORTER_OTLP_TIMEOUT"),
+  caFile: variable("OTEL_EXPORTER_OTLP_CERTIFICATE"),
+  certFile: variable("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
+  keyFile: variable("OTEL_EXPORTER_OTLP_CLIENT_KEY"),
+};
 
 class GrpcTransport implements Transport {
+  readonly target: string;
+  readonly told: Told;
+  readonly #options: TransportOptions;
+  readonly #signal: ExportedSignal;
   readonly #config: Config;
-  readonly #service: SignalService;
   #delegate: Delegate;
   #closing: Promise<unknown> = Promise.resolve();
   /** What the delegate decoded last: it reports the result in the same turn. */
   #response: Partial | undefined;
 
-  constructor(config: Config, service: SignalService) {
-    this.#config = config;
-    this.#service = service;
+  constructor(options: TransportOptions, signal: ExportedSignal, told: Told) {
+    this.#options = options;
+    this.#signal = signal;
+    this.#config = configOf(options);
+    this.target = this.#config.url;
+    this.told = told;
     this.#delegate = this.#connect();
-  }
-
-  get target(): string {
-    return this.#config.url;
   }
 
   send(bytes: Uint8Array): Promise<ExportOutcome> {
@@ -181,17 +183,17 @@ class GrpcTransport implements Transport {
   }
 
   #connect(): Delegate {
+    const { component, items, grpcName, grpcPath, partialSuccess } = SERVICES[this.#signal] as SignalService;
     const serializer = {
       // Buffer.from() is done to it next, which copies an array, but shares the memory of an ArrayBuffer.
       serializeRequest: (bytes: Uint8Array) =>
         bytes.length === bytes.buffer.byteLength ? (bytes.buffer as unknown as Uint8Array) : bytes,
       deserializeResponse: (bytes: Uint8Array) => {
-        this.#response = this.#service.partialSuccess(bytes);
+        this.#response = partialSuccess(bytes);
         // Empty: else the delegate would also log the partial success that our caller is told of.
         return {};
       },
     };
-    const { component, items, grpcName, grpcPath } = this.#service;
     return createOtlpGrpcExportDelegate(this.#config, serializer, component, items, undefined, grpcName, grpcPath);
   }
 
@@ -207,22 +209,48 @@ class GrpcTransport implements Transport {
     this.#closing = Promise.all([this.#closing, failing.shutdown()]);
   }
 
-  #outcomeOf(result: ExportResult): ExportOutcome {
+  #outcomeOf({ code, error }: ExportResult): ExportOutcome {
     const partial = this.#response;
     this.#response = undefined;
-    if (result.code === ExportResultCode.SUCCESS) {
-      return {
-        state: "accepted",
-        rejectedPoints: partial?.rejected ?? 0,
-        message: partial?.message ?? "",
-      };
+    if (code === ExportResultCode.SUCCESS) {
+      return { state: "accepted", rejectedPoints: partial?.rejected ?? 0, message: partial?.message ?? "" };
     }
-    if (isServiceError(result.error)) return failureOf(result.error);
+    if (isServiceError(error)) return this.#explained(failureOf(error));
     // No answer: the request could not even be made, for want of a certificate for example.
-    const { error } = result;
-    const reason = error !== undefined && "code" in error ? String(error.code) : "NOT_A_STATUS";
-    return { state: "failed", reason, message: error?.message ?? "", retryable: true, retryAfterMs: undefined };
+    return { state: "failed", retryable: true, retryAfterMs: undefined, ...unmadeWords(error) };
   }
+
+  /** The failure in plain words, with what to do about it. */
+  #explained(failure: Extract<ExportOutcome, { state: "failed" }>): ExportOutcome {
+    const { endpoint, timeoutMs = TIMEOUT_MS, names = VARIABLES } = this.#options;
+    const { caFile, certFile } = trustedFiles(this.#options);
+    const proxy = proxyFor(endpoint.replace(/^\w+:\/\/|:\d+$/g, ""));
+    const trouble = troubleOf(failure.reason, failure.message ?? "", {
+      ...{ signal: this.#signal, endpoint, timeoutMs, names, caFile, hasCertificate: certFile !== undefined },
+      trusted: caFile === undefined && endpoint.startsWith("https:") ? trustSystem() : "",
+      proxy: proxy && { ...proxy, said: proxyWords() },
+    });
+    if (trouble === undefined) return { ...failure, message: plainWords(failure.message ?? "") };
+    const { cause, detail, remedy } = trouble;
+    return { ...failure, message: detail, cause, remedy };
+  }
+}
+
+/** In one line each: which files cannot be used, and what to do. */
+export function unusableWords({ problems }: ConfigError): { readonly failure: string; readonly remedy: string } {
+  return {
+    failure: problems.map(({ path, found }) => `${path}: ${found}`).join("; "),
+    remedy: problems.map((problem) => problem.remedy).join("; "),
+  };
+}
+
+function unmadeWords(error: Error | undefined): { reason: string; message: string; cause?: string; remedy?: string } {
+  if (error instanceof ConfigError) {
+    const { failure, remedy } = unusableWords(error);
+    return { reason: "UNUSABLE_FILE", message: failure, cause: "unusable_file", remedy };
+  }
+  const reason = error !== undefined && "code" in error ? String(error.code) : "NOT_A_STATUS";
+  return { reason, message: error?.message ?? "" };
 }
 
 function isServiceError(error: Error | undefined): error is ServiceError {

@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import type { RequestOptions } from "node:https";
 import { join } from "node:path";
 import type { KubeConfig } from "@kubernetes/client-node";
+import { trustSystem } from "../tls/system-roots.ts";
 import { ApiFailure } from "./failure.ts";
 
 /** What one connect needs. Holds secrets: never logged. */
@@ -88,6 +89,7 @@ export function kubeconfigConnection(path: string, withinMs: number = CREDENTIAL
     if (!cluster) throw new Error(`${path} names no cluster in its current context`);
     const options: RequestOptions = { headers: {} };
     await config.applyToHTTPSOptions(options);
+    if (options.ca === undefined) trustSystem();
     const plugin = config.getCurrentUser()?.exec as { readonly command?: string } | undefined;
     if (plugin && !isProof(options)) {
       throw new Error(`${plugin.command} of ${path} gave neither a token nor a client certificate with its key`);

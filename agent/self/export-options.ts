@@ -4,13 +4,13 @@
  */
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { transportOptions } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
+import type { Transport } from "../export/transport.ts";
 import { VERSION } from "../version.ts";
 import { selfAttributes } from "./provider.ts";
 
 /** @param name service.name, unless the configuration says otherwise */
-export function selfExport(name: string, settings: Settings) {
+export function selfExport(name: string, settings: Settings, transport: Transport) {
   const attributes = selfAttributes({
     name,
     version: VERSION,
@@ -19,9 +19,6 @@ export function selfExport(name: string, settings: Settings) {
     nodeName: settings.kubernetes.node,
     configured: settings.resource.attributes,
   });
-  const { temporality } = settings.otlp;
-  return {
-    attributes,
-    options: { ...transportOptions(settings, VERSION), intervalMs: settings.interval, temporality },
-  };
+  const { temporality, timeout: timeoutMs } = settings.otlp;
+  return { attributes, options: { transport, timeoutMs, temporality, intervalMs: settings.interval } };
 }

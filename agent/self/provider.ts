@@ -1,13 +1,13 @@
 /**
- * Readings of a program's state → OTLP metrics through the stock SDK and exporter, as in any instrumented
- * program. Names come from the registry.
+ * Readings of a program's state → OTLP metrics through the stock SDK, as in any instrumented program, and the
+ * transport that the flows take. Names come from the registry.
  *
- * Everything is read at collection time. The exporter says in the log when sending begins to fail and when it
- * works again, not each time.
+ * Everything is read at collection time. The log says when sending begins to fail and when it works again, not each
+ * time, and not what the flows' exporter has said of the same Collector.
  */
 import { type Attributes, type Meter, type ObservableResult, ValueType } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
-import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-grpc";
+import { ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
   AggregationTemporality,
@@ -19,7 +19,7 @@ import {
   type PushMetricExporter,
 } from "@opentelemetry/sdk-metrics";
 import type { ExportLog } from "../export/export.ts";
-import { stockOptions, type TransportOptions } from "../export/transport.ts";
+import type { Transport } from "../export/transport.ts";
 import {
   ATTR_HOST_NAME,
   ATTR_K8S_NODE_NAME,
@@ -28,7 +28,7 @@ import {
   ATTR_SERVICE_VERSION,
   SCHEMA_URL,
 } from "../generated/semconv.ts";
-import type { MetricDescriptor, Attributes as ResourceAttributes, Temporality } from "../model.ts";
+import type { ExportOutcome, MetricDescriptor, Attributes as ResourceAttributes, Temporality } from "../model.ts";
 
 /** A metric, and what gives its points when it is collected. */
 export type Reading<State> = readonly [MetricDescriptor, (state: State, result: ObservableResult) => void];
@@ -62,20 +62,21 @@ export interface SelfMetrics {
   shutdown(): Promise<void>;
 }
 
-export type SendOptions = TransportOptions & { readonly intervalMs: number; readonly temporality: Temporality };
+export interface SendOptions {
+  readonly transport: Transport;
+  readonly intervalMs: number;
+  /** Of one request. */
+  readonly timeoutMs?: number;
+  readonly temporality: Temporality;
+}
 
 /** Called when metrics that were collected just now are sent. @returns what is called with the Collector's answer */
 export type Sending = () => (accepted: boolean) => void;
 
-/** A reader that sends to the Collector every `intervalMs`. */
+/** A reader that sends to the Collector every `intervalMs`. The transport stays its maker's to shut down. */
 export function sendingReader(options: SendOptions, log: ExportLog, sending: Sending = () => () => {}): MetricReader {
-  const exporter = new OTLPMetricExporter({
-    ...stockOptions(options),
-    temporalityPreference:
-      options.temporality === "delta" ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE,
-  });
   return new PeriodicExportingMetricReader({
-    exporter: new LoggedExporter(exporter, log, sending),
+    exporter: new OwnMetricsExporter(options, log, sending),
     exportIntervalMillis: options.intervalMs,
     exportTimeoutMillis: Math.min(options.intervalMs, options.timeoutMs ?? 10_000),
   });
@@ -121,42 +122,52 @@ export function optionsOf({ unit, description }: MetricDescriptor) {
   return { unit, description, valueType: unit === "s" || unit === "1" ? ValueType.DOUBLE : ValueType.INT };
 }
 
-/** The stock exporter, with a word in the log when it begins to fail and when it works again. */
-class LoggedExporter implements PushMetricExporter {
-  readonly #exporter: OTLPMetricExporter;
+class OwnMetricsExporter implements PushMetricExporter {
+  readonly #options: SendOptions;
   readonly #log: ExportLog;
   readonly #sending: Sending;
   #failing = false;
 
-  constructor(exporter: OTLPMetricExporter, log: ExportLog, sending: Sending) {
-    this.#exporter = exporter;
+  constructor(options: SendOptions, log: ExportLog, sending: Sending) {
+    this.#options = options;
     this.#log = log;
     this.#sending = sending;
   }
 
   export(metrics: Parameters<PushMetricExporter["export"]>[0], done: (result: ExportResult) => void): void {
     const answered = this.#sending();
-    this.#exporter.export(metrics, (result) => {
-      answered(result.code === ExportResultCode.SUCCESS);
-      const failing = result.code !== ExportResultCode.SUCCESS;
-      if (failing && !this.#failing) this.#log.warn({ error: result.error?.message }, "own metrics are not accepted");
-      if (!failing && this.#failing) this.#log.info({}, "own metrics are accepted again");
-      this.#failing = failing;
-      done(result);
+    const bytes = ProtobufMetricsSerializer.serializeRequest(metrics) ?? new Uint8Array(0);
+    void this.#options.transport.send(bytes).then((outcome) => {
+      const accepted = outcome.state === "accepted";
+      answered(accepted);
+      this.#say(outcome);
+      done({ code: accepted ? ExportResultCode.SUCCESS : ExportResultCode.FAILED });
     });
   }
 
-  selectAggregationTemporality: NonNullable<PushMetricExporter["selectAggregationTemporality"]> = (instrument) =>
-    this.#exporter.selectAggregationTemporality(instrument);
-
-  selectAggregation: NonNullable<PushMetricExporter["selectAggregation"]> = (instrument) =>
-    this.#exporter.selectAggregation(instrument);
-
-  forceFlush(): Promise<void> {
-    return this.#exporter.forceFlush();
+  #say(outcome: ExportOutcome): void {
+    const { target, told } = this.#options.transport;
+    const failing = outcome.state === "failed";
+    if (failing) {
+      const { reason, cause = reason, message, remedy } = outcome;
+      if (told?.isNews(target, cause) ?? true)
+        this.#log.warn({ target, reason, message, remedy }, "own metrics are not accepted");
+    } else {
+      told?.isWell(target);
+      if (this.#failing) this.#log.info({}, "own metrics are accepted again");
+    }
+    this.#failing = failing;
   }
 
-  shutdown(): Promise<void> {
-    return this.#exporter.shutdown();
+  /** As OTLP's preferences have it: what goes up and down has no growth since the last export. */
+  selectAggregationTemporality(instrument: InstrumentType): AggregationTemporality {
+    const isLevel =
+      instrument === InstrumentType.UP_DOWN_COUNTER || instrument === InstrumentType.OBSERVABLE_UP_DOWN_COUNTER;
+    const isDelta = this.#options.temporality === "delta" && !isLevel;
+    return isDelta ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE;
   }
+
+  async forceFlush(): Promise<void> {}
+
+  async shutdown(): Promise<void> {}
 }

@@ -8,7 +8,7 @@
  * The stock exporters never try again; this does, and knows at every moment what became of every span
  * (queue.ts). What it must not do: hold the agent's end up for longer than it is given.
  */
-import type { ExportLog } from "../export/export.ts";
+import { type ExportLog, failureWords } from "../export/export.ts";
 import type { Transport } from "../export/transport.ts";
 import { BACKOFF, backoffMs } from "../kubernetes/backoff.ts";
 import type { ExportOutcome } from "../model.ts";
@@ -48,10 +48,6 @@ const TIMER_MAX_MS = 86_400_000;
 /** How often names that were not there are asked for again. */
 const RENAME_MS = 1_000;
 
-const REMEDIES: Readonly<Record<string, { readonly remedy: string }>> = {
-  UNIMPLEMENTED: { remedy: "give the Collector's OTLP receiver a traces pipeline, or set spans.enabled: false" },
-};
-
 /** One request's spans, until they are counted. */
 interface Batch {
   readonly entries: readonly NamedEntry[];
@@ -71,7 +67,8 @@ export class SpanExporter {
   /** Until then the Collector has asked to be left alone (RetryInfo), whichever request that answered. */
   #holdUntilMs = 0;
   #renamedMs = 0;
-  #trouble = "";
+  /** Why requests have failed since one was last accepted. */
+  readonly #troubles = new Set<string>();
   #rejection = "";
 
   constructor(options: SpanExporterOptions) {
@@ -252,14 +249,16 @@ export class SpanExporter {
     const { log, transport } = this.#options;
     const { target } = transport;
     if (outcome.state === "failed") {
-      if (outcome.reason === this.#trouble) return;
-      this.#trouble = outcome.reason;
-      const { reason, message, retryable, retryAfterMs } = outcome;
-      log.warn({ target, reason, message, retryable, retryAfterMs, ...REMEDIES[reason] }, "spans are not accepted");
+      const { reason, cause = reason, retryable, retryAfterMs } = outcome;
+      if (this.#troubles.has(cause)) return;
+      this.#troubles.add(cause);
+      const words = failureWords(outcome, transport);
+      log.warn({ target, reason, ...words, retryable, retryAfterMs }, "spans are not accepted");
       return;
     }
-    if (this.#trouble !== "") log.info({ target }, "spans are accepted again");
-    this.#trouble = "";
+    transport.told?.isWell(target);
+    if (this.#troubles.size > 0) log.info({ target }, "spans are accepted again");
+    this.#troubles.clear();
     const { rejectedPoints, message } = outcome;
     const rejection = rejectedPoints > 0 && message === "" ? "no reason given" : message;
     if (rejection !== this.#rejection && rejection !== "") {

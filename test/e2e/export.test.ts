@@ -104,9 +104,9 @@ test("the agent's own metrics reach the Collector under the agent's own Resource
     nodeName: undefined,
     configured: {},
   });
-  const endpoint = `http://127.0.0.1:${ports.otlp}`;
+  const transport = createTransport({ endpoint: `http://127.0.0.1:${ports.otlp}` });
 
-  const self = startSelfMetrics(state, attributes, { endpoint, intervalMs: 200, temporality: "cumulative" }, log);
+  const self = startSelfMetrics(state, attributes, { transport, intervalMs: 200, temporality: "cumulative" }, log);
   await until(
     async () => logged.length,
     (lines) => lines > 0,
@@ -115,6 +115,7 @@ test("the agent's own metrics reach the Collector under the agent's own Resource
   const [held] = await readBack(1);
   await collector.stop();
   await self.shutdown();
+  await transport.shutdown();
 
   expect(logged.slice(0, 2)).toEqual(["own metrics are not accepted", "own metrics are accepted again"]);
   expect(held).toMatchObject({

@@ -207,14 +207,17 @@ describe("the surroundings", () => {
   });
 
   test("a Collector that does not answer stops the main job", () => {
-    expect(checkCollector({ target: "c:4317", failure: "UNAVAILABLE" })).toEqual({
+    const facts = { target: "c:4317", failure: "UNAVAILABLE", remedy: "start it" };
+
+    expect(checkCollector({ signal: "metrics", ...facts })).toEqual({
       name: "Collector",
       state: "fail",
       found: "c:4317: UNAVAILABLE",
       lost: "nothing arrives; counters wait in the kernel until it answers",
-      remedy: "start a Collector with an OTLP receiver there, or set OTEL_EXPORTER_OTLP_ENDPOINT",
+      remedy: "start it",
     });
-    expect(checkCollector({ target: "c:4317", failure: undefined }).state).toBe("ok");
+    expect(checkCollector({ signal: "traces", ...facts })).toMatchObject({ name: "Collector, spans", state: "warn" });
+    expect(checkCollector({ signal: "metrics", target: "c:4317", failure: undefined }).state).toBe("ok");
   });
 
   test("each verb that RBAC refuses is a warning of its own", () => {

@@ -7,11 +7,18 @@ import { load, ours, yaml } from "./given.ts";
 
 describe("layers", () => {
   test("without anything set, every setting has the table's default", () => {
+    const defaults = settingsFrom(new Map());
+
     expect(load({})).toEqual({
       settings: {
-        ...settingsFrom(new Map()),
+        ...defaults,
         resource: { attributes: {}, attributesList: {}, serviceName: undefined },
+        traces: {
+          ...defaults.traces,
+          ...{ endpoint: "http://localhost:4317", insecure: false, compression: "none", timeout: 10_000 },
+        },
       },
+      originOf: expect.any(Function),
       file: undefined,
       warnings: [],
     });
@@ -154,7 +161,7 @@ describe("layers", () => {
 
         expect(read(`${scheme}${ip}:${port}`)).toEqual({
           metrics: `${scheme || "https://"}[${ip}]:${port}`,
-          spans: `${scheme}[${ip}]:${port}`,
+          spans: `${scheme || "https://"}[${ip}]:${port}`,
           warnings: [],
         });
         expect(read(`${scheme}[${ip}]:${port}`)).toEqual(read(`${scheme}${ip}:${port}`));

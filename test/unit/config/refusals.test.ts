@@ -94,7 +94,7 @@ command line: --flows
       "a malformed substitution",
       // biome-ignore lint/suspicious/noTemplateCurlyInString: a substitution of the file
       { file: yaml("log_level: ${a b}") },
-      `FILE:2: (file)
+      `FILE:2: log_level
   found:   "\${a b}"
   allowed: \${NAME}, \${NAME:-default}, \${env:NAME}; $$ for a dollar sign
   remedy:  mend the substitution`,
@@ -134,10 +134,10 @@ command line: --flows
     [
       "half of a client certificate",
       { env: { OTEL_EXPORTER_OTLP_CLIENT_KEY: "/key.pem" } },
-      `configuration: meter_provider.readers[0].periodic.exporter.otlp_grpc.tls
+      `environment: OTEL_EXPORTER_OTLP_CLIENT_KEY
   found:   key_file without cert_file
   allowed: both or none
-  remedy:  set the other one too (OTEL_EXPORTER_OTLP_CLIENT_KEY, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE)`,
+  remedy:  set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE too`,
     ],
     [
       "a replica of the directory without its port",

@@ -1,58 +1,14 @@
-/** What the configuration says of spans: how they are sent, and which are kept. */
+/** What the configuration says of spans: how they wait, and which are kept. */
 import { describe, expect, test } from "vitest";
-import { probeSettings, spanLimits, spanTransportOptions } from "../../../agent/config/options.ts";
+import { probeSettings, spanLimits } from "../../../agent/config/options.ts";
 import { type Given, load, ours, yaml } from "./given.ts";
 
-describe("what spans are sent with", () => {
-  const transportOf = (given: Given) => {
-    const { endpoint, headers, compression, timeoutMs } = spanTransportOptions(load(given).settings, "1");
-    return { endpoint, headers, compression, timeoutMs };
-  };
+test("the queue is the batch processor's of the file", () => {
+  const file = yaml(
+    "tracer_provider: {processors: [{batch: {schedule_delay: 100, max_queue_size: 23, exporter: {otlp_grpc: {}}}}]}",
+  );
 
-  test("is what metrics are sent with where nothing else was said", () => {
-    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "collector:4317", OTEL_EXPORTER_OTLP_INSECURE: "true" };
-    const file = yaml(
-      "meter_provider: {readers: [{periodic: {exporter: {otlp_grpc: {endpoint: 'http://c:1', compression: gzip}}}}]}",
-    );
-
-    expect([transportOf({ env }), transportOf({ file })]).toEqual([
-      { endpoint: "http://collector:4317", headers: {}, compression: "none", timeoutMs: 10_000 },
-      { endpoint: "http://c:1", headers: {}, compression: "gzip", timeoutMs: 10_000 },
-    ]);
-  });
-
-  test("is what the variables for traces say, and the metrics' headers never go to another endpoint", () => {
-    const env = {
-      OTEL_EXPORTER_OTLP_METRICS_HEADERS: "authorization=metrics",
-      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://traces:4317",
-      OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: "23",
-      OTEL_EXPORTER_OTLP_COMPRESSION: "gzip",
-    };
-
-    expect(transportOf({ env })).toEqual({
-      endpoint: "http://traces:4317",
-      headers: {},
-      compression: "gzip",
-      timeoutMs: 23,
-    });
-  });
-
-  test("is what the file's tracer provider says", () => {
-    const file = yaml(
-      "tracer_provider:",
-      "  processors:",
-      "    - batch:",
-      "        schedule_delay: 100",
-      "        max_queue_size: 23",
-      "        exporter:",
-      "          otlp_grpc:",
-      "            endpoint: http://traces:4317",
-      "            headers: [{name: x-tenant, value: seven}]",
-    );
-
-    expect(transportOf({ file })).toMatchObject({ endpoint: "http://traces:4317", headers: { "x-tenant": "seven" } });
-    expect(spanLimits(load({ file }).settings)).toEqual({ queue: 23, batch: 512, delayMs: 100 });
-  });
+  expect(spanLimits(load({ file }).settings)).toEqual({ queue: 23, batch: 512, delayMs: 100 });
 });
 
 describe("what is recorded", () => {

@@ -1,0 +1,45 @@
+/**
+ * The HTTP proxy that gRPC goes through, for messages: gRPC itself reads `grpc_proxy`, `https_proxy` and `http_proxy`
+ * and tells of a proxy that refuses only its log, which is kept here instead of on stderr.
+ */
+import { logVerbosity, setLogger, setLogVerbosity } from "@grpc/grpc-js";
+
+export interface Proxy {
+  /** The variable that names it. */
+  readonly variable: string;
+  /** Without user and password. */
+  readonly address: string;
+}
+
+const VARIABLES = ["grpc_proxy", "https_proxy", "http_proxy"];
+
+/** The proxy that gRPC uses for this host; undefined for none. */
+export function proxyFor(host: string, env: NodeJS.ProcessEnv = process.env): Proxy | undefined {
+  const variable = VARIABLES.find((name) => env[name]);
+  const text = variable === undefined ? "" : (env[variable] ?? "");
+  if (variable === undefined || !URL.canParse(text)) return undefined;
+  const { protocol, host: address } = new URL(text);
+  const exempt = (env.no_grpc_proxy || env.no_proxy || "").split(",").filter(Boolean);
+  if (protocol !== "http:" || exempt.some((suffix) => host.endsWith(suffix))) return undefined;
+  return { variable, address };
+}
+
+let lastWords = "";
+
+/** What gRPC said last of a proxy. */
+export function proxyWords(): string {
+  return (
+    /through proxy \S+ (.*)|to proxy \S+ with error (.*)/.exec(lastWords)?.slice(1).find(Boolean) ??
+    "it gives no reason"
+  );
+}
+
+/** Takes gRPC's log off stderr: whatever fails is told by whoever asked for it, and its traces hold headers. */
+export function keepGrpcQuiet(): void {
+  const note = (...words: unknown[]) => {
+    const text = words.join(" ");
+    if (/prox/i.test(text)) lastWords = text;
+  };
+  setLogVerbosity(logVerbosity.ERROR);
+  setLogger({ error: note, info: note, debug: note });
+}

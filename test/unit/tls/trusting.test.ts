@@ -1,0 +1,79 @@
+/** Whoever is connected to without a CA that is named is trusted as the machine's store says: Collector, directory, API server. */
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { connectTo } from "../../../agent/directory/replicas.ts";
+import { createTransport } from "../../../agent/export/transport.ts";
+import { kubeconfigConnection } from "../../../agent/kubernetes/connection.ts";
+import { get } from "../../../agent/kubernetes/request.ts";
+import { ACCEPT, startFakeCollector } from "../export/fake-collector.ts";
+import { type Certificates, makeCertificates } from "./certificates.ts";
+
+// gRPC reads it when it is loaded.
+vi.hoisted(() => {
+  delete process.env.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH;
+});
+
+// Each test has a CA of its own: what one has made the process trust must not help the next.
+let made: Certificates;
+const serverCredentials = () => ServerCredentials.createSsl(null, [made.pair("server")]);
+
+beforeEach(() => {
+  made = makeCertificates();
+  vi.stubEnv("SSL_CERT_FILE", made.path("ca.pem"));
+  vi.stubEnv("SSL_CERT_DIR", "/nowhere");
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  made[Symbol.dispose]();
+});
+
+test("the Collector", async () => {
+  await using collector = await startFakeCollector([ACCEPT], serverCredentials());
+  const transport = createTransport({ endpoint: `https://localhost:${collector.port}`, timeoutMs: 5000 });
+
+  const outcome = await transport.send(Buffer.from("x"));
+  await transport.shutdown();
+
+  expect(outcome).toMatchObject({ state: "accepted" });
+});
+
+test("the directory", async () => {
+  const server = new Server();
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", serverCredentials(), (error, bound) => (error ? reject(error) : resolve(bound)));
+  });
+
+  const { client, call } = connectTo({ host: "localhost", address: `127.0.0.1:${port}` }, { insecure: false });
+  const said = await new Promise<string>((resolve) => call.on("error", (error) => resolve(error.message)));
+  client.close();
+  server.forceShutdown();
+
+  // It was let in by TLS, and has no such service.
+  expect(said).toMatch(/UNIMPLEMENTED/);
+});
+
+test("the API server of a kubeconfig", async () => {
+  const { private_key: key, cert_chain: cert } = made.pair("server");
+  const server = createServer({ key, cert }, (_, response) => response.end("{}"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const kubeconfig = made.file(
+    "kubeconfig",
+    JSON.stringify({
+      clusters: [{ name: "c", cluster: { server: `https://localhost:${port}` } }],
+      users: [{ name: "u", user: { token: "t" } }],
+      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+      "current-context": "x",
+    }),
+  );
+  const signal = AbortSignal.timeout(5000);
+
+  const body = await get(kubeconfigConnection(kubeconfig), { path: "/version", query: {}, silenceMs: 5000, signal });
+  const chunks: unknown[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  server.close();
+
+  expect(String(chunks[0])).toBe("{}");
+});
