@@ -1,7 +1,7 @@
 /**
  * Checks the shape of one model file, field by field, before anything is made from it.
  *
- * Pure: text in, problems out. It knows the weaver registry's fields and nothing of other files; what
+ * Pure: text in, problems out. It knows the weaver registry's fields and rules and nothing of other files; what
  * needs the whole registry (duplicates, references) is resolve.ts's.
  */
 import { INSTRUMENTS, type Problem, SPAN_KINDS, STABILITIES } from "./types.ts";
@@ -11,7 +11,7 @@ type Fields = Record<string, unknown>;
 const GROUP_KEYS = ["id", "type", "brief", "note", "stability", "attributes", "annotations"];
 const KEYS_OF_TYPE: Readonly<Record<string, readonly string[]>> = {
   attribute_group: GROUP_KEYS,
-  metric: [...GROUP_KEYS, "extends", "metric_name", "instrument", "unit"],
+  metric: [...GROUP_KEYS, "extends", "metric_name", "instrument", "unit", "entity_associations"],
   entity: [...GROUP_KEYS, "name"],
   event: [...GROUP_KEYS, "name"],
   span: [...GROUP_KEYS, "extends", "name", "span_kind"],
@@ -21,7 +21,15 @@ const REFERENCE_KEYS = ["ref", "brief", "note", "examples", "requirement_level",
 const MEMBER_KEYS = ["id", "value", "brief", "stability"];
 const METRIC_REMARKS = ["wrong", "obi", "netobserv", "proposal", "remark"];
 const ATTRIBUTE_REMARKS = ["values", "defined_by"];
-const PLAIN_TYPES = ["string", "int", "double", "boolean", "string[]"];
+/** What an example of each type is. */
+const EXAMPLES: Readonly<Record<string, (example: unknown) => boolean>> = {
+  string: isText,
+  int: Number.isInteger,
+  double: (example) => typeof example === "number",
+  boolean: (example) => typeof example === "boolean",
+  "string[]": (example) => Array.isArray(example) && example.every(isText),
+};
+const PLAIN_TYPES = Object.keys(EXAMPLES);
 
 /** The parts of UCUM that telemetry uses, base units first; anything else in braces is an annotation. */
 const UNIT = /^(1|s|By|%|\{[a-z_]+\})(\/(s|By|\{[a-z_]+\}))?$/;
@@ -61,6 +69,9 @@ export class Checker {
     if (type === "entity" || type === "event") this.#name(group, path, "name");
     if (type === "span") this.#span(group, path);
     this.#attributes(group.attributes, `${path}.attributes`);
+    if (type !== "metric" && type !== "event" && group.attributes === undefined && group.extends === undefined) {
+      this.#report(`${path}.attributes`, "is missing", "a group of this type has attributes or extends one that has");
+    }
   }
 
   #span(group: Fields, path: string): void {
@@ -82,7 +93,13 @@ export class Checker {
         'use a UCUM unit in base form: s, By, "1", "{thing}", or one per other',
       );
     }
+    this.#entities(group.entity_associations, `${path}.entity_associations`);
     this.#remarks(group, path, METRIC_REMARKS);
+  }
+
+  #entities(entities: unknown, path: string): void {
+    if (entities === undefined || (Array.isArray(entities) && entities.length > 0 && entities.every(isText))) return;
+    this.#report(path, `is ${say(entities)}`, "list the names of entities");
   }
 
   #attributes(list: unknown, path: string): void {
@@ -95,6 +112,11 @@ export class Checker {
       const at = `${path}[${index}]`;
       if (isFields(attribute) && "ref" in attribute) this.#reference(attribute, at);
       else this.#definition(attribute, at);
+    });
+    const names = list.map((attribute: unknown) => (isFields(attribute) ? (attribute.ref ?? attribute.id) : undefined));
+    names.forEach((name, index) => {
+      if (name === undefined || names.indexOf(name) === index) return;
+      this.#report(`${path}[${index}]`, `is ${say(name)} again`, "name each attribute once in a group");
     });
   }
 
@@ -119,6 +141,16 @@ export class Checker {
         `is ${say(type)}`,
         `use one of ${PLAIN_TYPES.join(", ")}, or \`members\` for an enum`,
       );
+    } else this.#examples(attribute.examples, type, `${path}.examples`);
+  }
+
+  /** Texts need examples, others may have some; an example of a list is a list. */
+  #examples(examples: unknown, type: string, path: string): void {
+    const remedy = type === "string[]" ? "write a list of lists: [[one, other]]" : `write a list of type ${type}`;
+    if (examples === undefined) {
+      if (type.startsWith("string")) this.#report(path, "is missing", remedy);
+    } else if (!Array.isArray(examples) || !examples.every(EXAMPLES[type] ?? isText)) {
+      this.#report(path, `is ${say(examples)}`, remedy);
     }
   }
 
@@ -196,6 +228,10 @@ export class Checker {
   #report(path: string, message: string, remedy: string): void {
     this.problems.push({ file: this.#file, path, message, remedy });
   }
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
 }
 
 function isFields(value: unknown): value is Fields {

@@ -11,6 +11,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadRegistry, readModel } from "./load.ts";
 import { listLosses } from "./losses.ts";
+import { checkManifest, MANIFEST } from "./manifest.ts";
 import { renderCode } from "./render-code.ts";
 import { renderDocs } from "./render-docs.ts";
 import type { Problem } from "./types.ts";
@@ -24,6 +25,10 @@ export function generate():
   | { readonly texts: ReadonlyMap<string, string> }
   | { readonly problems: readonly Problem[] } {
   const upstream = readUpstream();
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
+  const manifest = readIfThere(join(HERE, "model", MANIFEST));
+  const problems = checkManifest(manifest, { own: version, conventions: upstream.version });
+  if (problems.length > 0) return { problems };
   const loaded = loadRegistry(readModel(join(HERE, "model")), upstream);
   if ("problems" in loaded) return loaded;
   const prose = readFileSync(join(HERE, "reference.md"), "utf8");

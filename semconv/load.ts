@@ -7,15 +7,16 @@ import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
 import { Checker } from "./check.ts";
+import { MANIFEST } from "./manifest.ts";
 import { type ModelFile, resolve } from "./resolve.ts";
 import type { Problem, Registry } from "./types.ts";
 import type { Upstream } from "./upstream.ts";
 
 export type Loaded = { readonly registry: Registry } | { readonly problems: readonly Problem[] };
 
-/** Model texts by file name, in the order in which they count. */
+/** Model texts by file name, in the order in which they count; the manifest is none of them. */
 export function readModel(directory: string): Map<string, string> {
-  const files = readdirSync(directory).filter((file) => file.endsWith(".yaml"));
+  const files = readdirSync(directory).filter((file) => file.endsWith(".yaml") && file !== MANIFEST);
   return new Map(files.sort().map((file) => [file, readFileSync(join(directory, file), "utf8")]));
 }
 

@@ -20,7 +20,7 @@ import type {
   Thing,
   Use,
 } from "./types.ts";
-import { constantName, type Upstream } from "./upstream.ts";
+import { constantName, entityOf, type Upstream } from "./upstream.ts";
 
 /** One model file after YAML, its shape checked. */
 export interface ModelFile {
@@ -43,6 +43,7 @@ interface Group {
   readonly metric_name?: string;
   readonly instrument?: Instrument;
   readonly unit?: string;
+  readonly entity_associations?: readonly string[];
   readonly name?: string;
   readonly span_kind?: SpanKind;
 }
@@ -54,7 +55,7 @@ interface AttributeField {
   readonly brief?: string;
   readonly note?: string;
   readonly stability?: Stability;
-  readonly examples?: readonly (string | number | boolean)[];
+  readonly examples?: Attribute["examples"];
   readonly requirement_level?: RequirementLevel;
   readonly annotations?: {
     readonly flowspan: {
@@ -126,8 +127,11 @@ class Resolver {
   #defineOwn(field: AttributeField, name: string, place: Place): void {
     const at = { ...place, path: `${place.path}.id` };
     this.#once(this.#names, name, at);
-    if (!name.startsWith("flowspan.")) {
-      this.#report(at, `${name} is not ours to define`, "use `ref` for a released name, or a name under flowspan.");
+    const specification = field.annotations?.flowspan.defined_by;
+    if (this.#upstream.attributes.has(name)) this.#report(at, `${name} is released`, "use `ref` for it");
+    else if (!name.startsWith("flowspan.") && specification === undefined) {
+      const remedy = "use a name under flowspan., or say which specification has it: annotations.flowspan.defined_by";
+      this.#report(at, `${name} is not ours to define`, remedy);
     }
     const enumerated = typeof field.type === "object" ? field.type.members : [];
     this.#attributes.set(name, {
@@ -138,7 +142,7 @@ class Resolver {
       note: sentence(field.note),
       stability: field.stability ?? "development",
       examples: field.examples ?? [],
-      origin: "flowspan",
+      origin: specification ?? "flowspan",
     });
   }
 
@@ -157,14 +161,14 @@ class Resolver {
       }
       return { id: id ?? value, value, brief };
     });
-    this.#takeReleased(name, { ...place, path: `${place.path}.ref` }, remarks?.defined_by);
+    this.#takeReleased(name, { ...place, path: `${place.path}.ref` });
     const taken = this.#attributes.get(name);
     if (taken === undefined) return;
     this.#attributes.set(name, { ...taken, members, brief: sentence(field.brief), note: sentence(field.note) });
   }
 
-  #takeReleased(name: string, place: Place, definedBy: string | undefined): void {
-    const stability = definedBy === undefined ? this.#upstream.attributes.get(name) : "stable";
+  #takeReleased(name: string, place: Place): void {
+    const stability = this.#upstream.attributes.get(name);
     if (stability === undefined) {
       const remedy = name.startsWith("flowspan.")
         ? "define it in attributes.yaml"
@@ -172,7 +176,6 @@ class Resolver {
       this.#report(place, `${name} does not exist`, remedy);
       return;
     }
-    const origin = definedBy ?? "conventions";
     this.#attributes.set(name, {
       name,
       type: this.#upstream.templates.has(name) ? "family" : "released",
@@ -181,7 +184,7 @@ class Resolver {
       note: "",
       stability,
       examples: [],
-      origin,
+      origin: "conventions",
     });
   }
 
@@ -189,7 +192,7 @@ class Resolver {
     return (group.attributes ?? []).map((field, index) => {
       const name = field.ref ?? field.id ?? "";
       const at = { file: place.file, path: `${place.path}.attributes[${index}].ref` };
-      if (!this.#attributes.has(name)) this.#takeReleased(name, at, undefined);
+      if (!this.#attributes.has(name)) this.#takeReleased(name, at);
       return use(field, name);
     });
   }
@@ -226,7 +229,35 @@ class Resolver {
       section: place.section,
       wrong: sentence(wrong),
       elsewhere,
+      entities: this.#entities(group, name, place),
     };
+  }
+
+  /** The entities that the metric is of. A Resource of the model must be able to hold each. */
+  #entities({ entity_associations = [] }: Group, metric: string, place: Place): Map<string, readonly string[]> {
+    const at = { ...place, path: `${place.path}.entity_associations` };
+    const released = entityOf(metric);
+    if (released !== undefined && !entity_associations.includes(released)) {
+      this.#report(at, `lacks ${released}`, `the conventions have ${metric} there: add it`);
+    }
+    return new Map(
+      entity_associations.map((entity) => {
+        const identity = this.#upstream.entities.get(entity);
+        if (identity === undefined) this.#report(at, `no entity ${entity} is known`, "add it to upstream.ts");
+        else if (!this.#someResourceHas(identity)) {
+          this.#report(at, `no Resource has ${identity.join(" and ")}`, "add them to an entity in resources.yaml");
+        }
+        return [entity, identity ?? []];
+      }),
+    );
+  }
+
+  #someResourceHas(identity: readonly string[]): boolean {
+    return [...this.#groups.values()].some(
+      ({ type, attributes = [] }) =>
+        type === "entity" &&
+        identity.every((name) => attributes.some((use) => use.ref === name && use.requirement_level === "required")),
+    );
   }
 
   #span(group: Group, place: Place, uses: Use[]): Span {

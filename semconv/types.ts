@@ -30,7 +30,7 @@ export interface Attribute {
   readonly brief: string;
   readonly note: string;
   readonly stability: string;
-  readonly examples: readonly (string | number | boolean)[];
+  readonly examples: readonly (string | number | boolean | readonly string[])[];
   /** Where the name is defined: us, the released conventions, or an OpenTelemetry specification (a link). */
   readonly origin: "flowspan" | "conventions" | string;
 }
@@ -76,6 +76,8 @@ export interface Metric {
   /** Where the number can be wrong, in words for its reader. */
   readonly wrong: string;
   readonly elsewhere: Elsewhere;
+  /** Entities that must be on the Resource, each by the attributes that identify it. */
+  readonly entities: ReadonlyMap<string, readonly string[]>;
 }
 
 export const SPAN_KINDS = ["client", "server", "producer", "consumer", "internal"] as const;

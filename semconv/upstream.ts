@@ -18,6 +18,18 @@ export interface Upstream {
   readonly metrics: ReadonlyMap<string, "stable" | "development">;
   /** Values that the conventions list for an enum, by the attribute's constant name without `ATTR_`. */
   readonly values: ReadonlyMap<string, ReadonlySet<string>>;
+  /** What a Resource must say for one of these entities to be on it. */
+  readonly entities: ReadonlyMap<string, readonly string[]>;
+}
+
+/** The identity of the entities that our metrics are of; the package has constants for attributes and metrics only. */
+const ENTITIES = new Map([["process", ["process.pid", "process.creation.time"]]]);
+/** Metrics whose name begins so are, by the conventions, of the entity of that name. */
+const ENTITY_OF_METRIC = /^(process)\./;
+
+/** The entity that the conventions associate with a released metric. */
+export function entityOf(metric: string): string | undefined {
+  return ENTITY_OF_METRIC.exec(metric)?.[1];
 }
 
 export function readUpstream(): Upstream {
@@ -36,6 +48,7 @@ export function readUpstream(): Upstream {
     ),
     metrics: namesOf("METRIC_"),
     values: enumValues(),
+    entities: ENTITIES,
   };
 }
 

@@ -268,6 +268,10 @@ export type NetworkType = "ipv4" | "ipv6";
 /** This series holds what found no room of its own; totals that include it are exact. */
 export const ATTR_OTEL_METRIC_OVERFLOW = "otel.metric.overflow";
 
+export const ATTR_PROCESS_CREATION_TIME = "process.creation.time";
+
+export const ATTR_PROCESS_PID = "process.pid";
+
 export const ATTR_SERVER_ADDRESS = "server.address";
 
 export const ATTR_SERVER_PORT = "server.port";

@@ -17,6 +17,7 @@ export function selfExport(name: string, settings: Settings, transport: Transpor
     instanceId: randomUUID(),
     hostName: hostname(),
     nodeName: settings.kubernetes.node,
+    process: { pid: process.pid, createdMs: performance.timeOrigin },
     configured: settings.resource.attributes,
   });
   const { temporality, timeout: timeoutMs } = settings.otlp;

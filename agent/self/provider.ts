@@ -23,6 +23,8 @@ import type { Transport } from "../export/transport.ts";
 import {
   ATTR_HOST_NAME,
   ATTR_K8S_NODE_NAME,
+  ATTR_PROCESS_CREATION_TIME,
+  ATTR_PROCESS_PID,
   ATTR_SERVICE_INSTANCE_ID,
   ATTR_SERVICE_NAME,
   ATTR_SERVICE_VERSION,
@@ -40,6 +42,8 @@ export interface SelfResource {
   readonly instanceId: string;
   readonly hostName: string;
   readonly nodeName: string | undefined;
+  /** Its id where it runs, and when it began: process.* metrics are of this process. */
+  readonly process: { readonly pid: number; readonly createdMs: number };
   /** From OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME or the file: these win. */
   readonly configured: ResourceAttributes;
 }
@@ -51,6 +55,8 @@ export function selfAttributes(resource: SelfResource): ResourceAttributes {
     [ATTR_SERVICE_INSTANCE_ID]: resource.instanceId,
     [ATTR_HOST_NAME]: resource.hostName,
     ...(resource.nodeName === undefined ? {} : { [ATTR_K8S_NODE_NAME]: resource.nodeName }),
+    [ATTR_PROCESS_PID]: resource.process.pid,
+    [ATTR_PROCESS_CREATION_TIME]: new Date(resource.process.createdMs).toISOString(),
     ...resource.configured,
   };
 }

@@ -102,6 +102,7 @@ test("the agent's own metrics reach the Collector under the agent's own Resource
     instanceId: "8d0ef3c2",
     hostName: "node-7",
     nodeName: undefined,
+    process: { pid: 4711, createdMs: 1_000 },
     configured: {},
   });
   const transport = createTransport({ endpoint: `http://127.0.0.1:${ports.otlp}` });
@@ -127,6 +128,8 @@ test("the agent's own metrics reach the Collector under the agent's own Resource
             { key: "service.version", value: { stringValue: "1.2.3" } },
             { key: "service.instance.id", value: { stringValue: "8d0ef3c2" } },
             { key: "host.name", value: { stringValue: "node-7" } },
+            { key: "process.pid", value: { intValue: "4711" } },
+            { key: "process.creation.time", value: { stringValue: "1970-01-01T00:00:01.000Z" } },
           ],
         },
         scopeMetrics: [

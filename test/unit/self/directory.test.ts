@@ -7,6 +7,7 @@ import { collectOnce } from "./collected.ts";
 const RESOURCE = selfAttributes({
   ...{ name: "flowspan-directory", version: "1.2.3", instanceId: "8d0ef3c2" },
   ...{ hostName: "flowspan-directory-7d4b", nodeName: undefined, configured: {} },
+  process: { pid: 1, createdMs: 1_000 },
 });
 
 const STATE: DirectoryState = {
@@ -31,6 +32,8 @@ test("a replica reports itself, its watches and what it does for agents, under i
     "service.version": "1.2.3",
     "service.instance.id": "8d0ef3c2",
     "host.name": "flowspan-directory-7d4b",
+    "process.pid": 1,
+    "process.creation.time": "1970-01-01T00:00:01.000Z",
   });
   expect(points).toEqual({
     "process.cpu.time": [

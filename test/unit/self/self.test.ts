@@ -15,6 +15,7 @@ const RESOURCE = selfAttributes({
   instanceId: "8d0ef3c2",
   hostName: "node-7",
   nodeName: "node-7.example",
+  process: { pid: 4711, createdMs: Date.UTC(2026, 10, 29, 23, 29, 31, 101) },
   configured: { "deployment.environment.name": "test" },
 });
 
@@ -74,6 +75,8 @@ test("an agent that has done one exchange reports itself, its probe and its expo
     "service.instance.id": "8d0ef3c2",
     "host.name": "node-7",
     "k8s.node.name": "node-7.example",
+    "process.pid": 4711,
+    "process.creation.time": "2026-11-29T23:29:31.101Z",
     "deployment.environment.name": "test",
   });
   const failed = { "error.type": "UNAVAILABLE" };

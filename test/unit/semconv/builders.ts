@@ -24,8 +24,13 @@ export function metric(fields: Readonly<Record<string, unknown>> = {}): Record<s
 
 /** An attribute of our own, inside a group. */
 export function ownAttribute(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const attribute = { id: "flowspan.color", type: "string", brief: "A color.", stability: "development", ...fields };
-  return { id: "registry.test", type: "attribute_group", brief: "Test attributes.", attributes: [attribute] };
+  const attribute = { id: "flowspan.color", type: "string", brief: "A color.", stability: "development" };
+  return {
+    id: "registry.test",
+    type: "attribute_group",
+    brief: "Test attributes.",
+    attributes: [{ ...attribute, examples: ["red"], ...fields }],
+  };
 }
 
 /** YAML is a superset of JSON. */

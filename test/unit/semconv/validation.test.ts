@@ -2,12 +2,20 @@
 import { expect, test } from "vitest";
 import { loadRegistry } from "../../../semconv/load.ts";
 import { readUpstream } from "../../../semconv/upstream.ts";
-import { FILE, load, metric, ownAttribute, problemsOf } from "./builders.ts";
+import { FILE, load, metric, ownAttribute, problemsOf, registryOf } from "./builders.ts";
 
-const KEYS = "id, type, brief, note, stability, attributes, annotations, extends, metric_name, instrument, unit";
+const KEYS =
+  "id, type, brief, note, stability, attributes, annotations, extends, metric_name, instrument, unit, entity_associations";
 const STABILITIES = "development, alpha, beta, release_candidate, stable";
 const UNKNOWN_NAME =
   "check the spelling against @opentelemetry/semantic-conventions 1.45.0, or define a name under flowspan.";
+
+const PROGRAM = {
+  ...{ id: "entity.flowspan.program", type: "entity", name: "flowspan.program", brief: "A program." },
+  stability: "development",
+  attributes: ["process.pid", "process.creation.time"].map((ref) => ({ ref, requirement_level: "required" })),
+};
+const CPU_TIME = metric({ metric_name: "process.cpu.time", unit: "s", entity_associations: ["process"] });
 
 const MISTAKES: readonly {
   readonly mistake: string;
@@ -94,7 +102,125 @@ const MISTAKES: readonly {
     problem: {
       path: "groups[0].attributes[0].id",
       message: "network.color is not ours to define",
-      remedy: "use `ref` for a released name, or a name under flowspan.",
+      remedy: "use a name under flowspan., or say which specification has it: annotations.flowspan.defined_by",
+    },
+  },
+  {
+    mistake: "a definition of what is released",
+    groups: [ownAttribute({ id: "server.port", type: "int", examples: [80] })],
+    problem: {
+      path: "groups[0].attributes[0].id",
+      message: "server.port is released",
+      remedy: "use `ref` for it",
+    },
+  },
+  {
+    mistake: "a text without examples",
+    groups: [ownAttribute({ examples: undefined })],
+    problem: {
+      path: "groups[0].attributes[0].examples",
+      message: "is missing",
+      remedy: "write a list of type string",
+    },
+  },
+  {
+    mistake: "a list of texts without examples",
+    groups: [ownAttribute({ type: "string[]", examples: undefined })],
+    problem: {
+      path: "groups[0].attributes[0].examples",
+      message: "is missing",
+      remedy: "write a list of lists: [[one, other]]",
+    },
+  },
+  {
+    mistake: "a text as the example of a list",
+    groups: [ownAttribute({ type: "string[]", examples: ["red"] })],
+    problem: {
+      path: "groups[0].attributes[0].examples",
+      message: 'is ["red"]',
+      remedy: "write a list of lists: [[one, other]]",
+    },
+  },
+  {
+    mistake: "a number as the example of a text",
+    groups: [ownAttribute({ examples: ["red", 23] })],
+    problem: {
+      path: "groups[0].attributes[0].examples",
+      message: 'is ["red",23]',
+      remedy: "write a list of type string",
+    },
+  },
+  {
+    mistake: "a fraction as the example of a whole number",
+    groups: [ownAttribute({ type: "int", examples: [2.5] })],
+    problem: { path: "groups[0].attributes[0].examples", message: "is [2.5]", remedy: "write a list of type int" },
+  },
+  {
+    mistake: "one example that stands in no list",
+    groups: [ownAttribute({ type: "boolean", examples: true })],
+    problem: { path: "groups[0].attributes[0].examples", message: "is true", remedy: "write a list of type boolean" },
+  },
+  {
+    mistake: "an attribute that a group names twice",
+    groups: [metric({ attributes: [{ ref: "server.port" }, { ref: "server.port" }] })],
+    problem: {
+      path: "groups[0].attributes[1]",
+      message: 'is "server.port" again',
+      remedy: "name each attribute once in a group",
+    },
+  },
+  {
+    mistake: "a Resource without attributes",
+    groups: [{ ...PROGRAM, attributes: undefined }],
+    problem: {
+      path: "groups[0].attributes",
+      message: "is missing",
+      remedy: "a group of this type has attributes or extends one that has",
+    },
+  },
+  {
+    mistake: "a released metric that does not say what it is of",
+    groups: [PROGRAM, { ...CPU_TIME, entity_associations: undefined }],
+    problem: {
+      path: "groups[1].entity_associations",
+      message: "lacks process",
+      remedy: "the conventions have process.cpu.time there: add it",
+    },
+  },
+  {
+    mistake: "a metric of what no Resource says",
+    groups: [CPU_TIME],
+    problem: {
+      path: "groups[0].entity_associations",
+      message: "no Resource has process.pid and process.creation.time",
+      remedy: "add them to an entity in resources.yaml",
+    },
+  },
+  {
+    mistake: "a metric of what a Resource says only in part",
+    groups: [{ ...PROGRAM, attributes: PROGRAM.attributes.slice(1) }, CPU_TIME],
+    problem: {
+      path: "groups[1].entity_associations",
+      message: "no Resource has process.pid and process.creation.time",
+      remedy: "add them to an entity in resources.yaml",
+    },
+  },
+  {
+    mistake: "a metric of an entity that nobody knows",
+    groups: [metric({ entity_associations: ["flowspan.brush"] })],
+    problem: {
+      path: "groups[0].entity_associations",
+      message: "no entity flowspan.brush is known",
+      remedy: "add it to upstream.ts",
+    },
+  },
+  {
+    mistake: "a metric of one entity that is no list",
+    groups: [metric({ entity_associations: "process" })],
+    problem: {
+      path: "groups[0].entity_associations",
+      message: 'is "process"',
+      remedy: "list the names of entities",
     },
   },
   {
@@ -188,6 +314,25 @@ test.each([["service.peer.name"], ["service.peer.namespace"], ["k8s.pod.label"],
   },
 );
 
-test("a released metric needs no name of ours", () => {
-  expect(problemsOf(metric({ metric_name: "process.cpu.time", unit: "s" }))).toEqual([]);
+test("a released metric needs no name of ours where a Resource says what it is of", () => {
+  expect(problemsOf(PROGRAM, CPU_TIME)).toEqual([]);
+});
+
+test("a name that a specification has is defined with that specification's address", () => {
+  const annotations = { flowspan: { defined_by: "https://example.com/colors" } };
+
+  const registry = registryOf(ownAttribute({ id: "network.color", annotations }));
+
+  expect(registry.attributes.get("network.color")?.origin).toBe("https://example.com/colors");
+});
+
+test.each([
+  ["string", ["red"]],
+  ["int", [23]],
+  ["double", [0.5, 1]],
+  ["boolean", [false]],
+  ["string[]", [["red", "green"], []]],
+  ["int", undefined],
+])("examples of type %s are right: %j", (type, examples) => {
+  expect(problemsOf(ownAttribute({ type, examples }))).toEqual([]);
 });
