@@ -31,6 +31,8 @@ export interface Vitals {
   readonly trouble: string | undefined;
   /** What names depend on; empty without Kubernetes. */
   readonly metadata: readonly MetadataVitals[];
+  /** Why names are missing although all metadata has come; undefined: nothing speaks for that. */
+  readonly namesTrouble?: string | undefined;
 }
 
 export interface Check {
@@ -69,7 +71,7 @@ export function liveness(vitals: Vitals): Health {
 }
 
 export function readiness(vitals: Vitals): Health {
-  const { nowMs, lastExchangeMs, intervalMs, trouble, metadata } = vitals;
+  const { nowMs, lastExchangeMs, intervalMs, trouble, metadata, namesTrouble } = vitals;
   const age = lastExchangeMs === undefined ? undefined : nowMs - lastExchangeMs;
   const limit = intervalMs * 3 + LATE_MS;
   const fresh = age !== undefined && age <= limit;
@@ -84,12 +86,12 @@ export function readiness(vitals: Vitals): Health {
       ok: fresh,
       detail: age === undefined ? "none yet" : `last one ${seconds(age)} ago, limit ${seconds(limit)}`,
     },
-    namesCheck(metadata),
+    namesCheck(metadata, namesTrouble),
   ]);
 }
 
 /** The detail names each feed in trouble and why, also while it is young enough. */
-function namesCheck(metadata: readonly MetadataVitals[]): Check {
+function namesCheck(metadata: readonly MetadataVitals[], trouble: string | undefined): Check {
   const isOld = ({ synced, ageMs }: MetadataVitals) => !synced || ageMs > METADATA_AGE_MAX_MS;
   const notable = metadata.filter((feed) => isOld(feed) || feed.trouble !== undefined);
   const words = notable.map(({ name, synced, ageMs, trouble }) => {
@@ -98,8 +100,9 @@ function namesCheck(metadata: readonly MetadataVitals[]): Check {
       : "not read yet";
     return `${name}: ${state}${trouble === undefined ? "" : ` (${trouble})`}`;
   });
+  if (trouble !== undefined) words.unshift(trouble);
   const detail = words.length === 0 ? "metadata is complete and fresh" : words.join("; ");
-  return { name: "names", ok: !metadata.some(isOld), detail };
+  return { name: "names", ok: trouble === undefined && !metadata.some(isOld), detail };
 }
 
 function health(checks: readonly Check[]): Health {

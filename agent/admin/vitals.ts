@@ -6,6 +6,7 @@ import type { MetadataVitals, Vitals } from "./health.ts";
 export interface VitalsFacts {
   readonly intervalMs: () => number;
   readonly metadata: () => readonly MetadataVitals[];
+  readonly namesTrouble?: () => string | undefined;
   /** A clock that only moves forward, milliseconds. */
   readonly nowMs?: () => number;
 }
@@ -50,6 +51,7 @@ export class PipelineVitals {
       intervalMs: this.#facts.intervalMs(),
       trouble: this.#trouble,
       metadata: this.#facts.metadata(),
+      namesTrouble: this.#facts.namesTrouble?.(),
     };
   }
 }

@@ -7,8 +7,10 @@ import { type ServiceError, status } from "@grpc/grpc-js";
 import type { Settings } from "../config/settings.ts";
 import { decodeAnswers, encodeAsk, NOT_READ_YET } from "../directory/protocol.ts";
 import { connectTo, findReplicas, type Replica } from "../directory/replicas.ts";
+import { ownNodeTrouble } from "../identity/own-node.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
 import { type Finding, ok } from "./doctor-finding.ts";
+import { nodeFinding } from "./doctor-node.ts";
 
 /** Why a replica does not answer, as far as another thing mends it. */
 export type DirectoryTrouble = "name" | "files" | "tls" | "token" | "unread" | "away";
@@ -17,7 +19,13 @@ export interface ReplicaFacts {
   /** Its address; as configured where no address is known. */
   readonly target: string;
   readonly answer:
-    | { readonly replica: string; readonly ageMs: number; readonly otherLabels: boolean }
+    | {
+        readonly replica: string;
+        readonly ageMs: number;
+        readonly otherLabels: boolean;
+        /** What is wrong with the node's name. */
+        readonly nodeTrouble: string | undefined;
+      }
     | { readonly trouble: DirectoryTrouble; readonly detail: string };
 }
 
@@ -69,7 +77,9 @@ async function askReplica(replica: Replica, { directory, kubernetes }: Settings,
   call.on("data", (bytes: Buffer) => {
     const { cluster, ageMs } = decodeAnswers(bytes);
     const otherLabels = (cluster?.appLabels ?? kubernetes.appLabels) !== kubernetes.appLabels;
-    resolve({ replica: cluster?.replica ?? "", ageMs, otherLabels });
+    const facts = { nodeName: node, nodes: cluster?.node ? [cluster.node] : [], allNodes: false, strangers: 0 };
+    const nodeTrouble = ownNodeTrouble({ ...facts, hostAddresses: [] });
+    resolve({ replica: cluster?.replica ?? "", ageMs, otherLabels, nodeTrouble });
   });
   call.on("error", (error: ServiceError) => resolve({ trouble: troubleOf(error), detail: wordsOf(error) }));
   call.on("end", () => resolve({ trouble: "away", detail: "it is shutting down" }));
@@ -119,6 +129,7 @@ export function checkDirectory(facts: DirectoryFacts): Finding[] {
     const name = `directory ${target}`;
     if ("replica" in answer) {
       if (answer.otherLabels) return { name, state: "warn", ...OTHER_LABELS };
+      if (answer.nodeTrouble !== undefined) return nodeFinding(name, answer.nodeTrouble);
       return ok(name, `${answer.replica} answers; its names were confirmed ${Math.round(answer.ageMs / 1000)} s ago`);
     }
     const lost = isAnswered ? "nothing while another replica answers" : LOST;

@@ -20,6 +20,7 @@ import { type Cluster, clusterOf } from "./cluster.ts";
 import type { ConnectedProbe } from "./doctor-connected.ts";
 import type { NoProbeCheck, ProbeCheck } from "./doctor-kernel.ts";
 import { NODE_MODULES } from "./doctor-modules.ts";
+import { askNode } from "./doctor-node.ts";
 import type { AgentFacts, CollectorFacts, KubernetesFacts } from "./doctor-reach.ts";
 import { findProbe } from "./start-probe.ts";
 
@@ -118,7 +119,9 @@ export async function askKubernetes(settings: Settings, env: NodeJS.ProcessEnv):
       allowed[rule] = (allowed[rule] ?? true) && works;
     }
   }
-  return { server: connection.description, allowed };
+  // The agent of a directory may not read nodes: its replicas are asked.
+  const node = metadata === "directory" ? undefined : await askNode(cluster, API_TIMEOUT_MS);
+  return { server: connection.description, allowed, node };
 }
 
 async function tryGet(

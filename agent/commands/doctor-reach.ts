@@ -3,6 +3,7 @@
  */
 import type { ConnectedProbe } from "./doctor-connected.ts";
 import { type Finding, ok } from "./doctor-finding.ts";
+import { checkNode, type NodeFacts } from "./doctor-node.ts";
 
 export interface AgentFacts {
   readonly socket: string;
@@ -55,6 +56,8 @@ export interface KubernetesFacts {
   readonly failure?: string;
   /** By `verb resource`: whether it is allowed. */
   readonly allowed?: Readonly<Record<string, boolean>>;
+  /** This node, where nodes can be read. */
+  readonly node?: NodeFacts | undefined;
 }
 
 const RESOURCE_LOSS: Readonly<Record<string, string>> = {
@@ -65,7 +68,7 @@ const RESOURCE_LOSS: Readonly<Record<string, string>> = {
   namespaces: "the cluster has no id",
 };
 
-export function checkKubernetes({ skipped, server = "", failure, allowed = {} }: KubernetesFacts): Finding[] {
+export function checkKubernetes({ skipped, server = "", failure, allowed = {}, node }: KubernetesFacts): Finding[] {
   if (skipped !== undefined) return [ok("API server", skipped)];
   const name = "API server";
   if (failure !== undefined) {
@@ -80,5 +83,5 @@ export function checkKubernetes({ skipped, server = "", failure, allowed = {} }:
     const remedy = `kubectl auth can-i ${verb} ${resource} --as=system:serviceaccount:NAMESPACE:flowspan; apply deploy/manifests`;
     return { name: `RBAC ${rule}`, state: "warn", found: "refused", lost: RESOURCE_LOSS[resource] ?? "names", remedy };
   });
-  return [ok(name, `${server} answers`), ...rules];
+  return [ok(name, `${server} answers`), ...rules, ...(node === undefined ? [] : [checkNode(node)])];
 }

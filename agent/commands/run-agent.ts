@@ -2,7 +2,7 @@
  * The parts of a running agent, made from settings and joined: source, identity, aggregate, exporter,
  * self metrics and admin around the pipeline.
  */
-import { hostname, networkInterfaces, uptime } from "node:os";
+import { hostname, uptime } from "node:os";
 import { startAdmin } from "../admin/server.ts";
 import { PipelineVitals } from "../admin/vitals.ts";
 import { Aggregate } from "../aggregate/aggregate.ts";
@@ -44,8 +44,10 @@ import { DROP_REASONS, type DropReason } from "../spans/queue.ts";
 import { Spans } from "../spans/spans.ts";
 import { TraceKeyFile } from "../spans/trace-key.ts";
 import { UntoldDrops } from "../spans/untold.ts";
+import { TroubleLog } from "../trouble-log.ts";
 import { VERSION } from "../version.ts";
 import { type Cluster, clusterOf, startDirectory } from "./cluster.ts";
+import { ownAddresses } from "./own-addresses.ts";
 import type { LiveConfig } from "./reload.ts";
 
 export interface AgentParts {
@@ -122,7 +124,12 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     if (transport !== undefined) closing.push(startSelf(settings, transport, state, log, () => untold.sending()));
     closing.push(() => spans.shutdown(SPANS_LAST_MS));
 
-    const vitals = new PipelineVitals({ intervalMs: () => clock.intervalMs, metadata: () => state.metadata() });
+    const vitals = new PipelineVitals({
+      intervalMs: () => clock.intervalMs,
+      metadata: () => state.metadata(),
+      namesTrouble: () => identity.nodeTrouble(),
+    });
+    const nodeLog = new TroubleLog(log, "the node's name is right");
     const status = () => ({
       version: VERSION,
       protocol: FLOWSPAN_PROTOCOL,
@@ -160,6 +167,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       failed: (error) => vitals.failed(error),
       exchanged: (exchange, _, seconds) => {
         vitals.exchanged();
+        nodeLog.tell(identity.nodeTrouble());
         spans.exchanged();
         state.addExchange(exchange, seconds);
       },
@@ -313,10 +321,4 @@ function sum(counts: Readonly<Record<string, number>>, names: ReadonlySet<string
 
 function malformedObjects(watch: ClusterWatch | undefined): number {
   return (watch?.states() ?? []).reduce((total, { unreadable }) => total + unreadable, 0);
-}
-
-function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((entries) =>
-    (entries ?? []).map(({ address }) => address.split("%")[0] as string),
-  );
 }

@@ -367,6 +367,7 @@ export class DirectoryStore {
     if (this.#nodeByName.get(record.node.name) === record) this.#nodeByName.delete(record.node.name);
     this.#own(record, record.node.addresses, NONE, atMs);
     this.#ranges = undefined;
+    this.#listeners.cluster();
   }
 
   /** Its zone stands in the answers of all its pods. Rare: a walk over all pods. */

@@ -7,7 +7,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Addresses } from "./addresses.ts";
 import type { Beginnings } from "./beginnings.ts";
-import type { ClusterChange, ClusterUpsert, Feed, FeedObjects } from "./cluster.ts";
+import type { ClusterChange, ClusterUpsert, Feed, FeedObjects, Node } from "./cluster.ts";
 import type { LocalPods } from "./local-pods.ts";
 import type { Surroundings } from "./resource.ts";
 
@@ -43,6 +43,10 @@ export class ClusterTables {
   /** The feeds that have not synced yet. */
   get unsynced(): ReadonlySet<Feed> {
     return this.#unsynced;
+  }
+
+  nodes(): readonly Node[] {
+    return [...(this.#objects.get("nodes")?.values() ?? [])] as Node[];
   }
 
   /** @returns whether a name may have changed */

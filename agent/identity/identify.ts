@@ -11,7 +11,9 @@ import { Beginnings } from "./beginnings.ts";
 import { type CgroupPlace, parseCgroup } from "./cgroup.ts";
 import type { ClusterChange, Feed } from "./cluster.ts";
 import { ClusterTables } from "./cluster-tables.ts";
+import { canonicalAddresses } from "./ip.ts";
 import { LocalPods } from "./local-pods.ts";
+import { ownNodeTrouble } from "./own-node.ts";
 import { placeEnd, podEnd, type Surroundings } from "./resource.ts";
 
 export interface IdentityOptions {
@@ -66,6 +68,8 @@ export interface ClusterIdentity extends Identity {
   /** Whether the probe has told the cgroup's names; until then an end in it is named by its address alone. */
   knowsCgroup(id: bigint): boolean;
   stats(): IdentityStats;
+  /** What is wrong with the name that this node was given, as far as can be told. */
+  nodeTrouble(): string | undefined;
 }
 
 /** How long an edge waits for the metadata of its own ends. */
@@ -79,6 +83,7 @@ export const GONE_MS = 300_000;
 const SWEEP_MS = 10_000;
 const ADDRESSES_MAX = 500_000;
 const CGROUPS_MAX = 65_536;
+const STRANGERS_MAX = 1_000;
 const MISSING_MAX = 65_536;
 const MISSING_FORGET_MS = 600_000;
 
@@ -120,12 +125,16 @@ class TableIdentity implements ClusterIdentity {
    * were first and last asked.
    */
   readonly #missing = new Map<string, { readonly firstMs: number; lastMs: number }>();
+  readonly #hostAddresses: readonly string[];
+  /** Uids of pods that run here and are not told of; undefined once one of them was. */
+  #strangers: Set<string> | undefined = new Set();
   #version = 1;
   #sweptMs = -Infinity;
 
   constructor({ kubernetes, hostName, hostAddresses, cidrs, startedNs, bootUnixMs }: IdentityOptions) {
     this.#inKubernetes = kubernetes !== undefined;
     this.#directory = kubernetes?.directory;
+    this.#hostAddresses = canonicalAddresses(hostAddresses);
     this.#startedMs = milliseconds(startedNs);
     const nodeName = kubernetes?.nodeName;
     const beginnings = new Beginnings(bootUnixMs);
@@ -154,6 +163,18 @@ class TableIdentity implements ClusterIdentity {
       addresses: this.#addresses.size,
       addressesRefused: this.#addresses.refused,
     };
+  }
+
+  nodeTrouble(): string | undefined {
+    const { unsynced, around } = this.#tables;
+    if (around.nodeName === undefined || unsynced.has("local-pods")) return undefined;
+    return ownNodeTrouble({
+      nodeName: around.nodeName,
+      nodes: unsynced.has("nodes") ? undefined : this.#tables.nodes(),
+      allNodes: this.#directory === undefined,
+      hostAddresses: this.#hostAddresses,
+      strangers: this.#strangers?.size ?? 0,
+    });
   }
 
   addCgroup(cgroup: Cgroup): void {
@@ -204,6 +225,7 @@ class TableIdentity implements ClusterIdentity {
       : { found: this.#localPods.find(place), settled: true };
     const young = cgroup !== undefined && nowMs - cgroup.seenMs < PENDING_MS;
     if (this.#inKubernetes && inPod && !found?.complete && young) return undefined;
+    if (inPod && place.podUid !== undefined) this.#noteOwnPod(place.podUid, found !== undefined);
 
     const containerId = place.kind === "container" ? place.containerId : undefined;
     const { around } = this.#tables;
@@ -216,6 +238,11 @@ class TableIdentity implements ClusterIdentity {
     const end = pod ? podEnd(pod, container, containerId, around) : placeEnd(place, around);
     if (cgroup !== undefined) cgroup.cached = { pod, container, around, end };
     return { end, settled };
+  }
+
+  #noteOwnPod(uid: string, isKnown: boolean): void {
+    if (isKnown) this.#strangers = undefined;
+    else if (this.#strangers !== undefined && this.#strangers.size < STRANGERS_MAX) this.#strangers.add(uid);
   }
 
   /** @returns why it is worth waiting for the address's owner, while it is */

@@ -45,6 +45,11 @@ const UNREADY: [string, Partial<Vitals>, object][] = [
     { name: "names", detail: "services: not read yet (forbidden: status 403: no)" },
   ],
   [
+    "a node's name that no node has, though all has come",
+    { namesTrouble: 'no node is called "x"' },
+    { name: "names", detail: 'no node is called "x"' },
+  ],
+  [
     "a feed that has not come yet",
     { metadata: [feed({ synced: false })] },
     { name: "names", detail: "pods: not read yet" },

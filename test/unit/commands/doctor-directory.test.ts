@@ -7,7 +7,15 @@ import { askDirectory, checkDirectory } from "../../../agent/commands/doctor-dir
 import { canRun, type Finding } from "../../../agent/commands/doctor-finding.ts";
 import { type Settings, settingsFrom } from "../../../agent/config/settings.ts";
 import { freePorts } from "../../components/running.ts";
-import { certificates, startServing } from "../directory/serving.ts";
+import { certificates, type ServingOptions, startServing as startBare } from "../directory/serving.ts";
+import { node } from "../identity/cluster-builders.ts";
+
+/** A replica that knows the agent's node. */
+async function startServing(options: ServingOptions = {}) {
+  const serving = await startBare(options);
+  serving.put("nodes", node("node-1"));
+  return serving;
+}
 
 /** What doctor says to an agent that asks these replicas. */
 async function doctor(directory: Partial<Settings["directory"]>, metadata = "directory"): Promise<Finding[]> {
@@ -15,6 +23,7 @@ async function doctor(directory: Partial<Settings["directory"]>, metadata = "dir
   const kubernetes: [string, unknown][] = [
     ["kubernetes.metadata", metadata],
     ["kubernetes.kubeconfig", "/nowhere/kubeconfig"],
+    ["kubernetes.node", "node-1"],
   ];
   return checkDirectory(await askDirectory(settingsFrom(new Map([...kubernetes, ...values])), {}));
 }
@@ -71,6 +80,19 @@ test("a replica that names services by other rules than the agent is told as tha
     },
   ]);
   expect(canRun(findings)).toBe(true);
+});
+
+test("a replica that knows no node of the agent's name says so", async () => {
+  const { address } = await startBare();
+
+  expect(await doctor({ addresses: [address], insecure: true })).toEqual([
+    {
+      ...{ name: `directory ${address}`, state: "warn" },
+      found: 'the directory knows no node called "node-1", its pods have no names',
+      lost: "pods of this node have no names",
+      remedy: "set kubernetes.node (--node) to spec.nodeName of this node's pods",
+    },
+  ]);
 });
 
 test("while another replica answers, nothing is lost", async () => {

@@ -230,6 +230,19 @@ describe("the surroundings", () => {
     ]);
   });
 
+  test("a node's name that no node has costs the names of its pods, and the remedy is the right one", () => {
+    const trouble = 'no node is called "x", its pods have no names: set kubernetes.node (--node) to "node-1"';
+    const nodes = [undefined, trouble].map((each) => ({ name: "x", trouble: each }));
+
+    expect(nodes.map((node) => checkKubernetes({ server: "s", node }).at(-1))).toEqual([
+      { name: "node", state: "ok", found: 'the cluster has a node "x"' },
+      {
+        ...{ name: "node", state: "warn", found: 'no node is called "x", its pods have no names' },
+        ...{ lost: "pods of this node have no names", remedy: 'set kubernetes.node (--node) to "node-1"' },
+      },
+    ]);
+  });
+
   test("an API server out of reach costs names, not the main job; one that nobody named is no trouble", () => {
     const away = checkKubernetes({ server: "s", failure: "refused" });
 
