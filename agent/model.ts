@@ -121,6 +121,7 @@ export type ConnectionEventKind =
   | "retransmit_fast"
   | "retransmit_timeout"
   | "retransmit_tlp"
+  | "retransmit_non_congestion"
   | "reset_sent"
   | "reset_received"
   | "zero_window";
@@ -155,6 +156,7 @@ export interface Connection {
   readonly retransmitsFast: number;
   readonly retransmitsTimeout: number;
   readonly retransmitsTlp: number;
+  readonly retransmitsNonCongestion: number;
   readonly spurious: number;
   readonly outOfOrder: number;
   /** 0: not known. */

@@ -17,8 +17,13 @@ enum connection_state_flag {
 	RESET_SENT = 1 << 4,
 	RESET_RECEIVED = 1 << 5,
 	LISTENS = 1 << 6,
-	ABORTED = 1 << 7,   /* its RST follows the close: only records know, its edge learns from the RST */
-	STRETCHED = 1 << 8, /* it has a struct stretch: no close looks for one in vain */
+	ABORTED = 1 << 7,       /* its RST follows the close: only records know, its edge learns from the RST */
+	STRETCHED = 1 << 8,     /* it has a struct stretch: no close looks for one in vain */
+	RESTORED = 1 << 9,      /* connected by TCP_REPAIR: what it was before, another socket counted */
+	UNSENT = 1 << 10,       /* its connect() ended before a SYN was sent: see attempts.h */
+	NO_ATTEMPT = 1 << 11,   /* nor was one meant to be: nothing to tell */
+	CHECKPOINTED = 1 << 12, /* TCP_REPAIR took it off its socket */
+	REUSED = 1 << 13,       /* the socket had another connection before */
 };
 
 /* Written by the hooks and the walk under the rule above; `key` never changes once ESTABLISHED. */
@@ -39,8 +44,12 @@ struct connection {
 	__u32 sndbuf_limited;
 	__u32 flags;        /* enum connection_state_flag */
 	__u32 handshake_us; /* waits here until it is counted as opened */
-	__u32 client_isn;   /* initial sequence numbers, from ESTABLISHED on: never leave the kernel */
+	__u32 client_isn; /* initial sequence numbers, from ESTABLISHED on: never leave the kernel. Before: sk_txhash */
 	__u32 server_isn;
+	__u32 loss_high_seq; /* of the last Loss that a timer began: tcp_sock.high_seq */
+	__u32 former_busy; /* jiffies, as the next two: of connections that the socket had before, which it goes on counting */
+	__u32 former_rwnd_limited;
+	__u32 former_sndbuf_limited;
 	__u32 pid;
 	__u16 local_port;
 	__u16 remote_port;
@@ -48,6 +57,9 @@ struct connection {
 	__u16 resent_synacks; /* a server's handshake: there was no socket for them yet */
 	char comm[16];
 };
+
+/* Up to here its storage fits into an object of 256 bytes, with the kernel's 72 (struct bpf_local_storage_elem). */
+_Static_assert(sizeof(struct connection) <= 184, "a socket's storage takes twice the memory");
 
 /* A socket's own counters at one moment. */
 struct books {
@@ -153,17 +165,21 @@ static __always_inline bool fin_was_sent(struct tcp_sock *tp)
  * the local stack refuses (an OUTPUT rule drops it) counts as sent and is sent again as new. Measured: 15 %
  * drops, 1,500,045 bytes written, 1,720,141 by the difference. It serves where this may be torn, because
  * bytes_acked and snd_una move one after the other.
+ *
+ * A restored socket sent no SYN, and what TCP_REPAIR puts into its queue another one has sent: there the smaller
+ * of both.
  */
-static __always_inline __u64 books__bytes_sent(struct tcp_sock *tp, bool settled, bool is_client)
+static __always_inline __u64 books__bytes_sent(struct tcp_sock *tp, bool settled, const struct connection *c)
 {
 	__u64 sequence = tp->bytes_acked + (__u32)(tp->snd_nxt - tp->snd_una);
-	__u64 control = (is_client ? 1 : 0) + (fin_was_sent(tp) ? 1 : 0);
+	bool is_restored = c->flags & RESTORED;
+	__u64 control = (c->key.role == ROLE_CLIENT && !is_restored ? 1 : 0) + (fin_was_sent(tp) ? 1 : 0);
 	__u64 sent = *(volatile __u64 *)&tp->bytes_sent;
 	__u64 retrans = *(volatile __u64 *)&tp->bytes_retrans;
 	__u64 payload = sequence > control ? sequence - control : 0;
 	__u64 difference = sent > retrans ? sent - retrans : 0;
 
-	return settled || payload < difference ? payload : difference;
+	return (settled && !is_restored) || payload < difference ? payload : difference;
 }
 
 /*
@@ -176,13 +192,13 @@ static __always_inline __u64 books__bytes_sent(struct tcp_sock *tp, bool settled
  *  - tcp_chrono_set() adds the running stretch before it starts a new one: skip while the lock is held.
  *  - total_retrans grows before the hook that tells its type: leave it to the hook.
  */
-static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bool settled, bool is_client)
+static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bool settled, const struct connection *c)
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	__u64 received = *(volatile __u64 *)&tp->bytes_received;
 	bool locked = !settled && sock__is_locked(sk);
 
-	b->bytes_sent = books__bytes_sent(tp, settled, is_client);
+	b->bytes_sent = books__bytes_sent(tp, settled, c);
 	if (received && (locked || (sk->__sk_common.skc_flags & (1UL << SOCK_DONE))))
 		received--;
 	b->bytes_received = received;

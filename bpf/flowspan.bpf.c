@@ -29,6 +29,8 @@ struct stretch;
 #include "connections.h"
 #include "siphash.h"
 #include "tokens.h"
+#include "aborts.h"
+#include "attempts.h"
 #include "records.h"
 #include "hooks.h"
 #include "mishaps.h"

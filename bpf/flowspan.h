@@ -51,29 +51,32 @@ struct edge_counters {
 	__u64 bytes_received;
 	__u64 segs_out; /* all segments, also pure ACKs and retransmits: tcp_sock.segs_out */
 	__u64 segs_in;
-	__u64 retransmits_syn;         /* SYN and SYN-ACK */
-	__u64 retransmits_fast;        /* in Recovery or CWR */
-	__u64 retransmits_timeout;     /* in Loss, after an RTO */
-	__u64 retransmits_tlp;         /* tail loss probe: in Open or Disorder */
-	__u64 retransmits_other;       /* counted by the socket, but no event told its type */
-	__u64 spurious;                /* DSACK blocks: the peer already had it; not part of the five above */
-	__u64 out_of_order;            /* segments that arrived out of order: tcp_sock.rcv_ooopack */
-	__u64 busy_us;                 /* chronograph: data was waiting or in flight */
-	__u64 rwnd_limited_us;         /* of that, limited by the receiver's window */
-	__u64 sndbuf_limited_us;       /* of that, limited by the send buffer */
-	__u64 opened;                  /* handshakes completed */
-	__u64 closed;                  /* of those opened or adopted, now gone */
-	__u64 reset_sent;              /* connections on which we sent a RST, once each */
-	__u64 reset_received;          /* connections on which a RST came, once each */
-	__u64 failed_refused;          /* SYN_SENT to CLOSE by sk_err: ECONNREFUSED */
-	__u64 failed_timed_out;        /* ETIMEDOUT */
-	__u64 failed_reset;            /* ECONNRESET */
-	__u64 failed_host_unreachable; /* EHOSTUNREACH */
-	__u64 failed_net_unreachable;  /* ENETUNREACH */
-	__u64 failed_cancelled;        /* no error: the application closed it before an answer came */
+	__u64 retransmits_syn;            /* SYN and SYN-ACK */
+	__u64 retransmits_fast;           /* acknowledgements showed the loss */
+	__u64 retransmits_timeout;        /* in Loss, after an RTO */
+	__u64 retransmits_tlp;            /* tail loss probe */
+	__u64 retransmits_non_congestion; /* nothing was lost: the path's MTU shrank, or data on a SYN was not taken */
+	__u64 retransmits_other;          /* counted by the socket, but no event told its type */
+	__u64 spurious;                   /* DSACK blocks: the peer already had it; not part of the six above */
+	__u64 out_of_order;               /* segments that arrived out of order: tcp_sock.rcv_ooopack */
+	__u64 busy_us;                    /* chronograph: data was waiting or in flight */
+	__u64 rwnd_limited_us;            /* of that, limited by the receiver's window */
+	__u64 sndbuf_limited_us;          /* of that, limited by the send buffer */
+	__u64 opened;                     /* handshakes completed */
+	__u64 closed;                     /* of those opened or adopted, now gone */
+	__u64 reset_sent;                 /* connections on which we sent a RST, once each */
+	__u64 reset_received;             /* connections on which a RST came, once each */
+	__u64 failed_refused;             /* SYN_SENT to CLOSE by sk_err: ECONNREFUSED */
+	__u64 failed_timed_out;           /* ETIMEDOUT */
+	__u64 failed_reset;               /* ECONNRESET */
+	__u64 failed_host_unreachable;    /* EHOSTUNREACH */
+	__u64 failed_net_unreachable;     /* ENETUNREACH */
+	__u64 failed_cancelled;           /* no error: the application closed it before an answer came */
 	__u64 failed_other;
-	__u64 listener_drops; /* listener: segments dropped, sk_drops: SYNs and ACKs at a full queue, and more */
-	__u64 handshake_us;   /* sum of the handshake histogram's values; the next two likewise */
+	__u64 failed_no_local_port; /* connect() ended before a SYN, with EADDRNOTAVAIL: not in ActiveOpens */
+	__u64 failed_not_sent;      /* likewise, for another reason: no memory, no route from that port, a rule */
+	__u64 listener_drops;       /* listener: segments dropped, sk_drops: SYNs and ACKs at a full queue, and more */
+	__u64 handshake_us;         /* sum of the handshake histogram's values; the next two likewise */
 	__u64 rtt_us;
 	__u64 duration_us;
 };
@@ -274,6 +277,7 @@ struct frame_connection {
 	__u32 retransmits_fast;
 	__u32 retransmits_timeout;
 	__u32 retransmits_tlp;
+	__u32 retransmits_non_congestion;
 	__u32 spurious;
 	__u32 out_of_order;
 	__u32 handshake_us; /* 0: not known */
@@ -287,12 +291,12 @@ struct frame_connection {
 	__u32 stretch;    /* stretches before this record: 0 of a connection that was never reported before its end */
 	__u16 local_port; /* host order */
 	__u16 remote_port;
-	__u16 error;       /* sk_err at the end, 0 for a clean one */
+	__u16 error;       /* sk_err at the end, EADDRNOTAVAIL where no local port was free, 0 for a clean one */
 	__u16 flags;       /* enum connection_flag, a bit each */
 	__u16 kept;        /* enum sample_reason, a bit each: why sampling kept it */
 	__u16 event_count; /* struct connection_event that follow, in order of time */
 	__u8 state;        /* enum tcp_state before the end */
-	__u8 zero[3];
+	__u8 zero[7];
 	char comm[16];
 };
 
@@ -300,7 +304,10 @@ enum connection_flag {
 	CONNECTION_ADOPTED = 0,
 	CONNECTION_RESET_SENT = 1,
 	CONNECTION_RESET_RECEIVED = 2,
-	CONNECTION_STRETCH = 3, /* it goes on: this record is one stretch of it */
+	CONNECTION_STRETCH = 3,      /* it goes on: this record is one stretch of it */
+	CONNECTION_NOT_SENT = 4,     /* connect() ended before a SYN was sent */
+	CONNECTION_RESTORED = 5,     /* made anew by TCP_REPAIR: its past, its ISNs with it, was another socket's */
+	CONNECTION_CHECKPOINTED = 6, /* taken off its socket by TCP_REPAIR: it goes on, on another one */
 };
 
 /* Trouble on a connection, as it happened. Retransmits past the last slot are only in the counters. */
@@ -322,6 +329,7 @@ enum event_kind {
 	EVENT_RESET_SENT = 5,
 	EVENT_RESET_RECEIVED = 6,
 	EVENT_ZERO_WINDOW = 7, /* the walk found the peer's window closed */
+	EVENT_RETRANSMIT_NON_CONGESTION = 8,
 };
 
 /* Why sampling kept a record. None of them: sampling was off, everything is kept. */

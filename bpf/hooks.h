@@ -8,11 +8,23 @@
 #ifndef FLOWSPAN_HOOKS_H
 #define FLOWSPAN_HOOKS_H
 
-/* @return the socket's storage, made and all zero if there was none; NULL out of scope or without memory */
+/* The socket is used again: nothing of its former connection stays. */
+static __always_inline void connection__forget(struct connection *c, struct sock *sk)
+{
+	record__forget(sk);
+	/* First: the walk leaves a connection without flags alone while it is filled. */
+	*(volatile __u32 *)&c->flags = 0;
+	__builtin_memset(c, 0, sizeof(*c));
+}
+
+static __always_inline bool is_listened(struct sock *sk);
+
+/* @return the socket's storage, all zero but for its key and start; NULL out of scope or without memory */
 static __always_inline struct connection *connection__start(struct sock *sk, struct settings *s, __u8 role)
 {
 	__u64 cgroup = cgroup__of_socket(sk, s);
 	struct connection *c;
+	bool is_reused;
 
 	if (!cgroup)
 		return NULL;
@@ -23,18 +35,15 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 	}
 	if (!c->start_ns || c->flags & CLOSED)
 		life__count(LIFE_MARKED);
-	if (c->flags & CLOSED)
-		record__forget(sk); /* the socket is used again */
-	/* First: the walk leaves a connection without flags alone while it is filled. */
-	c->flags = 0;
+	is_reused = c->start_ns;
+	if (is_reused)
+		connection__forget(c, sk);
 	c->key.cgroup = cgroup;
 	c->key.role = role;
 	key__from_sock(&c->key, &sk->__sk_common);
 	c->start_ns = bpf_ktime_get_boot_ns();
-	c->established_ns = 0;
-	c->handshake_us = 0;
-	c->error = 0;
-	c->resent_synacks = 0;
+	if (is_reused)
+		__sync_fetch_and_or(&c->flags, REUSED);
 	return c;
 }
 
@@ -43,7 +52,9 @@ static __always_inline void connection__count_from_now(struct connection *c, str
 {
 	struct books b;
 
-	books__read(&b, tp, false, c->key.role == ROLE_CLIENT);
+	books__read(&b, tp, false, c);
+	/* Also where the socket is locked: too much here comes short later, nothing here would be all of its past. */
+	books__read_chronograph(&b, tp);
 	c->bytes_sent = b.bytes_sent;
 	c->bytes_received = b.bytes_received;
 	c->segs_out = b.segs_out;
@@ -62,19 +73,47 @@ static __always_inline void connection__note_opener(struct connection *c)
 	bpf_get_current_comm(c->comm, sizeof(c->comm));
 }
 
+/*
+ * tcp_disconnect() clears every counter of the socket but the times that it was busy, and lets the last of them run
+ * on where data was in its queue. A listener's go to all the sockets that it accepts.
+ */
+static __always_inline void connection__note_former(struct connection *c, struct tcp_sock *tp)
+{
+	struct books b;
+
+	books__read_chronograph(&b, tp);
+	c->busy = c->former_busy = b.busy;
+	c->rwnd_limited = c->former_rwnd_limited = b.rwnd_limited;
+	c->sndbuf_limited = c->former_sndbuf_limited = b.sndbuf_limited;
+}
+
+/* Whether it may have been busy before its handshake was complete: by data on the SYN, or an answer to that. */
+static __always_inline bool was_opened_fast(struct tcp_sock *tp)
+{
+	if (BPF_CORE_READ_BITFIELD(tp, syn_data))
+		return true;
+	return bpf_core_field_exists(tp->syn_fastopen_child) && BPF_CORE_READ_BITFIELD(tp, syn_fastopen_child);
+}
+
 static __always_inline void on_connect(struct sock *sk, struct settings *s)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	bool is_repair;
 	struct connection *c;
 
 	if (!tp)
 		return;
-	c = connection__start(sk, s, ROLE_CLIENT);
+	is_repair = BPF_CORE_READ_BITFIELD(tp, repair);
+	c = connection__start(sk, s, is_repair && is_listened(sk) ? ROLE_SERVER : ROLE_CLIENT);
 	if (!c)
 		return;
 	connection__note_opener(c);
-	c->remote_port = c->key.server_port;
+	c->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	c->client_isn = sk->sk_txhash;
 	connection__count_from_now(c, tp);
+	connection__note_former(c, tp);
+	if (is_repair)
+		__sync_fetch_and_or(&c->flags, RESTORED);
 }
 
 /* An accepted socket has no process of its own yet; its listener's is the next best. Only for records. */
@@ -103,7 +142,7 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 		return;
 	if (from == TCP_SYN_RECV) {
 		/* Also a listener's socket that is used again, and a simultaneous open (RFC 9293 3.5), which has a client. */
-		if (!c || c->key.role != ROLE_CLIENT || c->flags)
+		if (!c || c->key.role != ROLE_CLIENT || c->flags & ~REUSED)
 			c = connection__start(sk, s, ROLE_SERVER);
 	} else if (!c) {
 		c = connection__start(sk, s, ROLE_CLIENT); /* its SYN_SENT was skipped */
@@ -113,7 +152,12 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 	now = bpf_ktime_get_boot_ns();
 	c->established_ns = now;
 	connection__note_pair(c, tp);
-	if (c->key.role == ROLE_SERVER) {
+	if (!was_opened_fast(tp))
+		connection__note_former(c, tp);
+	if (c->flags & RESTORED) {
+		key__collapse(&c->key, s);
+		__sync_fetch_and_or(&c->flags, ADOPTED);
+	} else if (c->key.role == ROLE_SERVER) {
 		/* The child starts with its SYN-ACKs' (tcp_create_openreq_child); tcp_retransmit_synack counted those. */
 		c->retransmits = tp->total_retrans;
 		c->resent_synacks = tp->total_retrans;
@@ -139,7 +183,9 @@ static __always_inline void connection__open_late(struct connection *c, struct t
 		return;
 	c->established_ns = now;
 	connection__note_pair(c, tp);
-	if (connection__claim(c, ESTABLISHED))
+	if (c->flags & RESTORED)
+		__sync_fetch_and_or(&c->flags, ADOPTED | ESTABLISHED);
+	else if (connection__claim(c, ESTABLISHED))
 		loss__count(LOSS_HANDSHAKE_UNTIMED_DETAIL);
 }
 
@@ -160,10 +206,17 @@ static __always_inline void on_listen(struct sock *sk, const struct listen_owner
 	__sync_fetch_and_or(&c->flags, LISTENS);
 }
 
-static __always_inline void count_failure(struct edge_value *edge, int error)
+static __always_inline void count_failure(struct edge_value *edge, enum attempt attempt, int error)
 {
 	struct edge_counters *growth = &edge->growth;
 
+	if (attempt != ATTEMPT_MADE) {
+		if (attempt == ATTEMPT_NO_LOCAL_PORT)
+			edge__add(growth->failed_no_local_port, 1);
+		else if (attempt == ATTEMPT_NOT_SENT)
+			edge__add(growth->failed_not_sent, 1);
+		return;
+	}
 	switch (error) {
 	case 0:
 		edge__add(growth->failed_cancelled, 1);
@@ -188,6 +241,24 @@ static __always_inline void count_failure(struct edge_value *edge, int error)
 	}
 }
 
+static __always_inline void count_attempt(struct connection *c, struct edge_value *edge, struct tcp_sock *tp,
+					  struct settings *s)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	enum attempt attempt = attempt__of(c, sk, tp);
+	struct books b;
+	bool came_in;
+
+	books__read(&b, tp, true, c);
+	b.busy = 0; /* a SYN is no data */
+	connection__count(c, edge, &b, s, &came_in);
+	count_failure(edge, attempt, sk->sk_err ?: c->error);
+	if (attempt == ATTEMPT_NO_LOCAL_PORT)
+		c->error = EADDRNOTAVAIL;
+	if (attempt != ATTEMPT_MADE)
+		__sync_fetch_and_or(&c->flags, attempt == ATTEMPT_NONE ? NO_ATTEMPT : UNSENT);
+}
+
 /* Adds what a listener has dropped since it was last counted. @return how much */
 static __always_inline __u32 count_drops(struct connection *c, struct edge_value *edge, struct sock *sk)
 {
@@ -201,20 +272,18 @@ static __always_inline __u32 count_drops(struct connection *c, struct edge_value
 static __always_inline void count_last(struct connection *c, struct edge_value *edge, struct tcp_sock *tp, __u64 now,
 				       struct settings *s)
 {
-	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	struct books b;
 	bool came_in;
 
-	books__read(&b, tp, true, c->key.role == ROLE_CLIENT);
-	if (!(c->flags & ESTABLISHED)) {
-		connection__count(c, edge, &b, s, &came_in);
-		count_failure(edge, sk->sk_err ?: c->error);
-		return;
-	}
+	books__read(&b, tp, true, c);
 	connection__count_opened(c, edge);
 	connection__count(c, edge, &b, s, &came_in);
 	if (came_in && tp->srtt_us >> 3)
 		edge__observe(edge, rtt, RTT, tp->srtt_us >> 3);
+	if (BPF_CORE_READ_BITFIELD(tp, repair)) {
+		__sync_fetch_and_or(&c->flags, CHECKPOINTED); /* it goes on, on another socket */
+		return;
+	}
 	edge__add(edge->growth.closed, 1);
 	if (!(c->flags & ADOPTED))
 		edge__observe(edge, duration, DURATION, (now - c->established_ns) / 1000);
@@ -246,8 +315,11 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 	if (c->flags & LISTENS) {
 		count_drops(c, edge, sk);
 	} else {
-		count_last(c, edge, tp, now, s);
-		if (s->asked.records)
+		if (c->flags & ESTABLISHED)
+			count_last(c, edge, tp, now, s);
+		else
+			count_attempt(c, edge, tp, s);
+		if (s->asked.records && !(c->flags & NO_ATTEMPT))
 			record__send(c, sk, tp, from, now, s);
 	}
 	edge__touch(edge, now);

@@ -44,6 +44,7 @@ enum bpf_map_type {
 #define IPPROTO_TCP 6
 #define ENOENT 2
 #define E2BIG 7
+#define EADDRNOTAVAIL 99
 #define ENETUNREACH 101
 #define ECONNRESET 104
 #define ETIMEDOUT 110
@@ -65,11 +66,14 @@ enum tcp_state {
 	TCP_NEW_SYN_RECV = 12,
 };
 enum tcp_ca_state { TCP_CA_Open, TCP_CA_Disorder, TCP_CA_CWR, TCP_CA_Recovery, TCP_CA_Loss };
+#define ICSK_TIME_LOSS_PROBE 5
+/* The application shut both directions down, or closed. */
+#define SHUTDOWN_MASK 3
 enum tcp_chrono { TCP_CHRONO_UNSPEC, TCP_CHRONO_BUSY, TCP_CHRONO_RWND_LIMITED, TCP_CHRONO_SNDBUF_LIMITED };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-enum sock_flags { SOCK_DONE = 1 };
+enum sock_flags { SOCK_DEAD = 0, SOCK_DONE = 1 };
 
 struct kernfs_node {
 	struct kernfs_node *parent;   /* up to 6.14 */
@@ -148,6 +152,7 @@ struct sk_buff {
 
 struct sk_buff_head {
 	struct sk_buff *prev; /* the newest */
+	__u32 qlen;
 };
 
 struct sock_extended_err {
@@ -162,9 +167,12 @@ struct sock_exterr_skb {
 struct sock {
 	struct sock_common __sk_common;
 	struct sk_buff_head sk_error_queue;
+	struct sk_buff_head sk_receive_queue;
 	atomic_t sk_drops;
 	socket_lock_t sk_lock;
 	int sk_err;
+	__u32 sk_txhash;
+	__u8 sk_shutdown;
 	__u16 sk_protocol;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
@@ -179,6 +187,8 @@ struct inet_sock {
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	__u8 icsk_ca_state : 5;
+	__u8 icsk_retransmits; /* how often the timer ran out since an ACK moved on */
+	__u8 icsk_pending;     /* what the timer is set for */
 };
 
 struct minmax_sample {
@@ -191,6 +201,7 @@ struct minmax {
 };
 
 struct tcp_rack {
+	__u64 mstamp; /* 0 before the first sample */
 	__u32 rtt_us;
 };
 
@@ -206,6 +217,11 @@ struct tcp_sock {
 	__u32 snd_una;
 	__u32 write_seq;
 	__u32 rcv_nxt;
+	__u32 copied_seq;
+	__u32 high_seq;
+	__u32 undo_marker;
+	int linger2;
+	__u8 repair : 1;
 	__u32 snd_wnd;
 	struct tcp_rack rack;
 	__u32 total_retrans;
@@ -216,6 +232,8 @@ struct tcp_sock {
 	__u32 chrono_start;
 	__u32 chrono_stat[3];
 	__u8 chrono_type : 2;
+	__u8 syn_data : 1;
+	__u8 syn_fastopen_child : 1;
 };
 
 struct request_sock {

@@ -3,18 +3,31 @@
 #ifndef FLOWSPAN_MISHAPS_H
 #define FLOWSPAN_MISHAPS_H
 
-/* By the recovery that the socket is in: tcp_retransmit_skb has no other sign of its cause. */
-static __always_inline __u8 retransmit__kind(struct tcp_sock *tp, __u8 state)
+/*
+ * Whether the retransmission timer began the Loss that the socket is in. tcp_enter_loss() begins most by setting
+ * undo_marker, tcp_non_congestion_loss_retransmit() all by clearing it; out of CWR or an undone Recovery a timer's
+ * begins with it cleared, too. Then its first resend, at which icsk_retransmits has grown, tells where the Loss ends.
+ */
+static __always_inline bool loss__is_timers(struct connection *c, struct tcp_sock *tp)
+{
+	if (tp->inet_conn.icsk_retransmits)
+		c->loss_high_seq = tp->high_seq;
+	return tp->inet_conn.icsk_retransmits || tp->undo_marker || tp->high_seq == c->loss_high_seq;
+}
+
+/* By the recovery that the socket is in and the timer that runs: tcp_retransmit_skb has no other sign of its cause. */
+static __always_inline __u8 retransmit__kind(struct connection *c, struct tcp_sock *tp, __u8 state)
 {
 	__u8 recovery = BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
 
 	if (state == TCP_SYN_SENT || state == TCP_SYN_RECV)
 		return EVENT_RETRANSMIT_SYN;
 	if (recovery == TCP_CA_Loss)
-		return EVENT_RETRANSMIT_TIMEOUT;
-	if (recovery == TCP_CA_Recovery || recovery == TCP_CA_CWR)
-		return EVENT_RETRANSMIT_FAST;
-	return EVENT_RETRANSMIT_TLP;
+		return loss__is_timers(c, tp) ? EVENT_RETRANSMIT_TIMEOUT : EVENT_RETRANSMIT_NON_CONGESTION;
+	if (recovery != TCP_CA_Recovery && tp->inet_conn.icsk_pending == ICSK_TIME_LOSS_PROBE)
+		return EVENT_RETRANSMIT_TLP;
+	/* Data on a SYN that was not taken is sent again in Open by kernels that do not enter Loss for it. */
+	return recovery == TCP_CA_Open ? EVENT_RETRANSMIT_NON_CONGESTION : EVENT_RETRANSMIT_FAST;
 }
 
 static __always_inline void count_retransmits(struct edge_value *edge, __u8 kind, __u32 segs)
@@ -27,8 +40,10 @@ static __always_inline void count_retransmits(struct edge_value *edge, __u8 kind
 		edge__add(growth->retransmits_timeout, segs);
 	else if (kind == EVENT_RETRANSMIT_FAST)
 		edge__add(growth->retransmits_fast, segs);
-	else
+	else if (kind == EVENT_RETRANSMIT_TLP)
 		edge__add(growth->retransmits_tlp, segs);
+	else
+		edge__add(growth->retransmits_non_congestion, segs);
 }
 
 static __always_inline void on_retransmit(struct sock *sk, struct settings *s)
@@ -48,7 +63,7 @@ static __always_inline void on_retransmit(struct sock *sk, struct settings *s)
 	/* The socket's own count, not the number of events: one event may resend several segments. */
 	segs = advance32(&c->retransmits, tp->total_retrans);
 	if (segs) {
-		kind = retransmit__kind(tp, sk->__sk_common.skc_state);
+		kind = retransmit__kind(c, tp, sk->__sk_common.skc_state);
 		count_retransmits(edge, kind, segs);
 		if (s->asked.records)
 			trouble__note(sk, tp, kind, segs, now);

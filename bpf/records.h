@@ -17,7 +17,7 @@ struct trouble {
 	__u32 resent_fast;
 	__u32 resent_timeout;
 	__u32 resent_tlp;
-	__u32 zero;
+	__u32 resent_non_congestion;
 	__u64 zero_window_walk; /* the last walk that found the window closed */
 	struct connection_event events[CONNECTION_EVENTS];
 };
@@ -70,6 +70,8 @@ static __always_inline void trouble__note(struct sock *sk, struct tcp_sock *tp, 
 		t->resent_timeout += segs;
 	else if (kind == EVENT_RETRANSMIT_TLP)
 		t->resent_tlp += segs;
+	else if (kind == EVENT_RETRANSMIT_NON_CONGESTION)
+		t->resent_non_congestion += segs;
 	trouble__add(t, tp, kind, segs, now);
 }
 
@@ -87,17 +89,6 @@ static __always_inline void trace__identify(struct connection *c, struct setting
 	}
 	id[0] = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 	id[1] = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
-}
-
-/*
- * Whether the application gives the connection up with a RST: it closes with data unread or without lingering.
- * The kernel changes the state first and sends the RST after it, when the record has been made. Nothing else
- * ends these states without an error.
- */
-static __always_inline bool is_abort(struct connection *c, struct sock *sk, int from)
-{
-	return (from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT || from == TCP_FIN_WAIT1) && !sk->sk_err &&
-	       !(c->flags & (RESET_SENT | RESET_RECEIVED));
 }
 
 static __always_inline bool is_remarkable(struct connection *c, struct tcp_sock *tp, struct settings *s)
@@ -153,6 +144,32 @@ static __always_inline __u32 clamp_us(__u64 us)
 	return us > 0xffffffff ? 0xffffffff : us;
 }
 
+/*
+ * One that failed has given its port back, but for inet_sport. One that never had a port still has the port there
+ * of the connection before it.
+ */
+static __always_inline __u16 record__local_port(struct connection *c, struct sock *sk, struct tcp_sock *tp)
+{
+	if (c->flags & UNSENT)
+		return sk->__sk_common.skc_num;
+	return c->local_port ?: bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+}
+
+#define NO_RTT 0xffffffff
+
+/* tcp_disconnect() leaves the smallest round trip of the connection before, which then is older than this one. */
+static __always_inline __u32 record__min_rtt(struct connection *c, struct tcp_sock *tp, struct settings *s)
+{
+	__u64 age_ns;
+
+	if (c->flags & REUSED) {
+		age_ns = (__u64)((__u32)bpf_jiffies64() - tp->rtt_min.s[0].t) * (1000000000 / (s->jiffies_per_s ?: 1));
+		if (bpf_ktime_get_boot_ns() - c->start_ns < age_ns)
+			return NO_RTT;
+	}
+	return tp->rtt_min.s[0].v;
+}
+
 static __always_inline void record__fill(struct frame_connection *r, struct connection *c, struct sock *sk,
 					 struct tcp_sock *tp, struct settings *s)
 {
@@ -175,24 +192,26 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 	r->retransmits_fast = t ? t->resent_fast : 0;
 	r->retransmits_timeout = t ? t->resent_timeout : 0;
 	r->retransmits_tlp = t ? t->resent_tlp : 0;
+	r->retransmits_non_congestion = t ? t->resent_non_congestion : 0;
 	r->spurious = tp->dsack_dups;
 	r->out_of_order = tp->rcv_ooopack;
 	r->handshake_us = c->handshake_us;
 	r->srtt_us = tp->srtt_us >> 3;
-	r->min_rtt_us = tp->rtt_min.s[0].v;
-	r->last_rtt_us = tp->rack.rtt_us;
-	r->busy_us = clamp_us(jiffies_to_us(c->busy, s));
-	r->rwnd_limited_us = clamp_us(jiffies_to_us(c->rwnd_limited, s));
-	r->sndbuf_limited_us = clamp_us(jiffies_to_us(c->sndbuf_limited, s));
+	r->min_rtt_us = record__min_rtt(c, tp, s);
+	r->last_rtt_us = tp->rack.mstamp ? tp->rack.rtt_us : 0; /* tcp_disconnect() clears the stamp alone */
+	r->busy_us = clamp_us(jiffies_to_us(c->busy - c->former_busy, s));
+	r->rwnd_limited_us = clamp_us(jiffies_to_us(c->rwnd_limited - c->former_rwnd_limited, s));
+	r->sndbuf_limited_us = clamp_us(jiffies_to_us(c->sndbuf_limited - c->former_sndbuf_limited, s));
 	r->pid = c->pid;
 	r->stretch = 0;
-	/* One that failed has given its port back, but for this field. */
-	r->local_port = c->local_port ?: bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+	r->local_port = record__local_port(c, sk, tp);
 	r->remote_port = c->remote_port;
 	r->error = sk->sk_err ?: c->error;
-	r->flags = (flags & ADOPTED ? 1 << CONNECTION_ADOPTED : 0) |
+	r->flags = ((flags & (ADOPTED | RESTORED)) == ADOPTED ? 1 << CONNECTION_ADOPTED : 0) |
 		   (flags & (RESET_SENT | ABORTED) ? 1 << CONNECTION_RESET_SENT : 0) |
-		   (flags & RESET_RECEIVED ? 1 << CONNECTION_RESET_RECEIVED : 0);
+		   (flags & RESET_RECEIVED ? 1 << CONNECTION_RESET_RECEIVED : 0) |
+		   (flags & UNSENT ? 1 << CONNECTION_NOT_SENT : 0) | (flags & RESTORED ? 1 << CONNECTION_RESTORED : 0) |
+		   (flags & CHECKPOINTED ? 1 << CONNECTION_CHECKPOINTED : 0);
 	r->event_count = 0;
 	r->state = sk->__sk_common.skc_state;
 	__builtin_memset(r->zero, 0, sizeof(r->zero));
@@ -287,7 +306,7 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 	struct trouble *t;
 	struct choice choice;
 
-	if (is_abort(c, sk, from)) {
+	if (c->flags & ESTABLISHED && !(c->flags & (RESET_SENT | RESET_RECEIVED)) && reset_follows(sk, tp, from)) {
 		__sync_fetch_and_or(&c->flags, ABORTED);
 		trouble__note(sk, tp, EVENT_RESET_SENT, 0, now);
 	}
@@ -356,6 +375,7 @@ static __always_inline void record__send_stretch(struct connection *c, struct so
 	stretch__subtract(r, &before->said, retransmits_fast);
 	stretch__subtract(r, &before->said, retransmits_timeout);
 	stretch__subtract(r, &before->said, retransmits_tlp);
+	stretch__subtract(r, &before->said, retransmits_non_congestion);
 	stretch__subtract(r, &before->said, spurious);
 	stretch__subtract(r, &before->said, out_of_order);
 	stretch__subtract(r, &before->said, busy_us);

@@ -47,7 +47,7 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 
 	if (!tp)
 		return;
-	books__read(&b, tp, false, c->key.role == ROLE_CLIENT);
+	books__read(&b, tp, false, c);
 	key = c->key; /* a copy: before 6.2 an iterator's buffer is no map key for the verifier */
 	edge = edge__enter(&key, EDGE_MISS_DEFERS);
 	if (!edge)
@@ -115,7 +115,6 @@ static __always_inline void adopt_connection(struct sock *sk, struct settings *s
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct state *st = state__get();
 	struct connection *c;
-	struct books b;
 
 	if (!tp || !st || bpf_sk_storage_get(&connections, sk, 0, 0))
 		return;
@@ -126,11 +125,6 @@ static __always_inline void adopt_connection(struct sock *sk, struct settings *s
 	connection__note_pair(c, tp);
 	key__collapse(&c->key, s);
 	connection__count_from_now(c, tp);
-	/* Also where the socket is locked: too much here comes short later, nothing here would be all of its past. */
-	books__read_chronograph(&b, tp);
-	c->busy = b.busy;
-	c->rwnd_limited = b.rwnd_limited;
-	c->sndbuf_limited = b.sndbuf_limited;
 	__sync_fetch_and_or(&c->flags, ESTABLISHED | ADOPTED);
 	edge__add(st->adopted, 1);
 }

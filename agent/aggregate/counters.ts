@@ -10,7 +10,8 @@ export const AT = Object.fromEntries(EDGE_COUNTERS.map((name, index) => [name, i
   Record<EdgeCountersField, number>
 >;
 
-export const FAILURES = [
+/** Attempts of which a SYN was sent, and which the kernel counts in TcpActiveOpens. */
+export const SENT_FAILURES = [
   AT.failedRefused,
   AT.failedTimedOut,
   AT.failedReset,
@@ -19,6 +20,8 @@ export const FAILURES = [
   AT.failedCancelled,
   AT.failedOther,
 ] as const;
+
+export const FAILURES = [...SENT_FAILURES, AT.failedNoLocalPort, AT.failedNotSent] as const;
 
 const RECORDS_A_PAGE = 256;
 

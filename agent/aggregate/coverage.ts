@@ -5,11 +5,11 @@
  * Compares growth since the first exchange that saw a namespace. Only segments sent are compared, for both sides
  * count those as they are cut for the wire; of what arrives a socket counts segments and InSegs what GRO merged
  * them into. They stand against OutSegs + RetransSegs (Linux leaves retransmits out of OutSegs), less what no
- * full socket sends: the SYN-ACK of each passive open, and resets. Sockets' opens stand against
- * ActiveOpens + PassiveOpens. Both sides are read within milliseconds, not at one moment.
+ * full socket sends: the SYN-ACK of each passive open, and resets. Sockets' opens and failed
+ * SYNs stand against ActiveOpens + PassiveOpens. Both sides are read within milliseconds, not at one moment.
  */
 import type { EdgeKey, NamespaceCounters } from "../model.ts";
-import { AT, FAILURES } from "./counters.ts";
+import { AT, SENT_FAILURES } from "./counters.ts";
 
 export interface NamespaceCoverage {
   readonly netns: number;
@@ -54,7 +54,7 @@ export class Coverage {
     growth.segments += fresh[AT.segsOut] as number;
     if (role === "server") growth.segments += (fresh[AT.retransmitsSyn] as number) * TIMES_SYNACK_AGAIN;
     growth.connections += fresh[AT.opened] as number;
-    for (const failure of FAILURES) growth.connections += fresh[failure] as number;
+    for (const failure of SENT_FAILURES) growth.connections += fresh[failure] as number;
   }
 
   /** Ends an exchange with what the kernel says of each namespace. */

@@ -71,8 +71,9 @@ export interface RetransmitsSnapshot {
   readonly fast: number;
   readonly timeout: number;
   readonly tailLossProbe: number;
+  readonly nonCongestion: number;
   readonly other: number;
-  /** Not part of the five above. */
+  /** Not part of the six above. */
   readonly spurious: number;
 }
 
@@ -84,6 +85,8 @@ export interface FailedSnapshot {
   readonly host_unreachable: number;
   readonly net_unreachable: number;
   readonly cancelled: number;
+  readonly no_local_port: number;
+  readonly not_sent: number;
   readonly _OTHER: number;
 }
 

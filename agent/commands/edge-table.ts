@@ -23,7 +23,7 @@ interface Column {
 }
 
 const retransmitted = ({ retransmits: r }: EdgeSnapshot): number =>
-  r.syn + r.fast + r.timeout + r.tailLossProbe + r.other;
+  r.syn + r.fast + r.timeout + r.tailLossProbe + r.nonCongestion + r.other;
 const failures = ({ failed }: EdgeSnapshot): [string, number][] =>
   Object.entries(failed).filter(([, count]) => count > 0);
 const isListener = ({ role }: EdgeSnapshot): boolean => role === "listener";
@@ -39,7 +39,7 @@ const COLUMNS: readonly Column[] = [
   { title: "OPENED", width: 7, cell: (edge) => (isListener(edge) ? "" : countText(edge.opened)) },
   { title: "RTT p50", width: 8, cell: ({ rtt }) => microsecondsText(rtt.p50Us) },
   { title: "p99", width: 8, cell: ({ rtt }) => microsecondsText(rtt.p99Us) },
-  { title: "RETRANS", width: 14, left: true, cell: retransmitsText, alarming: (edge) => retransmitted(edge) > 0 },
+  { title: "RETRANS", width: 17, left: true, cell: retransmitsText, alarming: (edge) => retransmitted(edge) > 0 },
   {
     title: "FAILED",
     width: 16,
@@ -126,14 +126,15 @@ function remoteText(edge: EdgeSnapshot): string {
   return printable(label === "" ? address : label);
 }
 
-/** `3 (1S 1F 1T)`: SYN, fast, timeout, tail loss probe, other. */
+/** `1S 1F 1T`: SYN, fast, timeout, tail loss probe, nothing lost (a smaller MTU), other. */
 function retransmitsText(edge: EdgeSnapshot): string {
-  const { syn, fast, timeout, tailLossProbe, other } = edge.retransmits;
+  const { syn, fast, timeout, tailLossProbe, nonCongestion, other } = edge.retransmits;
   const types = [
     [syn, "S"],
     [fast, "F"],
     [timeout, "T"],
     [tailLossProbe, "P"],
+    [nonCongestion, "M"],
     [other, "?"],
   ] as const;
   const named = types.filter(([count]) => count > 0).map(([count, letter]) => `${countText(count)}${letter}`);

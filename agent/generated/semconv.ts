@@ -31,6 +31,8 @@ export const ERROR_TYPE_VALUE_RESET = "reset";
 export const ERROR_TYPE_VALUE_HOST_UNREACHABLE = "host_unreachable";
 export const ERROR_TYPE_VALUE_NET_UNREACHABLE = "net_unreachable";
 export const ERROR_TYPE_VALUE_CANCELLED = "cancelled";
+export const ERROR_TYPE_VALUE_NO_LOCAL_PORT = "no_local_port";
+export const ERROR_TYPE_VALUE_NOT_SENT = "not_sent";
 export const ERROR_TYPE_VALUE_OTHER = "_OTHER";
 export type ErrorType =
   | "refused"
@@ -39,6 +41,8 @@ export type ErrorType =
   | "host_unreachable"
   | "net_unreachable"
   | "cancelled"
+  | "no_local_port"
+  | "not_sent"
   | "_OTHER";
 
 /** Name of the BPF program, as `bpftool prog` shows it. */
@@ -98,6 +102,9 @@ export const ATTR_FLOWSPAN_TCP_BYTES_RECEIVED = "flowspan.tcp.bytes.received";
 /** TCP payload sent, each byte once however often it was sent again. */
 export const ATTR_FLOWSPAN_TCP_BYTES_SENT = "flowspan.tcp.bytes.sent";
 
+/** The connection did not end here: TCP_REPAIR took it off its socket, and it goes on with one that was made of what was saved, on this host or another. */
+export const ATTR_FLOWSPAN_TCP_CHECKPOINTED = "flowspan.tcp.checkpointed";
+
 /** How long the handshake took, in seconds. Client: from the first SYN to the established connection. Server: from its SYN-ACK to the answer. */
 export const ATTR_FLOWSPAN_TCP_HANDSHAKE_TIME = "flowspan.tcp.handshake.time";
 
@@ -116,11 +123,17 @@ export const FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL = "local";
 export const FLOWSPAN_TCP_RESET_BY_VALUE_REMOTE = "remote";
 export type FlowspanTcpResetBy = "local" | "remote";
 
+/** TCP_REPAIR made the socket of a connection that was another's before: the span begins there, and counts from there. It is in a trace of its own, since the numbers that the two ends' trace id is made of went with the other socket. */
+export const ATTR_FLOWSPAN_TCP_RESTORED = "flowspan.tcp.restored";
+
 /** Segments sent again, for whatever reason. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT = "flowspan.tcp.retransmit.count";
 
 /** Of them, those whose loss acknowledgements showed. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_FAST = "flowspan.tcp.retransmit.fast";
+
+/** Of them, those sent again at once though nothing was lost: a smaller path MTU, data on a SYN that was not taken. */
+export const ATTR_FLOWSPAN_TCP_RETRANSMIT_NON_CONGESTION = "flowspan.tcp.retransmit.non_congestion";
 
 /** Segments that this one event sent again. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SEGMENTS = "flowspan.tcp.retransmit.segments";
@@ -143,8 +156,9 @@ export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_SYN = "syn";
 export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_FAST = "fast";
 export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TIMEOUT = "timeout";
 export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TAIL_LOSS_PROBE = "tail_loss_probe";
+export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_NON_CONGESTION = "non_congestion";
 export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_OTHER = "other";
-export type FlowspanTcpRetransmitType = "syn" | "fast" | "timeout" | "tail_loss_probe" | "other";
+export type FlowspanTcpRetransmitType = "syn" | "fast" | "timeout" | "tail_loss_probe" | "non_congestion" | "other";
 
 /** The last round-trip time that was measured, in seconds. */
 export const ATTR_FLOWSPAN_TCP_RTT_LAST = "flowspan.tcp.rtt.last";
@@ -678,7 +692,7 @@ export const EVENT_FLOWSPAN_TCP_ZERO_WINDOW = "flowspan.tcp.zero_window";
 /** A reset was sent or came. */
 export const EVENT_FLOWSPAN_TCP_RESET = "flowspan.tcp.reset";
 
-/** The kernel gave the connection up. A socket in TIME_WAIT counts as closed. */
+/** The kernel gave the connection up. A socket in TIME_WAIT counts as closed, one that was checkpointed does not. */
 export const EVENT_FLOWSPAN_TCP_CLOSE = "flowspan.tcp.close";
 
 /** A connection from its first SYN to its end, at the end that opened it; also one that never came to be. */

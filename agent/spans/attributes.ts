@@ -17,9 +17,12 @@ import {
   ATTR_FLOWSPAN_TCP_ADOPTED,
   ATTR_FLOWSPAN_TCP_BYTES_RECEIVED,
   ATTR_FLOWSPAN_TCP_BYTES_SENT,
+  ATTR_FLOWSPAN_TCP_CHECKPOINTED,
   ATTR_FLOWSPAN_TCP_HANDSHAKE_TIME,
+  ATTR_FLOWSPAN_TCP_RESTORED,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_FAST,
+  ATTR_FLOWSPAN_TCP_RETRANSMIT_NON_CONGESTION,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_SPURIOUS,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_TAIL_LOSS_PROBE,
@@ -54,6 +57,12 @@ import type { AttributeValue, Connection, RemoteEnd } from "../model.ts";
 
 type Attributes = Record<string, AttributeValue>;
 
+const FACTS = [
+  [ConnectionFlag.CONNECTION_ADOPTED, ATTR_FLOWSPAN_TCP_ADOPTED],
+  [ConnectionFlag.CONNECTION_CHECKPOINTED, ATTR_FLOWSPAN_TCP_CHECKPOINTED],
+  [ConnectionFlag.CONNECTION_RESTORED, ATTR_FLOWSPAN_TCP_RESTORED],
+] as const;
+
 /** What the record of a connection and that of a stretch have in common; the caller may add to it. */
 export function connectionAttributes(connection: Connection, remote: RemoteEnd): Attributes {
   const all: Attributes = {};
@@ -61,7 +70,7 @@ export function connectionAttributes(connection: Connection, remote: RemoteEnd):
   addCounts(all, connection);
   addTimes(all, connection);
   add(all, ATTR_NETWORK_CONNECTION_STATE, connection.state);
-  if (isSet(connection.flags, ConnectionFlag.CONNECTION_ADOPTED)) all[ATTR_FLOWSPAN_TCP_ADOPTED] = true;
+  for (const [flag, name] of FACTS) if (isSet(connection.flags, flag)) all[name] = true;
   add(all, ATTR_FLOWSPAN_SAMPLING_REASONS, reasons(connection.kept));
   addUnlessZero(all, ATTR_FLOWSPAN_TASK_PID, connection.pid);
   if (connection.comm !== "") all[ATTR_FLOWSPAN_TASK_NAME] = connection.comm;
@@ -111,6 +120,7 @@ function addCounts(all: Attributes, connection: Connection): void {
   addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_FAST, connection.retransmitsFast);
   addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_TIMEOUT, connection.retransmitsTimeout);
   addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_TAIL_LOSS_PROBE, connection.retransmitsTlp);
+  addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_NON_CONGESTION, connection.retransmitsNonCongestion);
   addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_SPURIOUS, connection.spurious);
 }
 

@@ -2,7 +2,7 @@
  * What happened to a connection → the events of its span, in order of time. Pure.
  *
  * Established and close are made from the record's own times, everything else is what the kernel noted as
- * it happened. A stretch has neither: it begins and ends while the connection goes on.
+ * it happened. A stretch has neither: it begins and ends while the connection goes on. What was checkpointed goes on, too.
  */
 import { ConnectionFlag } from "../generated/layout.ts";
 import {
@@ -19,6 +19,7 @@ import {
   FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL,
   FLOWSPAN_TCP_RESET_BY_VALUE_REMOTE,
   FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_FAST,
+  FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_NON_CONGESTION,
   FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_SYN,
   FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TAIL_LOSS_PROBE,
   FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TIMEOUT,
@@ -41,6 +42,7 @@ const SAID: Readonly<Record<ConnectionEventKind, Said>> = {
   retransmit_fast: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_FAST),
   retransmit_timeout: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TIMEOUT),
   retransmit_tlp: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TAIL_LOSS_PROBE),
+  retransmit_non_congestion: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_NON_CONGESTION),
   reset_sent: reset(FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL),
   reset_received: reset(FLOWSPAN_TCP_RESET_BY_VALUE_REMOTE),
   zero_window: { name: EVENT_FLOWSPAN_TCP_ZERO_WINDOW, attributes: {} },
@@ -59,7 +61,7 @@ export function eventsOf(connection: Connection, offsetNs: bigint): SpanEvent[] 
   const { establishedNs, endNs, state, flags } = connection;
   const events = connection.events.map((event) => spanEvent(event, offsetNs));
   if ((flags & (1 << ConnectionFlag.CONNECTION_STRETCH)) !== 0) return events;
-  if (establishedNs !== 0n) {
+  if (establishedNs !== 0n && (flags & (1 << ConnectionFlag.CONNECTION_RESTORED)) === 0) {
     // A client's SYNs that were sent again come before it. Those of a server's SYN-ACKs would, but there is no socket yet
     // to note them: they are only counted.
     const established = establishedNs + offsetNs;
@@ -67,6 +69,7 @@ export function eventsOf(connection: Connection, offsetNs: bigint): SpanEvent[] 
     const event = { name: EVENT_FLOWSPAN_TCP_ESTABLISHED, timeUnixNs: established, attributes: {} };
     events.splice(at < 0 ? events.length : at, 0, event);
   }
+  if ((flags & (1 << ConnectionFlag.CONNECTION_CHECKPOINTED)) !== 0) return events;
   const attributes: Attributes = state === undefined ? {} : { [ATTR_NETWORK_CONNECTION_STATE]: state };
   events.push({ name: EVENT_FLOWSPAN_TCP_CLOSE, timeUnixNs: endNs + offsetNs, attributes });
   return events;

@@ -14,6 +14,8 @@ import {
   ERROR_TYPE_VALUE_CANCELLED,
   ERROR_TYPE_VALUE_HOST_UNREACHABLE,
   ERROR_TYPE_VALUE_NET_UNREACHABLE,
+  ERROR_TYPE_VALUE_NO_LOCAL_PORT,
+  ERROR_TYPE_VALUE_NOT_SENT,
   ERROR_TYPE_VALUE_OTHER,
   ERROR_TYPE_VALUE_REFUSED,
   ERROR_TYPE_VALUE_RESET,
@@ -110,7 +112,8 @@ const OURS: ReadonlySet<RemoteEnd["kind"]> = new Set(["pod", "service", "node", 
 
 /** The client's span, where the client can be ours and both ends have the same trace id. */
 function parentOf(connection: Connection, remote: RemoteEnd): string | undefined {
-  return OURS.has(remote.kind) && cameToBe(connection) ? connectionSpanId(connection.traceId, "client") : undefined;
+  const isShared = cameToBe(connection) && !has(connection.flags, ConnectionFlag.CONNECTION_RESTORED);
+  return OURS.has(remote.kind) && isShared ? connectionSpanId(connection.traceId, "client") : undefined;
 }
 
 /** An adopted connection was established before anybody looked. */
@@ -120,6 +123,7 @@ function cameToBe({ establishedNs, flags }: Connection): boolean {
 
 /** Linux errno: the same numbers on every architecture that has eBPF. */
 const ERRORS: ReadonlyMap<number, string> = new Map([
+  [99, ERROR_TYPE_VALUE_NO_LOCAL_PORT],
   [101, ERROR_TYPE_VALUE_NET_UNREACHABLE],
   [104, ERROR_TYPE_VALUE_RESET],
   [110, ERROR_TYPE_VALUE_TIMED_OUT],
@@ -135,6 +139,7 @@ function errorTypeOf(connection: Connection): string | undefined {
   // EPIPE is what a reset in CLOSE_WAIT leaves behind.
   if (error !== 0 && !(wasReset && error === EPIPE)) return ERRORS.get(error) ?? ERROR_TYPE_VALUE_OTHER;
   if (wasReset) return ERROR_TYPE_VALUE_RESET;
+  if (has(connection.flags, ConnectionFlag.CONNECTION_NOT_SENT)) return ERROR_TYPE_VALUE_NOT_SENT;
   return cameToBe(connection) ? undefined : ERROR_TYPE_VALUE_CANCELLED;
 }
 

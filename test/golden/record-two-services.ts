@@ -16,6 +16,7 @@ import { ProbeClient } from "../../agent/source/probe.ts";
 import { Recorder } from "../../agent/source/record.ts";
 import type { SourceLog } from "../../agent/source/source.ts";
 import { spawnProbe } from "../../agent/source/spawn.ts";
+import { eventually } from "../lab/process.ts";
 
 const PROBE = fileURLToPath(new URL("../../build/flowspan-probe", import.meta.url));
 const RECORDING = fileURLToPath(new URL("two-services.gz", import.meta.url));
@@ -96,8 +97,10 @@ async function play(client: ProbeClient, connect: (connections: number) => Promi
   await client.flush();
   await connect(29);
   await exchange();
-  process.kill((await client.hello()).probePid, "SIGKILL");
+  const { probePid } = await client.hello();
+  process.kill(probePid, "SIGKILL");
   await connect(31);
+  await eventually("the next probe", async () => (await client.hello()).probePid !== probePid);
   client.settle(await exchange());
   await client.flush();
 }

@@ -20,11 +20,21 @@ function edge({ from = "shop/cart", to = "shop/db", sendRate = 0, ...change }: C
     bytesReceived: 0,
     segmentsSent: 0,
     segmentsReceived: 0,
-    retransmits: { syn: 0, fast: 0, timeout: 0, tailLossProbe: 0, other: 0, spurious: 0 },
+    retransmits: { syn: 0, fast: 0, timeout: 0, tailLossProbe: 0, nonCongestion: 0, other: 0, spurious: 0 },
     outOfOrder: 0,
     opened: 1,
     closed: 0,
-    failed: { refused: 0, timed_out: 0, reset: 0, host_unreachable: 0, net_unreachable: 0, cancelled: 0, _OTHER: 0 },
+    failed: {
+      refused: 0,
+      timed_out: 0,
+      reset: 0,
+      host_unreachable: 0,
+      net_unreachable: 0,
+      cancelled: 0,
+      no_local_port: 0,
+      not_sent: 0,
+      _OTHER: 0,
+    },
     resets: { sent: 0, received: 0 },
     open: 1,
     limit: 0,
@@ -57,7 +67,7 @@ describe("the table", () => {
           open: 3,
           opened: 23,
           rtt: { p50Us: 87, p99Us: 1_234 },
-          retransmits: { syn: 1, fast: 2, timeout: 3, tailLossProbe: 4, other: 5, spurious: 0 },
+          retransmits: { syn: 1, fast: 2, timeout: 3, tailLossProbe: 4, nonCongestion: 6, other: 5, spurious: 0 },
           failed: { ...edge().failed, refused: 23 },
         }),
       ),
@@ -66,10 +76,10 @@ describe("the table", () => {
 
     expect(table).toEqual([
       "05:06:07 UTC  3 edges  4 open connections  rates over 2.0 s",
-      "LOCAL                       PEER                        ROLE    PORT   SENT/s   RECV/s     SENT     RECV     OPEN  OPENED  RTT p50      p99 RETRANS        FAILED",
-      "shop/cart                   shop/db                     client  5432   1.2 MB        0  10.0 MB    512 B        3      23    87 µs   1.2 ms 1S 2F 3T 4P 5? refused 23",
-      "listener                                                listen  5432                                        2/128                -        -                dropped 23",
-      "quiet                       10.0.0.9                    client    80        0        0        0        0        1       1        -        -",
+      "LOCAL                     PEER                      ROLE    PORT   SENT/s   RECV/s     SENT     RECV     OPEN  OPENED  RTT p50      p99 RETRANS           FAILED",
+      "shop/cart                 shop/db                   client  5432   1.2 MB        0  10.0 MB    512 B        3      23    87 µs   1.2 ms 1S 2F 3T 4P 6M 5? refused 23",
+      "listener                                            listen  5432                                        2/128                -        -                   dropped 23",
+      "quiet                     10.0.0.9                  client    80        0        0        0        0        1       1        -        -",
     ]);
   });
 

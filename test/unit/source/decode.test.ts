@@ -6,6 +6,8 @@ import {
   EventKind,
   FLOWSPAN_PROTOCOL,
   FrameKind,
+  frameConnection,
+  frameEdge,
   frameHello,
   HistogramSlot,
 } from "../../../agent/generated/layout.ts";
@@ -43,8 +45,8 @@ function id(key: Parameters<typeof keyBytes>[0]): string {
 
 /** Each counter has its own prime, so that two swapped fields cannot look right. */
 const PRIMES = [
-  23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149,
-  151, 157,
+  23, 29, 31, 37, 41, 43, 47, 53, 163, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 167,
+  173, 139, 149, 151, 157,
 ];
 
 // biome-ignore format: one field of struct frame_edge a line
@@ -66,6 +68,7 @@ const PINNED_EDGE = [
   "2b00000000000000",                 // growth.retransmits_fast = 43
   "2f00000000000000",                 // growth.retransmits_timeout = 47
   "3500000000000000",                 // growth.retransmits_tlp = 53
+  "a300000000000000",                 // growth.retransmits_non_congestion = 163
   "3b00000000000000",                 // growth.retransmits_other = 59
   "3d00000000000000",                 // growth.spurious = 61
   "4300000000000000",                 // growth.out_of_order = 67
@@ -83,6 +86,8 @@ const PINNED_EDGE = [
   "7f00000000000000",                 // growth.failed_net_unreachable = 127
   "8300000000000000",                 // growth.failed_cancelled = 131
   "8900000000000000",                 // growth.failed_other = 137
+  "a700000000000000",                 // growth.failed_no_local_port = 167
+  "ad00000000000000",                 // growth.failed_not_sent = 173
   "8b00000000000000",                 // growth.listener_drops = 139
   "9500000000000000",                 // growth.handshake_us = 149
   "9700000000000000",                 // growth.rtt_us = 151
@@ -201,11 +206,11 @@ describe("FRAME_EDGE", () => {
   });
 
   test.each<[string, Buffer, string]>([
-    ["shorter than its struct", edgeRow().subarray(0, 311), "wrong_length"],
-    ["with fewer slots than it says", edgeRow({ slots: [[1, 1]] }).subarray(0, 316), "wrong_length"],
+    ["shorter than its struct", edgeRow().subarray(0, frameEdge.size - 1), "wrong_length"],
+    ["with fewer slots than it says", edgeRow({ slots: [[1, 1]] }).subarray(0, frameEdge.size + 4), "wrong_length"],
     ["with bytes behind its slots", Buffer.concat([edgeRow(), Buffer.alloc(8)]), "wrong_length"],
     ["with a slot past the histograms", edgeRow({ slots: [[HistogramSlot.SLOT_COUNT, 1]] }), "slot_out_of_range"],
-    ["with no known role", Buffer.alloc(312), "unknown_role"],
+    ["with no known role", Buffer.alloc(frameEdge.size), "unknown_role"],
   ])("a row %s fails by name", (_, payload, failure) => {
     expect(decodeFrame(FrameKind.FRAME_EDGE, payload, new RowPages(0))).toBe(failure);
   });
@@ -352,6 +357,7 @@ describe("each frame of a fixed length", () => {
       retransmitsFast: 3,
       retransmitsTimeout: 5,
       retransmitsTlp: 7,
+      retransmitsNonCongestion: 19,
       spurious: 11,
       outOfOrder: 13,
       handshakeUs: 17,
@@ -430,7 +436,11 @@ describe("a frame that cannot be used", () => {
     ["that is too short", { ...statusFrame(), payload: new Uint8Array(120) }, "wrong_length"],
     ["HELLO with another magic", helloFrame({ magic: 23n }), "wrong_magic"],
     ["with a number of 2^53", namespaceFrame({ inSegs: 2 ** 53 }), "number_too_large"],
-    ["CONNECTION without a role", { ...connectionFrame(), payload: new Uint8Array(216) }, "unknown_role"],
+    [
+      "CONNECTION without a role",
+      { ...connectionFrame(), payload: new Uint8Array(frameConnection.size) },
+      "unknown_role",
+    ],
     ["CONNECTION of a listener", connectionFrame({ key: { role: "listener" } }), "unknown_role"],
     ["CONNECTION with fewer events than it says", cut(connectionFrame({ events: [{ kind: 1 }] }), 8), "wrong_length"],
     ["CONNECTION with an event of an unknown kind", connectionFrame({ events: [{ kind: 99 }] }), "unknown_event"],

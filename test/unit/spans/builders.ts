@@ -37,6 +37,7 @@ export function connectionOf({ key, ...values }: Partial<Omit<Connection, "key">
     retransmitsFast: 0,
     retransmitsTimeout: 0,
     retransmitsTlp: 0,
+    retransmitsNonCongestion: 0,
     spurious: 0,
     outOfOrder: 0,
     handshakeUs: 2_000,

@@ -131,6 +131,7 @@ describe("the parent of a server's span", () => {
 
 describe("how it ended", () => {
   const { CONNECTION_RESET_SENT: SENT, CONNECTION_RESET_RECEIVED: RECEIVED } = ConnectionFlag;
+  const { CONNECTION_NOT_SENT: NOT_SENT } = ConnectionFlag;
   const FAILED = { establishedNs: 0n };
 
   test.each([
@@ -141,6 +142,8 @@ describe("how it ended", () => {
     ["without a route to the host", { ...FAILED, error: 113 }, "host_unreachable", undefined],
     ["without a route to the network", { ...FAILED, error: 101 }, "net_unreachable", undefined],
     ["given up by the application", FAILED, "cancelled", undefined],
+    ["for want of a local port", { ...FAILED, error: 99, flags: bit(NOT_SENT) }, "no_local_port", undefined],
+    ["before a SYN was sent", { ...FAILED, flags: bit(NOT_SENT) }, "not_sent", undefined],
     ["by another error", { ...FAILED, error: 1 }, "_OTHER", undefined],
     ["reset by the peer in mid-stream", { error: 104, flags: bit(RECEIVED) }, "reset", "remote"],
     ["reset by the peer after it closed", { error: 32, flags: bit(RECEIVED) }, "reset", "remote"],

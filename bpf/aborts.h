@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Whether a close is an abort: the kernel changes the state first and sends the RST after it, when the record
+ * has been made, so the socket's own facts must say what it will do. Read in the hook, where they are at rest.
+ *
+ * All ways from an open state to CLOSE, of 6.1 to 6.18 (tcp.c, tcp_input.c, tcp_minisocks.c):
+ *
+ *   close() of unread data            RST, whatever the state: the receive queue was emptied, copied_seq not moved
+ *   close() without lingering,        RST where tcp_need_reset() says so (ESTABLISHED, CLOSE_WAIT, both FIN_WAIT), and
+ *   connect(AF_UNSPEC)                where the own FIN waits behind data in CLOSING and LAST_ACK
+ *   too many orphans, no memory       RST, from an orphan whose FIN is not acknowledged
+ *   TCP_LINGER2 below 0               RST, from an orphan in FIN_WAIT2
+ *   the peer's FIN, or its last ACK   none: TIME_WAIT or nothing follows
+ *   an orphan reaches FIN_WAIT2       none: TIME_WAIT follows
+ *   TCP_REPAIR                        none
+ *   an error (sk_err)                 what was sent or came was seen before the close
+ */
+#ifndef FLOWSPAN_ABORTS_H
+#define FLOWSPAN_ABORTS_H
+
+static __always_inline bool sock__has_flag(struct sock *sk, enum sock_flags flag)
+{
+	return sk->__sk_common.skc_flags & (1UL << flag);
+}
+
+/* Only close() takes data off the queue that nobody has read. A FIN that nobody has read is no data. */
+static __always_inline bool unread_was_dropped(struct sock *sk, struct tcp_sock *tp)
+{
+	__u32 unread = tp->rcv_nxt - tp->copied_seq;
+
+	return !sk->sk_receive_queue.qlen && unread > (sock__has_flag(sk, SOCK_DONE) ? 1 : 0);
+}
+
+/* @param from the state that it closes from */
+static __always_inline bool reset_follows(struct sock *sk, struct tcp_sock *tp, int from)
+{
+	bool is_orphan = sock__has_flag(sk, SOCK_DEAD);
+
+	if (BPF_CORE_READ_BITFIELD(tp, repair))
+		return false;
+	if (unread_was_dropped(sk, tp))
+		return true;
+	/* Shut down both ways and still in these states: within close(). An error may wait there that ended nothing. */
+	if (from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT)
+		return !sk->sk_err || sk->sk_shutdown == SHUTDOWN_MASK;
+	if (sk->sk_err)
+		return false;
+	if (from == TCP_FIN_WAIT1)
+		return true;
+	if (from == TCP_FIN_WAIT2)
+		return is_orphan ? tp->linger2 < 0 : !sock__has_flag(sk, SOCK_DONE);
+	if (from == TCP_CLOSING || from == TCP_LAST_ACK)
+		return is_orphan ? tp->snd_una != tp->write_seq : tp->snd_nxt != tp->write_seq;
+	return false;
+}
+
+#endif
