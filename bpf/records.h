@@ -206,7 +206,8 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 	r->stretch = 0;
 	r->local_port = record__local_port(c, sk, tp);
 	r->remote_port = c->remote_port;
-	r->error = sk->sk_err ?: c->error;
+	/* tcp_disconnect() leaves an error for the next connection, which tcp_connect_init() clears. */
+	r->error = flags & UNSENT ? c->error : sk->sk_err ?: c->error;
 	r->flags = ((flags & (ADOPTED | RESTORED)) == ADOPTED ? 1 << CONNECTION_ADOPTED : 0) |
 		   (flags & (RESET_SENT | ABORTED) ? 1 << CONNECTION_RESET_SENT : 0) |
 		   (flags & RESET_RECEIVED ? 1 << CONNECTION_RESET_RECEIVED : 0) |

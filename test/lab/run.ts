@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Where `make -C test/lab` puts its programs. */
-export function program(name: "enter" | "delay" | "workload" | "ping" | "isn" | "strays"): string {
+export function program(name: "enter" | "delay" | "workload" | "ping" | "isn" | "strays" | "calls"): string {
   return `${ROOT}build/lab/${name}`;
 }
 

@@ -1,0 +1,113 @@
+/**
+ * Every way in which a close sends a RST, and those beside it that send none: what the namespace counts in
+ * TcpOutRsts, both ends' spans say, whatever the state that the connection is closed from.
+ */
+import { expect } from "vitest";
+import { needs } from "../needs.ts";
+import { type CallLab, NEEDS, pair, SHUT, STATE, useCallLab } from "./call-lab.ts";
+
+const test = needs(...NEEDS);
+const calls = useCallLab();
+
+/** The client is socket 1, the server 2. All but the last line leads to the state that is closed from. */
+interface Way {
+  readonly name: string;
+  readonly lines: readonly string[];
+  readonly resets: 0 | 1;
+  /** The client's outcome and the server's. */
+  readonly spans: readonly [string, string];
+}
+
+const BY_CLIENT = ["client reset by local", "server reset by remote"] as const;
+const IN_ORDER = ["client unset", "server unset"] as const;
+
+const HALF_CLOSED = [`shutdown 1 ${SHUT.write}`, `state 1 ${STATE.finWait2}`, "recv 2 0"];
+const PEER_CLOSED = [`shutdown 2 ${SHUT.write}`, `state 1 ${STATE.closeWait}`];
+const ANSWERED = ["send 2 211", "unread 1 211"];
+
+const WAYS: readonly Way[] = [
+  { name: "established, data unread", lines: [...ANSWERED, "close 1"], resets: 1, spans: BY_CLIENT },
+  { name: "established, not lingering", lines: ["linger 1 0", "close 1"], resets: 1, spans: BY_CLIENT },
+  { name: "established, dissolved", lines: ["unspec 1"], resets: 1, spans: BY_CLIENT },
+  {
+    name: "half closed, data unread",
+    lines: [...HALF_CLOSED, ...ANSWERED, "close 1"],
+    resets: 1,
+    spans: BY_CLIENT,
+  },
+  { name: "half closed, not lingering", lines: [...HALF_CLOSED, "linger 1 0", "close 1"], resets: 1, spans: BY_CLIENT },
+  { name: "half closed, dissolved", lines: [...HALF_CLOSED, "unspec 1"], resets: 1, spans: BY_CLIENT },
+  {
+    name: "half closed, TCP_LINGER2 below 0",
+    lines: [...HALF_CLOSED, "linger2 1 -1", "close 1"],
+    resets: 1,
+    spans: BY_CLIENT,
+  },
+  {
+    name: "TCP_LINGER2 below 0, closed before its FIN is acknowledged",
+    lines: ["linger2 1 -1", "close 1", "recv 2 0"],
+    resets: 1,
+    spans: BY_CLIENT,
+  },
+  {
+    name: "the peer closed, data unread",
+    lines: [...ANSWERED, ...PEER_CLOSED, "close 1"],
+    resets: 1,
+    spans: BY_CLIENT,
+  },
+  {
+    name: "the peer closed, not lingering",
+    lines: [...PEER_CLOSED, "linger 1 0", "close 1"],
+    resets: 1,
+    spans: BY_CLIENT,
+  },
+  { name: "the peer closed, dissolved", lines: [...PEER_CLOSED, "unspec 1"], resets: 1, spans: BY_CLIENT },
+  { name: "in order", lines: ["close 1", "recv 2 0", "close 2"], resets: 0, spans: IN_ORDER },
+  {
+    name: "half closed, answer read, not lingering, after the peer's FIN",
+    lines: [...HALF_CLOSED, ...ANSWERED, "linger 1 0", "recv 1 211", "close 2", "recv 1 0", "close 1"],
+    resets: 0,
+    spans: IN_ORDER,
+  },
+  {
+    name: "half closed, the peer's data and FIN unread when the kernel ends it",
+    lines: [...HALF_CLOSED, ...ANSWERED, "close 2", "unread 1 211", "state 1 7"],
+    resets: 0,
+    spans: IN_ORDER,
+  },
+  {
+    name: "the peer closed, its FIN unread",
+    lines: [...PEER_CLOSED, "close 1", "state 2 7"],
+    resets: 0,
+    spans: IN_ORDER,
+  },
+  {
+    name: "the peer closed, half closed, data unread",
+    lines: ["rcvbuf 1 2048", ...ANSWERED, ...PEER_CLOSED, `shutdown 1 ${SHUT.write}`, "state 2 7"],
+    resets: 0,
+    spans: IN_ORDER,
+  },
+];
+
+for (const [i, { name, lines, resets, spans }] of WAYS.entries()) {
+  test(`${name}: ${resets === 0 ? "no reset" : "a reset"}, as both ends say`, async () => {
+    const port = 7300 + i;
+
+    const told = await calls().play(pair(port), lines);
+    const outcomes = await calls().outcomes(port, 2);
+
+    expect(told.failures).toEqual({});
+    expect(told.tcp.OutRsts).toBe(resets);
+    expect(outcomes).toEqual(spans);
+    expect(counted(calls(), port)).toEqual({ client: [resets, 0, 1], server: [0, resets, 1] });
+    expect(calls().tally.losses).toEqual({});
+  });
+}
+
+function counted(lab: CallLab, port: number) {
+  const of = (role: "client" | "server") => {
+    const { resetSent, resetReceived, closed } = lab.counters(port, role);
+    return [resetSent, resetReceived, closed];
+  };
+  return { client: of("client"), server: of("server") };
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plays socket calls, one a line of standard input, on numbered sockets of 127.0.0.1; what a C programmer would write:
+ *
+ *     listen 0 7711            connect 1 7711           accept 2 0
+ *     send 2 211               shutdown 1 1             close 1
+ *
+ * A call that fails is no error here: it is told, a line `NUMBER NAME SOCKET ERRNO`, where NUMBER counts lines from 1.
+ * `state`, `drained` and `unread` wait for the kernel, ten seconds at most, so that no line needs a pause. Ends
+ * with `ports: SOCKET=PORT ...`, the local ports at each connect, and leaves what is still open to exit().
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <linux/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SOCKETS 256
+#define WAIT_MS 10000
+#define FAST_BYTES 211 /* what `fast` sends */
+
+static int sockets[SOCKETS];
+static char ports[8192];
+static char data[1 << 20];
+
+/* What TCP_REPAIR saved of a socket. */
+static struct saved {
+	struct sockaddr_in local, peer;
+	unsigned int sequence[3];
+} saved[SOCKETS];
+
+static void die(const char *what)
+{
+	fprintf(stderr, "calls: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static struct sockaddr_in at(int port)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_port = htons(port),
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+}
+
+static int own(int s)
+{
+	int on = 1;
+
+	if (sockets[s] < 0) {
+		sockets[s] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (sockets[s] < 0 || setsockopt(sockets[s], SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)))
+			die("socket");
+	}
+	return sockets[s];
+}
+
+static int set(int s, int level, int name, int value)
+{
+	return setsockopt(own(s), level, name, &value, sizeof(value));
+}
+
+static int do_listen(int s, int port)
+{
+	struct sockaddr_in address = at(port);
+
+	return bind(own(s), (struct sockaddr *)&address, sizeof(address)) || listen(sockets[s], 64) ? -1 : 0;
+}
+
+static int do_bind(int s, int port)
+{
+	struct sockaddr_in address = at(port);
+
+	return bind(own(s), (struct sockaddr *)&address, sizeof(address));
+}
+
+static void note_port(int s)
+{
+	struct sockaddr_in local;
+	socklen_t size = sizeof(local);
+	size_t used = strlen(ports);
+
+	if (!getsockname(sockets[s], (struct sockaddr *)&local, &size))
+		snprintf(ports + used, sizeof(ports) - used, " %d=%d", s, ntohs(local.sin_port));
+}
+
+static int do_connect(int s, int port)
+{
+	struct sockaddr_in address = at(port);
+
+	if (connect(own(s), (struct sockaddr *)&address, sizeof(address)))
+		return -1;
+	note_port(s);
+	return 0;
+}
+
+/* With data on the SYN, where the peer's cookie is known. */
+static int do_fast(int s, int port)
+{
+	struct sockaddr_in address = at(port);
+
+	return sendto(own(s), data, FAST_BYTES, MSG_FASTOPEN, (struct sockaddr *)&address, sizeof(address)) < 0 ? -1
+														: 0;
+}
+
+static int do_accept(int s, int listener)
+{
+	sockets[s] = accept4(own(listener), NULL, NULL, SOCK_CLOEXEC);
+	return sockets[s] < 0 ? -1 : 0;
+}
+
+static int do_send(int s, int bytes)
+{
+	while (bytes > 0) {
+		ssize_t sent =
+			send(sockets[s], data, bytes < (int)sizeof(data) ? (size_t)bytes : sizeof(data), MSG_NOSIGNAL);
+
+		if (sent < 0)
+			return -1;
+		bytes -= sent;
+	}
+	return 0;
+}
+
+/* All `bytes`, or to the end where they are 0. */
+static int do_recv(int s, int bytes)
+{
+	int left = bytes;
+
+	for (;;) {
+		ssize_t got = recv(sockets[s], data, left && left < (int)sizeof(data) ? (size_t)left : sizeof(data), 0);
+
+		if (got < 0)
+			return -1;
+		left -= got;
+		if (bytes ? left <= 0 : !got)
+			return 0;
+		if (!got) {
+			errno = ENODATA;
+			return -1;
+		}
+	}
+}
+
+static int do_shutdown(int s, int how)
+{
+	return shutdown(sockets[s], how);
+}
+
+static int do_linger(int s, int seconds)
+{
+	struct linger linger = { .l_onoff = 1, .l_linger = seconds };
+
+	return setsockopt(own(s), SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+static int do_unspec(int s, __attribute__((unused)) int unused)
+{
+	struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+
+	return connect(sockets[s], &nobody, sizeof(nobody));
+}
+
+static int do_close(int s, __attribute__((unused)) int unused)
+{
+	int result = close(sockets[s]);
+
+	sockets[s] = -1;
+	return result;
+}
+
+static int state_of(int s)
+{
+	struct tcp_info info = {};
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(sockets[s], IPPROTO_TCP, TCP_INFO, &info, &size))
+		die("TCP_INFO");
+	return info.tcpi_state;
+}
+
+static int queued(int s, unsigned long request)
+{
+	int bytes;
+
+	if (ioctl(sockets[s], request, &bytes))
+		die("ioctl");
+	return bytes;
+}
+
+static int tried;
+
+/* @return whether to look again; after WAIT_MS it fails */
+static int again(void)
+{
+	struct timespec a_moment = { .tv_nsec = 1000000 };
+
+	if (tried++ < WAIT_MS) {
+		nanosleep(&a_moment, NULL);
+		return 1;
+	}
+	errno = ETIMEDOUT;
+	return 0;
+}
+
+static int do_state(int s, int state)
+{
+	while (state_of(s) != state)
+		if (!again())
+			return -1;
+	return 0;
+}
+
+static int do_drained(int s, __attribute__((unused)) int unused)
+{
+	while (queued(s, SIOCOUTQ))
+		if (!again())
+			return -1;
+	return 0;
+}
+
+/* Until so much lies in the receive queue. */
+static int do_unread(int s, int bytes)
+{
+	while (queued(s, SIOCINQ) < bytes)
+		if (!again())
+			return -1;
+	return 0;
+}
+
+static int do_pause(__attribute__((unused)) int unused, int ms)
+{
+	struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+	return nanosleep(&time, NULL);
+}
+
+/* As a checkpoint does: what is needed is read in repair mode, and the socket closed in silence. */
+static int do_save(int s, __attribute__((unused)) int unused)
+{
+	struct saved *to = &saved[s];
+	socklen_t size = sizeof(to->local);
+	int queue;
+
+	if (set(s, IPPROTO_TCP, TCP_REPAIR, 1))
+		return -1;
+	for (queue = TCP_RECV_QUEUE; queue <= TCP_SEND_QUEUE; queue++) {
+		socklen_t word = sizeof(int);
+
+		if (set(s, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue) ||
+		    getsockopt(sockets[s], IPPROTO_TCP, TCP_QUEUE_SEQ, &to->sequence[queue], &word))
+			return -1;
+	}
+	if (getsockname(sockets[s], (struct sockaddr *)&to->local, &size) ||
+	    getpeername(sockets[s], (struct sockaddr *)&to->peer, &size))
+		return -1;
+	return do_close(s, 0);
+}
+
+/* @param unacked bytes that the socket before had sent last and the peer had not acknowledged */
+static int do_restore(int s, int unacked)
+{
+	struct saved *from = &saved[s];
+	int queue;
+
+	if (set(s, IPPROTO_TCP, TCP_REPAIR, 1))
+		return -1;
+	from->sequence[TCP_SEND_QUEUE] -= unacked;
+	for (queue = TCP_RECV_QUEUE; queue <= TCP_SEND_QUEUE; queue++)
+		if (set(s, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue) ||
+		    set(s, IPPROTO_TCP, TCP_QUEUE_SEQ, from->sequence[queue]))
+			return -1;
+	if (bind(own(s), (struct sockaddr *)&from->local, sizeof(from->local)) ||
+	    connect(sockets[s], (struct sockaddr *)&from->peer, sizeof(from->peer)))
+		return -1;
+	if (unacked && (set(s, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) || do_send(s, unacked)))
+		return -1;
+	return set(s, IPPROTO_TCP, TCP_REPAIR, 0);
+}
+
+static int do_relisten(int s, int backlog)
+{
+	return listen(sockets[s], backlog);
+}
+
+static const struct call {
+	const char *name;
+	int (*play)(int s, int value);
+} calls[] = {
+	{ "listen", do_listen },     { "relisten", do_relisten }, { "bind", do_bind },     { "connect", do_connect },
+	{ "fast", do_fast },         { "accept", do_accept },     { "send", do_send },     { "recv", do_recv },
+	{ "shutdown", do_shutdown }, { "linger", do_linger },     { "unspec", do_unspec }, { "close", do_close },
+	{ "state", do_state },       { "drained", do_drained },   { "unread", do_unread }, { "pause", do_pause },
+	{ "save", do_save },         { "restore", do_restore },
+};
+
+static const struct option {
+	const char *name;
+	int level, number;
+} options[] = {
+	{ "rcvbuf", SOL_SOCKET, SO_RCVBUF },
+	{ "linger2", IPPROTO_TCP, TCP_LINGER2 },
+	{ "user-timeout", IPPROTO_TCP, TCP_USER_TIMEOUT },
+	{ "fastopen", IPPROTO_TCP, TCP_FASTOPEN },
+	{ "fastopen-connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT },
+	{ "port-at-connect", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
+	{ "recverr", IPPROTO_IP, IP_RECVERR },
+};
+
+static int play(const char *name, int s, int value)
+{
+	size_t i;
+
+	tried = 0;
+	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		if (!strcmp(name, calls[i].name))
+			return calls[i].play(s, value);
+	for (i = 0; i < sizeof(options) / sizeof(*options); i++)
+		if (!strcmp(name, options[i].name))
+			return set(s, options[i].level, options[i].number, value);
+	fprintf(stderr, "calls: no call %s\n", name);
+	exit(1);
+}
+
+int main(void)
+{
+	char line[128], name[32];
+	int number, s, value;
+
+	memset(sockets, -1, sizeof(sockets));
+	for (number = 1; fgets(line, sizeof(line), stdin); number++) {
+		s = value = 0;
+		if (sscanf(line, "%31s %d %d", name, &s, &value) < 1 || s < 0 || s >= SOCKETS)
+			die(line);
+		if (play(name, s, value) < 0)
+			printf("%d %s %d %s\n", number, name, s, strerrorname_np(errno));
+	}
+	printf("ports:%s\n", ports);
+	return 0;
+}
