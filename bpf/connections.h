@@ -38,8 +38,11 @@ struct connection {
 	__u32 retransmits;
 	__u32 spurious;
 	__u32 out_of_order;
-	__u32 drops; /* listeners */
-	__u32 busy;  /* jiffies, as the next two */
+	union {
+		__u32 drops;     /* listeners */
+		__u32 delivered; /* others */
+	};
+	__u32 busy; /* jiffies, as the next two */
 	__u32 rwnd_limited;
 	__u32 sndbuf_limited;
 	__u32 flags;        /* enum connection_state_flag */
@@ -70,6 +73,7 @@ struct books {
 	__u32 retransmits;
 	__u32 spurious;
 	__u32 out_of_order;
+	__u32 delivered;
 	__u32 busy;
 	__u32 rwnd_limited;
 	__u32 sndbuf_limited;
@@ -207,6 +211,7 @@ static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bo
 	b->retransmits = locked ? 0 : tp->total_retrans;
 	b->spurious = tp->dsack_dups;
 	b->out_of_order = tp->rcv_ooopack;
+	b->delivered = tp->delivered;
 	if (locked)
 		b->busy = b->rwnd_limited = b->sndbuf_limited = 0;
 	else
@@ -237,11 +242,11 @@ static __always_inline __u64 jiffies_to_us(__u32 jiffies, struct settings *s)
 /*
  * Adds what a socket has counted since it was last counted.
  *
- * @param came_in whether segments came in: then its RTT is a new sample
+ * @param measured whether segments of ours were acknowledged: then its newest RTT is of this time
  * @return whether segments came in or went out; nothing else grows without one
  */
 static __always_inline bool connection__count(struct connection *c, struct edge_value *edge, const struct books *b,
-					      struct settings *s, bool *came_in)
+					      struct settings *s, bool *measured)
 {
 	__u32 segs_in = advance32(&c->segs_in, b->segs_in);
 	__u32 segs_out = advance32(&c->segs_out, b->segs_out);
@@ -265,7 +270,7 @@ static __always_inline bool connection__count(struct connection *c, struct edge_
 		count_growth_jiffies(edge, c, b, rwnd_limited, s);
 		count_growth_jiffies(edge, c, b, sndbuf_limited, s);
 	}
-	*came_in = segs_in != 0;
+	*measured = advance32(&c->delivered, b->delivered) != 0;
 	return segs_in || segs_out;
 }
 

@@ -26,6 +26,7 @@ struct stretch;
 #include "histogram.h"
 #include "cgroups.h"
 #include "edges.h"
+#include "round_trips.h"
 #include "connections.h"
 #include "siphash.h"
 #include "tokens.h"

@@ -283,8 +283,8 @@ struct frame_connection {
 	__u32 handshake_us; /* 0: not known */
 	__u32 srtt_us;
 	__u32 min_rtt_us;
-	__u32 last_rtt_us;
-	__u32 busy_us; /* up to 71 minutes; then it stays there. The next two likewise */
+	__u32 last_rtt_us; /* the newest sample, which the histogram holds too; 0: none of a segment of this end */
+	__u32 busy_us;     /* up to 71 minutes; then it stays there. The next two likewise */
 	__u32 rwnd_limited_us;
 	__u32 sndbuf_limited_us;
 	__u32 pid;        /* of the opener; 0 where a softirq made it and the listener's is not known */
@@ -354,7 +354,7 @@ struct command_settings {
 	__u32 records;              /* 1: send FRAME_CONNECTION */
 	__u32 sample_every;         /* keep each CPU's every Nth; 0: off */
 	__u32 adaptive;             /* 1: keep every failure, reset, and what passes one of the next two */
-	__u32 adaptive_rtt_us;      /* smoothed RTT above this; 0: off */
+	__u32 adaptive_rtt_us;      /* newest RTT above this; 0: off */
 	__u32 adaptive_retransmits; /* more than this; all ones: off */
 	__u32 records_per_s;        /* token bucket of each CPU: what passes it is LOSS_RECORDS_SHED; 0: no limit */
 	__u32 records_burst;        /* its depth */

@@ -62,6 +62,7 @@ static __always_inline void connection__count_from_now(struct connection *c, str
 	c->retransmits = tp->total_retrans;
 	c->spurious = b.spurious;
 	c->out_of_order = b.out_of_order;
+	c->delivered = b.delivered;
 	c->busy = b.busy;
 	c->rwnd_limited = b.rwnd_limited;
 	c->sndbuf_limited = b.sndbuf_limited;
@@ -161,7 +162,7 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 		/* The child starts with its SYN-ACKs' (tcp_create_openreq_child); tcp_retransmit_synack counted those. */
 		c->retransmits = tp->total_retrans;
 		c->resent_synacks = tp->total_retrans;
-		c->handshake_us = tp->srtt_us >> 3; /* SYN-ACK to ACK; 0 if the SYN-ACK was sent again */
+		c->handshake_us = server_handshake_us(tp);
 		connection__note_listener(c, s);
 		key__collapse(&c->key, s);
 	} else {
@@ -247,11 +248,11 @@ static __always_inline void count_attempt(struct connection *c, struct edge_valu
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	enum attempt attempt = attempt__of(c, sk, tp);
 	struct books b;
-	bool came_in;
+	bool measured;
 
 	books__read(&b, tp, true, c);
 	b.busy = 0; /* a SYN is no data */
-	connection__count(c, edge, &b, s, &came_in);
+	connection__count(c, edge, &b, s, &measured);
 	count_failure(edge, attempt, sk->sk_err ?: c->error);
 	if (attempt == ATTEMPT_NO_LOCAL_PORT)
 		c->error = EADDRNOTAVAIL;
@@ -273,13 +274,13 @@ static __always_inline void count_last(struct connection *c, struct edge_value *
 				       struct settings *s)
 {
 	struct books b;
-	bool came_in;
+	bool measured;
 
 	books__read(&b, tp, true, c);
 	connection__count_opened(c, edge);
-	connection__count(c, edge, &b, s, &came_in);
-	if (came_in && tp->srtt_us >> 3)
-		edge__observe(edge, rtt, RTT, tp->srtt_us >> 3);
+	connection__count(c, edge, &b, s, &measured);
+	if (measured && newest_rtt_us(tp))
+		edge__observe(edge, rtt, RTT, newest_rtt_us(tp));
 	if (BPF_CORE_READ_BITFIELD(tp, repair)) {
 		__sync_fetch_and_or(&c->flags, CHECKPOINTED); /* it goes on, on another socket */
 		return;

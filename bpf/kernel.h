@@ -205,9 +205,15 @@ struct tcp_rack {
 	__u32 rtt_us;
 };
 
+struct tcp_options_received {
+	__u32 rcv_tsecr;
+	__u16 wscale_ok : 1, sack_ok : 3, snd_wscale : 4;
+};
+
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 segs_in;
+	__u32 data_segs_in;
 	__u32 segs_out;
 	__u64 bytes_received;
 	__u64 bytes_sent;
@@ -223,7 +229,9 @@ struct tcp_sock {
 	int linger2;
 	__u8 repair : 1;
 	__u32 snd_wnd;
+	__u32 delivered; /* segments of ours that were acknowledged */
 	struct tcp_rack rack;
+	struct tcp_options_received rx_opt;
 	__u32 total_retrans;
 	__u32 dsack_dups;
 	__u32 rcv_ooopack;

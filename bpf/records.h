@@ -98,7 +98,7 @@ static __always_inline bool is_remarkable(struct connection *c, struct tcp_sock 
 	if (!asked->adaptive)
 		return false;
 	return !(c->flags & ESTABLISHED) || c->flags & (RESET_SENT | RESET_RECEIVED | ABORTED) ||
-	       (asked->adaptive_rtt_us && tp->srtt_us >> 3 > asked->adaptive_rtt_us) ||
+	       (asked->adaptive_rtt_us && newest_rtt_us(tp) > asked->adaptive_rtt_us) ||
 	       tp->total_retrans > asked->adaptive_retransmits;
 }
 
@@ -198,7 +198,7 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 	r->handshake_us = c->handshake_us;
 	r->srtt_us = tp->srtt_us >> 3;
 	r->min_rtt_us = record__min_rtt(c, tp, s);
-	r->last_rtt_us = tp->rack.mstamp ? tp->rack.rtt_us : 0; /* tcp_disconnect() clears the stamp alone */
+	r->last_rtt_us = newest_rtt_us(tp);
 	r->busy_us = clamp_us(jiffies_to_us(c->busy - c->former_busy, s));
 	r->rwnd_limited_us = clamp_us(jiffies_to_us(c->rwnd_limited - c->former_rwnd_limited, s));
 	r->sndbuf_limited_us = clamp_us(jiffies_to_us(c->sndbuf_limited - c->former_sndbuf_limited, s));

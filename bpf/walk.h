@@ -40,7 +40,7 @@ static __always_inline void walk_listener(struct sock *sk, struct connection *c,
 static __always_inline void walk_connection(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	bool opened, grown, came_in;
+	bool opened, grown, measured;
 	struct edge_value *edge;
 	struct edge_key key;
 	struct books b;
@@ -55,9 +55,9 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 	edge__begin_gauges(edge, st->walk);
 	edge->open++;
 	opened = connection__count_opened(c, edge);
-	grown = connection__count(c, edge, &b, s, &came_in);
-	if (came_in && tp->srtt_us >> 3)
-		edge__observe(edge, rtt, RTT, tp->srtt_us >> 3);
+	grown = connection__count(c, edge, &b, s, &measured);
+	if (measured && newest_rtt_us(tp))
+		edge__observe(edge, rtt, RTT, newest_rtt_us(tp));
 	/* All that the walk finds happened after the last exchange; reading the clock for each socket would double its cost. */
 	if (opened || grown)
 		edge__touch(edge, st->exchange_ns + 1);

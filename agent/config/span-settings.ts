@@ -56,7 +56,7 @@ export const SPAN_SETTINGS = {
       live: true,
     }),
     rtt: milliseconds(
-      { summary: "Adaptive: keep what has a smoothed RTT over this; 0: whatever it is.", default: 100, live: true },
+      { summary: "Adaptive: keep what has a newest RTT over this; 0: whatever it is.", default: 100, live: true },
       { min: 0, max: 4_000_000 },
     ),
     retransmits: integer(

@@ -160,13 +160,13 @@ export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_NON_CONGESTION = "non_congestion
 export const FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_OTHER = "other";
 export type FlowspanTcpRetransmitType = "syn" | "fast" | "timeout" | "tail_loss_probe" | "non_congestion" | "other";
 
-/** The last round-trip time that was measured, in seconds. */
+/** The last round-trip time that was measured, in seconds: what the metric `flowspan.tcp.rtt` holds and adaptive sampling goes by. Absent, as the other two are, where no segment of this end was measured. */
 export const ATTR_FLOWSPAN_TCP_RTT_LAST = "flowspan.tcp.rtt.last";
 
-/** The smallest round-trip time of late, in seconds (the kernel keeps it over a window of 5 minutes). */
+/** The smallest round-trip time of late, in seconds. The kernel keeps it over a window of 5 minutes, but for single small segments, whose acknowledgement may have been held back: what of `flowspan.tcp.rtt.last` is the path's. */
 export const ATTR_FLOWSPAN_TCP_RTT_MIN = "flowspan.tcp.rtt.min";
 
-/** The smoothed round-trip time at the end, in seconds (RFC 6298). */
+/** The smoothed round-trip time at the end, in seconds (RFC 6298), as `ss` has it. Where a SYN or SYN-ACK was sent again it begins with what that took, and forgets an eighth with each sample. */
 export const ATTR_FLOWSPAN_TCP_RTT_SMOOTHED = "flowspan.tcp.rtt.smoothed";
 
 /** Segments that arrived out of order. */
@@ -431,7 +431,7 @@ export const METRIC_FLOWSPAN_TCP_CONNECTION_DURATION: MetricDescriptor = {
 export const METRIC_FLOWSPAN_TCP_RTT: MetricDescriptor = {
   name: "flowspan.tcp.rtt",
   unit: "s",
-  description: "Smoothed round-trip time of TCP connections.",
+  description: "Round-trip time of TCP connections.",
   instrument: "histogram",
 };
 

@@ -128,12 +128,21 @@ function addCounts(all: Attributes, connection: Connection): void {
 const NO_RTT = 0xffff_ffff;
 
 function addTimes(all: Attributes, connection: Connection): void {
-  if (connection.minRttUs !== NO_RTT) addSeconds(all, ATTR_FLOWSPAN_TCP_RTT_MIN, connection.minRttUs);
-  addSeconds(all, ATTR_FLOWSPAN_TCP_RTT_SMOOTHED, connection.srttUs);
-  addSeconds(all, ATTR_FLOWSPAN_TCP_RTT_LAST, connection.lastRttUs);
+  addRoundTrips(all, connection);
   addSeconds(all, ATTR_FLOWSPAN_TCP_SEND_BUSY_TIME, connection.busyUs);
   addSeconds(all, ATTR_FLOWSPAN_TCP_SEND_RECEIVE_WINDOW_LIMITED_TIME, connection.rwndLimitedUs);
   addSeconds(all, ATTR_FLOWSPAN_TCP_SEND_SEND_BUFFER_LIMITED_TIME, connection.sndbufLimitedUs);
+}
+
+/**
+ * Before a segment of this end was acknowledged, the kernel's values are of the handshake alone, and that may have been
+ * seconds, a timestamp's millisecond or a SYN cookie's 64.
+ */
+function addRoundTrips(all: Attributes, { minRttUs, srttUs, lastRttUs }: Connection): void {
+  if (lastRttUs === 0) return;
+  if (minRttUs !== NO_RTT) addSeconds(all, ATTR_FLOWSPAN_TCP_RTT_MIN, minRttUs);
+  addSeconds(all, ATTR_FLOWSPAN_TCP_RTT_SMOOTHED, srttUs);
+  addSeconds(all, ATTR_FLOWSPAN_TCP_RTT_LAST, lastRttUs);
 }
 
 const REASONS = [

@@ -131,10 +131,10 @@ function spanOfEntry({ connection, names, offsetNs }: NamedEntry): Span {
   return spanOf(connection, names, offsetNs);
 }
 
-function measuredBy({ handshakeUs, srttUs, retransmits }: Connection): Measured {
+function measuredBy({ handshakeUs, lastRttUs, retransmits }: Connection): Measured {
   return {
     handshake: handshakeUs === 0 ? undefined : handshakeUs / 1e6,
-    rtt: srttUs === 0 ? undefined : srttUs / 1e6,
+    rtt: lastRttUs === 0 ? undefined : lastRttUs / 1e6,
     retransmits: retransmits === 0 ? undefined : retransmits,
   };
 }

@@ -130,7 +130,7 @@ test("an attempt that nobody answers is a trace of one span with the error, and 
 test("exemplars of handshake, RTT and retransmits point at spans that the Collector got, of the same pod, with the same value", async () => {
   const measured = new Map([
     [METRIC_FLOWSPAN_TCP_HANDSHAKE_DURATION.name, "flowspan.tcp.handshake.time"],
-    [METRIC_FLOWSPAN_TCP_RTT.name, "flowspan.tcp.rtt.smoothed"],
+    [METRIC_FLOWSPAN_TCP_RTT.name, "flowspan.tcp.rtt.last"],
     [METRIC_FLOWSPAN_TCP_RETRANSMITS.name, "flowspan.tcp.retransmit.count"],
   ]);
   const pods = (batches: object[], metric: string) =>

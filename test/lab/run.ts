@@ -8,7 +8,9 @@ import { fileURLToPath } from "node:url";
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Where `make -C test/lab` puts its programs. */
-export function program(name: "enter" | "delay" | "workload" | "ping" | "isn" | "strays" | "calls"): string {
+export function program(
+  name: "enter" | "delay" | "workload" | "ping" | "isn" | "strays" | "calls" | "openings",
+): string {
   return `${ROOT}build/lab/${name}`;
 }
 

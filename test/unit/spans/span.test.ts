@@ -82,6 +82,14 @@ describe("a connection that opened and closed in order", () => {
     });
   });
 
+  test("has no round trip where no segment of its end was measured: what the kernel has is of the handshake", () => {
+    const record = connectionOf({ srttUs: 875_000, minRttUs: 1_000_000, lastRttUs: 0 });
+
+    const names = Object.keys(spanOf(record, namesOf(), OFFSET_NS).attributes);
+
+    expect(names.filter((name) => name.includes(".rtt."))).toEqual([]);
+  });
+
   test("has no addresses or ids of a handshake's sequence numbers among its attributes", () => {
     const names = Object.keys(spanOf(connectionOf(), namesOf(), OFFSET_NS).attributes);
 

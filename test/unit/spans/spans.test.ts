@@ -142,7 +142,7 @@ test("exemplars are of spans that were accepted whole, under the flow that the c
     undefined,
     {
       handshake: [{ ...exemplar, value: 0.002 }],
-      rtt: [{ ...exemplar, value: 0.0015 }],
+      rtt: [{ ...exemplar, value: 0.00175 }],
       retransmits: [{ ...exemplar, value: 5 }],
     },
   ]);
