@@ -105,9 +105,9 @@ export function checkedText(
     const value = textOf(given, written?.(""));
     if (typeof value === "number" || typeof value === "boolean") return unquoted(value, written?.(""));
     if (typeof value !== "string" || value === "") return refuse();
-    if (value.includes("\0")) return refuse({ remedy: "remove the NUL character" });
     // A key or a certificate instead of its path must not be printed either.
     if (value.includes("-----BEGIN ")) return refuse({ foundWords: PEM, remedy: "write it to a file, and name that" });
+    if (value.includes("\0")) return refuse({ remedy: "remove the NUL character" });
     return check(value);
   };
   return field(words, { allowed, placeholder, textual: true, fromYaml: read, fromText: read });

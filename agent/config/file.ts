@@ -81,7 +81,12 @@ export function parseConfigBytes(file: string, bytes: Uint8Array, env: NodeJS.Pr
   const mistakes = [...document.errors, ...document.warnings];
   if (mistakes.length === 0) return new FileReader(file, document, lines, env).read();
   const layer = emptyLayer();
-  for (const error of mistakes) {
+  for (const [index, error] of mistakes.entries()) {
+    // Where the parser has lost its way, all that follows is unexpected to it.
+    const isConsequence = mistakes
+      .slice(0, index)
+      .some(({ code }) => code === "UNEXPECTED_TOKEN" && code === error.code);
+    if (isConsequence) continue;
     const source = `${file}:${lines.linePos(error.pos[0]).line}`;
     layer.problems.push({ ...whole, source, ...syntaxWords(error) });
   }
@@ -90,7 +95,10 @@ export function parseConfigBytes(file: string, bytes: Uint8Array, env: NodeJS.Pr
 
 /** What the parser says, without the piece of the file that it quotes: that may be a secret. */
 function syntaxWords({ code, message }: YAMLError): Pick<Problem, "found" | "allowed" | "remedy"> {
-  const found = message.replace(/(Unresolved tag|includes extra characters|escape sequence).*/s, "$1");
+  const found =
+    code === "BAD_COLLECTION_TYPE"
+      ? "a tag that does not fit what it stands before"
+      : message.replace(/(?<=\S): .*|(?<=escape sequence).*/s, "");
   const isMarked = code === "TAG_RESOLVE_FAILED" || code === "BAD_SCALAR_START" || code === "BAD_ALIAS";
   const quotes = "put the value in quotes: ! & * @ % and others mean something else at its beginning";
   return { found, allowed: "YAML 1.2", remedy: isMarked ? quotes : "mend the syntax at this line" };
@@ -194,11 +202,13 @@ class FileReader {
     const { written, malformed } = substitute(this.#document, this.#env, (path) => !path.startsWith(OURS));
     this.#written = written;
     for (const { path, offset, text } of malformed) {
-      const isSecret = [...ROW_BY_PATH.values()].some((row) => row.field.secret && path.startsWith(row.path));
       this.#layer.problems.push({
         source: `${this.#file}:${this.#lines.linePos(offset).line}`,
         path,
-        found: isSecret ? "(a secret, not shown)" : foundText(text),
+        found:
+          SECRETS.some((secret) => path.startsWith(secret)) || hasSecretBelow(path)
+            ? "(a secret, not shown)"
+            : foundText(text),
         // biome-ignore lint/suspicious/noTemplateCurlyInString: the text of a substitution, for a person
         allowed: "${NAME}, ${NAME:-default}, ${env:NAME}; $$ for a dollar sign",
         remedy: "mend the substitution",
@@ -224,7 +234,7 @@ class FileReader {
     const known = knownBelow(path);
     for (const [key, value] of Object.entries(group)) {
       const isItem = Array.isArray(group);
-      const herePath = isItem ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`;
+      const herePath = isItem ? `${path}[${key}]` : path === "" ? nameText(key) : `${path}.${key}`;
       this.#readField(value, [...keys, isItem ? Number(key) : key], herePath, known);
     }
   }
@@ -241,7 +251,8 @@ class FileReader {
       const fields = knownBelow(path);
       const isList = fields.length === 0;
       this.#problem(keys, path, {
-        found: foundText(value),
+        // `headers_list:a=b`, without the space that makes it a field, is text.
+        found: typeof value === "string" && hasSecretBelow(path) ? "text, not shown" : foundText(value),
         allowed: isList ? LIST : `a group of ${fields.join(", ")}`,
         remedy: isList ? "write it as a list, or remove it" : `write ${fields[0]}: on a line of its own below it`,
       });
@@ -296,7 +307,13 @@ class FileReader {
   }
 }
 
+const nameText = (key: string): string => (key.trim() === "" ? JSON.stringify(key) : key);
+
 const ROW_BY_PATH = new Map(ROWS.filter(({ path }) => path !== "").map((row) => [row.path, row]));
+
+const SECRETS = ROWS.filter(({ field }) => field.secret).map(({ path }) => path);
+
+const hasSecretBelow = (path: string): boolean => SECRETS.some((secret) => secret.startsWith(path));
 
 /** Every path that has fields below it: `distribution`, `meter_provider.readers`, `meter_provider.readers[0]`, … */
 const GROUPS = new Set([...ROW_BY_PATH.keys()].flatMap(prefixesOf));

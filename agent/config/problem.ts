@@ -24,8 +24,21 @@ export function problemText(problem: Problem): string {
     `  found:   ${problem.found}`,
     `  allowed: ${problem.allowed}`,
     `  remedy:  ${problem.remedy}`,
-  ].join("\n");
+  ]
+    .map(printable)
+    .join("\n");
 }
+
+/** A name or a value from a file must not move a terminal's cursor, nor fill its screen. */
+function printable(line: string): string {
+  const escaped = line.replace(
+    /[\p{Cc}\u2028\u2029]/gu,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return escaped.length > LINE_MAX ? `${escaped.slice(0, LINE_MAX)}…` : escaped;
+}
+
+const LINE_MAX = 1_000;
 
 /** All problems of one load. `message` is ready to print. */
 export class ConfigError extends Error {
@@ -63,12 +76,10 @@ export function refusalProblem(
 /** `0x1f` as it stands there; of what variables became, both: `"15s", from ${INTERVAL}`. */
 function writtenText(value: unknown, written: Written | undefined): string {
   if (written === undefined) return foundText(value);
-  return written.filled === undefined ? written.source : `${foundText(value)}, from ${withoutDefaults(written.source)}`;
-}
-
-/** A default may be a secret: `${TOKEN:-abc}` is shown as `${TOKEN:-…}`. */
-function withoutDefaults(source: string): string {
-  return source.replace(/(\$\{[^}]*?:-)[^}]*\}/g, "$1…}");
+  if (written.filled === undefined) return written.source;
+  // What stands between references may be a secret, and so may a default: `${TOKEN:-abc}` is shown as `${TOKEN:-…}`.
+  const references = written.source.match(/\$\{[^}]*\}/g) ?? [];
+  return `${foundText(value)}, from ${references.map((text) => text.replace(/:-.*\}/s, ":-…}")).join(" and ")}`;
 }
 
 const FOUND_MAX = 80;
