@@ -14,12 +14,13 @@ const KEYS_OF_TYPE: Readonly<Record<string, readonly string[]>> = {
   metric: [...GROUP_KEYS, "extends", "metric_name", "instrument", "unit", "entity_associations"],
   entity: [...GROUP_KEYS, "name"],
   event: [...GROUP_KEYS, "name"],
-  span: [...GROUP_KEYS, "extends", "name", "span_kind"],
+  span: [...GROUP_KEYS, "extends", "span_kind"],
 };
 const DEFINITION_KEYS = ["id", "type", "brief", "note", "stability", "examples", "requirement_level", "annotations"];
 const REFERENCE_KEYS = ["ref", "brief", "note", "examples", "requirement_level", "annotations"];
 const MEMBER_KEYS = ["id", "value", "brief", "stability"];
 const METRIC_REMARKS = ["wrong", "obi", "netobserv", "proposal", "remark"];
+const SPAN_REMARKS = ["name"];
 const ATTRIBUTE_REMARKS = ["values", "defined_by"];
 /** What an example of each type is. */
 const EXAMPLES: Readonly<Record<string, (example: unknown) => boolean>> = {
@@ -44,7 +45,8 @@ export class Checker {
   }
 
   file(document: unknown): void {
-    if (!this.#object(document, "", ["groups"])) return;
+    if (!this.#object(document, "", ["groups", "imports"])) return;
+    this.#imports(document.imports);
     if (!Array.isArray(document.groups)) {
       this.#report("groups", "is not a list", "start the file with `groups:` and a list of groups");
       return;
@@ -52,6 +54,12 @@ export class Checker {
     document.groups.forEach((group: unknown, index) => {
       this.#group(group, `groups[${index}]`);
     });
+  }
+
+  /** Signals of the conventions that are wanted whole, by name. */
+  #imports(imports: unknown): void {
+    if (imports === undefined || !this.#object(imports, "imports", ["metrics", "events", "entities"])) return;
+    for (const [kind, names] of Object.entries(imports)) this.#names(names, `imports.${kind}`);
   }
 
   #group(group: unknown, path: string): void {
@@ -78,7 +86,11 @@ export class Checker {
     if (typeof group.id !== "string" || !group.id.startsWith("span.flowspan.")) {
       this.#report(`${path}.id`, `is ${say(group.id)}`, "begin it with span.flowspan.");
     }
-    this.#text(group, path, "name", "give the span a name of low cardinality");
+    // Not the group's own name, which no other group may have: the kinds of a span share one.
+    const { flowspan } = isFields(group.annotations) ? group.annotations : {};
+    const remedy = "give the span a name of low cardinality";
+    this.#text(isFields(flowspan) ? flowspan : {}, `${path}.annotations.flowspan`, "name", remedy);
+    this.#remarks(group, path, SPAN_REMARKS);
     this.#oneOf(group, path, "span_kind", SPAN_KINDS);
   }
 
@@ -93,13 +105,13 @@ export class Checker {
         'use a UCUM unit in base form: s, By, "1", "{thing}", or one per other',
       );
     }
-    this.#entities(group.entity_associations, `${path}.entity_associations`);
+    if (group.entity_associations !== undefined) this.#names(group.entity_associations, `${path}.entity_associations`);
     this.#remarks(group, path, METRIC_REMARKS);
   }
 
-  #entities(entities: unknown, path: string): void {
-    if (entities === undefined || (Array.isArray(entities) && entities.length > 0 && entities.every(isText))) return;
-    this.#report(path, `is ${say(entities)}`, "list the names of entities");
+  #names(names: unknown, path: string): void {
+    if (Array.isArray(names) && names.length > 0 && names.every(isText)) return;
+    this.#report(path, `is ${say(names)}`, "list names");
   }
 
   #attributes(list: unknown, path: string): void {

@@ -37,7 +37,7 @@ export function loadRegistry(texts: ReadonlyMap<string, string>, upstream: Upstr
     checker.file(content);
     problems.push(...checker.problems);
     if (checker.problems.length > 0) continue;
-    files.push({ file, section: basename(file, ".yaml"), groups: (content as Pick<ModelFile, "groups">).groups });
+    files.push({ ...(content as Pick<ModelFile, "groups" | "imports">), file, section: basename(file, ".yaml") });
   }
   if (problems.length > 0) return { problems };
   const resolved = resolve(files, upstream);

@@ -29,6 +29,7 @@ export interface ModelFile {
   /** The file's name without ending: the section of its metrics. */
   readonly section: string;
   readonly groups: readonly Group[];
+  readonly imports?: { readonly entities?: readonly string[] };
 }
 
 interface Group {
@@ -39,7 +40,7 @@ interface Group {
   readonly stability?: Stability;
   readonly extends?: string;
   readonly attributes?: readonly AttributeField[];
-  readonly annotations?: { readonly flowspan: { readonly wrong?: string } & Elsewhere };
+  readonly annotations?: { readonly flowspan: { readonly wrong?: string; readonly name?: string } & Elsewhere };
   readonly metric_name?: string;
   readonly instrument?: Instrument;
   readonly unit?: string;
@@ -217,7 +218,7 @@ class Resolver {
     if (!ours && !this.#upstream.metrics.has(name)) {
       this.#report(at, `${name} is not ours to define`, "use the name of a released metric, or one under flowspan.");
     }
-    const { wrong, ...elsewhere } = group.annotations?.flowspan ?? {};
+    const { wrong, name: _, ...elsewhere } = group.annotations?.flowspan ?? {};
     return {
       ...this.#common(group),
       name,
@@ -244,7 +245,13 @@ class Resolver {
       entity_associations.map((entity) => {
         const identity = this.#upstream.entities.get(entity);
         if (identity === undefined) this.#report(at, `no entity ${entity} is known`, "add it to upstream.ts");
-        else if (!this.#someResourceHas(identity)) {
+        else if (!this.#files.some(({ imports }) => imports?.entities?.includes(entity))) {
+          this.#report(
+            at,
+            `no file imports the entity ${entity}`,
+            `add it to the file: imports: {entities: [${entity}]}`,
+          );
+        } else if (!this.#someResourceHas(identity)) {
           this.#report(at, `no Resource has ${identity.join(" and ")}`, "add them to an entity in resources.yaml");
         }
         return [entity, identity ?? []];
@@ -263,7 +270,8 @@ class Resolver {
   #span(group: Group, place: Place, uses: Use[]): Span {
     const id = group.id.slice("span.flowspan.".length);
     const kind = group.span_kind ?? "internal";
-    return { ...this.#common(group), id, kind, name: group.name ?? "", uses, shared: this.#shared(group, place) };
+    const name = group.annotations?.flowspan.name ?? "";
+    return { ...this.#common(group), id, kind, name, uses, shared: this.#shared(group, place) };
   }
 
   #thing(group: Group, place: Place, uses: Use[]): Thing {

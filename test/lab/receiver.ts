@@ -1,7 +1,7 @@
 /**
  * An OTLP gRPC receiver in this process: takes metrics, traces and logs, keeps decoded metric points, and can
  * be told to be slow, to refuse or to reject a part. For quick tests and the demo; the end-to-end tests use
- * the real Collector.
+ * the real Collector. What it keeps is held against the registry (semconv/live.ts): close() throws what is not in it.
  *
  * A refused request is not kept; of a partially rejected one everything is kept and the rejection said, as the
  * protocol has it: what was rejected is the receiver's loss, not a reason to send again.
@@ -18,8 +18,11 @@ import {
   type sendUnaryData,
   status,
 } from "@grpc/grpc-js";
+import type { LiveCheck } from "../../semconv/live.ts";
+import { Copies } from "./copies.ts";
 import { decodeMetrics, type ReceivedPoint } from "./otlp-decode.ts";
 import { decodeSpans, type ReceivedSpan } from "./otlp-decode-spans.ts";
+import { registryCheck } from "./registry-check.ts";
 
 export type Signal = "metrics" | "traces" | "logs";
 
@@ -65,6 +68,8 @@ export interface ReceiverOptions {
   readonly port?: number;
   /** Keeps no request and no point; for listeners that do their own keeping, like the demo. */
   readonly forget?: boolean;
+  /** Takes what no model has, too; for tests that send points of their own making. */
+  readonly unregistered?: boolean;
   /** Takes the bytes of each accepted request, which are then neither decoded nor kept. */
   readonly takeBytes?: (signal: Signal, bytes: Uint8Array) => void;
 }
@@ -74,6 +79,8 @@ export class Receiver {
   readonly #listeners = new Set<(points: readonly ReceivedPoint[]) => void>();
   readonly #forget: boolean;
   readonly #takeBytes: ReceiverOptions["takeBytes"];
+  readonly #check: LiveCheck | undefined;
+  readonly #copies = Copies.asAsked();
   #port = 0;
   /** Requests do not overtake each other, however late they are. */
   #inTurn: Promise<unknown> = Promise.resolve();
@@ -92,6 +99,7 @@ export class Receiver {
   private constructor(options: ReceiverOptions) {
     this.#forget = options.forget ?? false;
     this.#takeBytes = options.takeBytes;
+    this.#check = options.forget || options.unregistered ? undefined : registryCheck();
     for (const signal of Object.keys(SERVICES) as Signal[])
       this.#server.addService(exportService(signal), { export: this.#handler(signal) });
   }
@@ -117,8 +125,12 @@ export class Receiver {
     this.#listeners.add(listener);
   }
 
+  /** @throws what came and is not in the registry */
   async close(): Promise<void> {
     this.#server.forceShutdown();
+    await this.#copies?.close();
+    const findings = this.#check?.findings ?? [];
+    if (findings.length > 0) throw new Error(`what was sent is not as semconv/model has it:\n${findings.join("\n")}`);
   }
 
   #handler(signal: Signal): handleUnaryCall<Buffer, Buffer> {
@@ -160,6 +172,9 @@ export class Receiver {
     }
     const points = signal === "metrics" ? decodeMetrics(bytes) : [];
     const spans = signal === "traces" ? decodeSpans(bytes) : [];
+    this.#copies?.send(exportPath(signal), bytes);
+    this.#check?.addPoints(points);
+    this.#check?.addSpans(spans);
     if (!this.#forget) {
       for (const span of spans) this.spans.push(span);
       this.requests.push({ signal, bytes, metadata });
@@ -180,11 +195,15 @@ function answerAccepted(answer: sendUnaryData<Buffer>, behaviour: Behaviour): vo
   else void answerAfter.then(say);
 }
 
+function exportPath(signal: Signal): string {
+  return `/${SERVICES[signal]}/Export`;
+}
+
 function exportService(signal: Signal): ServiceDefinition {
   const same = (bytes: Buffer) => bytes;
   return {
     export: {
-      path: `/${SERVICES[signal]}/Export`,
+      path: exportPath(signal),
       requestStream: false,
       responseStream: false,
       requestSerialize: same,

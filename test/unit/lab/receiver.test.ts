@@ -1,6 +1,6 @@
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import protobuf from "protobufjs";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { retryDelayMs } from "../../../agent/export/status.ts";
 import { decodeMetrics } from "../../lab/otlp-decode.ts";
 import { Receiver } from "../../lab/receiver.ts";
@@ -9,7 +9,7 @@ let receiver: Receiver;
 let client: Client;
 
 beforeEach(async () => {
-  receiver = await Receiver.start();
+  receiver = await Receiver.start({ unregistered: true });
   client = new Client(new URL(receiver.endpoint).host, credentials.createInsecure());
 });
 
@@ -164,10 +164,36 @@ function oneHistogram(): Buffer {
   return requestWith({ name: "flowspan.tcp.rtt", histogram: { points: [point], temporality: 2 } });
 }
 
-function send(bytes: Buffer): Promise<ServiceError | undefined> {
+test("what is sent and is not in the registry is said when the receiver closes", async () => {
+  const strict = await Receiver.start();
+  const toStrict = new Client(new URL(strict.endpoint).host, credentials.createInsecure());
+
+  await send(oneSum(23), toStrict);
+  toStrict.close();
+
+  await expect(strict.close()).rejects.toThrow("flowspan.tcp.io lacks flowspan.role, which it requires");
+});
+
+test("what a receiver accepts goes to one more endpoint too, where one is named", async () => {
+  vi.stubEnv("FLOWSPAN_COPY_TO", receiver.endpoint);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const copying = await Receiver.start({ unregistered: true });
+  const toCopying = new Client(new URL(copying.endpoint).host, credentials.createInsecure());
+
+  await send(oneSum(23), toCopying);
+  toCopying.close();
+  await copying.close();
+
+  expect([copying.points, receiver.points]).toEqual([
+    [expect.objectContaining({ metric: "flowspan.tcp.io", value: 23 })],
+    copying.points,
+  ]);
+});
+
+function send(bytes: Buffer, by = client): Promise<ServiceError | undefined> {
   const same = (value: Buffer) => value;
   const path = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
   return new Promise((resolve) => {
-    client.makeUnaryRequest(path, same, same, bytes, (error) => resolve(error ?? undefined));
+    by.makeUnaryRequest(path, same, same, bytes, (error) => resolve(error ?? undefined));
   });
 }

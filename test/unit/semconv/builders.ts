@@ -35,7 +35,11 @@ export function ownAttribute(fields: Readonly<Record<string, unknown>>): Record<
 
 /** YAML is a superset of JSON. */
 export function load(...groups: readonly unknown[]): ReturnType<typeof loadRegistry> {
-  return loadRegistry(new Map([[FILE, JSON.stringify({ groups })]]), readUpstream());
+  return loadFile({ groups, imports: { entities: ["process"] } });
+}
+
+export function loadFile(content: object): ReturnType<typeof loadRegistry> {
+  return loadRegistry(new Map([[FILE, JSON.stringify(content)]]), readUpstream());
 }
 
 export function problemsOf(...groups: readonly unknown[]): readonly Omit<Problem, "file">[] {

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { loadRegistry } from "../../../semconv/load.ts";
 import { readUpstream } from "../../../semconv/upstream.ts";
-import { FILE, load, metric, ownAttribute, problemsOf, registryOf } from "./builders.ts";
+import { FILE, load, loadFile, metric, ownAttribute, problemsOf, registryOf } from "./builders.ts";
 
 const KEYS =
   "id, type, brief, note, stability, attributes, annotations, extends, metric_name, instrument, unit, entity_associations";
@@ -220,7 +220,7 @@ const MISTAKES: readonly {
     problem: {
       path: "groups[0].entity_associations",
       message: 'is "process"',
-      remedy: "list the names of entities",
+      remedy: "list names",
     },
   },
   {
@@ -316,6 +316,20 @@ test.each([["service.peer.name"], ["service.peer.namespace"], ["k8s.pod.label"],
 
 test("a released metric needs no name of ours where a Resource says what it is of", () => {
   expect(problemsOf(PROGRAM, CPU_TIME)).toEqual([]);
+});
+
+test("a metric of a released entity needs the entity imported", () => {
+  expect(loadFile({ groups: [PROGRAM, CPU_TIME] })).toEqual({
+    problems: [expect.objectContaining({ message: "no file imports the entity process" })],
+  });
+});
+
+test.each([
+  ["imports", []],
+  ["imports.spans", { spans: ["a"] }],
+  ["imports.entities", { entities: "process" }],
+])("a wrong %s is a problem", (path, imports) => {
+  expect(loadFile({ groups: [], imports })).toEqual({ problems: [expect.objectContaining({ path })] });
 });
 
 test("a name that a specification has is defined with that specification's address", () => {
