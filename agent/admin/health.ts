@@ -90,15 +90,17 @@ export function readiness(vitals: Vitals): Health {
   ]);
 }
 
-/** The detail names each feed in trouble and why, also while it is young enough. */
+/** The detail names the feeds in trouble and why, also while they are young enough; feeds with the same trouble together. */
 function namesCheck(metadata: readonly MetadataVitals[], trouble: string | undefined): Check {
   const isOld = ({ synced, ageMs }: MetadataVitals) => !synced || ageMs > METADATA_AGE_MAX_MS;
   const notable = metadata.filter((feed) => isOld(feed) || feed.trouble !== undefined);
-  const words = notable.map(({ name, synced, ageMs, trouble }) => {
-    const state = synced
-      ? `last confirmed ${seconds(ageMs)} ago, limit ${seconds(METADATA_AGE_MAX_MS)}`
-      : "not read yet";
-    return `${name}: ${state}${trouble === undefined ? "" : ` (${trouble})`}`;
+  const alike = Map.groupBy(notable, ({ synced, trouble }) => `${synced} ${trouble}`);
+  const words = [...alike.values()].map((feeds) => {
+    const [{ synced, trouble: why }] = feeds as [MetadataVitals];
+    const age = Math.max(...feeds.map(({ ageMs }) => ageMs));
+    const state = synced ? `last confirmed ${seconds(age)} ago, limit ${seconds(METADATA_AGE_MAX_MS)}` : "not read yet";
+    const names = feeds.map(({ name }) => name).join(", ");
+    return `${names}: ${state}${why === undefined ? "" : ` (${why})`}`;
   });
   if (trouble !== undefined) words.unshift(trouble);
   const detail = words.length === 0 ? "metadata is complete and fresh" : words.join("; ");

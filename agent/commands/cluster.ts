@@ -5,12 +5,8 @@ import { hostname, uptime } from "node:os";
 import type { Settings } from "../config/settings.ts";
 import type { DirectoryClient } from "../directory/client.ts";
 import type { ClusterIdentity } from "../identity/identify.ts";
-import {
-  type Connection,
-  inCluster,
-  kubeconfigConnection,
-  serviceAccountConnection,
-} from "../kubernetes/connection.ts";
+import { type Connection, inCluster, serviceAccountConnection } from "../kubernetes/connection.ts";
+import { type KubeconfigOptions, kubeconfigConnection } from "../kubernetes/kubeconfig-connection.ts";
 import type { Log } from "../log.ts";
 
 export interface Cluster {
@@ -21,16 +17,28 @@ export interface Cluster {
 /**
  * The cluster that settings and environment name.
  *
+ * @param options of a connection by kubeconfig
  * @returns the cluster, or why there is none
  * @throws Error when one is demanded and nothing names it
  */
-export function clusterOf({ kubernetes }: Settings, env: NodeJS.ProcessEnv): Cluster | { readonly none: string } {
+export function clusterOf(
+  { kubernetes }: Settings,
+  env: NodeJS.ProcessEnv,
+  options: Pick<KubeconfigOptions, "withinMs"> = {},
+): Cluster | { readonly none: string } {
   if (kubernetes.enabled === "off") return { none: "kubernetes.enabled is off" };
   const nodeName = kubernetes.node ?? hostname();
-  if (kubernetes.kubeconfig !== undefined) return { connection: kubeconfigConnection(kubernetes.kubeconfig), nodeName };
+  const fromFiles = (paths: string) => {
+    const isInteractive = process.stdin.isTTY && process.stderr.isTTY;
+    return { connection: kubeconfigConnection(paths, { ...options, env, isInteractive }), nodeName };
+  };
+  if (kubernetes.kubeconfig !== undefined) return fromFiles(kubernetes.kubeconfig);
   if (inCluster(env)) return { connection: serviceAccountConnection(env), nodeName };
   if (kubernetes.enabled === "auto") return { none: "not in a pod, and no kubeconfig is named" };
-  throw new Error("kubernetes.enabled is on, but this is no pod: name a kubeconfig with --kubeconfig PATH");
+  if (env.KUBECONFIG) return fromFiles(env.KUBECONFIG);
+  throw new Error(
+    "kubernetes.enabled is on, but this is no pod: name a kubeconfig with --kubeconfig PATH, or in KUBECONFIG",
+  );
 }
 
 export interface RunningDirectory {

@@ -13,6 +13,7 @@ import { ConfigError } from "../config/problem.ts";
 import type { Settings } from "../config/settings.ts";
 import { createTransport, type ExportedSignal, type Transport, unusableWords } from "../export/transport.ts";
 import { nameOf } from "../export/trouble.ts";
+import { networkFailure } from "../kubernetes/failure.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { get } from "../kubernetes/request.ts";
 import { feedsOf, resourcesOf } from "../kubernetes/watch-cluster.ts";
@@ -21,7 +22,7 @@ import type { ConnectedProbe } from "./doctor-connected.ts";
 import type { NoProbeCheck, ProbeCheck } from "./doctor-kernel.ts";
 import { NODE_MODULES } from "./doctor-modules.ts";
 import { askNode } from "./doctor-node.ts";
-import type { AgentFacts, CollectorFacts, KubernetesFacts } from "./doctor-reach.ts";
+import type { AgentFacts, ApiTrouble, CollectorFacts, KubernetesFacts } from "./doctor-reach.ts";
 import { findProbe } from "./start-probe.ts";
 
 const PROBE_TIMEOUT_MS = 30_000;
@@ -96,47 +97,56 @@ export async function askCollector(config: Config, signal: ExportedSignal): Prom
 export async function askKubernetes(settings: Settings, env: NodeJS.ProcessEnv): Promise<KubernetesFacts> {
   let cluster: Cluster | { readonly none: string };
   try {
-    cluster = clusterOf(settings, env);
+    cluster = clusterOf(settings, env, { withinMs: API_TIMEOUT_MS });
   } catch (error) {
-    return { server: "kubernetes.enabled is on", failure: (error as Error).message };
+    return { server: "kubernetes.enabled is on", failure: { found: (error as Error).message } };
   }
   if ("none" in cluster) return { skipped: `not asked: ${cluster.none}` };
+  try {
+    return await askServer(cluster, settings);
+  } finally {
+    cluster.connection.close();
+  }
+}
+
+async function askServer(cluster: Cluster, { kubernetes }: Settings): Promise<KubernetesFacts> {
   const { connection, nodeName } = cluster;
   const failure = await tryGet(cluster, "/version", {});
   if (failure !== undefined) return { server: connection.description, failure };
 
-  const { podLabels, podAnnotations, appLabels, scope, metadata } = settings.kubernetes;
+  const { podLabels, podAnnotations, appLabels, scope, metadata } = kubernetes;
   const feeds = metadata === "directory" ? FEEDS_OF["agent-with-directory"] : feedsOf(scope);
   const resources = resourcesOf(nodeName, { podLabels, podAnnotations, wellKnownLabels: appLabels });
-  const allowed: Record<string, boolean> = {};
+  const rules: Record<string, ApiTrouble | undefined> = {};
   for (const feed of feeds) {
     const { path, query } = resources[feed];
     const resource = path.split("/").at(-1) as string;
     const verbs = { list: { limit: "1" }, watch: { watch: "1", timeoutSeconds: "1" } } as const;
     for (const [verb, more] of Object.entries(verbs)) {
       const rule = `${verb} ${resource}`;
-      const works = (await tryGet(cluster, path, { ...query, ...more })) === undefined;
-      allowed[rule] = (allowed[rule] ?? true) && works;
+      rules[rule] ??= await tryGet(cluster, path, { ...query, ...more });
     }
   }
   // The agent of a directory may not read nodes: its replicas are asked.
   const node = metadata === "directory" ? undefined : await askNode(cluster, API_TIMEOUT_MS);
-  return { server: connection.description, allowed, node };
+  return { server: connection.description, rules, node };
 }
 
 async function tryGet(
   { connection }: Cluster,
   path: string,
   query: Record<string, string>,
-): Promise<string | undefined> {
+): Promise<ApiTrouble | undefined> {
   try {
-    const signal = AbortSignal.timeout(API_TIMEOUT_MS);
+    // Each wait within has an end of its own, which says what was waited for.
+    const signal = AbortSignal.timeout(4 * API_TIMEOUT_MS);
     const body = await get(connection, { path, query, silenceMs: API_TIMEOUT_MS, signal });
     body.on("error", () => undefined); // its status is all that was asked for
     body.destroy();
     return undefined;
   } catch (error) {
-    return (error as Error).message;
+    const { message, remedy } = networkFailure(error);
+    return { found: message, ...(remedy !== undefined && { remedy }) };
   }
 }
 

@@ -48,14 +48,19 @@ export function checkCollector({ signal, target, failure, remedy = "" }: Collect
     : { name, state: "warn", found, lost: "no span arrives; they wait, and then are dropped and counted", remedy };
 }
 
+export interface ApiTrouble {
+  readonly found: string;
+  readonly remedy?: string;
+}
+
 export interface KubernetesFacts {
   /** Why no API server is asked: switched off, or nothing names one. */
   readonly skipped?: string;
   readonly server?: string;
   /** Why the server cannot be reached. */
-  readonly failure?: string;
-  /** By `verb resource`: whether it is allowed. */
-  readonly allowed?: Readonly<Record<string, boolean>>;
+  readonly failure?: ApiTrouble;
+  /** By `verb resource`: why it does not work; undefined where it does. */
+  readonly rules?: Readonly<Record<string, ApiTrouble | undefined>>;
   /** This node, where nodes can be read. */
   readonly node?: NodeFacts | undefined;
 }
@@ -68,20 +73,21 @@ const RESOURCE_LOSS: Readonly<Record<string, string>> = {
   namespaces: "the cluster has no id",
 };
 
-export function checkKubernetes({ skipped, server = "", failure, allowed = {}, node }: KubernetesFacts): Finding[] {
+export function checkKubernetes({ skipped, server = "", failure, rules = {}, node }: KubernetesFacts): Finding[] {
   if (skipped !== undefined) return [ok("API server", skipped)];
   const name = "API server";
   if (failure !== undefined) {
-    const remedy = "kubectl get --raw /readyz; check the service account, or kubernetes.kubeconfig";
+    const { found, remedy = "kubectl get --raw /readyz; check the service account, or kubernetes.kubeconfig" } =
+      failure;
     return [
-      { name, state: "warn", found: `${server}: ${failure}`, lost: "pods, Services and nodes have no names", remedy },
+      { name, state: "warn", found: `${server}: ${found}`, lost: "pods, Services and nodes have no names", remedy },
     ];
   }
-  const rules = Object.entries(allowed).map(([rule, yes]): Finding => {
+  const findings = Object.entries(rules).map(([rule, trouble]): Finding => {
     const [verb = "", resource = ""] = rule.split(" ");
-    if (yes) return ok(`RBAC ${rule}`, "allowed");
-    const remedy = `kubectl auth can-i ${verb} ${resource} --as=system:serviceaccount:NAMESPACE:flowspan; apply deploy/manifests`;
-    return { name: `RBAC ${rule}`, state: "warn", found: "refused", lost: RESOURCE_LOSS[resource] ?? "names", remedy };
+    if (trouble === undefined) return ok(`RBAC ${rule}`, "allowed");
+    const { found, remedy = `kubectl auth can-i ${verb} ${resource}; apply deploy/manifests` } = trouble;
+    return { name: `RBAC ${rule}`, state: "warn", found, lost: RESOURCE_LOSS[resource] ?? "names", remedy };
   });
-  return [ok(name, `${server} answers`), ...rules, ...(node === undefined ? [] : [checkNode(node)])];
+  return [ok(name, `${server} answers`), ...findings, ...(node === undefined ? [] : [checkNode(node)])];
 }

@@ -166,7 +166,8 @@ export const SETTINGS = {
   kubernetes: {
     enabled: choice(
       {
-        summary: "Take names from a Kubernetes API. `auto`: inside a pod, or where a kubeconfig is named.",
+        summary:
+          "Take names from a Kubernetes API. `auto`: inside a pod, or where a kubeconfig is named; `on`: also by KUBECONFIG.",
         default: "auto",
         live: false,
         flag: "kubernetes",
@@ -175,7 +176,8 @@ export const SETTINGS = {
     ),
     kubeconfig: optional(
       {
-        summary: "Kubeconfig file, for an agent outside of the cluster; `user` must be able to read it.",
+        summary:
+          "Kubeconfig file, or several with colons between them, for an agent outside of the cluster; `user` must be able to read them.",
         default: undefined,
         defaultText: "the pod's service account",
         live: false,

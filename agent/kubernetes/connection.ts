@@ -1,20 +1,34 @@
 /**
- * Where the API server is and how to prove who we are: a pod's service account, or a kubeconfig.
+ * Where the API server is and how to prove who we are: the contract of a connection, and a pod's service account.
  *
- * Everything that can be rotated (token, CA, client certificate) is read anew for every connect. The
- * Kubernetes client is loaded only for a kubeconfig: it is 60 MB of code that an agent in a pod never needs.
+ * Everything that can be rotated (token, CA, client certificate) is read anew for every connect.
  */
 import { readFile } from "node:fs/promises";
 import type { RequestOptions } from "node:https";
 import { join } from "node:path";
-import type { KubeConfig } from "@kubernetes/client-node";
-import { trustSystem } from "../tls/system-roots.ts";
 import { ApiFailure } from "./failure.ts";
+import { type ApiProxy, proxyOf } from "./proxy.ts";
 
 /** What one connect needs. Holds secrets: never logged. */
 export interface Credentials {
   readonly server: URL;
   readonly options: RequestOptions;
+  /** Undefined: there is none on the way. */
+  readonly proxy?: ApiProxy | undefined;
+  /** What made it so, for messages. */
+  readonly origin: Origin;
+}
+
+/** The names of what decides about a connection: where a person mends it. No secret is in it. */
+export interface Origin {
+  /** Of the server's address. */
+  readonly server: string;
+  /** Of the CA that the server's certificate is checked with. */
+  readonly ca: string;
+  /** Of the name that the server's certificate has to hold. */
+  readonly tlsName: string;
+  /** Of what says who we are. */
+  readonly user: string;
 }
 
 export interface Connection {
@@ -24,6 +38,8 @@ export interface Connection {
   credentials(): Promise<Credentials>;
   /** The server answered 401: what is kept between connects (an exec plugin's token) must not be used again. */
   refused(): void;
+  /** Ends what runs for it: an exec plugin, also one that hangs. Nobody asks any more. */
+  close(): void;
 }
 
 const SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -40,101 +56,45 @@ export function serviceAccountConnection(
 ): Connection {
   const host = env.KUBERNETES_SERVICE_HOST ?? "";
   const server = new URL(`https://${host.includes(":") ? `[${host}]` : host}:${env.KUBERNETES_SERVICE_PORT}`);
+  const proxy = proxyOf(server, env);
+  const [tokenFile, caFile] = [join(directory, "token"), join(directory, "ca.crt")];
+  const origin: Origin = {
+    server: "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT",
+    ca: caFile,
+    tlsName: "KUBERNETES_SERVICE_HOST",
+    user: `the service account's ${tokenFile}`,
+  };
   return {
     description: `${server.origin} by service account`,
     async credentials() {
-      const [token, ca] = await Promise.all([
-        readSecret(join(directory, "token")),
-        readSecret(join(directory, "ca.crt")),
-      ]);
-      if (token.trim() === "") throw new ApiFailure("credentials", `${join(directory, "token")} is empty`);
-      return { server, options: { ca, headers: { authorization: `Bearer ${token.trim()}` } } };
+      const [token, ca] = await Promise.all([readMounted(tokenFile), readMounted(caFile)]);
+      if (token.trim() === "") throw new ApiFailure("credentials", `${tokenFile} is empty`, { remedy: REMOUNT });
+      return { server, options: { ca, headers: { authorization: `Bearer ${token.trim()}` } }, proxy, origin };
     },
     refused() {},
+    close() {},
   };
 }
 
-async function readSecret(path: string): Promise<string> {
+const REMOUNT =
+  "set automountServiceAccountToken in the pod's spec, or kubernetes.enabled to off; the pod's user must be able to read it";
+
+async function readMounted(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new ApiFailure("credentials", `cannot read ${path}`, undefined, error);
+    throw unreadable(path, error, REMOUNT);
   }
 }
 
-/** How long a kubeconfig's credentials may take; an exec plugin may ask a server of its own. */
-const CREDENTIALS_MS = 30_000;
-
-/**
- * @param path a kubeconfig file; its current context counts, exec plugins and proxies included
- * @param withinMs after this, credentials have failed for now
- */
-export function kubeconfigConnection(path: string, withinMs: number = CREDENTIALS_MS): Connection {
-  let loaded: { readonly text: string; readonly config: KubeConfig } | undefined;
-  let asked: Promise<Credentials> | undefined;
-
-  async function load(): Promise<KubeConfig> {
-    const text = await readSecret(path);
-    if (loaded?.text === text) return loaded.config;
-    const { KubeConfig } = await import("@kubernetes/client-node");
-    const config = new KubeConfig();
-    config.loadFromFile(path);
-    loaded = { text, config };
-    return config;
-  }
-
-  async function ask(): Promise<Credentials> {
-    const config = await load();
-    const cluster = config.getCurrentCluster();
-    if (!cluster) throw new Error(`${path} names no cluster in its current context`);
-    const options: RequestOptions = { headers: {} };
-    await config.applyToHTTPSOptions(options);
-    if (options.ca === undefined) trustSystem();
-    const plugin = config.getCurrentUser()?.exec as { readonly command?: string } | undefined;
-    if (plugin && !isProof(options)) {
-      throw new Error(`${plugin.command} of ${path} gave neither a token nor a client certificate with its key`);
-    }
-    // Its agents are kept with the certificates that they were made with; only a proxy needs one.
-    if (!cluster.proxyUrl) options.agent = false;
-    return { server: new URL(cluster.server), options };
-  }
-
-  return {
-    description: `kubeconfig ${path}`,
-    async credentials() {
-      // One question for all watches that connect at once. An exec plugin that hangs cannot be ended from
-      // here: its one answer is waited for, so that there is never a second one that hangs.
-      asked ??= ask().finally(() => {
-        asked = undefined;
-      });
-      try {
-        return await within(withinMs, asked, `the credentials of ${path} did not come`);
-      } catch (error) {
-        if (error instanceof ApiFailure) throw error;
-        // The client keeps whatever a plugin said, also what is no credential.
-        loaded = undefined;
-        const message = error instanceof Error ? error.message : String(error);
-        throw new ApiFailure("credentials", message, undefined, error);
-      }
-    },
-    refused() {
-      loaded = undefined;
-    },
+/** A file could not be read. */
+export function unreadable(path: string, cause: unknown, remedy: string): ApiFailure {
+  const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
+  const why: Readonly<Record<string, string>> = {
+    ENOENT: "there is none",
+    EACCES: `user ${process.geteuid?.()} may not`,
+    EISDIR: "it is a directory",
+    ENOTDIR: "a part of its path is no directory",
   };
-}
-
-/** Without one we would be `system:anonymous`: 403, for as long as the plugin's word is kept. */
-function isProof({ cert, key, headers }: RequestOptions): boolean {
-  const authorization = (headers as Readonly<Record<string, string>> | undefined)?.Authorization ?? "";
-  return /^Bearer [!-~]+$/.test(authorization) || (Boolean(cert) && Boolean(key));
-}
-
-async function within<T>(ms: number, answer: Promise<T>, what: string): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new ApiFailure("credentials", `${what} within ${ms} ms`)), ms);
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return new ApiFailure("credentials", `cannot read ${path}: ${why[code] ?? code}`, { remedy, cause });
 }

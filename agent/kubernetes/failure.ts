@@ -9,6 +9,7 @@ export const FAILURE_REASONS = [
   "network", // no route, name not found
   "certificate", // TLS: the server's certificate does not fit the CA or the address
   "credentials", // a token, certificate or kubeconfig could not be read
+  "proxy", // the proxy on the way there is away, refuses, or wants to know who we are
   "unauthorized", // 401
   "forbidden", // 403
   "gone", // 410: the history that was asked for is compacted
@@ -22,16 +23,32 @@ export const FAILURE_REASONS = [
 ] as const;
 export type FailureReason = (typeof FAILURE_REASONS)[number];
 
+/** What else is known of a failure. */
+export interface FailureFacts {
+  /** What the server asked for. */
+  readonly retryAfterMs?: number | undefined;
+  readonly cause?: unknown;
+  /** What to do, with the name of the setting or of the kubeconfig's field. */
+  readonly remedy?: string | undefined;
+}
+
 export class ApiFailure extends Error {
   readonly reason: FailureReason;
-  /** What the server asked for; undefined where it said nothing. */
   readonly retryAfterMs: number | undefined;
+  readonly remedy: string | undefined;
 
-  constructor(reason: FailureReason, message: string, retryAfterMs?: number, cause?: unknown) {
+  /** @param message never holds a secret: it stands in logs, in readiness and in doctor */
+  constructor(reason: FailureReason, message: string, { retryAfterMs, cause, remedy }: FailureFacts = {}) {
     super(message, { cause });
     this.name = "ApiFailure";
     this.reason = reason;
     this.retryAfterMs = retryAfterMs;
+    this.remedy = remedy;
+  }
+
+  /** In one line, for people. */
+  get words(): string {
+    return this.remedy === undefined ? this.message : `${this.message}; ${this.remedy}`;
   }
 }
 
@@ -42,7 +59,7 @@ const RETRY_AFTER_MAX_MS = 120_000;
 export function statusFailure(status: number, message: string, retryAfter: string | undefined): ApiFailure {
   const seconds = retryAfter !== undefined && /^\d{1,5}$/.test(retryAfter) ? Number(retryAfter) : undefined;
   const retryAfterMs = seconds && Math.min(seconds * 1000, RETRY_AFTER_MAX_MS);
-  return new ApiFailure(statusReason(status), `status ${status}: ${message}`, retryAfterMs);
+  return new ApiFailure(statusReason(status), `status ${status}: ${message}`, { retryAfterMs });
 }
 
 function statusReason(status: number): FailureReason {
@@ -58,11 +75,12 @@ export function networkFailure(error: unknown): ApiFailure {
   if (error instanceof ApiFailure) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const message = error instanceof Error ? error.message || code : String(error);
-  return new ApiFailure(networkReason(code), message, undefined, error);
+  return new ApiFailure(networkReason(code), message, { cause: error });
 }
 
 /** Node hands on OpenSSL's names of what is wrong with a certificate. */
-const TLS_CODES = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT|ERR_SSL_)/;
+const TLS_CODES =
+  /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT|ERR_SSL_|EPROTO$)/;
 
 function networkReason(code: string): FailureReason {
   if (code === "ECONNREFUSED") return "refused";

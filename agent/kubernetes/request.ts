@@ -4,12 +4,17 @@
  * Each request has its own connection: a watch keeps it for minutes, and whatever was rotated counts from
  * the next one on. Every wait has an end, also for a server that trickles. Nothing is retried here.
  */
-import { request as httpRequest, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
-import type { Connection } from "./connection.ts";
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest, type RequestOptions } from "node:https";
+import { isIP, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import type { Connection, Credentials } from "./connection.ts";
+import { type Asked, explain } from "./explain.ts";
 import { ApiFailure, networkFailure, statusFailure } from "./failure.ts";
 import { parseJson } from "./json.ts";
+import { type ApiProxy, bareHost } from "./proxy.ts";
 import { field, text } from "./trim.ts";
+import { openTunnel, proxyAuthorization, proxyFailure, proxyRefusal } from "./tunnel.ts";
 
 /** A dead peer is noticed after this and ten probes of a second, as libuv sets them. */
 const KEEP_ALIVE_MS = 15_000;
@@ -25,19 +30,28 @@ export interface GetOptions {
 }
 
 /** @returns the body of a 200; the caller reads or destroys it */
-export async function get(
+export async function get(connection: Connection, options: GetOptions): Promise<IncomingMessage> {
+  const credentials = await unlessAborted(options.signal, connection.credentials());
+  try {
+    return await answerOf(connection, credentials, options);
+  } catch (error) {
+    throw explain(networkFailure(error), credentials, askedBy(options));
+  }
+}
+
+async function answerOf(
   connection: Connection,
+  credentials: Credentials,
   { path, query, silenceMs, signal }: GetOptions,
 ): Promise<IncomingMessage> {
-  const { server, options } = await unlessAborted(signal, connection.credentials());
+  const { server, proxy } = credentials;
   const url = new URL(server);
   url.pathname = `${server.pathname.replace(/\/$/, "")}${path}`;
   url.search = new URLSearchParams(query).toString();
-  const headers = { accept: "application/json", "user-agent": "flowspan", ...options.headers };
-  const start = url.protocol === "http:" ? httpRequest : httpsRequest;
+  const start = await starterOf(url, credentials, silenceMs, signal);
 
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    const sent = start(url, { agent: false, ...options, headers, signal });
+    const sent = start();
     const patience = new Patience(sent, silenceMs, "no answer to the request");
     sent.on("socket", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
     sent.on("response", (response) => {
@@ -49,9 +63,14 @@ export async function get(
     for (const end of ["response", "error", "close"]) sent.on(end, () => patience.end());
     sent.end();
   });
-  if (answer.statusCode === 200) return answer;
-  if (answer.statusCode === 401) connection.refused();
-  throw statusFailure(answer.statusCode ?? 0, await errorMessage(answer, silenceMs), answer.headers["retry-after"]);
+  const { statusCode = 0 } = answer;
+  if (statusCode === 200) return answer;
+  if (statusCode === 401) connection.refused();
+  if (statusCode === 407 && proxy !== undefined) {
+    answer.destroy();
+    throw proxyRefusal(proxy, statusCode);
+  }
+  throw statusFailure(statusCode, await errorMessage(answer, silenceMs), answer.headers["retry-after"]);
 }
 
 /** An exec plugin may take its time, and may be at it when the agent is told to end. */
@@ -64,6 +83,52 @@ async function unlessAborted<T>(signal: AbortSignal, answer: Promise<T>): Promis
   } finally {
     signal.removeEventListener("abort", abort);
   }
+}
+
+/** What sends the request: straight to the server, to the proxy, or through a tunnel that is open then. */
+async function starterOf(
+  url: URL,
+  { server, options, proxy }: Credentials,
+  silenceMs: number,
+  signal: AbortSignal,
+): Promise<() => ClientRequest> {
+  const headers = { accept: "application/json", "user-agent": "flowspan", ...options.headers };
+  const all = { agent: false as const, ...options, headers, signal };
+  if (proxy === undefined) return () => (url.protocol === "http:" ? httpRequest(url, all) : httpsRequest(url, all));
+  if (url.protocol === "http:" && proxy.url.protocol.startsWith("http"))
+    return () => throughPlainProxy(url, proxy, all);
+  const within = AbortSignal.any([signal, AbortSignal.timeout(silenceMs)]);
+  const socket = await openTunnel(proxy, server, options, within);
+  if (url.protocol === "http:") {
+    const createConnection = () => socket as Socket;
+    return () => httpRequest(url, { ...all, agent: undefined, createConnection });
+  }
+  const host = bareHost(server);
+  // A certificate for an address is not asked for by name.
+  const servername = options.servername ?? (isIP(host) === 0 ? host : "");
+  const createConnection = () => connectTls({ ...options, socket, host, servername } as ConnectionOptions);
+  return () => httpsRequest(url, { ...all, agent: undefined, createConnection });
+}
+
+/** Plain HTTP is not tunnelled: the proxy is asked for the whole URL. */
+function throughPlainProxy(url: URL, proxy: ApiProxy, all: RequestOptions): ClientRequest {
+  const authorization = proxyAuthorization(proxy);
+  const headers = {
+    ...all.headers,
+    host: url.host,
+    ...(authorization && { "proxy-authorization": authorization }),
+  };
+  const start = proxy.url.protocol === "https:" ? httpsRequest : httpRequest;
+  const { hostname, port, protocol } = proxy.url;
+  const sent = start({ ...all, protocol, hostname, port, path: url.href, headers });
+  sent.prependOnceListener("error", (error) => sent.destroy(proxyFailure(proxy, error)));
+  return sent;
+}
+
+/** The request in RBAC's words. */
+function askedBy({ path, query }: GetOptions): Asked {
+  if (!path.startsWith("/api")) return { verb: "get", resource: path };
+  return { verb: query.watch === undefined ? "list" : "watch", resource: path.split("/").at(-1) as string };
 }
 
 /** Destroys a request or an answer with reason `silent` unless it is renewed or ended in time. */

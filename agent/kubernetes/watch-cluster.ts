@@ -6,11 +6,12 @@
  */
 import { uptime } from "node:os";
 import type { ClusterChange, Feed, FeedObjects } from "../identity/cluster.ts";
+import { ApiTroubles, type WatchLog } from "./api-troubles.ts";
 import { BACKOFF, type BackoffOptions } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { FEEDS_OF, pathOf, READS } from "./reads.ts";
 import { type TrimOptions, trimEndpointSlice, trimNamespace, trimNode, trimPod, trimService } from "./trim.ts";
-import { ResourceWatch, type WatchLog, type WatchState } from "./watch.ts";
+import { ResourceWatch, type WatchState } from "./watch.ts";
 
 /** `all` names peers on other nodes too, at the cost of one watch of all pods per node. */
 export type PodScope = "own-node" | "all";
@@ -78,23 +79,30 @@ function requestOf(feed: Feed, selected?: string): Pick<Resource<Feed>, "path" |
 export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
   const resources = resourcesOf(options.nodeName, options);
   const feeds = options.feeds ?? feedsOf(options.scope);
-  const watches = feeds.map((feed) => startWatch(feed, resources[feed], options));
+  const troubles = new ApiTroubles(options.log);
+  const watches = feeds.map((feed) => startWatch(feed, resources[feed], troubles, options));
   return {
     states: () => watches.map(({ watch }) => watch.state),
     async stop() {
       for (const { watch } of watches) watch.stop();
+      options.connection.close();
       await Promise.all(watches.map(({ ended }) => ended));
     },
   };
 }
 
-function startWatch<F extends Feed>(feed: F, resource: Resource<F>, options: ClusterWatchOptions) {
-  const { connection, log, onChange, nowMs = bootMs, backoff = BACKOFF, silenceMs = SILENCE_MS } = options;
+function startWatch<F extends Feed>(
+  feed: F,
+  resource: Resource<F>,
+  troubles: ApiTroubles,
+  options: ClusterWatchOptions,
+) {
+  const { connection, onChange, nowMs = bootMs, backoff = BACKOFF, silenceMs = SILENCE_MS } = options;
   const watch = new ResourceWatch<FeedObjects[F]>({
     ...resource,
     name: feed,
     connection,
-    log,
+    troubles,
     backoff,
     silenceMs,
     watchSeconds: options.watchSeconds,

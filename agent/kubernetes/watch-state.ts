@@ -31,7 +31,7 @@ export interface WatchState {
   readonly failures: Readonly<Partial<Record<FailureReason, number>>>;
   /** Events and objects that made no sense or were too large; the watch goes on without them. */
   readonly unreadable: number;
-  /** Why it is not current; undefined while it is, and before the first failure. */
+  /** Why it is not current, and what to do; undefined while it is, and before the first failure. */
   readonly trouble: string | undefined;
 }
 
@@ -103,13 +103,11 @@ export class WatchRecord {
     this.#confirmedMs = performance.now();
   }
 
-  /** What is known is whole and its changes will come. @returns the trouble that this ends */
-  becomesCurrent(): string | undefined {
-    const trouble = this.#trouble;
+  /** What is known is whole and its changes will come. */
+  becomesCurrent(): void {
     this.#trouble = undefined;
     this.#currentSinceMs ??= performance.now();
     this.heard();
-    return trouble;
   }
 
   /** The connection is over. */
@@ -121,9 +119,9 @@ export class WatchRecord {
     this.#ends++;
   }
 
-  failed({ reason, message }: ApiFailure): void {
+  failed({ reason, words }: ApiFailure): void {
     this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
-    this.#trouble = `${reason}: ${message}`;
+    this.#trouble = `${reason}: ${words}`;
   }
 
   passedOver(count: number): void {

@@ -8,6 +8,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ApiTroubles } from "./api-troubles.ts";
 import { type BackoffOptions, backoffMs } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { ApiFailure, type FailureReason, networkFailure, statusFailure } from "./failure.ts";
@@ -34,7 +35,8 @@ export interface WatchOptions<T> {
   readonly trim: (object: unknown) => T | undefined;
   readonly sink: WatchSink<T>;
   readonly connection: Connection;
-  readonly log: WatchLog;
+  /** One for all watches of a server. */
+  readonly troubles: ApiTroubles;
   readonly backoff: BackoffOptions;
   /**
    * The longest wait for an answer, for the next object of a list and for the next event. Servers send a bookmark every one
@@ -43,11 +45,6 @@ export interface WatchOptions<T> {
   readonly silenceMs: number;
   /** The server is asked to end a watch after this or up to twice of it; spread, so that not all end at once. */
   readonly watchSeconds?: number | undefined;
-}
-
-export interface WatchLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
 }
 
 export type { WatchState } from "./watch-state.ts";
@@ -81,8 +78,6 @@ export class ResourceWatch<T extends { readonly uid: string }> {
   #brokenLists = 0;
   #failuresInRow = 0;
   #serverErrorsInRow = 0;
-  /** What the log has been told since the watch was last current. */
-  readonly #logged = new Set<FailureReason>();
 
   constructor(options: WatchOptions<T>) {
     this.#options = options;
@@ -131,10 +126,10 @@ export class ResourceWatch<T extends { readonly uid: string }> {
 
   /** @returns how long to wait */
   #afterFailure(failure: ApiFailure, goodForMs: number): number {
-    const { name, backoff, log } = this.#options;
+    const { name, path, backoff, troubles } = this.#options;
     if (failure.reason === "unsupported") {
       this.#watchListRefusedMs = performance.now();
-      log.info({ watch: name, detail: failure.message }, "the API server has no watch-list; listing instead");
+      troubles.noWatchList(failure.message);
       return 0;
     }
     this.#failuresInRow = goodForMs >= GOOD_CONNECTION_MS ? 1 : this.#failuresInRow + 1;
@@ -142,11 +137,8 @@ export class ResourceWatch<T extends { readonly uid: string }> {
     if (this.#historyLost(failure)) this.#forgetVersion(failure);
     this.#record.failed(failure);
     const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(this.#failuresInRow, Math.random(), backoff));
-    if (!this.#logged.has(failure.reason)) {
-      const { reason, message: detail } = failure;
-      log.warn({ watch: name, reason, detail }, "lost the API server: it is tried until it is back, names may be old");
-    }
-    this.#logged.add(failure.reason);
+    const resource = path.split("/").at(-1) as string;
+    troubles.failed({ watch: name, resource, failure, inRow: this.#failuresInRow });
     return waitMs;
   }
 
@@ -167,10 +159,8 @@ export class ResourceWatch<T extends { readonly uid: string }> {
   #becomeCurrent(): void {
     this.#serverErrorsInRow = 0;
     this.#brokenLists = 0;
-    this.#logged.clear();
-    const trouble = this.#record.becomesCurrent();
-    if (trouble !== undefined)
-      this.#options.log.info({ watch: this.#options.name, trouble }, "names are current again");
+    this.#record.becomesCurrent();
+    this.#options.troubles.current(this.#options.name);
   }
 
   async #watchList(): Promise<void> {

@@ -2,7 +2,7 @@
  * Names from a real kube-apiserver and etcd: what the agent's watches and tables make of real objects.
  */
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
-import { kubeconfigConnection } from "../../agent/kubernetes/connection.ts";
+import { kubeconfigConnection } from "../../agent/kubernetes/kubeconfig-connection.ts";
 import { feedsOf } from "../../agent/kubernetes/watch-cluster.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import {

@@ -5,7 +5,7 @@
  * Swallows the packets of one agent with iptables: run it only through quiet.ts.
  */
 import { execFileSync } from "node:child_process";
-import { kubeconfigConnection } from "../../agent/kubernetes/connection.ts";
+import { kubeconfigConnection } from "../../agent/kubernetes/kubeconfig-connection.ts";
 import { type ClusterWatch, type ClusterWatchOptions, watchCluster } from "../../agent/kubernetes/watch-cluster.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import { Relay } from "../components/relay.ts";

@@ -220,13 +220,14 @@ describe("the surroundings", () => {
     expect(checkCollector({ signal: "metrics", target: "c:4317", failure: undefined }).state).toBe("ok");
   });
 
-  test("each verb that RBAC refuses is a warning of its own", () => {
-    const findings = checkKubernetes({ server: "s", allowed: { "list pods": true, "watch pods": false } });
+  test("each verb that RBAC refuses is a warning of its own, in the API server's words", () => {
+    const trouble = { found: "status 403: no", remedy: "grant it" };
+    const findings = checkKubernetes({ server: "s", rules: { "list pods": undefined, "watch pods": trouble } });
 
-    expect(findings.map(({ name, state, lost }) => [name, state, lost])).toEqual([
-      ["API server", "ok", undefined],
-      ["RBAC list pods", "ok", undefined],
-      ["RBAC watch pods", "warn", "pods have no names"],
+    expect(findings.map(({ name, state, found, lost, remedy }) => [name, state, found, lost, remedy])).toEqual([
+      ["API server", "ok", "s answers", undefined, undefined],
+      ["RBAC list pods", "ok", "allowed", undefined, undefined],
+      ["RBAC watch pods", "warn", "status 403: no", "pods have no names", "grant it"],
     ]);
   });
 
@@ -244,9 +245,10 @@ describe("the surroundings", () => {
   });
 
   test("an API server out of reach costs names, not the main job; one that nobody named is no trouble", () => {
-    const away = checkKubernetes({ server: "s", failure: "refused" });
+    const away = checkKubernetes({ server: "s", failure: { found: "refused", remedy: "start it" } });
 
-    expect([away[0]?.state, canRun(away), checkKubernetes({ skipped: "off" })[0]?.state]).toEqual(["warn", true, "ok"]);
+    expect([away[0]?.state, away[0]?.remedy, canRun(away)]).toEqual(["warn", "start it", true]);
+    expect(checkKubernetes({ skipped: "off" })[0]?.state).toBe("ok");
   });
 });
 

@@ -4,12 +4,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
-import {
-  type Connection,
-  inCluster,
-  kubeconfigConnection,
-  serviceAccountConnection,
-} from "../../../agent/kubernetes/connection.ts";
+import { type Connection, inCluster, serviceAccountConnection } from "../../../agent/kubernetes/connection.ts";
+import { kubeconfigConnection } from "../../../agent/kubernetes/kubeconfig-connection.ts";
 
 async function directory(files: Readonly<Record<string, string>>): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "flowspan-connection-"));
@@ -37,9 +33,10 @@ test("a service account's token and CA count as they are now", async () => {
   await writeFile(join(path, "ca.crt"), "CA 2");
   const second = await connection.credentials();
 
-  expect(first).toEqual({
+  expect(first).toMatchObject({
     server: new URL("https://[fd00:96::1]:443"),
     options: { ca: "CA 1", headers: { authorization: "Bearer first" } },
+    proxy: undefined,
   });
   expect(second.options).toEqual({ ca: "CA 2", headers: { authorization: "Bearer second" } });
 });
@@ -49,7 +46,8 @@ test("a service account that cannot be read is a failure of its own kind that na
 
   await expect(serviceAccountConnection(ENV, path).credentials()).rejects.toMatchObject({
     reason: "credentials",
-    message: `cannot read ${join(path, "token")}`,
+    message: `cannot read ${join(path, "token")}: there is none`,
+    remedy: expect.stringContaining("automountServiceAccountToken"),
   });
 });
 
@@ -83,8 +81,8 @@ test("a kubeconfig counts as it is now", async () => {
 
   expect(first.server.href).toBe("https://127.0.0.1:6443/");
   expect([first, second].map(({ options }) => options.headers)).toEqual([
-    { Authorization: "Bearer first" },
-    { Authorization: "Bearer second" },
+    { authorization: "Bearer first" },
+    { authorization: "Bearer second" },
   ]);
 });
 
@@ -110,10 +108,14 @@ async function execPlugin(answer: string) {
     `const { appendFileSync, readFileSync } = require("node:fs");
      appendFileSync(${JSON.stringify(count)}, "x");
      const run = readFileSync(${JSON.stringify(count)}, "utf8").length;
-     const said = (${answer})(run);
+     let said = (${answer})(run);
+     if (said?.status) said = { apiVersion: "client.authentication.k8s.io/v1", kind: "ExecCredential", ...said };
      if (said !== undefined) console.log(typeof said === "string" ? said : JSON.stringify(said));`,
   );
-  const exec = { apiVersion: "client.authentication.k8s.io/v1", command: process.execPath, args: [plugin] };
+  const exec = {
+    ...{ apiVersion: "client.authentication.k8s.io/v1", interactiveMode: "Never" },
+    ...{ command: process.execPath, args: [plugin] },
+  };
   const config = JSON.parse(kubeconfig(""));
   config.users[0].user = { exec };
   await writeFile(join(path, "config"), JSON.stringify(config));
@@ -121,7 +123,7 @@ async function execPlugin(answer: string) {
 }
 
 const headerOf = async (connection: Connection) =>
-  ((await connection.credentials()).options.headers as Record<string, string>).Authorization;
+  ((await connection.credentials()).options.headers as Record<string, string>).authorization;
 
 test("a token from an exec plugin is asked for again once the server refused it", async () => {
   const { path } = await execPlugin('(run) => ({ kind: "ExecCredential", status: { token: "token-" + run } })');
@@ -172,11 +174,15 @@ test.each([
 });
 
 test.each([
-  { what: "no token", status: {} },
-  { what: "an empty token", status: { token: "" } },
-  { what: "a token that no header can hold", status: { token: "a\nb" } },
-  { what: "a certificate without its key", status: { clientCertificateData: "PEM" } },
-])("an exec plugin that gives $what is a failure that says so, and run again", async ({ status }) => {
+  { what: "no token", status: {}, says: "gave neither a token nor a client certificate with its key" },
+  { what: "an empty token", status: { token: "" }, says: "gave neither a token nor a client certificate with its key" },
+  {
+    what: "a certificate without its key",
+    status: { clientCertificateData: "PEM" },
+    says: "gave a certificate or a key, not both",
+  },
+  { what: "a number for a token", status: { token: 23 }, says: "gave what is no text" },
+])("an exec plugin that gives $what is a failure that says so, and run again", async ({ status, says }) => {
   const { path } = await execPlugin(
     `(run) => ({ status: run === 1 ? ${JSON.stringify(status)} : { token: "token-" + run } })`,
   );
@@ -184,27 +190,22 @@ test.each([
 
   await expect(connection.credentials()).rejects.toMatchObject({
     reason: "credentials",
-    message: `${process.execPath} of ${path} gave neither a token nor a client certificate with its key`,
+    message: `exec plugin ${process.execPath} of user "u" in ${path} (kubernetes.kubeconfig) ${says}`,
   });
 
   expect(await headerOf(connection)).toBe("Bearer token-2");
-});
-
-test("an exec plugin's client certificate is enough", async () => {
-  const { path } = await execPlugin(
-    '() => ({ status: { clientCertificateData: "certificate", clientKeyData: "key" } })',
-  );
-
-  expect((await kubeconfigConnection(path).credentials()).options).toMatchObject({ cert: "certificate", key: "key" });
 });
 
 test("an exec plugin that hangs is a failure each time, never runs twice, and is believed when it ends", async () => {
   const { path, runs } = await execPlugin(
     '(run) => { const end = Date.now() + 2000; while (Date.now() < end); return { status: { token: "late" } }; }',
   );
-  const connection = kubeconfigConnection(path, 100);
+  const connection = kubeconfigConnection(path, { withinMs: 100 });
 
-  const late = { reason: "credentials", message: `the credentials of ${path} did not come within 100 ms` };
+  const late = {
+    reason: "credentials",
+    message: expect.stringMatching(/^exec plugin .* has not ended within 100 ms$/),
+  };
   await expect(connection.credentials()).rejects.toMatchObject(late);
   await expect(connection.credentials()).rejects.toMatchObject(late);
   await vi.waitFor(async () => expect(await headerOf(connection)).toBe("Bearer late"), { timeout: 10_000 });

@@ -72,6 +72,7 @@ test("a watch that was stopped leaves nothing, wherever it was", async () => {
     description: "an exec plugin that hangs",
     credentials: () => new Promise<never>(() => undefined),
     refused() {},
+    close() {},
   };
   const { watch: asking, ended } = watchPods(never);
 

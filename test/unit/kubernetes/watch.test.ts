@@ -1,12 +1,8 @@
 /** One resource kept up to date through everything an API server does to its watchers. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
-import { kubeconfigConnection } from "../../../agent/kubernetes/connection.ts";
+import { describe, expect, test } from "vitest";
 import type { ApiServerStandIn } from "../../lab/apiserver-standin.ts";
 import { podObject } from "../../lab/kubernetes-objects.ts";
-import { eventually, startWatching } from "./watching.ts";
+import { eventually, plainConnection, startWatching } from "./watching.ts";
 
 function putPods(server: ApiServerStandIn, ...names: string[]): void {
   for (const name of names) server.put(podObject({ name }));
@@ -145,12 +141,14 @@ describe("a server", () => {
     await eventually(() => expect(watch.state.current).toBe(true));
 
     const lost = "lost the API server: it is tried until it is back, names may be old";
-    expect(log.filter(({ fields }) => !("reason" in fields && fields.reason === "closed"))).toMatchObject([
-      { message: lost, fields: { watch: "pods", reason: "refused" } },
-      { message: lost, fields: { watch: "pods", reason: "unauthorized", detail: "status 401: Unauthorized" } },
+    const detail = "status 401: Unauthorized (watch pods)";
+    const remedy = "the API server does not take the user's: renew it";
+    expect(log).toMatchObject([
+      { message: lost, fields: { reason: "refused" } },
+      { message: lost, fields: { reason: "unauthorized", detail, remedy } },
       {
         message: "names are current again",
-        fields: { watch: "pods", trouble: "unauthorized: status 401: Unauthorized" },
+        fields: { over: [expect.stringContaining("refused: connect"), `unauthorized: ${detail}; ${remedy}`] },
       },
     ]);
   });
@@ -244,23 +242,26 @@ describe("the age of what is known", () => {
   });
 });
 
-test("a token that was replaced is read with the next connect", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "flowspan-token-"));
-  onTestFinished(() => rm(directory, { recursive: true }));
-  const path = join(directory, "kubeconfig");
+test("a token that was replaced is asked for with the next connect", async () => {
+  let token = "first";
   const { server, watch } = await startWatching({
     prepare: (server) => {
-      server.token = "first";
+      server.token = token;
     },
-    connection: () => kubeconfigConnection(path),
+    connection: (server) => ({
+      ...plainConnection(server),
+      credentials: async () => {
+        const { options, ...rest } = await plainConnection(server).credentials();
+        return { ...rest, options: { ...options, headers: { authorization: `Bearer ${token}` } } };
+      },
+    }),
   });
-  await writeFile(path, server.kubeconfig());
   await eventually(() => expect(watch.state.current).toBe(true));
 
   server.token = "second";
   server.dropConnections();
   await eventually(() => expect(watch.state.failures.unauthorized).toBeGreaterThanOrEqual(1));
-  await writeFile(path, server.kubeconfig());
+  token = "second";
 
   await eventually(() => expect(watch.state.current).toBe(true));
 });

@@ -1,6 +1,7 @@
 /** A watch of pods on a stand-in, and what it has told so far. */
 import { onTestFinished, vi } from "vitest";
 import type { Pod } from "../../../agent/identity/cluster.ts";
+import { ApiTroubles } from "../../../agent/kubernetes/api-troubles.ts";
 import type { Connection } from "../../../agent/kubernetes/connection.ts";
 import { trimPod } from "../../../agent/kubernetes/trim.ts";
 import { ResourceWatch } from "../../../agent/kubernetes/watch.ts";
@@ -38,12 +39,15 @@ export async function startStandIn(prepare?: (server: ApiServerStandIn) => void)
   return server;
 }
 
+const ORIGIN = { server: "the server's setting", ca: "the CA's", tlsName: "the name's", user: "the user's" };
+
 /** A connection without any credentials. */
 export function plainConnection(server: { readonly url: string }): Connection {
   return {
     description: server.url,
-    credentials: async () => ({ server: new URL(server.url), options: {} }),
+    credentials: async () => ({ server: new URL(server.url), options: {}, origin: ORIGIN }),
     refused() {},
+    close() {},
   };
 }
 
@@ -65,10 +69,10 @@ export function watchPods(connection: Connection, silenceMs = 5_000, query = {})
     query,
     trim: (object) => trimPod(object, false, TRIM),
     connection,
-    log: {
+    troubles: new ApiTroubles({
       info: (fields, message) => log.push({ message, fields }),
       warn: (fields, message) => log.push({ message, fields }),
-    },
+    }),
     backoff: FAST,
     silenceMs,
     sink: {

@@ -5,7 +5,7 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { connectTo } from "../../../agent/directory/replicas.ts";
 import { createTransport } from "../../../agent/export/transport.ts";
-import { kubeconfigConnection } from "../../../agent/kubernetes/connection.ts";
+import { kubeconfigConnection } from "../../../agent/kubernetes/kubeconfig-connection.ts";
 import { get } from "../../../agent/kubernetes/request.ts";
 import { ACCEPT, startFakeCollector } from "../export/fake-collector.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";

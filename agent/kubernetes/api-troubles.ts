@@ -1,0 +1,66 @@
+/**
+ * What befalls the watches of one cluster → one line in the log for each trouble, and one when it is over.
+ *
+ * A server that is away is one trouble for all watches. A refusal of one resource is that resource's. A watch has
+ * the trouble of its last failure until it is current again.
+ */
+import type { ApiFailure, FailureReason } from "./failure.ts";
+
+export interface WatchLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface Trouble {
+  /** The feed that met it. */
+  readonly watch: string;
+  /** As RBAC calls it: two feeds may read the same. */
+  readonly resource: string;
+  readonly failure: ApiFailure;
+  /** Failures since the feed was last well, this one included. */
+  readonly inRow: number;
+}
+
+/** What a server says of the one request. */
+const OF_A_RESOURCE: ReadonlySet<FailureReason> = new Set(["forbidden", "rejected", "malformed", "gone"]);
+
+export class ApiTroubles {
+  readonly #log: WatchLog;
+  /** What has been said and is not over: its words. */
+  readonly #said = new Map<string, string>();
+  /** The trouble of each watch that is not current. */
+  readonly #of = new Map<string, string>();
+  #saidNoWatchList = false;
+
+  constructor(log: WatchLog) {
+    this.#log = log;
+  }
+
+  failed({ watch, resource, failure, inRow }: Trouble): void {
+    const { reason, message: detail, remedy, words } = failure;
+    const isOwn = OF_A_RESOURCE.has(reason);
+    const trouble = isOwn ? `${reason} ${resource}` : reason;
+    this.#of.set(watch, trouble);
+    // Connections break; the next one mostly comes at once, and goes on where this one ended.
+    if (this.#said.has(trouble) || (reason === "closed" && inRow === 1)) return;
+    this.#said.set(trouble, `${reason}: ${words}`);
+    const fields = { ...(isOwn && { watch }), reason, detail, ...(remedy !== undefined && { remedy }) };
+    this.#log.warn(fields, "lost the API server: it is tried until it is back, names may be old");
+  }
+
+  current(watch: string): void {
+    if (!this.#of.delete(watch)) return;
+    const left = new Set(this.#of.values());
+    const over = [...this.#said].filter(([trouble]) => !left.has(trouble));
+    if (over.length === 0) return;
+    for (const [trouble] of over) this.#said.delete(trouble);
+    const message = left.size === 0 ? "names are current again" : "a trouble with the API server is over";
+    this.#log.info({ over: over.map(([, words]) => words) }, message);
+  }
+
+  noWatchList(detail: string): void {
+    if (this.#saidNoWatchList) return;
+    this.#saidNoWatchList = true;
+    this.#log.info({ detail }, "the API server has no watch-list; listing instead");
+  }
+}

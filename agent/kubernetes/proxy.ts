@@ -1,0 +1,85 @@
+/**
+ * The environment → the proxy that stands between here and an API server, by the rules of Go's net/http, which
+ * kubectl and every other Go program follows (golang.org/x/net/http/httpproxy). Pure.
+ */
+import { BlockList, isIP, isIPv6 } from "node:net";
+
+export interface ApiProxy {
+  /** May hold a password: `placeOf` is for people. */
+  readonly url: URL;
+  /** What names it: a variable, or a field of the kubeconfig. */
+  readonly setting: string;
+  /** What keeps a server from it. */
+  readonly bypass: string;
+}
+
+export function placeOf({ url }: ApiProxy): string {
+  return `${url.protocol}//${url.host}`;
+}
+
+const SCHEMES: ReadonlySet<string> = new Set(["http:", "https:", "socks5:", "socks5h:"]);
+
+/** @returns undefined where that is no proxy's address */
+export function proxyUrl(text: string): URL | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  return SCHEMES.has(url.protocol) && url.host !== "" ? url : undefined;
+}
+
+/** @returns undefined: the server is reached without one */
+export function proxyOf(server: URL, env: NodeJS.ProcessEnv): ApiProxy | undefined {
+  const names = server.protocol === "https:" ? ["HTTPS_PROXY", "https_proxy"] : ["HTTP_PROXY", "http_proxy"];
+  const setting = names.find((name) => env[name]);
+  if (setting === undefined || isExempt(server, env.NO_PROXY || env.no_proxy || "")) return undefined;
+  const text = env[setting] as string;
+  const url = proxyUrl(text.includes("://") ? text : `http://${text}`);
+  return url && { url, setting, bypass: `name ${bareHost(server)} in NO_PROXY` };
+}
+
+export function bareHost({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, "");
+}
+
+export function portOf({ port, protocol }: URL): number {
+  if (port !== "") return Number(port);
+  if (protocol.startsWith("socks5")) return 1080;
+  return protocol === "https:" ? 443 : 80;
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
+LOOPBACK.addAddress("::1", "ipv6");
+
+const isIn = (list: BlockList, address: string) => list.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+
+function isExempt(server: URL, noProxy: string): boolean {
+  const host = bareHost(server).toLowerCase();
+  const port = String(portOf(server));
+  if (host === "localhost" || (isIP(host) !== 0 && isIn(LOOPBACK, host))) return true;
+  return noProxy.split(",").some((rule) => matches(rule.trim().toLowerCase(), host, port));
+}
+
+/** `*`, a prefix, an address or a domain with all below it; `.example.org` is all below it alone. */
+function matches(rule: string, host: string, port: string): boolean {
+  if (rule === "*") return true;
+  const prefix = /^(.+)\/(\d+)$/.exec(rule);
+  if (prefix !== null) return isIP(host) !== 0 && isInPrefix(prefix[1] as string, Number(prefix[2]), host);
+  const [, name = "", onlyPort] = /^(.*?)(?::(\d+))?$/.exec(rule) ?? [];
+  const bare = isIP(rule) !== 0 ? rule : name.replace(/^\[|\]$/g, "");
+  if (bare === "" || (bare === name && onlyPort !== undefined && onlyPort !== port)) return false;
+  if (isIP(bare) !== 0 || isIP(host) !== 0) return bare === host && (isIP(rule) !== 0 || portFits(onlyPort, port));
+  const domain = bare.startsWith("*.") ? bare.slice(1) : bare;
+  return domain.startsWith(".") ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
+}
+
+function portFits(only: string | undefined, port: string): boolean {
+  return only === undefined || only === port;
+}
+
+function isInPrefix(address: string, length: number, host: string): boolean {
+  const family = isIP(address);
+  if (family === 0 || length > (family === 4 ? 32 : 128)) return false;
+  const list = new BlockList();
+  list.addSubnet(address, length, family === 4 ? "ipv4" : "ipv6");
+  return isIn(list, host);
+}

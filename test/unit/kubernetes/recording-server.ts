@@ -1,0 +1,151 @@
+/**
+ * An API server over TLS, or plain, that lets everybody in and keeps who came how; and proxies before it that keep
+ * what they were asked for. All end with the test.
+ */
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer as createHttp, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
+import { createServer as createHttps } from "node:https";
+import { type AddressInfo, connect, createServer as createTcp, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import { onTestFinished } from "vitest";
+import type { Certificates } from "../directory/serving.ts";
+
+/** Who came: what is said of the client in headers, its certificate's name, and the name that it wanted to reach. */
+export interface Seen {
+  readonly path: string;
+  readonly client: string | undefined;
+  readonly serverName: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface Recording {
+  readonly port: number;
+  readonly seen: Seen[];
+  /** Instead of 200. */
+  status: number;
+  body: string;
+}
+
+const TOLD = /^(authorization|impersonate-.*)$/i;
+
+export async function startRecording(tls?: Certificates): Promise<Recording> {
+  const recording = { port: 0, seen: [] as Seen[], status: 200, body: "{}" };
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
+    recording.seen.push(seenOf(request));
+    response.writeHead(recording.status, { "content-type": "application/json" }).end(recording.body);
+  };
+  const server = tls === undefined ? createHttp(answer) : createHttps(tlsOptions(tls), answer);
+  recording.port = await listen(server);
+  return recording;
+}
+
+function tlsOptions(tls: Certificates) {
+  const [key, cert, ca] = ["server.key", "server.pem", "ca.pem"].map((name) => readFileSync(tls.path(name)));
+  return { key, cert, ca, requestCert: true, rejectUnauthorized: false };
+}
+
+function seenOf({ rawHeaders, socket, url }: IncomingMessage): Seen {
+  const headers: Record<string, string> = {};
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? "").toLowerCase();
+    const value = rawHeaders[i + 1] ?? "";
+    if (TOLD.test(name)) headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
+  }
+  const tls = "getPeerCertificate" in socket ? (socket as TLSSocket) : undefined;
+  const subject = tls?.getPeerCertificate().subject?.CN;
+  return { path: url ?? "", client: subject?.toString(), serverName: tls?.servername || undefined, headers };
+}
+
+export interface RecordingProxy {
+  readonly port: number;
+  readonly asked: { readonly target: string; readonly authorization: string | undefined }[];
+  /** Instead of letting through. */
+  status: number;
+}
+
+/** Leads all that it is asked for to `port`, whatever its name. */
+export async function startProxy(port: number, tls?: Certificates): Promise<RecordingProxy> {
+  const proxy: RecordingProxy & { port: number } = { port: 0, asked: [], status: 200 };
+  const keep = ({ url, headers }: IncomingMessage) =>
+    proxy.asked.push({ target: url ?? "", authorization: headers["proxy-authorization"] });
+  const forward = (asked: IncomingMessage, response: ServerResponse) => {
+    keep(asked);
+    const { pathname, search } = new URL(asked.url ?? "");
+    const headers = { ...asked.headers };
+    delete headers["proxy-authorization"];
+    const sent = request({ host: "127.0.0.1", port, path: pathname + search, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 0);
+      answer.pipe(response);
+    });
+    sent.on("error", () => response.destroy()).end();
+  };
+  const server = tls === undefined ? createHttp(forward) : createHttps(tlsOptions(tls), forward);
+  server.on("connect", (asked: IncomingMessage, socket: Duplex) => {
+    keep(asked);
+    if (proxy.status !== 200) return socket.end(`HTTP/1.1 ${proxy.status} No\r\ncontent-length: 0\r\n\r\n`);
+    socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
+    return join(socket, port);
+  });
+  proxy.port = await listen(server);
+  return proxy;
+}
+
+/** SOCKS 5 without a password, or with one that is as long as its user. */
+export async function startSocks(port: number, credentials?: string): Promise<RecordingProxy> {
+  const proxy: RecordingProxy & { port: number } = { port: 0, asked: [], status: 200 };
+  const serve = async (socket: Socket) => {
+    const next = async () => (await once(socket, "data"))[0] as Buffer;
+    await next();
+    socket.write(Buffer.from([5, credentials === undefined ? 0 : 2]));
+    let authorization: string | undefined;
+    if (credentials !== undefined) {
+      const said = await next();
+      const length = said[1] ?? 0;
+      authorization = `${said.subarray(2, 2 + length)}:${said.subarray(3 + length)}`;
+      socket.write(Buffer.from([1, authorization === credentials ? 0 : 1]));
+    }
+    const wanted = await next();
+    const host = wanted[3] === 1 ? wanted.subarray(4, 8).join(".") : wanted.subarray(5, -2).toString();
+    proxy.asked.push({ target: `${host}:${wanted.readUInt16BE(wanted.length - 2)}`, authorization });
+    socket.write(Buffer.from([5, proxy.status === 200 ? 0 : 2, 0, 1, 0, 0, 0, 0, 0, 0]));
+    join(socket, port);
+  };
+  const server = createTcp((socket) => {
+    serve(socket).catch(() => socket.destroy()); // the other end gave up
+    socket.on("error", () => socket.destroy());
+  });
+  proxy.port = await listen(server);
+  return proxy;
+}
+
+function join(socket: Duplex, port: number): void {
+  const behind = connect(port, "127.0.0.1");
+  behind.pipe(socket).pipe(behind);
+  for (const each of [socket, behind]) {
+    each.on("error", () => {
+      socket.destroy();
+      behind.destroy();
+    });
+  }
+}
+
+/** @returns the port */
+async function listen(server: Server | ReturnType<typeof createTcp>): Promise<number> {
+  const open = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    open.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => open.delete(socket));
+  });
+  server.on("tlsClientError", () => undefined);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(async () => {
+    server.close();
+    for (const socket of open) socket.destroy();
+    await once(server, "close");
+  });
+  return (server.address() as AddressInfo).port;
+}
