@@ -8,7 +8,8 @@
 import { readFile } from "node:fs/promises";
 import type { OutgoingHttpHeaders } from "node:http";
 import type { RequestOptions } from "node:https";
-import { createSecureContext } from "node:tls";
+import { isIP } from "node:net";
+import { checkServerIdentity, createSecureContext } from "node:tls";
 import { certificateProblem, certificatesIn, isCertificate } from "../tls/pem.ts";
 import { trustSystem } from "../tls/system-roots.ts";
 import type { Connection, Credentials } from "./connection.ts";
@@ -94,7 +95,7 @@ export function kubeconfigConnection(paths: string, options: KubeconfigOptions =
       const trust: RequestOptions = {
         ...(ca.length > 0 && { ca }),
         ...(cluster.insecure && { rejectUnauthorized: false }),
-        ...(cluster.tlsServerName !== "" && { servername: cluster.tlsServerName }),
+        ...(cluster.tlsServerName !== "" && serverNamed(cluster.tlsServerName)),
       };
       return { server, options: { ...trust, ...pair, headers }, proxy, origin } satisfies Credentials;
     },
@@ -187,6 +188,12 @@ function checkCa(pem: Buffer, name: string): void {
   if (certificatesIn(pem).some(isCertificate)) return;
   const message = `${name} holds ${certificateProblem(pem)}`;
   throw new ApiFailure("credentials", message, { remedy: "write the CA's certificate there, as PEM" });
+}
+
+/** An address is what the certificate is checked for, and is no name that a server can be asked for (RFC 6066). */
+function serverNamed(name: string): RequestOptions {
+  if (isIP(name) === 0) return { servername: name };
+  return { servername: "", checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate) };
 }
 
 interface Pair extends Pick<RequestOptions, "cert" | "key"> {

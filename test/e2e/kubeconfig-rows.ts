@@ -99,6 +99,10 @@ export const ROWS: readonly Row[] = [
   change("no check, in quotes", { ...NO_CA, "insecure-skip-tls-verify": "true" }),
   change("a name that the certificate holds", { "tls-server-name": "localhost" }),
   change("a name that the certificate does not hold", { "tls-server-name": "api.test" }),
+  change("an address that the certificate holds, for a name", ({ secure }) => ({
+    ...{ server: `https://localhost:${secure.port}`, "tls-server-name": "127.0.0.1" },
+  })),
+  change("an address that the certificate does not hold, for a name", { "tls-server-name": "127.0.0.2" }),
   change("a server of another name", ({ secure }) => ({ server: `https://127.0.0.2:${secure.port}` })),
   change("a server with a path", ({ secure }) => ({ server: `https://127.0.0.1:${secure.port}/k8s/clusters/c-23/` })),
   change("a server with a query", ({ secure }) => ({ server: `https://127.0.0.1:${secure.port}/a?b=c` })),
