@@ -68,7 +68,7 @@ function remedyOf(code: string): string {
 
 /** What is there and readable, and still makes no sense. */
 function unusableFiles(directory: Directory): Words[] {
-  const { tokenFile } = directory;
+  const { caFile, certFile, keyFile, tokenFile } = directory;
   const words: Words[] = [];
   const attempt = (name: string, allowed: string, remedy: string, read: () => unknown) => {
     try {
@@ -78,7 +78,10 @@ function unusableFiles(directory: Directory): Words[] {
     }
   };
   const remake = "make both anew: docs/directory.md says how";
-  attempt("cert_file", "a PEM certificate and the key that belongs to it", remake, () => readCertificates(directory));
+  attempt("ca_file", "at least one PEM certificate", remake, () => readCertificates({ caFile }));
+  attempt("cert_file", "a PEM certificate and the key that belongs to it", remake, () =>
+    readCertificates({ certFile, keyFile }),
+  );
   if (tokenFile !== undefined) {
     const remedy = `openssl rand -hex 32 >${tokenFile}`;
     attempt("token_file", "at least one token, one a line", remedy, () => readTokens(tokenFile));

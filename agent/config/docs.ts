@@ -82,6 +82,9 @@ Without a file, variables mean what they mean to the stock OpenTelemetry JS expo
 | \`…_COMPRESSION\`, \`…_INSECURE\` of one signal that cannot be read | as if not set: the general one counts | the default |
 | \`…_PROTOCOL\` other than \`grpc\` | ignored with a warning | another exporter |
 | \`…_CERTIFICATE\`, \`…_CLIENT_*\` that cannot be used | refused at the start | ignored |
+| \`OTEL_RESOURCE_ATTRIBUTES\` with an equals sign in a value, or one of more than 255 characters | taken | all of it is discarded |
+
+Variables of OpenTelemetry that do not stand on this page have no effect.
 
 Without a \`ca_file\` the certificates that the system trusts are trusted: \`SSL_CERT_FILE\` and \`SSL_CERT_DIR\`, else the distribution's
 files; \`NODE_EXTRA_CA_CERTS\` comes on top, and \`GRPC_DEFAULT_SSL_ROOTS_FILE_PATH\` replaces them for OTLP and the directory. Where there are none, as in a

@@ -139,6 +139,9 @@ function ignoredVariables(env: NodeJS.ProcessEnv): string[] {
   return [`with a configuration file these variables count only where it names them: ${once}`];
 }
 
+/** Sources from the first layer to the last; a file, whose name is none of them, comes before. */
+const LAYERS = ["environment", "command line"];
+
 /** What is right alone and wrong together. */
 function checkTogether({ otlp, traces, kubernetes }: Settings, originOf: Config["originOf"]): Problem[] {
   const problems: Problem[] = [];
@@ -150,7 +153,10 @@ function checkTogether({ otlp, traces, kubernetes }: Settings, originOf: Config[
     if (problems.some(({ path }) => path === where.path)) continue;
     problems.push({ ...where, found, allowed: "both or none", remedy: `set ${originOf(missing).path} too` });
   }
-  if (kubernetes.enabled === "off" && kubernetes.kubeconfig !== undefined) {
+  // `--kubernetes off` over a file that names a kubeconfig is no contradiction: the later layer wins.
+  const isLater =
+    LAYERS.indexOf(originOf("kubernetes.enabled").source) > LAYERS.indexOf(originOf("kubernetes.kubeconfig").source);
+  if (kubernetes.enabled === "off" && kubernetes.kubeconfig !== undefined && !isLater) {
     problems.push({
       ...originOf("kubernetes.kubeconfig"),
       found: foundText(kubernetes.kubeconfig),

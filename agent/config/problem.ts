@@ -91,6 +91,7 @@ const FOUND_MAX = 80;
  */
 export function foundText(value: unknown): string {
   if (value === null) return "nothing (null)";
+  if (typeof value === "string" && value.includes("-----BEGIN ")) return "a key or a certificate itself, not shown";
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
   if (typeof value === "object") return "a group of fields";
   const text = typeof value === "string" ? JSON.stringify(withoutUserinfo(value)) : String(value);

@@ -34,7 +34,7 @@ export interface Certificates {
 
 /** @throws Error that names the file which cannot be read, or the certificate that does not fit its key */
 export function readCertificates({ caFile, certFile, keyFile }: SecretFiles): Certificates {
-  const ca = caFile === undefined ? undefined : read(caFile);
+  const ca = caFile === undefined ? undefined : read(caFile, "ca_file");
   const wrong = ca && certificateProblem(ca);
   // OpenSSL takes a file without a certificate, and then trusts nobody.
   if (wrong !== undefined) throw new Error(`directory.ca_file ${caFile} holds ${wrong}`);
@@ -42,31 +42,36 @@ export function readCertificates({ caFile, certFile, keyFile }: SecretFiles): Ce
   if (certFile === undefined || keyFile === undefined) {
     throw new Error("directory.cert_file and directory.key_file belong together: set both");
   }
-  const pair = { cert_chain: read(certFile), private_key: read(keyFile) };
+  const pair = { cert_chain: read(certFile, "cert_file"), private_key: read(keyFile, "key_file") };
   try {
     createSecureContext({ cert: pair.cert_chain, key: pair.private_key, ...(ca === undefined ? {} : { ca }) });
   } catch (error) {
-    throw new Error(`${certFile} and ${keyFile} cannot be used: ${(error as Error).message}`, { cause: error });
+    const files = `directory.cert_file ${certFile} and directory.key_file ${keyFile}`;
+    throw new Error(`${files} cannot be used: ${(error as Error).message}`, { cause: error });
   }
   return { ca, pair };
 }
 
-/** @throws Error when there is none */
+/** @throws Error when there is none, or one that no header carries: gRPC would print it */
 export function readTokens(tokenFile: string): string[] {
-  const tokens = read(tokenFile)
+  const tokens = read(tokenFile, "token_file")
     .toString("utf8")
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
   if (tokens.length === 0) throw new Error(`${tokenFile} holds no token`);
+  const line = tokens.findIndex((token) => !/^[!-~]+$/.test(token));
+  if (line >= 0)
+    throw new Error(`${tokenFile} holds a token, number ${line + 1}, with other than printable ASCII characters`);
   return tokens;
 }
 
-function read(path: string): Buffer {
+/** @param setting below `directory` */
+function read(path: string, setting: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new Error(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
+    throw new Error(`directory.${setting}: cannot read ${path}: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -53,10 +53,15 @@ test("files that are there and make no sense are refused, good ones are not", ()
   const [certFile, keyFile, other, none] = ["a.pem", "a.key", "b.key", "none"].map(made.path) as [string, ...string[]];
 
   expect(problems({ certFile, keyFile, tokenFile: made.path("tokens") })).toEqual([]);
-  expect(problems({ certFile, keyFile: other, tokenFile: none })).toEqual([
+  expect(problems({ certFile, keyFile: other, caFile: keyFile, tokenFile: none })).toEqual([
+    [
+      ...[FILE, `${AT}.ca_file`],
+      `directory.ca_file ${keyFile} holds a private key and no certificate`,
+      "make both anew: docs/directory.md says how",
+    ],
     [
       ...[FILE, `${AT}.cert_file`],
-      expect.stringContaining(`${certFile} and ${other} cannot be used: `),
+      expect.stringContaining(`${certFile} and directory.key_file ${other} cannot be used: `),
       "make both anew: docs/directory.md says how",
     ],
     [FILE, `${AT}.token_file`, `${none} holds no token`, `openssl rand -hex 32 >${none}`],

@@ -220,6 +220,15 @@ describe("layers", () => {
     expect(warnings).toEqual([`${file}: logger_provider has no effect on flowspan`]);
   });
 
+  test("a flag that switches Kubernetes off wins over a file that names a kubeconfig; beside it, one of them is wrong", () => {
+    const named = ours("kubernetes: {kubeconfig: /k}");
+    const both = ours("kubernetes: {enabled: off, kubeconfig: /k}");
+
+    expect(load({ file: named, flags: { kubernetes: "off" } }).settings.kubernetes.enabled).toBe("off");
+    expect(() => load({ file: both })).toThrow(/:4: distribution\.flowspan\.kubernetes\.kubeconfig/);
+    expect(() => load({ flags: { kubernetes: "off", kubeconfig: "/k" } })).toThrow(/command line: --kubeconfig/);
+  });
+
   test("null means the default, and our interval wins over the reader's", () => {
     const file = `${ours("interval: 500", "cluster: null", "probe: {edges: null, socket: }")}
 meter_provider: {readers: [{periodic: {interval: 4000, exporter: {otlp_grpc: {endpoint: null}}}}]}`;

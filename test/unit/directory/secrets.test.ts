@@ -1,6 +1,7 @@
 /** Who is let in: certificates and tokens, refused with words that say what to do, replaced while all runs. */
 import { writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { readTokens } from "../../../agent/directory/secrets.ts";
 import { pod } from "../identity/cluster-builders.ts";
 import { certificates, eventually, startAsking, startServing } from "./serving.ts";
 
@@ -156,6 +157,13 @@ test.each([
   ["with a token file that is not there", { tokenFile: "/nowhere/tokens" }, "cannot read /nowhere/tokens"],
 ])("a directory %s says so and does not start", async (_, files, words) => {
   await expect(startServing({ insecure: false, ...files })).rejects.toThrow(words);
+});
+
+test("a token that no header carries is refused by its file, and not shown", () => {
+  const path = certificates().path("token");
+  writeFileSync(path, "good\nS3cr3tä\n");
+
+  expect(() => readTokens(path)).toThrow(`${path} holds a token, number 2, with other than printable ASCII characters`);
 });
 
 test("a directory that nothing tells whom to let in does not start", async () => {
