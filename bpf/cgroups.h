@@ -46,20 +46,26 @@ static __always_inline void cgroup__note_name(char *to, const char *name)
 	}
 }
 
-/* Notes the names of the last levels. Cost: some 10 reads, once a cgroup. */
-static __noinline void cgroup__learn(__u64 id, struct kernfs_node *node, __u64 root)
+/*
+ * Notes the names of the last levels. Cost: some 10 reads, once a cgroup. Not static: the verifier looks at it once,
+ * and not for each caller.
+ *
+ * @param place address of the cgroup's kernfs_node
+ */
+__noinline int cgroup__learn(__u64 id, __u64 place, __u64 root)
 {
+	struct kernfs_node *node = (struct kernfs_node *)place;
 	static const struct frame_cgroup empty;
 	struct frame_cgroup *known;
 	int level;
 
 	/* Too large for the stack: put an empty one in, then fill it in place. */
 	if (bpf_map_update_elem(&cgroups, &id, &empty, BPF_NOEXIST))
-		return; /* another CPU was faster, or there is no room and the next socket tries again */
+		return 0; /* another CPU was faster, or there is no room and the next socket tries again */
 	known = bpf_map_lookup_elem(&cgroups, &id);
 	if (!known) {
 		loss__count(LOSS_CGROUP_NAME_FAILED);
-		return;
+		return 0;
 	}
 	known->seen_ns = bpf_ktime_get_boot_ns();
 	for (level = 0; level < CGROUP_LEVELS && node; level++) {
@@ -72,6 +78,7 @@ static __noinline void cgroup__learn(__u64 id, struct kernfs_node *node, __u64 r
 	}
 	/* Last: a row without its id is not yet complete, and the probe leaves it for the next exchange. */
 	known->id = id;
+	return 0;
 }
 
 /* @return the id of the socket's cgroup, or 0 if it is out of scope */
@@ -91,7 +98,7 @@ static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings 
 		return id;
 	if (!cgroup__in_scope(cgroup, s))
 		return 0;
-	cgroup__learn(id, node, s->scope_cgroup);
+	cgroup__learn(id, (__u64)BPF_CORE_READ(cgroup, kn), s->scope_cgroup);
 	return id;
 }
 

@@ -321,12 +321,27 @@ static __always_inline void key__from_sock(struct edge_key *key, struct sock_com
 	key->server_port = key->role == ROLE_CLIENT ? bpf_ntohs(sc->skc_dport) : sc->skc_num;
 }
 
+/* Keeps the first bits of the remote address. Not static: the verifier looks at it once, and not for each caller. */
+__noinline int key__mask(struct edge_key *key, __u32 prefix_length)
+{
+	__u32 i;
+
+	if (!key)
+		return -1;
+	for (i = 0; i < 16; i++) {
+		__u32 bits = prefix_length > i * 8 ? prefix_length - i * 8 : 0;
+
+		if (bits < 8)
+			key->remote_addr[i] &= (__u8)(0xff00 >> bits);
+	}
+	return 0;
+}
+
 /* Lets the addresses of a collapsing scope share one edge: clients on the internet are unbounded. */
 static __always_inline void key__collapse(struct edge_key *key, struct settings *s)
 {
 	struct scope_key lookup = { .prefix_length = 128 };
 	struct scope_value *scope;
-	__u32 i;
 
 	if (!s->scopes || key->role != ROLE_SERVER)
 		return;
@@ -334,12 +349,7 @@ static __always_inline void key__collapse(struct edge_key *key, struct settings 
 	scope = bpf_map_lookup_elem(&scopes, &lookup);
 	if (!scope || !(scope->flags & SCOPE_COLLAPSE))
 		return;
-	for (i = 0; i < 16; i++) {
-		__u32 bits = scope->prefix_length > i * 8 ? scope->prefix_length - i * 8 : 0;
-
-		if (bits < 8)
-			key->remote_addr[i] &= (__u8)(0xff00 >> bits);
-	}
+	key__mask(key, scope->prefix_length);
 }
 
 /*

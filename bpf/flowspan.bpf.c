@@ -33,9 +33,13 @@ struct stretch;
 #include "aborts.h"
 #include "attempts.h"
 #include "records.h"
+#include "listeners.h"
+#include "mptcp.h"
 #include "hooks.h"
 #include "mishaps.h"
+#include "roles.h"
 #include "walk.h"
+#include "adopt.h"
 #include "settle.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -53,7 +57,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 {
 	struct settings *s;
 
-	if (!state_matters(to))
+	if (!state_matters(to) && !state_is_birth(from, to))
 		return 0;
 	s = settings__if_active();
 	if (s)
@@ -185,71 +189,51 @@ int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* Sockets of all tasks' files; @return NULL for what is no TCP socket */
-static __always_inline struct sock *tcp_of_file(struct file *file)
-{
-	struct socket *socket;
-	struct sock *sk;
-
-	if (!file)
-		return NULL;
-	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return NULL;
-	sk = socket->sk;
-	if (!sk || sk->sk_protocol != IPPROTO_TCP)
-		return NULL;
-	if (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6)
-		return NULL;
-	return sk;
-}
-
 /*
  * Adoption, first pass: listeners.
  *
  * Hook:   iterator over all tasks' files, once at start, after the hooks are attached.
- * Cost:   once a file; returns at once for what is no listening TCP socket in scope.
- * Misses: listeners that no task holds a file of.
+ * Cost:   once a file; returns at once for what is no listening TCP or MPTCP socket in scope.
+ * Misses: listeners that no task holds a file of; MPTCP's before 6.2.
  */
 SEC("iter/task_file")
 int adopt_listeners(struct bpf_iter__task_file *ctx)
 {
 	struct settings *s = settings__if_active();
-	struct sock *sk = tcp_of_file(ctx->file);
+	struct sock *sk = inet_of_file(ctx->file);
 	struct task_struct *task = ctx->task;
-	struct listen_owner owner = {};
 
-	if (!s || !sk || !task || sk->__sk_common.skc_state != TCP_LISTEN || bpf_sk_storage_get(&connections, sk, 0, 0))
+	if (!s || !sk || !task)
 		return 0;
-	owner.pid = BPF_CORE_READ(task, tgid);
-	BPF_CORE_READ_INTO(&owner.comm, task, comm);
-	on_listen(sk, &owner, s);
+	if (sk->sk_protocol == IPPROTO_MPTCP)
+		adopt_mptcp_if_listens(sk, task, s);
+	else
+		adopt_if_listens(sk, task, s);
 	return 0;
 }
 
 /*
- * Adoption, second pass: connections that are open already.
+ * Adoption, second pass: connections that are open already, and those that wait to be accepted.
  *
  * Hook, cost: as above.
- * Misses: connections that were not accepted yet; LOSS_CLOSED_UNSEEN counts them when they close.
+ * Misses: connections that no task holds a file of: the kernel's own, files on their way (SCM_RIGHTS), in io_uring.
+ *         Of MPTCP all but the first subflow, all before 6.2, and those that wait to be accepted. LOSS_NOT_ADOPTED
+ *         counts them at once, LOSS_CLOSED_UNSEEN when they close.
  */
 SEC("iter/task_file")
 int adopt(struct bpf_iter__task_file *ctx)
 {
 	struct settings *s = settings__if_active();
-	struct sock *sk = tcp_of_file(ctx->file);
+	struct sock *sk = inet_of_file(ctx->file);
 
 	if (!s || !sk)
 		return 0;
-	switch (sk->__sk_common.skc_state) {
-	case TCP_ESTABLISHED:
-	case TCP_FIN_WAIT1:
-	case TCP_FIN_WAIT2:
-	case TCP_CLOSE_WAIT:
-	case TCP_LAST_ACK:
-	case TCP_CLOSING:
+	if (sk->sk_protocol == IPPROTO_MPTCP)
+		adopt_mptcp(sk, s);
+	else if (sk->__sk_common.skc_state == TCP_LISTEN)
+		adopt_queued(sk, s);
+	else if (state_is_open(sk->__sk_common.skc_state))
 		adopt_connection(sk, s);
-	}
 	return 0;
 }
 

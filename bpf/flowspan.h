@@ -240,6 +240,8 @@ enum loss {
 	LOSS_RECORDS_SHED,         /* records past the token bucket: not their counts */
 	LOSS_VANISHED, /* a marked socket is gone whose close no program saw: what it counted last, and its close */
 	LOSS_HANDSHAKE_UNTIMED_DETAIL, /* an open that was only seen later: counted, but not in the handshake's histogram */
+	LOSS_NOT_ADOPTED, /* an older socket that no open file leads to; if it is a connection, its close is unseen, too */
+	LOSS_ROLE_UNKNOWN_DETAIL, /* an older connection's socket did not show who opened it: a server's, without port */
 	LOSS_CGROUP_NAME_CUT_DETAIL, /* a cgroup's name is longer than CGROUP_NAME_MAX: its end is missing */
 	LOSS_COUNT,
 };

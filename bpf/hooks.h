@@ -17,8 +17,6 @@ static __always_inline void connection__forget(struct connection *c, struct sock
 	__builtin_memset(c, 0, sizeof(*c));
 }
 
-static __always_inline bool is_listened(struct sock *sk);
-
 /* @return the socket's storage, all zero but for its key and start; NULL out of scope or without memory */
 static __always_inline struct connection *connection__start(struct sock *sk, struct settings *s, __u8 role)
 {
@@ -117,21 +115,6 @@ static __always_inline void on_connect(struct sock *sk, struct settings *s)
 		__sync_fetch_and_or(&c->flags, RESTORED);
 }
 
-/* An accepted socket has no process of its own yet; its listener's is the next best. Only for records. */
-static __always_inline void connection__note_listener(struct connection *c, struct settings *s)
-{
-	struct listen_port where = { .netns = c->key.netns, .port = c->key.server_port };
-	struct listen_owner *owner;
-
-	if (!s->asked.records)
-		return;
-	owner = bpf_map_lookup_elem(&listen_ports, &where);
-	if (!owner)
-		return;
-	c->pid = owner->pid;
-	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
-}
-
 /* Adds to no edge: the walk or the close counts it as opened, whichever comes first, before any exchange ends. */
 static __always_inline void on_established(struct sock *sk, int from, struct settings *s)
 {
@@ -163,7 +146,6 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 		c->retransmits = tp->total_retrans;
 		c->resent_synacks = tp->total_retrans;
 		c->handshake_us = server_handshake_us(tp);
-		connection__note_listener(c, s);
 		key__collapse(&c->key, s);
 	} else {
 		c->handshake_us = (now - c->start_ns) / 1000;
@@ -190,20 +172,23 @@ static __always_inline void connection__open_late(struct connection *c, struct t
 		loss__count(LOSS_HANDSHAKE_UNTIMED_DETAIL);
 }
 
-/* @param owner who listens */
-static __always_inline void on_listen(struct sock *sk, const struct listen_owner *owner, struct settings *s)
+/*
+ * @param sk    where its storage is
+ * @param tcp   the listener itself, only read
+ * @param owner who listens
+ */
+static __always_inline void on_listen(struct sock *sk, struct sock *tcp, struct listen_owner *owner, struct settings *s)
 {
 	struct connection *c = connection__start(sk, s, ROLE_LISTENER);
-	struct listen_port where = {};
 
 	if (!c)
 		return;
 	c->pid = owner->pid;
 	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
-	c->drops = sk->sk_drops.counter;
-	where.netns = c->key.netns;
-	where.port = c->key.server_port;
-	bpf_map_update_elem(&listen_ports, &where, owner, BPF_ANY);
+	c->drops = BPF_CORE_READ(tcp, sk_drops.counter);
+	owner->where.netns = c->key.netns;
+	owner->where.port = c->key.server_port;
+	listener__note(tcp, owner);
 	__sync_fetch_and_or(&c->flags, LISTENS);
 }
 
@@ -292,15 +277,16 @@ static __always_inline void count_last(struct connection *c, struct edge_value *
 
 static __always_inline void on_close(struct sock *sk, int from, struct settings *s)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct edge_value *edge;
+	struct connection *c;
 	__u64 now;
 
 	if (!tp)
 		return;
-	if (!c) {
-		if (from != TCP_SYN_RECV && from != TCP_LISTEN && cgroup__of_socket(sk, s))
+	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	if (!c || !c->start_ns) {
+		if (from != TCP_SYN_RECV && from != TCP_LISTEN && cgroup__of_socket(sk, s) && !mptcp__forget_first(sk))
 			loss__count(LOSS_CLOSED_UNSEEN);
 		return;
 	}
@@ -315,6 +301,7 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 		return; /* cannot be: an array always has its entry */
 	if (c->flags & LISTENS) {
 		count_drops(c, edge, sk);
+		listener__forget(sk);
 	} else {
 		if (c->flags & ESTABLISHED)
 			count_last(c, edge, tp, now, s);
@@ -327,10 +314,52 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 	edge__leave(edge);
 }
 
+/* An older MPTCP socket closes, and its first subflow with it. That one is read while others may work on it. */
+static __always_inline void on_close_mptcp(struct sock *sk, int from, struct settings *s)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct tcp_sock *tp = mptcp__first(sk);
+	struct edge_value *edge;
+	struct books b;
+	bool measured;
+	__u64 now;
+
+	if (!c || !connection__claim(c, CLOSED))
+		return;
+	life__count(LIFE_CLOSED);
+	now = bpf_ktime_get_boot_ns();
+	edge = edge__enter(&c->key, EDGE_MISS_OVERFLOWS);
+	if (!edge)
+		return; /* cannot be: an array always has its entry */
+	if (c->flags & LISTENS) {
+		if (tp) {
+			count_drops(c, edge, &tp->inet_conn.icsk_inet.sk);
+			listener__forget(&tp->inet_conn.icsk_inet.sk);
+		}
+	} else if (tp) {
+		books__read(&b, tp, false, c);
+		connection__count(c, edge, &b, s, &measured);
+		edge__add(edge->growth.closed, 1);
+		if (s->asked.records)
+			record__send(c, sk, tp, from, now, s);
+	} else {
+		edge__add(edge->growth.closed, 1);
+		loss__count(LOSS_VANISHED); /* what it counted since the last walk */
+	}
+	edge__touch(edge, now);
+	edge__leave(edge);
+}
+
 /* Most state changes mean nothing to us: asked before anything else is looked at. */
 static __always_inline bool state_matters(int to)
 {
 	return to == TCP_ESTABLISHED || to == TCP_CLOSE || to == TCP_SYN_SENT || to == TCP_LISTEN;
+}
+
+/* A child is born; the twin has nothing to do with it: one that is missed has no process. */
+static __always_inline bool state_is_birth(int from, int to)
+{
+	return from == TCP_LISTEN && to == TCP_SYN_RECV;
 }
 
 /* Whether the socket's storage shows that this change was handled, so that the twin has nothing to do. */
@@ -342,8 +371,9 @@ static __always_inline bool state_is_noted(struct sock *sk, int to)
 		return true;
 	c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	if (to == TCP_CLOSE)
-		return !c || (c->flags & CLOSED); /* without storage the first one counted it as unseen */
-	if (!c || (c->flags & CLOSED))
+		return !c || !c->start_ns ||
+		       (c->flags & CLOSED); /* without storage the first one counted it as unseen */
+	if (!c || !c->start_ns || (c->flags & CLOSED))
 		return false; /* closed: the socket is used again */
 	if (to == TCP_ESTABLISHED)
 		return c->flags & ESTABLISHED;
@@ -357,11 +387,13 @@ static __always_inline void on_listen_now(struct sock *sk, struct settings *s)
 	struct listen_owner owner = { .pid = bpf_get_current_pid_tgid() >> 32 };
 
 	bpf_get_current_comm(owner.comm, sizeof(owner.comm));
-	on_listen(sk, &owner, s);
+	on_listen(sk, sk, &owner, s);
 }
 
 static __always_inline void on_state(struct sock *sk, int from, int to, struct settings *s)
 {
+	if (sk->sk_protocol == IPPROTO_MPTCP && to == TCP_CLOSE)
+		on_close_mptcp(sk, from, s);
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return;
 	if (to == TCP_ESTABLISHED)
@@ -370,6 +402,8 @@ static __always_inline void on_state(struct sock *sk, int from, int to, struct s
 		on_close(sk, from, s);
 	else if (to == TCP_SYN_SENT)
 		on_connect(sk, s);
+	else if (to == TCP_SYN_RECV)
+		on_child(sk, s);
 	else
 		on_listen_now(sk, s);
 }

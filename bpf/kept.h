@@ -97,6 +97,7 @@ struct state {
 	__u64 evicted;
 	__u64 agent_gone_records; /* sent, and nobody is left to say what became of them */
 	__u64 namespaces_unreadable;
+	__u64 not_adopted;
 	struct record_ledger records;
 };
 
@@ -138,13 +139,24 @@ struct namespace_seen {
 	__u32 pid; /* of the thread: /proc/PID/net is that thread's, whatever its process's first one does */
 };
 
-/* Who listens where: tells servers from clients among adopted sockets, and names a server's process. */
+/* Where a TCP socket of /proc/PID/net/tcp is: what tells it from all others that last. Ports in host order. */
+struct socket_place {
+	__u8 local[16];
+	__u8 remote[16];
+	__u32 netns;
+	__u16 local_port;
+	__u16 remote_port;
+};
+
 struct listen_port {
 	__u32 netns;
 	__u16 port;
 	__u16 zero;
 };
+
+/* Who listens: the process that called listen(), and where. */
 struct listen_owner {
+	struct listen_port where;
 	__u32 pid;
 	__u32 zero;
 	char comm[16];

@@ -42,6 +42,7 @@ enum bpf_map_type {
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262
 #define ENOENT 2
 #define E2BIG 7
 #define EADDRNOTAVAIL 99
@@ -164,6 +165,8 @@ struct sock_exterr_skb {
 	struct sock_extended_err ee;
 };
 
+struct bpf_local_storage;
+
 struct sock {
 	struct sock_common __sk_common;
 	struct sk_buff_head sk_error_queue;
@@ -177,6 +180,7 @@ struct sock {
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
+	struct bpf_local_storage *sk_bpf_storage;
 };
 
 struct inet_sock {
@@ -184,8 +188,22 @@ struct inet_sock {
 	__be16 inet_sport;
 };
 
+/* A local port, with all sockets that use it. */
+struct inet_bind_bucket {
+	signed char fastreuse; /* -1, as the next one: connect() chose it */
+	signed char fastreuseport;
+};
+
+struct request_sock;
+
+struct request_sock_queue {
+	struct request_sock *rskq_accept_head;
+};
+
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	struct request_sock_queue icsk_accept_queue;
+	struct inet_bind_bucket *icsk_bind_hash;
 	__u8 icsk_ca_state : 5;
 	__u8 icsk_retransmits; /* how often the timer ran out since an ACK moved on */
 	__u8 icsk_pending;     /* what the timer is set for */
@@ -210,8 +228,13 @@ struct tcp_options_received {
 	__u16 wscale_ok : 1, sack_ok : 3, snd_wscale : 4;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	struct list_head tsorted_sent_queue;
 	__u32 segs_in;
 	__u32 data_segs_in;
 	__u32 segs_out;
@@ -246,7 +269,17 @@ struct tcp_sock {
 
 struct request_sock {
 	struct sock_common __req_common;
+	struct request_sock *dl_next;
+	struct sock *sk;
 };
+
+struct mptcp_sock {
+	struct inet_connection_sock sk;
+	struct sock *first;
+};
+
+/* The kernel's list of functions that its verifier knows: what is missing there does not exist. */
+enum special_kfunc_type { KF_bpf_rdonly_cast };
 
 struct socket {
 	struct sock *sk;

@@ -3,7 +3,7 @@
  * All maps, and the two small accessors that every program starts with.
  *
  * Each map says who writes, who reads, why this size and what happens when it is full. All of them but
- * `blank` are pinned by the probe and outlive it.
+ * `unfound` and `blank` are pinned by the probe and outlive it.
  */
 #ifndef FLOWSPAN_MAPS_H
 #define FLOWSPAN_MAPS_H
@@ -143,12 +143,38 @@ struct {
 } settlements SEC(".maps");
 
 struct {
-	/* Who listens where. Written when a socket listens or is adopted, read by adoption and for records. */
+	/*
+	 * Who listens, by the address of the listening socket. Written when it listens or is adopted, read for records
+	 * when a child is made, removed when it closes. Full: the least recently used listener's have no process.
+	 */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct listen_owner);
+} listeners SEC(".maps");
+
+struct {
+	/*
+	 * How many listen on a port of a net namespace. Written as `listeners` is, read when a connection is restored
+	 * (TCP_REPAIR), which shows its role in no other way.
+	 */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct listen_port);
-	__type(value, struct listen_owner);
+	__type(value, __u32);
 } listen_ports SEC(".maps");
+
+struct {
+	/*
+	 * First subflows of MPTCP sockets that are older than the probe, by address: their storage is their MPTCP
+	 * socket's. Written by adoption, removed when they close. Full: the close of the least recently adopted counts
+	 * as unseen.
+	 */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u8);
+} older_subflows SEC(".maps");
 
 struct {
 	/* Net namespaces that the running `namespaces` iteration has written: inode number -> exchange. */
@@ -157,6 +183,18 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } namespaces_seen SEC(".maps");
+
+struct {
+	/*
+	 * Sockets that are older than the probe and not found yet. Filled by the probe before adoption, taken out by it,
+	 * counted and emptied by the probe. Full: the rest is not counted, which the probe says.
+	 */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct socket_place);
+	__type(value, __u8);
+} unfound SEC(".maps");
 
 struct {
 	/* An empty edge to copy from: too large for the stack. */

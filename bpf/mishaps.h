@@ -55,7 +55,7 @@ static __always_inline void on_retransmit(struct sock *sk, struct settings *s)
 	__u8 kind;
 	__u32 segs;
 
-	if (!c || !tp)
+	if (!c || !tp || !c->start_ns)
 		return;
 	edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
 	if (!edge)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The walk and adoption: what is done to every socket at once, from iterators.
+ * The walk: what is done to every socket at once, from an iterator.
  *
- * The walk writes maps, never bpf_seq_write(): with output the iterator restarts for every buffer and
+ * It writes maps, never bpf_seq_write(): with output the iterator restarts for every buffer and
  * skips from its bucket's start, which grows with the square of the sockets.
  */
 #ifndef FLOWSPAN_WALK_H
@@ -18,6 +18,7 @@ static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 wa
 	edge->open_walk = walk;
 }
 
+/* @param sk the listener itself, also where its storage is another socket's */
 static __always_inline void walk_listener(struct sock *sk, struct connection *c, struct state *st)
 {
 	struct edge_value *edge;
@@ -37,21 +38,19 @@ static __always_inline void walk_listener(struct sock *sk, struct connection *c,
 	edge__leave(edge);
 }
 
-static __always_inline void walk_connection(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
+/* @return whether it was counted; else it keeps its growth until the next walk */
+static __always_inline bool walk_books(struct tcp_sock *tp, struct connection *c, struct settings *s, struct state *st)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	bool opened, grown, measured;
 	struct edge_value *edge;
 	struct edge_key key;
 	struct books b;
 
-	if (!tp)
-		return;
 	books__read(&b, tp, false, c);
 	key = c->key; /* a copy: before 6.2 an iterator's buffer is no map key for the verifier */
 	edge = edge__enter(&key, EDGE_MISS_DEFERS);
 	if (!edge)
-		return; /* the socket keeps its growth until the next walk */
+		return false;
 	edge__begin_gauges(edge, st->walk);
 	edge->open++;
 	opened = connection__count_opened(c, edge);
@@ -62,6 +61,15 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 	if (opened || grown)
 		edge__touch(edge, st->exchange_ns + 1);
 	edge__leave(edge);
+	return true;
+}
+
+static __always_inline void walk_connection(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tp || !walk_books(tp, c, s, st))
+		return;
 	if (s->asked.records && !tp->snd_wnd)
 		trouble__note_zero_window(sk, tp, st);
 	if (s->asked.records && s->asked.stretch_ns)
@@ -78,6 +86,19 @@ static __always_inline void walk_connecting(struct sock *sk, struct connection *
 		connection__open_late(c, tp, st->exchange_ns + 1); /* the next walk or the close counts it */
 }
 
+/* An older MPTCP socket: it stands for its first subflow (mptcp.h), and makes no stretches. */
+static __always_inline void walk_mptcp(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
+{
+	struct tcp_sock *tp = mptcp__first(sk);
+
+	if (!tp)
+		return;
+	if (c->flags & LISTENS)
+		walk_listener(&tp->inet_conn.icsk_inet.sk, c, st);
+	else
+		walk_books(tp, c, s, st);
+}
+
 static __always_inline void walk_socket(struct sock *sk, struct connection *c, struct settings *s)
 {
 	struct state *st = state__get();
@@ -86,47 +107,17 @@ static __always_inline void walk_socket(struct sock *sk, struct connection *c, s
 	if (!st)
 		return;
 	st->sockets++;
-	if (flags & CLOSED)
-		return;
+	if (flags & CLOSED || !c->start_ns)
+		return; /* or not born yet: on_child() */
 	st->live++;
-	if (flags & LISTENS)
+	if (sk->sk_protocol == IPPROTO_MPTCP)
+		walk_mptcp(sk, c, s, st);
+	else if (flags & LISTENS)
 		walk_listener(sk, c, st);
 	else if (flags & ESTABLISHED)
 		walk_connection(sk, c, s, st);
 	else
 		walk_connecting(sk, c, st);
-}
-
-static __always_inline bool is_listened(struct sock *sk)
-{
-	struct listen_port where = {};
-
-	where.netns = sk->__sk_common.skc_net.net->ns.inum;
-	where.port = sk->__sk_common.skc_num;
-	return bpf_map_lookup_elem(&listen_ports, &where) != NULL;
-}
-
-/*
- * Takes over a connection that is older than the probe: counted from now on, never in `opened`.
- * The kernel does not tell who opened it; whose local port is listened on is taken for the server.
- */
-static __always_inline void adopt_connection(struct sock *sk, struct settings *s)
-{
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct state *st = state__get();
-	struct connection *c;
-
-	if (!tp || !st || bpf_sk_storage_get(&connections, sk, 0, 0))
-		return;
-	c = connection__start(sk, s, is_listened(sk) ? ROLE_SERVER : ROLE_CLIENT);
-	if (!c)
-		return;
-	c->established_ns = c->start_ns;
-	connection__note_pair(c, tp);
-	key__collapse(&c->key, s);
-	connection__count_from_now(c, tp);
-	__sync_fetch_and_or(&c->flags, ESTABLISHED | ADOPTED);
-	edge__add(st->adopted, 1);
 }
 
 #endif

@@ -26,6 +26,10 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
   records_shed: "A connection record was over the limit of its CPU (`spans.rate`): it is missing, its counts are not.",
   vanished: "A socket is gone whose close nobody saw: what it counted since the last look, and its close, are missing.",
   handshake_untimed_detail: "A connection was seen only after its handshake: it is counted, but not in the histogram.",
+  not_adopted:
+    "A socket is older than the probe, and no open file leads to it (the kernel's own, on its way to another process, one of several MPTCP subflows): it is not counted. When it closes it is `closed_unseen`, too.",
+  role_unknown_detail:
+    "Nothing told which end opened a connection that is older than the probe: it counts as a server's, without `server.port`.",
   cgroup_name_cut_detail:
     "A cgroup's name has more than 255 bytes: what follows is missing, and with it perhaps the container's id.",
 };

@@ -194,7 +194,8 @@ export function placeAttributes(key: EdgeKey, { remote }: Names, options: Aggreg
   if (key.role === "listener") return { [ATTR_SERVER_PORT]: key.serverPort };
   const attributes: Record<string, AttributeValue> = {
     [ATTR_FLOWSPAN_ROLE]: key.role,
-    [ATTR_SERVER_PORT]: key.serverPort,
+    // 0: adopted, and nobody knows which end's it is.
+    ...(key.serverPort === 0 ? {} : { [ATTR_SERVER_PORT]: key.serverPort }),
     [ATTR_FLOWSPAN_PEER_KIND]: remote.kind,
   };
   if (remote.name !== undefined) attributes[ATTR_SERVICE_PEER_NAME] = remote.name;

@@ -73,8 +73,10 @@ export const Loss = {
   LOSS_RECORDS_SHED: 8,
   LOSS_VANISHED: 9,
   LOSS_HANDSHAKE_UNTIMED_DETAIL: 10,
-  LOSS_CGROUP_NAME_CUT_DETAIL: 11,
-  LOSS_COUNT: 12,
+  LOSS_NOT_ADOPTED: 11,
+  LOSS_ROLE_UNKNOWN_DETAIL: 12,
+  LOSS_CGROUP_NAME_CUT_DETAIL: 13,
+  LOSS_COUNT: 14,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -265,17 +267,17 @@ export const frameProgram = {
 } as const;
 
 export const frameStatus = {
-  size: 160,
+  size: 176,
   fields: {
-    losses: { offset: 0, type: "array", count: 12, of: { type: "u64" } },
-    edges: { offset: 96, type: "u64" },
-    edgeCapacity: { offset: 104, type: "u64" },
-    evicted: { offset: 112, type: "u64" },
-    cgroups: { offset: 120, type: "u64" },
-    records: { offset: 128, type: "u64" },
-    probeCpuUs: { offset: 136, type: "u64" },
-    probeRssBytes: { offset: 144, type: "u64" },
-    adopted: { offset: 152, type: "u64" },
+    losses: { offset: 0, type: "array", count: 14, of: { type: "u64" } },
+    edges: { offset: 112, type: "u64" },
+    edgeCapacity: { offset: 120, type: "u64" },
+    evicted: { offset: 128, type: "u64" },
+    cgroups: { offset: 136, type: "u64" },
+    records: { offset: 144, type: "u64" },
+    probeCpuUs: { offset: 152, type: "u64" },
+    probeRssBytes: { offset: 160, type: "u64" },
+    adopted: { offset: 168, type: "u64" },
   },
 } as const;
 
@@ -428,6 +430,8 @@ export const LOSS_NAMES = [
   "records_shed",
   "vanished",
   "handshake_untimed_detail",
+  "not_adopted",
+  "role_unknown_detail",
   "cgroup_name_cut_detail",
 ] as const;
 

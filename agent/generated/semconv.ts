@@ -87,10 +87,10 @@ export const ATTR_FLOWSPAN_SAMPLING_REASONS = "flowspan.sampling.reasons";
 /** The systemd unit whose cgroup the socket belongs to. */
 export const ATTR_FLOWSPAN_SYSTEMD_UNIT = "flowspan.systemd.unit";
 
-/** The kernel's name of the task that opened the connection, at most 15 bytes. */
+/** The kernel's name of the task that opened the connection, or that listens; at most 15 bytes. */
 export const ATTR_FLOWSPAN_TASK_NAME = "flowspan.task.name";
 
-/** The process that opened the connection, as the host numbers it. */
+/** The process that opened the connection; of a server, the one that listens. As the host numbers it. */
 export const ATTR_FLOWSPAN_TASK_PID = "flowspan.task.pid";
 
 /** The connection is older than the probe: its span begins when the probe found it. What was sent and received is the connection's own since its beginning; its stretches hold only what came later. */

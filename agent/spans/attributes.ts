@@ -97,7 +97,8 @@ function addEnds(all: Attributes, { key, localPort, remotePort }: Connection, re
   all[ATTR_NETWORK_PEER_ADDRESS] = key.remoteAddress;
   all[ATTR_NETWORK_PEER_PORT] = remotePort;
   all[ATTR_SERVER_ADDRESS] = isClient ? key.remoteAddress : key.localAddress;
-  all[ATTR_SERVER_PORT] = key.serverPort;
+  // Where the role of an adopted connection is not known, it counts as the server's end.
+  all[ATTR_SERVER_PORT] = key.serverPort === 0 ? localPort : key.serverPort;
   if (!isClient) {
     all[ATTR_CLIENT_ADDRESS] = key.remoteAddress;
     all[ATTR_CLIENT_PORT] = remotePort;

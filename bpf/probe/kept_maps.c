@@ -82,6 +82,7 @@ bool kept__is_active(const struct kept *kept, uint64_t generation)
 void loss__count(struct kept *kept, enum loss loss, __u64 count)
 {
 	__u64 *field = loss == LOSS_AGENT_GONE_RECORDS ? &kept->state->agent_gone_records
+		       : loss == LOSS_NOT_ADOPTED      ? &kept->state->not_adopted
 						       : &kept->state->namespaces_unreadable;
 
 	__atomic_fetch_add(field, count, __ATOMIC_RELAXED);
@@ -118,6 +119,7 @@ void losses__read(const struct kept *kept, __u64 losses[LOSS_COUNT])
 		losses[loss] = counter__read(kept->losses, loss, "losses");
 	losses[LOSS_AGENT_GONE_RECORDS] += kept->state->agent_gone_records;
 	losses[LOSS_NAMESPACE_UNREADABLE] += kept->state->namespaces_unreadable;
+	losses[LOSS_NOT_ADOPTED] += kept->state->not_adopted;
 	losses[LOSS_VANISHED] += kept->state->vanished;
 }
 

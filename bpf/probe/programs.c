@@ -21,6 +21,7 @@
 
 #include "flowspan.skel.h"
 #include "log.h"
+#include "unadopted.h"
 
 #define IDLE_NS_DEFAULT (300ULL * 1000000000ULL)
 #define GENERATION_NEVER UINT64_MAX
@@ -173,6 +174,19 @@ static void sockets__adopt(struct programs *programs, const char *name)
 	bpf_link__destroy(link);
 }
 
+/* @param fresh nothing was counted before: what adoption does not find now, nothing knows */
+static void sockets__take_over(struct programs *programs, struct kept *kept, bool fresh)
+{
+	struct unadopted unadopted = { .fd = bpf_map__fd(programs->skeleton->maps.unfound) };
+
+	if (fresh)
+		unadopted__expect(&unadopted, programs);
+	sockets__adopt(programs, "adopt_listeners");
+	sockets__adopt(programs, "adopt");
+	if (fresh)
+		unadopted__count(&unadopted, kept);
+}
+
 /* Everything in settings and state but the generation. */
 static void kept__prepare(struct kept *kept, const struct scope *scope)
 {
@@ -211,8 +225,7 @@ int programs__start(struct programs *programs, struct kept *kept, struct feature
 	kept__prepare(kept, scope);
 	__atomic_store_n(&kept->settings->generation, programs->generation, __ATOMIC_RELEASE);
 	pins__remove_links_except(pins, programs->generation);
-	sockets__adopt(programs, "adopt_listeners");
-	sockets__adopt(programs, "adopt");
+	sockets__take_over(programs, kept, before == 0);
 	pins__remove_older(pins); /* now that we count */
 	log_info("%s: generation %" PRIu64 ", %llu sockets adopted so far, room for %u edges, pins at %s",
 		 before ? "took over" : "started", programs->generation, kept->state->adopted, kept->edge_capacity,

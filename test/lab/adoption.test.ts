@@ -14,6 +14,8 @@ const CONNECTIONS = 23;
 /** Bytes of one round on one connection. */
 const UPLOAD = 1013;
 const DOWNLOAD = 70_001;
+/** How many of one accept queue are adopted: bpf/adopt.h. */
+const QUEUED_MAX = 64;
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
@@ -63,19 +65,36 @@ test("connections that last move while they are open, not only at their end", as
   expect(observed.losses()).toEqual({});
 });
 
-test("a server's end that was not accepted yet cannot be adopted, and is a named loss when it closes", async () => {
+test("a server's end that was not accepted yet is adopted all the same", async () => {
   const stuck = await serve({ port: 8080, mode: "stuck" });
   const held = await connect("v4");
 
   await observed.watch();
-  await observed.until("the clients are open", () => observed.ends().client.open === CONNECTIONS);
+  await observed.until("both ends are open", () => {
+    const { client, server } = observed.ends();
+    return client.open === CONNECTIONS && server.open === CONNECTIONS;
+  });
   // Its end resets what was not accepted.
+  await stuck.process.stop();
+  await held.process.stop();
+
+  await observed.settled("both ends are closed", () => observed.ends().server.closed === CONNECTIONS);
+  expect(adopted()).toEqual({ "node-1": CONNECTIONS, "node-2": CONNECTIONS });
+  expect(observed.losses()).toEqual({});
+});
+
+test("of an accept queue that is longer than a look, the rest is a named loss when it closes", async () => {
+  const stuck = await serve({ port: 8080, mode: "stuck" });
+  const held = await connect("v4", QUEUED_MAX + CONNECTIONS);
+
+  await observed.watch();
+  await observed.until("the clients are open", () => observed.ends().client.open === QUEUED_MAX + CONNECTIONS);
   await stuck.process.stop();
   await held.process.stop();
 
   await observed.exchanges(1);
   await observed.until("the loss is told", () => observed.losses().closed_unseen === CONNECTIONS);
-  expect(adopted()).toEqual({ "node-1": CONNECTIONS, "node-2": 0 });
+  expect(adopted()).toEqual({ "node-1": QUEUED_MAX + CONNECTIONS, "node-2": QUEUED_MAX });
 });
 
 function serve(listener: Listener): Promise<Workload> {
@@ -83,9 +102,9 @@ function serve(listener: Listener): Promise<Workload> {
 }
 
 /** Connections that the client's pod holds open. */
-async function connect(family: "v4" | "v6"): Promise<Workload> {
+async function connect(family: "v4" | "v6", count = CONNECTIONS): Promise<Workload> {
   const to = [{ address: observed.lab.pod("server").ips[family], port: 8080 }];
-  const held = observed.lab.pod("client").start("hold", { to, count: CONNECTIONS });
+  const held = observed.lab.pod("client").start("hold", { to, count });
   await held.ready();
   return held;
 }

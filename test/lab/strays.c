@@ -4,10 +4,11 @@
  *
  *   strays thread FILE PORT FIRST SECOND   a process whose first thread makes FIRST connections with itself in its own
  *                                          net namespace, and a second thread SECOND in that of FILE
+ *   strays gone PORT COUNT                 both ends of connections whose listener is closed already
  *   strays flight ADDRESS PORT COUNT       connections whose only reference is a message on its way (SCM_RIGHTS)
  *
- * Prints one word a line when it has come so far: `done`, `ready`. `thread` ends with its standard input; `flight`
- * takes the sockets out of the message on a first line, sends 101 bytes on each, and closes them all on its end.
+ * Prints one word a line when it has come so far: `done`, `ready`. All begin, or go on, with a first
+ * line and end with their standard input. `gone` and `flight` (when it has the sockets back) then send 101 bytes each.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -126,6 +127,31 @@ static void play_thread(char **argv)
 	pthread_join(thread, NULL);
 }
 
+static void play_gone(char **argv)
+{
+	struct sockaddr_in address = address_of("127.0.0.1", atoi(argv[0]));
+	int count = atoi(argv[1]), listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+	int clients[COUNT_MAX], servers[COUNT_MAX];
+	char bytes[PAYLOAD];
+
+	if (count < 1 || count > COUNT_MAX || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	    bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 8))
+		die("listen");
+	for (int i = 0; i < count; i++) {
+		clients[i] = connected_to(&address);
+		servers[i] = accept(listener, NULL, NULL);
+	}
+	close(listener);
+	tell("ready");
+	await_input();
+	memset(bytes, 'x', sizeof(bytes));
+	for (int i = 0; i < count; i++)
+		if (write(clients[i], bytes, PAYLOAD) != PAYLOAD || read(servers[i], bytes, PAYLOAD) != PAYLOAD)
+			die("talk");
+	tell("done");
+	await_input();
+}
+
 static void play_flight(char **argv)
 {
 	struct sockaddr_in address = address_of(argv[0], atoi(argv[1]));
@@ -171,6 +197,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 6 && !strcmp(argv[1], "thread"))
 		play_thread(argv + 2);
+	else if (argc == 4 && !strcmp(argv[1], "gone"))
+		play_gone(argv + 2);
 	else if (argc == 5 && !strcmp(argv[1], "flight"))
 		play_flight(argv + 2);
 	else

@@ -221,7 +221,7 @@ static void advance(struct connection *connection, uint32_t events)
 static int open_socket(const struct endpoint *to, uint64_t number)
 {
 	int family = to->address.ss_family, on = 1;
-	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, options->protocol);
 
 	if (fd < 0)
 		die("socket");

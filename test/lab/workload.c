@@ -73,7 +73,10 @@ static struct endpoint parse_endpoint(char *text)
 	return endpoint;
 }
 
-/* "MODE,ADDRESS,PORT[,BACKLOG[,BYTES]]"; `::` takes IPv4 too, `v6only:MODE,...` does not. */
+/*
+ * "MODE,ADDRESS,PORT[,BACKLOG[,BYTES]]"; `::` takes IPv4 too, `v6only:MODE,...` does not. `mptcp:MODE,...` is how Go's
+ * servers listen, `reuseport:MODE,...` how several listen side by side.
+ */
 static void parse_listener(char *text)
 {
 	static const char *const modes[] = { "request", "sink", "echo", "reset", "stuck" };
@@ -82,10 +85,12 @@ static void parse_listener(char *text)
 	int port;
 
 	listener->v6only = !strncmp(text, "v6only:", 7);
+	listener->protocol = strncmp(text, "mptcp:", 6) ? 0 : IPPROTO_MPTCP;
+	listener->reuseport = !strncmp(text, "reuseport:", 10);
+	text += listener->v6only ? 7 : listener->protocol ? 6 : listener->reuseport ? 10 : 0;
 	listener->backlog = 4096;
-	if (server.listener_count > ENDPOINTS_MAX ||
-	    sscanf(listener->v6only ? text + 7 : text, "%31[^,],%60[^,],%d,%d,%lu", mode, address, &port,
-		   &listener->backlog, &listener->reset_after) < 3)
+	if (server.listener_count > ENDPOINTS_MAX || sscanf(text, "%31[^,],%60[^,],%d,%d,%lu", mode, address, &port,
+							    &listener->backlog, &listener->reset_after) < 3)
 		usage(text);
 	snprintf(address + strlen(address), sizeof(address) - strlen(address), ",%d", port);
 	listener->at = parse_endpoint(address);
@@ -134,6 +139,7 @@ enum option_id {
 	CLOSER,
 	SYN_RETRIES,
 	USER_TIMEOUT,
+	MPTCP,
 };
 
 static const struct option option_names[] = {
@@ -154,6 +160,7 @@ static const struct option option_names[] = {
 	{ "closer", 1, NULL, CLOSER },
 	{ "syn-retries", 1, NULL, SYN_RETRIES },
 	{ "user-timeout-ms", 1, NULL, USER_TIMEOUT },
+	{ "mptcp", 1, NULL, MPTCP },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -211,6 +218,9 @@ static void parse_option(enum option_id id, char *value)
 	case USER_TIMEOUT:
 		client.user_timeout_ms = atoi(value);
 		break;
+	case MPTCP:
+		client.protocol = atoi(value) ? IPPROTO_MPTCP : 0;
+		break;
 	}
 }
 
@@ -253,9 +263,11 @@ static void open_listeners(void)
 		struct listener *listener = &server.listeners[i];
 		int family = listener->at.address.ss_family, on = 1;
 
-		listener->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		listener->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, listener->protocol);
 		if (listener->fd < 0 || setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)))
 			die("socket");
+		if (listener->reuseport && setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)))
+			die("SO_REUSEPORT");
 		if (family == AF_INET6 &&
 		    setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &listener->v6only, sizeof(listener->v6only)))
 			die("IPV6_V6ONLY");

@@ -55,7 +55,7 @@ struct client_options {
 	uint64_t upload, upload_step, download, download_step; /* connection i moves size + i * step */
 	uint64_t pace_us, every_us, cancel_us;
 	enum closer closer;
-	int hold, syn_retries, user_timeout_ms;
+	int hold, syn_retries, user_timeout_ms, protocol;
 };
 
 enum listener_mode { MODE_REQUEST, MODE_SINK, MODE_ECHO, MODE_RESET, MODE_STUCK };
@@ -63,7 +63,7 @@ enum listener_mode { MODE_REQUEST, MODE_SINK, MODE_ECHO, MODE_RESET, MODE_STUCK 
 struct listener {
 	struct endpoint at;
 	enum listener_mode mode;
-	int backlog, fd, v6only;
+	int backlog, fd, v6only, protocol, reuseport;
 	uint64_t reset_after;
 };
 

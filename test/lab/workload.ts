@@ -47,6 +47,9 @@ export interface Listener {
   readonly backlog?: number;
   readonly resetAfter?: number;
   readonly v6Only?: boolean;
+  readonly mptcp?: boolean;
+  /** Others may listen on the same address and port; of these three only one. */
+  readonly reusePort?: boolean;
 }
 
 export interface ServeOptions {
@@ -78,6 +81,8 @@ export interface ClientOptions {
   /** SYNs sent again before giving up. */
   readonly synRetries?: number;
   readonly userTimeoutMs?: number;
+  /** 1: as clients that ask for several paths. */
+  readonly mptcp?: 0 | 1;
 }
 
 export type ClientJob = "send" | "churn" | "hold" | "fail";
@@ -85,7 +90,8 @@ export type ClientJob = "send" | "churn" | "hold" | "fail";
 export function serveArguments(options: ServeOptions): string[] {
   const listeners = options.listen.flatMap((each) => {
     const { mode = "request", address = "::", port, backlog = 4096, resetAfter = 0 } = each;
-    return ["--listen", `${each.v6Only ? "v6only:" : ""}${mode},${address},${port},${backlog},${resetAfter}`];
+    const kind = each.v6Only ? "v6only:" : each.mptcp ? "mptcp:" : each.reusePort ? "reuseport:" : "";
+    return ["--listen", `${kind}${mode},${address},${port},${backlog},${resetAfter}`];
   });
   return ["serve", ...listeners, ...(options.workers === undefined ? [] : ["--workers", String(options.workers)])];
 }

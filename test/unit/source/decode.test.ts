@@ -327,6 +327,8 @@ describe("each frame of a fixed length", () => {
         records_shed: 19,
         vanished: 23,
         handshake_untimed_detail: 29,
+        not_adopted: 0,
+        role_unknown_detail: 0,
         cgroup_name_cut_detail: 0,
       },
       edges: 23,

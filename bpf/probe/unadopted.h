@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Sockets that are older than the probe and that adoption did not find: counted by name. */
+#ifndef PROBE_UNADOPTED_H
+#define PROBE_UNADOPTED_H
+
+#include "kept_maps.h"
+#include "programs.h"
+
+struct unadopted {
+	int fd; /* of the map `unfound` */
+	struct namespace_seen *namespaces;
+	size_t count;
+};
+
+/* Before adoption: notes all sockets of each net namespace in scope. Adoption takes out what it finds. */
+void unadopted__expect(struct unadopted *unadopted, const struct programs *programs);
+
+/* After it: counts those that nobody took out and that are still there, and forgets them all. */
+void unadopted__count(struct unadopted *unadopted, struct kept *kept);
+
+#endif

@@ -1,0 +1,194 @@
+/**
+ * Connections that are older than the probe: which end opened each, from what its own socket shows, whatever became of
+ * its listener. A wrong role would make a series for each ephemeral port.
+ *
+ *   one pod: container `client` ── lo ── container `server`; then the probe starts
+ */
+import { afterEach, beforeEach, expect } from "vitest";
+import type { Role } from "../../agent/model.ts";
+import { describe } from "../lab/describe.ts";
+import { type Lab, startLab } from "../lab/lab.ts";
+import { eventually } from "../lab/process.ts";
+import { program } from "../lab/run.ts";
+import { Tally } from "../lab/tally.ts";
+import type { ClientOptions, Listener, Workload } from "../lab/workload.ts";
+import { missing, needs } from "../needs.ts";
+
+const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
+const test = needs(...NEEDS);
+// 23: a prime, so that a number counted twice or per CPU cannot match by luck.
+const CONNECTIONS = 23;
+const PORT = 8080;
+const UPLOAD = 1013;
+const DOWNLOAD = 503;
+
+let lab: Lab;
+let tally: Tally | undefined;
+
+beforeEach(async () => {
+  if (missing(...NEEDS) !== undefined) return;
+  lab = await startLab(describe({ nodes: 1, pods: [{ key: "both", containers: ["client", "server"] }] }));
+});
+
+afterEach(async () => {
+  await tally?.close();
+  tally = undefined;
+  await lab?.close();
+});
+
+interface Case {
+  readonly what: string;
+  readonly listen?: Partial<Listener>;
+  readonly client?: Partial<ClientOptions>;
+  /** Where nobody can know the role: without port. */
+  readonly serverPort?: 0;
+  readonly losses?: Record<string, number>;
+}
+
+const CASES: Case[] = [
+  { what: "a plain listener" },
+  { what: "an MPTCP listener, as Go makes them, with plain clients", listen: { mptcp: true } },
+  { what: "an MPTCP listener with MPTCP clients", listen: { mptcp: true }, client: { mptcp: 1 } },
+  { what: "a plain listener with MPTCP clients", client: { mptcp: 1 } },
+  { what: "clients that were bound to an address", client: { from: ["127.0.0.9"] } },
+  {
+    what: "a client on the port number that a server listens on, at another address",
+    client: { from: ["127.0.0.9,8080"], count: 1 },
+  },
+  {
+    what: "listen(fd, 0), whose sockets show nothing",
+    listen: { backlog: 0 },
+    client: { count: 1 },
+    serverPort: 0,
+    losses: { role_unknown_detail: 1 },
+  },
+];
+
+for (const { what, listen, client, serverPort = PORT, losses = {} } of CASES)
+  test(`older connections of ${what} keep their roles, their port and every byte`, async () => {
+    const count = client?.count ?? CONNECTIONS;
+    await lab.pod("both", "server").serve({ listen: [{ port: PORT, address: "127.0.0.1", ...listen }] });
+    const held = await hold({ count, ...client });
+    tally = await Tally.start(lab, "node-1");
+    await tally.take();
+
+    await held.send(UPLOAD, DOWNLOAD);
+    await held.send(UPLOAD, DOWNLOAD);
+    await held.close();
+    await tally.until(
+      () => `all of them closed: ${JSON.stringify(ports())}`,
+      () => closed() === 2 * count,
+    );
+
+    // A queue without room is no news.
+    const listener = listen?.backlog === 0 ? [] : [PORT];
+    expect(ports()).toEqual({ client: [PORT], server: [serverPort], listener });
+    expect({ client: bytes("client"), server: bytes("server") }).toEqual({
+      client: { sent: 2 * count * UPLOAD, received: 2 * count * DOWNLOAD },
+      server: { sent: 2 * count * DOWNLOAD, received: 2 * count * UPLOAD },
+    });
+    expect(tally.last.status.adopted).toBe(2 * count);
+    expect(tally.losses).toEqual(losses);
+  });
+
+test("a server's ends keep their role and port when the listener is gone", async () => {
+  const strays = lab.pod("both", "server").spawn([program("strays"), "gone", String(PORT), String(CONNECTIONS)]);
+  await eventually("both ends", () => strays.stdout.includes("ready"));
+  tally = await Tally.start(lab, "node-1");
+
+  strays.command("go");
+  await eventually("bytes", () => strays.stdout.includes("done"));
+  await strays.stop();
+  await tally.until(
+    () => `all of them closed: ${JSON.stringify(ports())}`,
+    () => closed() === 2 * CONNECTIONS,
+  );
+
+  expect(ports()).toEqual({ client: [PORT], server: [PORT], listener: [] });
+  expect(bytes("server")).toEqual({ sent: 0, received: CONNECTIONS * 101 });
+  expect(tally.losses).toEqual({});
+});
+
+test("an MPTCP listener that is older than the probe has its queue's limit, and its close is seen", async () => {
+  const listen = [{ port: PORT, address: "127.0.0.1", backlog: 129, mptcp: true }];
+  const server = await lab.pod("both", "server").serve({ listen });
+  tally = await Tally.start(lab, "node-1");
+  await tally.take();
+  const limits = [...tally.edges.values()].map(({ key, limit }) => [key.role, key.serverPort, limit]);
+
+  await server.close();
+  await tally.until(
+    () => "no socket is left",
+    () => tally?.last.end.sockets === 0,
+  );
+
+  expect(limits).toEqual([["listener", PORT, 129]]);
+  expect(tally.losses).toEqual({});
+});
+
+test("sockets on their way to another process are counted as missed, and once more when they close", async () => {
+  await lab.pod("both", "server").serve({ listen: [{ port: PORT, address: "127.0.0.1", mode: "sink" }] });
+  const argv = [program("strays"), "flight", "127.0.0.1", String(PORT), String(CONNECTIONS)];
+  const strays = lab.pod("both", "client").spawn(argv);
+  await eventually("sockets in flight", () => strays.stdout.includes("ready"));
+  tally = await Tally.start(lab, "node-1");
+  await tally.take();
+  const before = tally.losses;
+
+  strays.command("go");
+  await eventually("bytes", () => strays.stdout.includes("done"));
+  await strays.stop();
+  await tally.until(
+    () => `all of them closed: ${JSON.stringify(tally?.losses)}`,
+    () => closed() === CONNECTIONS && tally?.losses.closed_unseen === CONNECTIONS,
+  );
+
+  expect(before).toEqual({ not_adopted: CONNECTIONS });
+  expect(tally.losses).toEqual({ not_adopted: CONNECTIONS, closed_unseen: CONNECTIONS });
+  expect(ports()).toEqual({ client: [], server: [PORT], listener: [PORT] });
+  expect(bytes("server")).toEqual({ sent: 0, received: CONNECTIONS * 101 });
+});
+
+test("a second probe does not count what the first one's hooks know as missed", async () => {
+  const first = await Tally.start(lab, "node-1");
+  await lab.pod("both", "server").serve({ listen: [{ port: PORT, address: "127.0.0.1", mode: "sink" }] });
+  const argv = [program("strays"), "flight", "127.0.0.1", String(PORT), String(CONNECTIONS)];
+  const strays = lab.pod("both", "client").spawn(argv);
+  await eventually("sockets in flight", () => strays.stdout.includes("ready"));
+
+  await first.close();
+  tally = await Tally.start(lab, "node-1");
+  strays.command("go");
+  await eventually("bytes", () => strays.stdout.includes("done"));
+  await strays.stop();
+  await tally.until(
+    () => "all of them closed",
+    () => closed() === 2 * CONNECTIONS,
+  );
+
+  expect(bytes("client")).toEqual({ sent: CONNECTIONS * 101, received: 0 });
+  expect(tally.losses).toEqual({});
+});
+
+async function hold(options: Partial<ClientOptions>): Promise<Workload> {
+  const held = lab.pod("both", "client").start("hold", { to: [{ address: "127.0.0.1", port: PORT }], ...options });
+  const { opened } = await held.ready();
+  expect(opened).toBe(options.count);
+  return held;
+}
+
+/** Ports of the edges of each role that have counted anything, or are listened on. */
+function ports(): Record<Role, number[]> {
+  const of = (role: Role) => [...(tally?.edges.values() ?? [])].filter(({ key }) => key.role === role);
+  const portsOf = (role: Role) => [...new Set(of(role).map(({ key }) => key.serverPort))].sort((a, b) => a - b);
+  return { client: portsOf("client"), server: portsOf("server"), listener: portsOf("listener") };
+}
+
+function closed(): number {
+  return tally?.sum(({ role }) => role !== "listener").closed ?? 0;
+}
+
+function bytes(wanted: Role) {
+  const sum = tally?.sum(({ role }) => role === wanted);
+  return { sent: sum?.bytesSent, received: sum?.bytesReceived };
+}
