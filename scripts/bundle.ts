@@ -1,9 +1,8 @@
 /**
  * agent/ → build/agent.mjs and the chunks that it loads only when it needs them.
  *
- * Each command, the Kubernetes client (only for a kubeconfig) and OTel's schema validator (only for a
- * configuration file) are chunks of their own: an idle agent in a cluster never loads the rest. Prints
- * what was made and its size.
+ * Each command and OTel's schema validator (only for a configuration file) are chunks of their own: an idle
+ * agent in a cluster never loads the rest. Prints what was made and its size.
  */
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename } from "node:path";

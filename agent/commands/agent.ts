@@ -10,7 +10,6 @@ import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../
 import { secretsOf } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { type FileWatch, watchFile } from "../config/watch.ts";
-import { loadClientAhead } from "../kubernetes/open-id-connect.ts";
 import { createLog, type Log } from "../log.ts";
 import { hide, secretsIn } from "../secrets.ts";
 import { Recorder } from "../source/record.ts";
@@ -67,8 +66,6 @@ async function agent(flags: Flags, { env }: Terminal): Promise<number> {
   onSignals(stop, log);
   if (flags["until-stdin-closes"]) process.stdin.once("close", () => stop.abort()).resume();
   const recorder = typeof flags.record === "string" ? await openRecorder(flags.record, log) : undefined;
-  // Loaded late otherwise, by when we are nobody: the installation may be readable by root alone.
-  if (isRoot()) await loadClientAhead(settings.kubernetes.kubeconfig ?? sources.env.KUBECONFIG ?? "");
   const probe = isRoot() && !isListening(settings.probe.socket) ? await startProbe(settings, log) : undefined;
   let watch: FileWatch | undefined;
   try {

@@ -56,7 +56,6 @@ export function serviceAccountConnection(
 ): Connection {
   const host = env.KUBERNETES_SERVICE_HOST ?? "";
   const server = new URL(`https://${host.includes(":") ? `[${host}]` : host}:${env.KUBERNETES_SERVICE_PORT}`);
-  const proxy = proxyOf(server, env);
   const [tokenFile, caFile] = [join(directory, "token"), join(directory, "ca.crt")];
   const origin: Origin = {
     server: "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT",
@@ -69,7 +68,12 @@ export function serviceAccountConnection(
     async credentials() {
       const [token, ca] = await Promise.all([readMounted(tokenFile), readMounted(caFile)]);
       if (token.trim() === "") throw new ApiFailure("credentials", `${tokenFile} is empty`, { remedy: REMOUNT });
-      return { server, options: { ca, headers: { authorization: `Bearer ${token.trim()}` } }, proxy, origin };
+      return {
+        server,
+        options: { ca, headers: { authorization: `Bearer ${token.trim()}` } },
+        proxy: proxyOf(server, env),
+        origin,
+      };
     },
     refused() {},
     close() {},

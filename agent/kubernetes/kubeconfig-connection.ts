@@ -62,6 +62,17 @@ export function kubeconfigConnection(paths: string, options: KubeconfigOptions =
     return await plugin.ask();
   }
 
+  async function idTokenOf({ user, userName }: Choice): Promise<string | undefined> {
+    const provider = user?.authProvider;
+    if (provider === undefined) return undefined;
+    const { "idp-certificate-authority": file = "", "idp-certificate-authority-data": data = "" } = provider.config;
+    const name = `idp-certificate-authority of ${userName}`;
+    const ca = await readPem(file, Buffer.from(data, "base64"), name);
+    if (ca.length > 0) checkCa(ca, name);
+    const make = () => new OpenIdConnect(provider, userName, ca, env);
+    return await providers.get(JSON.stringify([provider, ca.toString()]), make).token();
+  }
+
   return {
     description: `kubeconfig ${paths}`,
     async credentials() {
@@ -82,10 +93,7 @@ export function kubeconfigConnection(paths: string, options: KubeconfigOptions =
       else trustSystem(env);
       const ownPair = own && checkPair(own);
       const given = await execCredential(choice, ca);
-      const provider = user?.authProvider;
-      const idToken =
-        provider &&
-        (await providers.get(JSON.stringify(provider), () => new OpenIdConnect(provider, userName)).token());
+      const idToken = await idTokenOf(choice);
       const pair =
         given?.cert === undefined
           ? ownPair
@@ -101,7 +109,6 @@ export function kubeconfigConnection(paths: string, options: KubeconfigOptions =
     },
     refused() {
       plugins.current?.forget();
-      providers.drop();
     },
     close() {
       plugins.drop();

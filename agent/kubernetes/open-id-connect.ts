@@ -1,26 +1,16 @@
 /**
- * The auth-provider `oidc` of a kubeconfig → an id token, renewed where it has expired.
+ * The auth-provider `oidc` of a kubeconfig → an id token, renewed by its refresh token where it has expired
+ * (OpenID Connect Discovery 4, RFC 6749 6), as client-go does it.
  *
- * The Kubernetes client knows how: it is loaded only here, since it takes 28 MiB. The other providers are gone
- * from kubectl, too; exec plugins took their place.
+ * What is new stays here: the kubeconfig is not written. The other providers are gone from kubectl, too; exec
+ * plugins took their place.
  */
-import { readFileSync } from "node:fs";
-import type { RequestOptions } from "node:https";
-import type { User } from "@kubernetes/client-node";
-import { ApiFailure } from "./failure.ts";
+import { ApiFailure, networkFailure } from "./failure.ts";
+import { parseJson } from "./json.ts";
 import type { UserEntry } from "./kubeconfig.ts";
-
-/** Loads the client now, where one of the kubeconfigs will need it: the installation may be unreadable later. */
-export async function loadClientAhead(paths: string): Promise<void> {
-  const needsIt = paths.split(":").some((path) => {
-    try {
-      return readFileSync(path, "utf8").includes("auth-provider");
-    } catch {
-      return false; // told with its remedy when it is read to be used
-    }
-  });
-  if (needsIt) await import("@kubernetes/client-node");
-}
+import { proxyOf } from "./proxy.ts";
+import { readText, starterOf } from "./request.ts";
+import { field, text } from "./trim.ts";
 
 type AuthProvider = NonNullable<UserEntry["authProvider"]>;
 
@@ -28,46 +18,97 @@ const REMOVED: Readonly<Record<string, string>> = {
   gcp: "use the exec plugin gke-gcloud-auth-plugin",
   azure: "use the exec plugin kubelogin: kubelogin convert-kubeconfig",
 };
+const ANSWER_MS = 10_000;
 
 export class OpenIdConnect {
   readonly #name: string;
-  readonly #user: User;
-  readonly #config: AuthProvider["config"];
-  #authenticate: ((options: RequestOptions) => Promise<void>) | undefined;
+  /** Of the identity provider; undefined: the system's. */
+  readonly #ca: Buffer | undefined;
+  readonly #env: NodeJS.ProcessEnv;
+  /** As the kubeconfig has it, with the tokens that came since. */
+  #config: AuthProvider["config"];
+  #renewing: Promise<string> | undefined;
 
-  constructor({ name, config }: AuthProvider, userName: string) {
+  constructor({ name, config }: AuthProvider, userName: string, ca: Buffer, env: NodeJS.ProcessEnv) {
     this.#name = `auth-provider ${name} of ${userName}`;
     if (name !== "oidc") {
       const remedy = REMOVED[name] ?? "use an exec plugin, or a token";
       throw new ApiFailure("credentials", `${this.#name} is none that kubectl knows any more`, { remedy });
     }
     this.#config = config;
-    // It writes what it gets into this.
-    this.#user = { name: userName, authProvider: { name, config: { ...config } } };
+    this.#ca = ca.length > 0 ? ca : undefined;
+    this.#env = env;
   }
 
+  /** @throws ApiFailure with reason `credentials` */
   async token(): Promise<string> {
-    const options: RequestOptions = { headers: {} };
-    try {
-      this.#authenticate ??= await this.#load();
-      await this.#authenticate(options);
-    } catch (cause) {
-      const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
-      const issuer = this.#config["idp-issuer-url"] ?? "";
-      const place = URL.canParse(issuer) ? new URL(issuer).host : "its idp-issuer-url";
-      const remedy = "log in again; check idp-issuer-url, idp-certificate-authority and refresh-token";
-      throw new ApiFailure("credentials", `${this.#name}: ${place} gave no new token (${code})`, { remedy, cause });
-    }
-    const { Authorization = "" } = options.headers as Readonly<Record<string, string>>;
-    if (Authorization !== "") return Authorization.replace(/^Bearer /, "");
-    const remedy = "log in again, so that it has an id-token, a client-id, an idp-issuer-url and a refresh-token";
-    throw new ApiFailure("credentials", `${this.#name}: its id-token has expired, and cannot be renewed`, { remedy });
+    const { "id-token": idToken = "" } = this.#config;
+    if (expiresMs(idToken) > Date.now()) return idToken;
+    // One renewal for all that ask at once: a refresh token may count once.
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
+    return await this.#renewing;
   }
 
-  async #load(): Promise<(options: RequestOptions) => Promise<void>> {
-    const { KubeConfig } = await import("@kubernetes/client-node");
-    const client = new KubeConfig();
-    client.loadFromClusterAndUser({ name: "c", server: "https://unused", skipTLSVerify: false }, this.#user);
-    return (options) => client.applyToHTTPSOptions(options);
+  async #renew(): Promise<string> {
+    for (const name of ["client-id", "idp-issuer-url", "refresh-token"]) {
+      if (this.#config[name]) continue;
+      const remedy = "log in again, so that it can be renewed";
+      throw new ApiFailure("credentials", `${this.#name}: its id-token is over, and it has no ${name}`, { remedy });
+    }
+    try {
+      const renewed = await this.#ask();
+      this.#config = { ...this.#config, ...renewed };
+      return renewed["id-token"];
+    } catch (cause) {
+      const remedy = "log in again; check idp-issuer-url, idp-certificate-authority and client-secret";
+      const { message } = networkFailure(cause);
+      throw new ApiFailure("credentials", `${this.#name} cannot be renewed: ${message}`, { remedy, cause });
+    }
   }
+
+  async #ask(): Promise<{ readonly "id-token": string; readonly "refresh-token": string }> {
+    const { "idp-issuer-url": issuer = "", "client-id": id = "", "client-secret": secret = "" } = this.#config;
+    const { "refresh-token": refreshToken = "" } = this.#config;
+    const discovery = urlOf(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, "its idp-issuer-url");
+    const endpoint = urlOf(text(field(await this.#send(discovery), "token_endpoint")), "the provider's token_endpoint");
+    const form = { grant_type: "refresh_token", refresh_token: refreshToken };
+    const words = [id, secret].map(encodeURIComponent).join(":");
+    const basic = { authorization: `Basic ${Buffer.from(words).toString("base64")}` };
+    // Providers differ in where they look for the secret.
+    const answer = await this.#send(endpoint, form, basic).catch(() =>
+      this.#send(endpoint, { ...form, client_id: id, client_secret: secret }),
+    );
+    const idToken = text(field(answer, "id_token"));
+    if (idToken === "") throw new Error("the provider gave no id_token");
+    return { "id-token": idToken, "refresh-token": text(field(answer, "refresh_token")) || refreshToken };
+  }
+
+  /** A GET, or a POST of `form`. @returns the JSON of a 200 */
+  async #send(server: URL, form?: Record<string, string>, headers: Record<string, string> = {}): Promise<unknown> {
+    const content = form === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" };
+    const options = { ca: this.#ca, method: form === undefined ? "GET" : "POST", headers: { ...content, ...headers } };
+    const signal = AbortSignal.timeout(ANSWER_MS);
+    const start = await starterOf(server, { server, options, proxy: proxyOf(server, this.#env) }, ANSWER_MS, signal);
+    const { promise, resolve, reject } = Promise.withResolvers<Parameters<typeof readText>[0]>();
+    const sent = start().on("response", resolve).on("error", reject);
+    sent.end(form === undefined ? undefined : new URLSearchParams(form).toString());
+    const answer = await promise;
+    const body = await readText(answer, ANSWER_MS);
+    if (answer.statusCode === 200) return parseJson(body);
+    throw new Error(`${server.host} answers status ${answer.statusCode}`); // its text may hold what was sent
+  }
+}
+
+function urlOf(words: string, name: string): URL {
+  if (URL.canParse(words)) return new URL(words);
+  throw new Error(`${name} is no URL`);
+}
+
+/** Of a JSON Web Token; one that does not say so is over, as for kubectl. */
+function expiresMs(token: string): number {
+  const claims = parseJson(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+  const seconds = field(claims, "exp");
+  return typeof seconds === "number" ? seconds * 1000 : 0;
 }

@@ -3,6 +3,7 @@
  * kubectl and every other Go program follows (golang.org/x/net/http/httpproxy). Pure.
  */
 import { BlockList, isIP, isIPv6 } from "node:net";
+import { ApiFailure } from "./failure.ts";
 
 export interface ApiProxy {
   /** May hold a password: `placeOf` is for people. */
@@ -26,14 +27,22 @@ export function proxyUrl(text: string): URL | undefined {
   return SCHEMES.has(url.protocol) && url.host !== "" ? url : undefined;
 }
 
-/** @returns undefined: the server is reached without one */
+/**
+ * @returns undefined: the server is reached without one; as for Go, a text that is no URL names none
+ * @throws ApiFailure with reason `proxy` for one that speaks what nobody here does
+ */
 export function proxyOf(server: URL, env: NodeJS.ProcessEnv): ApiProxy | undefined {
   const names = server.protocol === "https:" ? ["HTTPS_PROXY", "https_proxy"] : ["HTTP_PROXY", "http_proxy"];
   const setting = names.find((name) => env[name]);
   if (setting === undefined || isExempt(server, env.NO_PROXY || env.no_proxy || "")) return undefined;
   const text = env[setting] as string;
-  const url = proxyUrl(text.includes("://") ? text : `http://${text}`);
-  return url && { url, setting, bypass: `name ${bareHost(server)} in NO_PROXY` };
+  const written = text.includes("://") ? text : `http://${text}`;
+  if (!URL.canParse(written)) return undefined;
+  const bypass = `name ${bareHost(server)} in NO_PROXY`;
+  const url = proxyUrl(written);
+  if (url !== undefined) return { url, setting, bypass };
+  const remedy = `write http://, https:// or socks5:// before HOST:PORT, or ${bypass}`;
+  throw new ApiFailure("proxy", `${setting} names a proxy of another kind`, { remedy });
 }
 
 export function bareHost({ hostname }: URL): string {

@@ -86,9 +86,9 @@ async function unlessAborted<T>(signal: AbortSignal, answer: Promise<T>): Promis
 }
 
 /** What sends the request: straight to the server, to the proxy, or through a tunnel that is open then. */
-async function starterOf(
+export async function starterOf(
   url: URL,
-  { server, options, proxy }: Credentials,
+  { server, options, proxy }: Pick<Credentials, "server" | "options" | "proxy">,
   silenceMs: number,
   signal: AbortSignal,
 ): Promise<() => ClientRequest> {
@@ -162,7 +162,7 @@ async function errorMessage(answer: IncomingMessage, withinMs: number): Promise<
 }
 
 /** The text of an answer, or the beginning of it. Throws an ApiFailure when it breaks off or takes longer. */
-async function readText(answer: IncomingMessage, withinMs: number): Promise<string> {
+export async function readText(answer: IncomingMessage, withinMs: number): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   const patience = new Patience(answer, withinMs, "the answer was not whole");

@@ -1,6 +1,7 @@
 /**
  * Kubeconfigs, each as one change of a plain one that works: what kubectl honours, what it refuses, and near misses.
  */
+import { idToken } from "../unit/kubernetes/recording-server.ts";
 import type { Kubeconfig, World } from "./kubeconfig-world.ts";
 
 type Part = Readonly<Record<string, unknown>>;
@@ -73,13 +74,12 @@ function environment(
 const AWAY = ({ secure }: World) => ({ server: `https://api.test:${secure.port}`, "tls-server-name": "localhost" });
 const PLAIN_AWAY = ({ plain }: World) => ({ server: `http://api.test:${plain.port}`, ...NO_CA });
 
-const idToken = (seconds: number) => {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return `${part({ alg: "none" })}.${part({ exp: Math.round(Date.now() / 1000) + seconds })}.c2ln`;
-};
-const oidc = (seconds: number) => ({
+const oidc = (seconds: number, more: Part = {}) => ({
   name: "oidc",
-  config: { "client-id": "flowspan", "idp-issuer-url": "https://127.0.0.1:1", "id-token": idToken(seconds) },
+  config: {
+    ...{ "client-id": "flowspan", "client-secret": "s", "idp-issuer-url": "https://127.0.0.1:1" },
+    ...{ "id-token": idToken(seconds), ...more },
+  },
 });
 
 export const ROWS: readonly Row[] = [
@@ -172,6 +172,13 @@ export const ROWS: readonly Row[] = [
   change("an auth-provider that nobody knows", {}, { ...NO_TOKEN, "auth-provider": { name: "acme" } }),
   change("oidc with an id-token that is good", {}, () => ({ ...NO_TOKEN, "auth-provider": oidc(3600) })),
   change("oidc with an id-token that has expired", {}, () => ({ ...NO_TOKEN, "auth-provider": oidc(-3600) })),
+
+  change("oidc with an id-token that does not say how long", {}, () => ({
+    ...{ ...NO_TOKEN, "auth-provider": oidc(0, { "id-token": "e30.e30.c2ln" }) },
+  })),
+  change("oidc whose provider is away", {}, () => ({
+    ...{ ...NO_TOKEN, "auth-provider": oidc(-3600, { "refresh-token": "refresh-1" }) },
+  })),
 
   plugin("beside the kubeconfig", {}),
   plugin("in PATH", { command: "sh", args: ["-c", '"$0"', "./plain"] }),

@@ -13,6 +13,7 @@ import { type Certificates, certificates } from "../unit/directory/serving.ts";
 import {
   type Recording,
   type RecordingProxy,
+  startIssuer,
   startProxy,
   startRecording,
   startSocks,
@@ -26,6 +27,8 @@ export interface World {
   readonly tlsProxy: RecordingProxy;
   readonly plainProxy: RecordingProxy;
   readonly socks: RecordingProxy;
+  /** An OpenID provider: `https://127.0.0.1:PORT`. */
+  readonly issuer: string;
   readonly directory: string;
   /** Beside the kubeconfig. */
   readonly path: (name: string) => string;
@@ -53,6 +56,7 @@ export async function makeWorld(): Promise<World> {
     tlsProxy: await startProxy(secure.port, tls),
     plainProxy: await startProxy(plain.port),
     socks: await startSocks(secure.port),
+    issuer: await startIssuer(tls),
     data: (name) => readFileSync(tls.path(name)).toString("base64"),
   };
 }

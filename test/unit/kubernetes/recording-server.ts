@@ -92,6 +92,39 @@ export async function startProxy(port: number, tls?: Certificates): Promise<Reco
   return proxy;
 }
 
+/** What a token is for. */
+const CLIENT_ID = "flowspan";
+
+/** An id token that lasts so long; nobody here checks its signature. */
+export function idToken(seconds: number, issuer = ""): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const now = Math.round(Date.now() / 1000);
+  const claims = { iss: issuer, aud: CLIENT_ID, sub: "anna", iat: now, exp: now + seconds };
+  return `${part({ alg: "RS256" })}.${part(claims)}.c2ln`;
+}
+
+/** An OpenID provider that gives a token of an hour for the refresh token `refresh-1`, which counts once. @returns its URL */
+export async function startIssuer(tls: Certificates): Promise<string> {
+  const state = { url: "", next: 1 };
+  const server = createHttps(tlsOptions(tls), async (asked, response) => {
+    const { url } = state;
+    const body = (await asked.setEncoding("utf8").toArray()).join("");
+    const json = (status: number, value: object) =>
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+    if (asked.url === "/.well-known/openid-configuration") {
+      const places = { authorization_endpoint: `${url}/auth`, token_endpoint: `${url}/token`, jwks_uri: `${url}/keys` };
+      const can = { response_types_supported: ["code"], subject_types_supported: ["public"] };
+      return json(200, { issuer: url, ...places, ...can, id_token_signing_alg_values_supported: ["RS256"] });
+    }
+    if (!body.includes(`refresh_token=refresh-${state.next}`)) return json(400, { error: "invalid_grant" });
+    state.next++;
+    const tokens = { id_token: idToken(3600, url), refresh_token: `refresh-${state.next}` };
+    return json(200, { access_token: "a", token_type: "bearer", expires_in: 3600, ...tokens });
+  });
+  state.url = `https://127.0.0.1:${await listen(server)}`;
+  return state.url;
+}
+
 /** SOCKS 5 without a password, or with one that is as long as its user. */
 export async function startSocks(port: number, credentials?: string): Promise<RecordingProxy> {
   const proxy: RecordingProxy & { port: number } = { port: 0, asked: [], status: 200 };
