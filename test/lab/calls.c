@@ -312,6 +312,7 @@ static const struct option {
 	{ "fastopen-connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT },
 	{ "port-at-connect", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
 	{ "recverr", IPPROTO_IP, IP_RECVERR },
+	{ "repair", IPPROTO_TCP, TCP_REPAIR },
 };
 
 static int play(const char *name, int s, int value)
