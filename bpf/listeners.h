@@ -26,7 +26,7 @@ static __always_inline void listen_port__add(const struct listen_port *where, in
 		bpf_map_delete_elem(&listen_ports, where);
 }
 
-/* Whether somebody listens on the socket's local port: of a restored connection that is the server's. */
+/* Whether somebody listens on the socket's local port: the last that shows a server's connection. */
 static __always_inline bool is_listened(struct sock *sk)
 {
 	struct listen_port where = {};

@@ -155,8 +155,8 @@ struct {
 
 struct {
 	/*
-	 * How many listen on a port of a net namespace. Written as `listeners` is, read when a connection is restored
-	 * (TCP_REPAIR), which shows its role in no other way.
+	 * How many listen on a port of a net namespace. Written as `listeners` is, read for connections that show their
+	 * role in no other way: restored ones (TCP_REPAIR), and some that are adopted.
 	 */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);

@@ -2,8 +2,7 @@
 /*
  * Which end opened a connection that is older than the probe, from what its own socket still shows.
  *
- * Listeners are no evidence: they may be closed by now, be MPTCP's, or share their port with a client on another
- * address. A wrong answer would make a series for each ephemeral port, so there is a third one: unknown.
+ * Listeners are the last evidence: they may be closed by now, or share their port with a client on another address. A wrong answer would make a series for each ephemeral port, so there is a third one: unknown.
  */
 #ifndef FLOWSPAN_ROLES_H
 #define FLOWSPAN_ROLES_H
@@ -34,7 +33,7 @@ static __always_inline bool port_was_chosen(struct tcp_sock *tp)
  * An accepted socket is a copy of its listener and keeps its backlog's limit; one that connected has none, unless it
  * listened before.
  *
- * @return enum edge_role, or 0: accepted from listen(fd, 0), or bound and restored
+ * @return enum edge_role, or 0: accepted from listen(fd, 0) of a listener that is gone, or bound and restored
  */
 static __always_inline __u8 role__of_older(struct sock *sk, struct tcp_sock *tp)
 {
@@ -42,7 +41,9 @@ static __always_inline __u8 role__of_older(struct sock *sk, struct tcp_sock *tp)
 		return ROLE_CLIENT;
 	if (sk->sk_max_ack_backlog)
 		return ROLE_SERVER;
-	return port_was_chosen(tp) ? ROLE_CLIENT : 0;
+	if (port_was_chosen(tp))
+		return ROLE_CLIENT;
+	return is_listened(sk) ? ROLE_SERVER : 0;
 }
 
 #endif

@@ -30,7 +30,7 @@ const isListener = ({ role }: EdgeSnapshot): boolean => role === "listener";
 
 const COLUMNS: readonly Column[] = [
   { title: "ROLE", width: 6, left: true, cell: ({ role }) => (role === "listener" ? "listen" : role) },
-  { title: "PORT", width: 5, cell: ({ serverPort }) => String(serverPort) },
+  { title: "PORT", width: 5, cell: ({ serverPort }) => (serverPort === 0 ? "-" : String(serverPort)) },
   { title: "SENT/s", width: 8, cell: (edge) => (isListener(edge) ? "" : bytesText(edge.rates.bytesSentPerSecond)) },
   { title: "RECV/s", width: 8, cell: (edge) => (isListener(edge) ? "" : bytesText(edge.rates.bytesReceivedPerSecond)) },
   { title: "SENT", width: 8, cell: (edge) => (isListener(edge) ? "" : bytesText(edge.bytesSent)) },

@@ -4,7 +4,7 @@
  *
  *   strays thread FILE PORT FIRST SECOND   a process whose first thread makes FIRST connections with itself in its own
  *                                          net namespace, and a second thread SECOND in that of FILE
- *   strays gone PORT COUNT                 both ends of connections whose listener is closed already
+ *   strays gone PORT COUNT BACKLOG         both ends of connections whose listener is closed already
  *   strays flight ADDRESS PORT COUNT       connections whose only reference is a message on its way (SCM_RIGHTS)
  *
  * Prints one word a line when it has come so far: `done`, `ready`. All begin, or go on, with a first
@@ -135,7 +135,7 @@ static void play_gone(char **argv)
 	char bytes[PAYLOAD];
 
 	if (count < 1 || count > COUNT_MAX || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-	    bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 8))
+	    bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, atoi(argv[2])))
 		die("listen");
 	for (int i = 0; i < count; i++) {
 		clients[i] = connected_to(&address);
@@ -197,7 +197,7 @@ int main(int argc, char **argv)
 {
 	if (argc == 6 && !strcmp(argv[1], "thread"))
 		play_thread(argv + 2);
-	else if (argc == 4 && !strcmp(argv[1], "gone"))
+	else if (argc == 5 && !strcmp(argv[1], "gone"))
 		play_gone(argv + 2);
 	else if (argc == 5 && !strcmp(argv[1], "flight"))
 		play_flight(argv + 2);

@@ -86,6 +86,17 @@ test.each([
     { peerAddress: true },
     { ...cart, "service.peer.name": "10.0.0.2", "network.peer.address": "10.0.0.2" },
   ],
+  [
+    "server whose port nobody knows",
+    "server 10.0.0.1>10.0.0.2:0",
+    {},
+    {
+      "flowspan.role": "server",
+      "flowspan.peer.kind": "pod",
+      "service.peer.name": "10.0.0.2",
+      "service.peer.namespace": "shop",
+    },
+  ],
   ["listener", "listener 10.0.0.1>:8080", {}, { "server.port": 8080 }],
   ["kernel's overflow edge", "overflow *>*:0", {}, { "flowspan.role": "client", "otel.metric.overflow": true }],
   ["flow over budget", CART, { flowLimit: 0 }, { "flowspan.role": "client", "otel.metric.overflow": true }],

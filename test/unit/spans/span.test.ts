@@ -82,6 +82,19 @@ describe("a connection that opened and closed in order", () => {
     });
   });
 
+  test("has its own port as the server's where nobody knows which end opened an adopted connection", () => {
+    const key = { role: "server", serverPort: 0 } as const;
+    const record = connectionOf({ key, localPort: 40_001, remotePort: 40_000 });
+
+    const { kind, attributes } = spanOf(record, namesOf(), OFFSET_NS);
+
+    expect({ kind, port: attributes["server.port"], client: attributes["client.port"] }).toEqual({
+      kind: "server",
+      port: 40_001,
+      client: 40_000,
+    });
+  });
+
   test("has no round trip where no segment of its end was measured: what the kernel has is of the handshake", () => {
     const record = connectionOf({ srttUs: 875_000, minRttUs: 1_000_000, lastRttUs: 0 });
 
