@@ -10,6 +10,7 @@ import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../
 import { secretsOf } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { type FileWatch, watchFile } from "../config/watch.ts";
+import { proxyWarnings } from "../export/proxy.ts";
 import { createLog, type Log } from "../log.ts";
 import { hide, secretsIn } from "../secrets.ts";
 import { Recorder } from "../source/record.ts";
@@ -57,7 +58,8 @@ async function agent(flags: Flags, { env }: Terminal): Promise<number> {
   const secrets = [...secretsOf(settings), ...secretsIn(sources.env)];
   hide(secrets);
   const log = createLog({ level: settings.logLevel, secrets });
-  for (const warning of config.warnings) log.warn({ warning: warning.split("\n") }, "about the configuration");
+  for (const warning of [...config.warnings, ...proxyWarnings(sources.env)])
+    log.warn({ warning: warning.split("\n") }, "about the configuration");
   if (await answersOn(settings.admin.socket)) {
     throw new Error(`another agent answers on ${settings.admin.socket}: stop it, or choose another --admin-socket`);
   }

@@ -13,6 +13,7 @@ import { exportsMetrics, secretsOf, transportOptions } from "../config/options.t
 import type { Settings } from "../config/settings.ts";
 import { serveHealth } from "../directory/health.ts";
 import { DirectoryServer } from "../directory/server.ts";
+import { proxyWarnings } from "../export/proxy.ts";
 import { createTransport } from "../export/transport.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { watchCluster } from "../kubernetes/watch-cluster.ts";
@@ -62,7 +63,8 @@ async function directory(flags: Flags, { env }: Terminal): Promise<number> {
   const secrets = [...secretsOf(settings), ...secretsIn(sources.env)];
   hide(secrets);
   const log = createLog({ level: settings.logLevel, secrets });
-  for (const warning of warnings) log.warn({ warning: warning.split("\n") }, "about the configuration");
+  for (const warning of [...warnings, ...proxyWarnings(sources.env)])
+    log.warn({ warning: warning.split("\n") }, "about the configuration");
   const cluster = clusterOf({ ...settings, kubernetes: { ...settings.kubernetes, enabled: "on" } }, sources.env);
   if ("none" in cluster) throw new Error(cluster.none);
   await serve(cluster, config, untilSignal(log), log);

@@ -27,12 +27,15 @@ export class LiveConfig {
   readonly originOf: Config["originOf"];
   readonly #sources: ConfigSources;
   readonly #log: ReloadLog;
+  /** Those of the last load have been told. */
+  #warnings: readonly string[];
   #apply: (settings: Settings) => void = () => {};
 
   constructor(config: Config, sources: ConfigSources, log: ReloadLog) {
     this.settings = config.settings;
     this.file = config.file;
     this.originOf = config.originOf;
+    this.#warnings = config.warnings;
     this.#sources = sources;
     this.#log = log;
   }
@@ -49,9 +52,9 @@ export class LiveConfig {
   }
 
   reload(): void {
-    let wanted: Settings;
+    let config: Config;
     try {
-      wanted = loadConfig(this.#sources).settings;
+      config = loadConfig(this.#sources);
     } catch (error) {
       this.failedReloads++;
       this.#log.error(
@@ -61,6 +64,10 @@ export class LiveConfig {
       return;
     }
     this.reloads++;
+    const wanted = config.settings;
+    for (const warning of config.warnings.filter((line) => !this.#warnings.includes(line)))
+      this.#log.warn({ warning: warning.split("\n") }, "about the configuration");
+    this.#warnings = config.warnings;
     const { live, restart } = compareSettings(this.settings, wanted);
     this.settings = applyLive(this.settings, wanted);
     if (live.length > 0) this.#apply(this.settings);

@@ -6,6 +6,7 @@
  * Pure: no file is opened and no name resolved here. Whether a path exists is for its user to find out.
  */
 import { isIP } from "node:net";
+import { isPem, PEM } from "./problem.ts";
 
 /** Why a value was not taken. Words that are missing are filled in by the field. */
 export interface Refusal {
@@ -106,14 +107,12 @@ export function checkedText(
     if (typeof value === "number" || typeof value === "boolean") return unquoted(value, written?.(""));
     if (typeof value !== "string" || value === "") return refuse();
     // A key or a certificate instead of its path must not be printed either.
-    if (value.includes("-----BEGIN ")) return refuse({ foundWords: PEM, remedy: "write it to a file, and name that" });
+    if (isPem(value)) return refuse({ foundWords: PEM, remedy: "write it to a file, and name that" });
     if (value.includes("\0")) return refuse({ remedy: "remove the NUL character" });
     return check(value);
   };
   return field(words, { allowed, placeholder, textual: true, fromYaml: read, fromText: read });
 }
-
-const PEM = "a key or a certificate itself, not shown";
 
 /** What a variable filled in is text where text is wanted, also where YAML would see a number in it. */
 export function textOf(value: unknown, written: Written | undefined): unknown {

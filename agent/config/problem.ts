@@ -82,6 +82,13 @@ function writtenText(value: unknown, written: Written | undefined): string {
   return `${foundText(value)}, from ${references.map((text) => text.replace(/:-.*\}/s, ":-…}")).join(" and ")}`;
 }
 
+/** A key or a certificate where its path belongs, also one that was cut. */
+export function isPem(text: string): boolean {
+  return /-----(BEGIN|END) |PRIVATE KEY-----/.test(text);
+}
+
+export const PEM = "a key or a certificate itself, not shown";
+
 const FOUND_MAX = 80;
 
 /**
@@ -91,7 +98,7 @@ const FOUND_MAX = 80;
  */
 export function foundText(value: unknown): string {
   if (value === null) return "nothing (null)";
-  if (typeof value === "string" && value.includes("-----BEGIN ")) return "a key or a certificate itself, not shown";
+  if (typeof value === "string" && isPem(value)) return PEM;
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
   if (typeof value === "object") return "a group of fields";
   const text = typeof value === "string" ? JSON.stringify(withoutUserinfo(value)) : String(value);

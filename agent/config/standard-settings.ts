@@ -3,7 +3,7 @@
  * defaults. What flowspan adds are words and bounds.
  */
 import { endpoint } from "./endpoint.ts";
-import { boolean, choice, logLevel, milliseconds, optional, text } from "./fields.ts";
+import { boolean, choice, logLevel, milliseconds, optional, type Read, text } from "./fields.ts";
 import { headersList, headersText, pairsList, pairsText, temporality } from "./otlp-fields.ts";
 
 const READER = "meter_provider.readers[0].periodic";
@@ -12,7 +12,7 @@ const optionalText = { summary: "", default: "", live: false } as const;
 
 /** Of one signal; there is nothing to choose, but a variable that asks for something else must be told. */
 export function protocol(signal: "METRICS" | "TRACES") {
-  return choice(
+  const field = choice(
     {
       summary: "Only gRPC is spoken. In the file: the exporter's name, `otlp_grpc`.",
       default: "grpc",
@@ -22,6 +22,12 @@ export function protocol(signal: "METRICS" | "TRACES") {
     },
     ["grpc"],
   );
+  const remedy = "set it to grpc, and let the endpoint name a port for gRPC: a Collector has 4317, and 4318 for HTTP";
+  const fromText = (text: string): Read<"grpc"> => {
+    const read = field.fromText(text);
+    return "refused" in read ? { ...read, remedy } : read;
+  };
+  return { ...field, fromText };
 }
 
 export const STANDARD_SETTINGS = {

@@ -24,6 +24,17 @@ export function proxyFor(host: string, env: NodeJS.ProcessEnv = process.env): Pr
   return { variable, address };
 }
 
+/** What a user should know of proxies that are named and not used for OTLP. Without what the variables hold. */
+export function proxyWarnings(env: NodeJS.ProcessEnv): string[] {
+  const used = VARIABLES.find((name) => env[name]);
+  const text = used === undefined ? "" : (env[used] ?? "");
+  if (used === undefined) return [];
+  if (!URL.canParse(text))
+    return [`environment: ${used}: it is no URL, so OTLP takes no proxy: write http://HOST:PORT`];
+  if (new URL(text).protocol === "http:") return [];
+  return [`environment: ${used}: gRPC knows only proxies of http://, so OTLP takes none`];
+}
+
 let lastWords = "";
 
 /** What gRPC said last of a proxy. */

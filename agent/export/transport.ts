@@ -109,18 +109,16 @@ export function createTransport(
 
 function credentialsOf(options: TransportOptions): ChannelCredentials {
   if (!options.endpoint.startsWith("https:")) return credentials.createInsecure();
-  const { ca, cert, key } = readTlsFiles(trustedFiles(options), options.names ?? VARIABLES);
+  const { names = VARIABLES, caFile } = options;
+  const files = trustedFiles(options);
+  const { ca, cert, key } = readTlsFiles(files, caFile === files.caFile ? names : { ...names, caFile: GRPC_ROOTS });
   if (ca === undefined) trustSystem();
   return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
 }
 
 /** gRPC has a variable of its own for what is trusted where nothing is named. */
-function trustedFiles({
-  caFile = process.env.GRPC_DEFAULT_SSL_ROOTS_FILE_PATH,
-  certFile,
-  keyFile,
-}: TlsFiles): TlsFiles {
-  return { caFile, certFile, keyFile };
+function trustedFiles({ caFile, certFile, keyFile }: TlsFiles): TlsFiles {
+  return { caFile: caFile ?? (process.env[GRPC_ROOTS.path] || undefined), certFile, keyFile };
 }
 
 function configOf({ endpoint, headers = {}, timeoutMs = TIMEOUT_MS, ...options }: TransportOptions): Config {
@@ -138,6 +136,7 @@ function configOf({ endpoint, headers = {}, timeoutMs = TIMEOUT_MS, ...options }
 }
 
 const variable = (path: string): Origin => ({ source: "environment", path });
+const GRPC_ROOTS = variable("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH");
 const VARIABLES: SettingNames = {
   endpoint: variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
   headers: variable("OTEL_EXPORTER_OTLP_HEADERS"),

@@ -28,6 +28,17 @@ export function makeFixtures(): FixtureFiles {
   };
   const context = { name: "x", context: { cluster: "c", user: "u" } };
   const kubeconfig = { clusters: [cluster], users: [user], contexts: [context], "current-context": "x" };
+  const asUser = (more: object) => JSON.stringify({ ...kubeconfig, users: [{ name: "u", user: more }] });
+  const plugin = (script: string) =>
+    asUser({
+      exec: {
+        apiVersion: "client.authentication.k8s.io/v1",
+        command: "sh",
+        args: ["-c", script],
+        interactiveMode: "Never",
+      },
+    });
+  const credential = JSON.stringify({ kind: "ExecCredential", status: { token: `${secret}\n${secret}` } });
   return {
     directory,
     secret,
@@ -39,6 +50,13 @@ export function makeFixtures(): FixtureFiles {
       file("broken.pem", `-----BEGIN CERTIFICATE-----\n${secret}\n-----END CERTIFICATE-----\n`),
       file("broken.key", `-----BEGIN PRIVATE KEY-----\n${secret}\n-----END PRIVATE KEY-----\n`),
       file("kubeconfig", JSON.stringify(kubeconfig)),
+      file("kubeconfig.list", asUser({ token: [secret], "client-key-data": secret })),
+      file("kubeconfig.pem", asUser({ "client-certificate-data": secret, "client-key-data": secret })),
+      file("kubeconfig.token", asUser({ token: `${secret}\n${secret}ä` })),
+      file("kubeconfig.says", plugin(`echo ${secret}; exit 1`)),
+      file("kubeconfig.no-json", plugin(`echo "{ ${secret}"`)),
+      file("kubeconfig.two-lines", plugin(`echo '${credential}'`)),
+      file("kubeconfig.user", JSON.stringify({ ...kubeconfig, users: secret })),
       file("kubeconfig.broken", `clusters: [\n  ${secret}: {`),
     ],
     [Symbol.dispose]() {

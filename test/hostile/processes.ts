@@ -136,8 +136,9 @@ interface Surroundings {
   readonly fixtures: FixtureFiles;
 }
 
+const START_MS = 10_000;
 const RUN_MS = 1_200;
-const END_MS = 20_000;
+const END_MS = 30_000;
 
 async function judgeProcess(run: Run, { probe, endpoint, fixtures }: Surroundings): Promise<string[]> {
   const { secret, file, env, flags, args } = run;
@@ -185,7 +186,8 @@ async function hear(child: ChildProcess, admin: string): Promise<Heard> {
   });
   const killer = setTimeout(() => child.kill("SIGKILL"), END_MS);
   const startMs = performance.now();
-  while (!isOver && !existsSync(admin) && performance.now() - startMs < 4_000) await delay(20);
+  // Before its first word, or an agent's socket, it may not have heard of signals yet.
+  while (!isOver && !existsSync(admin) && said === "" && performance.now() - startMs < START_MS) await delay(20);
   await Promise.race([end, delay(RUN_MS)]);
   if (!isOver && existsSync(admin)) for (const path of ["/status", "/readyz"]) said += await shown(admin, path);
   if (!isOver) child.kill("SIGTERM");

@@ -57,6 +57,17 @@ test("live fields take effect, the others wait for a restart, and both are named
   ]);
 });
 
+test("what a changed file makes worth a word is said once", () => {
+  const { live } = start("interval: 1000");
+  const word = ["warn", { warning: [`${file}: propagator has no effect on flowspan`] }, "about the configuration"];
+
+  writeFileSync(file, `file_format: "1.1"\npropagator: {}\n`);
+  live.reload();
+  live.reload();
+
+  expect(said.filter(([, , message]) => message === "about the configuration")).toEqual([word]);
+});
+
 test("a file that is wrong changes nothing, is said in full and is counted", () => {
   const { live, applied } = start("interval: 1000");
 

@@ -5,6 +5,7 @@ import { createServer as createHttps } from "node:https";
 import { type AddressInfo, createServer as createTcp, type Server as TcpServer } from "node:net";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
+import { proxyWarnings } from "../../../agent/export/proxy.ts";
 import { createTransport, type TransportOptions } from "../../../agent/export/transport.ts";
 import type { ExportOutcome } from "../../../agent/model.ts";
 import { makeCertificates } from "../tls/certificates.ts";
@@ -152,6 +153,25 @@ test("a proxy that refuses is named, with its variable, its answer and what exem
     message: `the proxy 127.0.0.1:${port} does not let it through: with status 407`,
     remedy: `mend http_proxy, or add the host of ${ENDPOINT} to no_proxy`,
   });
+});
+
+test.each([
+  ["socks5://127.0.0.1:1", "environment: https_proxy: gRPC knows only proxies of http://, so OTLP takes none"],
+  ["proxy 3128", "environment: https_proxy: it is no URL, so OTLP takes no proxy: write http://HOST:PORT"],
+])("a proxy that gRPC passes over is told, and what its variable holds is not: %s", (https_proxy, said) => {
+  expect(proxyWarnings({ https_proxy })).toEqual([said]);
+});
+
+test("a proxy that gRPC takes needs no word, nor does none", () => {
+  expect([proxyWarnings({ http_proxy: "http://user:x@proxy:3128" }), proxyWarnings({})]).toEqual([[], []]);
+});
+
+test("gRPC's own variable for what is trusted is named where its file cannot be used", () => {
+  vi.stubEnv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "/nowhere/roots.pem");
+
+  expect(() => createTransport({ endpoint: "https://localhost:1" })).toThrow(
+    /environment: GRPC_DEFAULT_SSL_ROOTS_FILE_PATH\n {2}found: {3}\/nowhere\/roots\.pem: ENOENT/,
+  );
 });
 
 test("a certificate that went away is told with its setting, and taken when it is there again", async () => {
