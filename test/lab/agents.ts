@@ -19,9 +19,13 @@ import { ROOT, run } from "./run.ts";
 /** The user that images and manifests run the agent as. */
 export const AGENT_USER = 65532;
 
+export const ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
 export interface AgentSetup {
   /** OTLP over gRPC: `http://127.0.0.1:4317`. */
   readonly endpoint: string;
+  /** Names it in ENDPOINT_VARIABLE instead of by the flag, which is for metrics and spans alike. */
+  readonly endpointByVariable?: boolean;
   readonly intervalMs?: number;
   /** Readable by AGENT_USER; without one, names come from the machine alone. */
   readonly kubeconfig?: string;
@@ -98,12 +102,14 @@ export class NodeAgent {
 
   /** Starts an agent; when it resolves, it answers on its admin socket. */
   async startAgent(): Promise<LabProcess> {
-    const { endpoint, intervalMs = 1000, kubeconfig, agentArguments = [], env = {} } = this.#setup;
+    const { endpoint, endpointByVariable, intervalMs = 1000, kubeconfig, agentArguments = [] } = this.#setup;
+    const env = { ...(endpointByVariable && { [ENDPOINT_VARIABLE]: endpoint }), ...this.#setup.env };
     const argv = [
       ...agentProgram(),
       "agent",
       ...["--probe-socket", this.probeSocket, "--admin-socket", this.adminSocket],
-      ...["--endpoint", endpoint, "--interval", String(intervalMs), "--node", this.node],
+      ...(endpointByVariable ? [] : ["--endpoint", endpoint]),
+      ...["--interval", String(intervalMs), "--node", this.node],
       ...(kubeconfig === undefined ? ["--kubernetes", "off"] : ["--kubernetes", "on", "--kubeconfig", kubeconfig]),
       ...(typeof agentArguments === "function" ? agentArguments(this.node) : agentArguments),
     ];

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askAgent } from "../../agent/admin/client.ts";
 import type { SpanStats } from "../../agent/spans/queue.ts";
-import { AGENT_USER, type AgentSetup, type NodeAgent } from "./agents.ts";
+import { AGENT_USER, type AgentSetup, ENDPOINT_VARIABLE, type NodeAgent } from "./agents.ts";
 import { type Description, twoPods } from "./describe.ts";
 import type { Lab } from "./lab.ts";
 import { ObservedLab } from "./observed.ts";
@@ -45,6 +45,8 @@ export interface AgentStatus {
 }
 
 const BATCH = { schedule_delay: 100, max_queue_size: 50_000, exporter: { otlp_grpc: {} } };
+/** Spans go there too, unless their exporter names another. */
+const METRICS = { endpoint: `\${${ENDPOINT_VARIABLE}}` };
 /** Longer than a span or the probe's socket is left alone after failures: back-off goes up to 16 s. */
 const DEADLINE_MS = 30_000;
 
@@ -70,7 +72,10 @@ export class SpanLab {
       ...["--config", configFile(directory, node)],
       ...(options.agentArguments?.(node) ?? []),
     ];
-    const observed = await ObservedLab.start(description, { ...options.setup, agentArguments });
+    const observed = await ObservedLab.start(description, {
+      ...options.setup,
+      ...{ agentArguments, endpointByVariable: true },
+    });
     const lab = new SpanLab(observed, directory, options);
     try {
       await options.before?.(observed.lab);
@@ -228,6 +233,7 @@ export function replaceFile(path: string, content: string): void {
 export function configText({ spans = ALL_SPANS, batch = {} }: SpanLabOptions, node = ""): string {
   return JSON.stringify({
     file_format: "1.1",
+    meter_provider: { readers: [{ periodic: { exporter: { otlp_grpc: METRICS } } }] },
     tracer_provider: { processors: [{ batch: { ...BATCH, ...batch } }] },
     distribution: { flowspan: { spans: typeof spans === "function" ? spans(node) : spans } },
   });
