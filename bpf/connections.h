@@ -24,6 +24,7 @@ enum connection_state_flag {
 	NO_ATTEMPT = 1 << 11,   /* nor was one meant to be: nothing to tell */
 	CHECKPOINTED = 1 << 12, /* TCP_REPAIR took it off its socket */
 	REUSED = 1 << 13,       /* the socket had another connection before */
+	UNDECIDED = 1 << 14,    /* a RST came or is about to be sent: see undecided.h */
 };
 
 /* Written by the hooks and the walk under the rule above; `key` never changes once ESTABLISHED. */

@@ -22,6 +22,7 @@
 struct connection;
 struct trouble;
 struct stretch;
+struct undecided;
 #include "maps.h"
 #include "histogram.h"
 #include "cgroups.h"
@@ -33,6 +34,7 @@ struct stretch;
 #include "aborts.h"
 #include "attempts.h"
 #include "records.h"
+#include "undecided.h"
 #include "listeners.h"
 #include "mptcp.h"
 #include "hooks.h"

@@ -225,7 +225,7 @@ struct tcp_rack {
 
 struct tcp_options_received {
 	__u32 rcv_tsecr;
-	__u16 wscale_ok : 1, sack_ok : 3, snd_wscale : 4;
+	__u16 saw_tstamp : 1, tstamp_ok : 1, wscale_ok : 1, sack_ok : 3, snd_wscale : 4;
 };
 
 struct list_head {

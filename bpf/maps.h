@@ -197,6 +197,14 @@ struct {
 } unfound SEC(".maps");
 
 struct {
+	/* A reset of which nobody can tell yet who sent it, on each CPU: see undecided.h. A second one decides the first. */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct undecided);
+} undecideds SEC(".maps");
+
+struct {
 	/* An empty edge to copy from: too large for the stack. */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

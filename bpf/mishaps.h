@@ -91,6 +91,23 @@ static __always_inline void on_retransmit_synack(struct sock *listener, struct r
 	edge__leave(edge);
 }
 
+/* @return whether it is held until it shows who sent it: see undecided.h */
+static __always_inline bool reset__decides_later(struct connection *c, struct sock *sk, __u32 flag, __u64 now)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (flag == RESET_SENT) {
+		if (c->flags & UNDECIDED)
+			undecided__was_sent(sk);
+		return false;
+	}
+	if (!tp || c->flags & (RESET_SENT | RESET_RECEIVED) || !reset__is_undecided(sk, tp))
+		return false;
+	if (connection__claim(c, UNDECIDED))
+		undecided__hold(c, sk, tp, now);
+	return true;
+}
+
 /* @param flag RESET_SENT or RESET_RECEIVED, counted once a connection */
 static __always_inline void on_reset(struct sock *sk, __u32 flag, struct settings *s)
 {
@@ -103,6 +120,8 @@ static __always_inline void on_reset(struct sock *sk, __u32 flag, struct setting
 		return; /* not a full socket: it has no storage */
 	c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	if (!c || !(c->flags & ESTABLISHED))
+		return;
+	if (reset__decides_later(c, sk, flag, now))
 		return;
 	edge = edge__enter(&c->key, EDGE_MISS_OVERFLOWS);
 	if (!edge)

@@ -36,6 +36,19 @@ struct record {
 	struct connection_event events[CONNECTION_EVENTS];
 };
 
+/* A reset that came or is about to be sent, and the record of the close in between: see undecided.h. */
+struct undecided {
+	__u32 is_held;
+	__u32 has_record;
+	__u64 socket; /* its address */
+	struct edge_key key;
+	__u64 time_ns;
+	__u8 state;    /* enum tcp_state at that moment */
+	__u8 recovery; /* enum tcp_ca_state */
+	__u8 zero[6];
+	struct record record;
+};
+
 static __always_inline void record__forget(struct sock *sk)
 {
 	bpf_sk_storage_delete(&troubles, sk);
@@ -97,7 +110,7 @@ static __always_inline bool is_remarkable(struct connection *c, struct tcp_sock 
 
 	if (!asked->adaptive)
 		return false;
-	return !(c->flags & ESTABLISHED) || c->flags & (RESET_SENT | RESET_RECEIVED | ABORTED) ||
+	return !(c->flags & ESTABLISHED) || c->flags & (RESET_SENT | RESET_RECEIVED | ABORTED | UNDECIDED) ||
 	       (asked->adaptive_rtt_us && newest_rtt_us(tp) > asked->adaptive_rtt_us) ||
 	       tp->total_retrans > asked->adaptive_retransmits;
 }
@@ -299,6 +312,10 @@ static __always_inline void record__send_troubled(struct connection *c, struct s
 	record__finish(&record->connection, choice, now);
 }
 
+static __always_inline bool undecided__keep_record(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
+						   const struct stretch *before, struct settings *s,
+						   const struct choice *choice, __u64 now);
+
 /* @param from the state that it closes from */
 static __always_inline void record__send(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 					 __u64 now, struct settings *s)
@@ -307,13 +324,19 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 	struct trouble *t;
 	struct choice choice;
 
-	if (c->flags & ESTABLISHED && !(c->flags & (RESET_SENT | RESET_RECEIVED)) && reset_follows(sk, tp, from)) {
+	if (c->flags & ESTABLISHED && !(c->flags & (RESET_SENT | RESET_RECEIVED | UNDECIDED)) &&
+	    reset_follows(sk, tp, from)) {
 		__sync_fetch_and_or(&c->flags, ABORTED);
 		trouble__note(sk, tp, EVENT_RESET_SENT, 0, now);
 	}
 	t = bpf_sk_storage_get(&troubles, sk, 0, 0);
 	if (!record__choose(&choice, c, tp, before, false, now, s))
 		return;
+	if (c->flags & UNDECIDED) {
+		if (undecided__keep_record(c, sk, tp, from, before, s, &choice, now))
+			return;
+		__sync_fetch_and_or(&c->flags, RESET_RECEIVED);
+	}
 	if (t)
 		record__send_troubled(c, sk, tp, from, before, now, s, &choice, t);
 	else

@@ -106,6 +106,8 @@ static __always_inline void walk_socket(struct sock *sk, struct connection *c, s
 
 	if (!st)
 		return;
+	if (!st->sockets)
+		undecided__came_all();
 	st->sockets++;
 	if (flags & CLOSED || !c->start_ns)
 		return; /* or not born yet: on_child() */

@@ -19,6 +19,7 @@ interface Way {
 }
 
 const BY_CLIENT = ["client reset by local", "server reset by remote"] as const;
+const BY_SERVER = ["client reset by remote", "server reset by local"] as const;
 const IN_ORDER = ["client unset", "server unset"] as const;
 
 const HALF_CLOSED = [`shutdown 1 ${SHUT.write}`, `state 1 ${STATE.finWait2}`, "recv 2 0"];
@@ -87,6 +88,30 @@ const WAYS: readonly Way[] = [
     resets: 0,
     spans: IN_ORDER,
   },
+  {
+    name: "shut down both ways, the peer's data comes",
+    lines: [`shutdown 1 ${SHUT.both}`, `state 1 ${STATE.finWait2}`, "send 2 211", "state 1 7"],
+    resets: 1,
+    spans: BY_CLIENT,
+  },
+  {
+    name: "shut down both ways before the FIN is acknowledged, the peer's data comes",
+    lines: [`shutdown 1 ${SHUT.both}`, "send 2 211", "state 1 7"],
+    resets: 1,
+    spans: BY_CLIENT,
+  },
+  {
+    name: "shut down both ways, the peer aborts",
+    lines: [`shutdown 1 ${SHUT.both}`, `state 1 ${STATE.finWait2}`, "linger 2 0", "close 2", "state 1 7"],
+    resets: 1,
+    spans: BY_SERVER,
+  },
+  {
+    name: "half closed, the peer aborts",
+    lines: [...HALF_CLOSED, "linger 2 0", "close 2", "state 1 7"],
+    resets: 1,
+    spans: BY_SERVER,
+  },
 ];
 
 for (const [i, { name, lines, resets, spans }] of WAYS.entries()) {
@@ -99,7 +124,14 @@ for (const [i, { name, lines, resets, spans }] of WAYS.entries()) {
     expect(told.failures).toEqual({});
     expect(told.tcp.OutRsts).toBe(resets);
     expect(outcomes).toEqual(spans);
-    expect(counted(calls(), port)).toEqual({ client: [resets, 0, 1], server: [0, resets, 1] });
+    const [sent, came] = [
+      [resets, 0, 1],
+      [0, resets, 1],
+    ];
+    const isByServer = spans === BY_SERVER;
+    expect(counted(calls(), port)).toEqual(
+      isByServer ? { client: came, server: sent } : { client: sent, server: came },
+    );
     expect(calls().tally.losses).toEqual({});
   });
 }
