@@ -9,7 +9,7 @@ export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Where `make -C test/lab` puts its programs. */
 export function program(
-  name: "enter" | "delay" | "workload" | "ping" | "isn" | "strays" | "calls" | "openings",
+  name: "enter" | "delay" | "workload" | "ping" | "isn" | "strays" | "calls" | "openings" | "torture",
 ): string {
   return `${ROOT}build/lab/${name}`;
 }

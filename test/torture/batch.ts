@@ -1,0 +1,220 @@
+/**
+ * Runs many programs at once, each in its own net namespace and its own three cgroups, under one probe, and gives for each
+ * what happened and what flowspan said of it.
+ *
+ *   interpreters (test/lab/torture.c) ── all done ──► one exchange ──► edges and records by namespace ──► they leave
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { EdgeKey } from "../../agent/model.ts";
+import { SourceError } from "../../agent/source/source.ts";
+import { describe } from "../lab/describe.ts";
+import { type Lab, startLab } from "../lab/lab.ts";
+import { eventually } from "../lab/process.ts";
+import { program as builtProgram } from "../lab/run.ts";
+import { type EdgeSum, Tally } from "../lab/tally.ts";
+import { startWitness } from "../witness.ts";
+import type { Seen } from "./compare.ts";
+import { formatProgram, type Program } from "./program.ts";
+import { parseTrace, type Trace } from "./trace.ts";
+
+/** One program that was performed. */
+export interface Performed {
+  readonly program: Program;
+  readonly trace: Trace;
+  readonly seen: Seen;
+}
+
+export interface BatchResult {
+  readonly performed: readonly Performed[];
+  /** Losses by name that this batch has added. */
+  readonly losses: Readonly<Record<string, number>>;
+  /** State changes that this machine's kernel has hidden from BPF meanwhile (test/witness.ts). */
+  readonly hidden: number;
+}
+
+/** What happens to probes while the programs of a batch wait at their `. barrier`. */
+export type Upheaval = "none" | "upgrade" | "kill";
+
+const NODE = "node-1";
+const DEADLINE_MS = 60_000;
+const RECORDING = {
+  stretchNs: 0n,
+  traceKey: [0x23n, 0x29n] as const,
+  threshold: 1n << 56n,
+  every: 0,
+  adaptive: undefined,
+  rate: { perSecond: 0, burst: 0 },
+};
+
+export class TortureBench {
+  readonly #lab: Lab;
+  readonly #tally: Tally;
+  #losses: Readonly<Record<string, number>> = {};
+
+  private constructor(lab: Lab, tally: Tally) {
+    this.#lab = lab;
+    this.#tally = tally;
+  }
+
+  static async start(): Promise<TortureBench> {
+    const lab = await startLab(describe({ nodes: 1, pods: [] }));
+    try {
+      const tally = await Tally.start(lab, NODE);
+      await tally.record(RECORDING);
+      return new TortureBench(lab, tally);
+    } catch (error) {
+      await lab.close();
+      throw error;
+    }
+  }
+
+  /** @throws Error when an interpreter does not end in time or says nothing sensible */
+  async run(programs: readonly Program[], upheaval: Upheaval = "none"): Promise<BatchResult> {
+    const witness = startWitness();
+    this.#tally.edges.clear();
+    this.#tally.records.length = 0;
+    const running = programs.map((program, i) => new Interpreter(this.#cgroups(i), program));
+    try {
+      await this.#passBarriers(running, upheaval);
+      await Promise.all(running.map((each) => each.until("end")));
+      const seen = await this.#seen(running.map(({ netns }) => netns));
+      const traces = running.map((each) => each.trace());
+      const losses = this.#newLosses();
+      return {
+        performed: programs.map((program, i) => ({
+          program,
+          trace: traces[i] as Trace,
+          seen: seen[i] as Seen,
+        })),
+        losses,
+        hidden: witness.stop(),
+      };
+    } finally {
+      await Promise.all(running.map((each) => each.leave()));
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#tally.close();
+    await this.#lab.close();
+  }
+
+  #cgroups(i: number): string {
+    const directory = join(this.#lab.nodeCgroup(NODE), "system.slice", `torture-${i}.slice`);
+    for (const name of ["a", "b", "c"]) mkdirSync(join(directory, name), { recursive: true });
+    return directory;
+  }
+
+  /** All programs that have a barrier wait there for each other; then the probe's lot befalls it, and they go on. */
+  async #passBarriers(running: readonly Interpreter[], upheaval: Upheaval): Promise<void> {
+    const waiting = running.filter(({ barriers }) => barriers > 0);
+    if (waiting.length === 0) return;
+    await Promise.all(waiting.map((each) => each.until("barrier")));
+    if (upheaval === "kill") await this.#tally.probe.probe.stop("SIGKILL");
+    if (upheaval !== "none") {
+      await this.#tally.probe.startProbe();
+      await this.#reconnect();
+    }
+    for (const each of waiting) each.goOn();
+  }
+
+  /** The reader finds the next probe by itself; until then its exchanges fail, and lose nothing. */
+  async #reconnect(): Promise<void> {
+    await eventually("an exchange with the next probe", async () => {
+      try {
+        await this.#tally.take();
+        return true;
+      } catch (error) {
+        if (error instanceof SourceError) return false;
+        throw error;
+      }
+    });
+  }
+
+  /** Rows and records may come in two: what closes after a walk has passed is in the next. */
+  async #seen(namespaces: readonly number[]): Promise<Seen[]> {
+    await this.#tally.take();
+    let records = -1;
+    await eventually("records to be quiet", async () => {
+      await this.#tally.take();
+      const quiet = records === this.#tally.records.length;
+      records = this.#tally.records.length;
+      return quiet;
+    });
+    const of = <T extends { readonly key: EdgeKey }>(list: Iterable<T>) => {
+      const groups = new Map<number, T[]>(namespaces.map((netns) => [netns, []]));
+      for (const each of list) groups.get(each.key.netns)?.push(each);
+      return groups;
+    };
+    const edges = of<EdgeSum>(this.#tally.edges.values());
+    const byNamespace = of(this.#tally.records);
+    const books = new Map(this.#tally.last.namespaces.map((each) => [each.netns, each]));
+    return namespaces.map((netns) => ({
+      edges: edges.get(netns) ?? [],
+      records: byNamespace.get(netns) ?? [],
+      namespace: books.get(netns),
+    }));
+  }
+
+  #newLosses(): Record<string, number> {
+    const now = this.#tally.losses;
+    const before = this.#losses;
+    this.#losses = now;
+    const growth = Object.entries(now).map(([name, count]) => [name, count - (before[name] ?? 0)] as const);
+    return Object.fromEntries(growth.filter(([, count]) => count > 0));
+  }
+}
+
+/** One running interpreter. */
+class Interpreter {
+  readonly barriers: number;
+  readonly #child: ChildProcess;
+  readonly #lines: string[] = [];
+  readonly #errors: string[] = [];
+  readonly #gone: Promise<void>;
+
+  constructor(cgroups: string, lines: Program) {
+    this.barriers = lines.filter((line) => line === ". barrier").length;
+    this.#child = spawn(builtProgram("torture"), [cgroups], { stdio: "pipe" });
+    this.#gone = new Promise((resolve) => this.#child.on("close", () => resolve()));
+    this.#child.on("error", (error) => this.#errors.push(error.message));
+    this.#child.stdin?.on("error", (error) => this.#errors.push(error.message));
+    if (this.#child.stdout) createInterface({ input: this.#child.stdout }).on("line", (line) => this.#lines.push(line));
+    if (this.#child.stderr)
+      createInterface({ input: this.#child.stderr }).on("line", (line) => this.#errors.push(line));
+    this.#child.stdin?.write(`${formatProgram(lines)}.\n`);
+  }
+
+  /** The net namespace, once the interpreter has said it. */
+  get netns(): number {
+    return Number(this.#lines.find((line) => line.startsWith("netns "))?.split(" ")[1]);
+  }
+
+  async until(kind: "barrier" | "end"): Promise<void> {
+    await eventually(
+      () => `an interpreter at its ${kind}: ${[...this.#errors, ...this.#lines.slice(-3)].join("; ")}`,
+      () => {
+        if (this.#child.exitCode !== null) throw new Error(`an interpreter ended: ${this.#errors.join("; ")}`);
+        if (kind === "end") return this.#lines.at(-1) === "end";
+        return this.#lines.some((line) => line.startsWith("barrier "));
+      },
+      DEADLINE_MS,
+    );
+  }
+
+  goOn(): void {
+    for (let i = 0; i < this.barriers; i++) this.#child.stdin?.write("go\n");
+  }
+
+  trace(): Trace {
+    return parseTrace(this.#lines);
+  }
+
+  async leave(): Promise<void> {
+    this.#child.stdin?.end("leave\n");
+    await this.#gone;
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * From batches to verdicts: which programs differ, and do so again. On a machine whose kernel hides state changes from
+ * BPF (ARCHITECTURE.md, "What is lost where") a difference counts only where it comes again, or nothing was hidden.
+ */
+import type { BatchResult, TortureBench, Upheaval } from "./batch.ts";
+import { differences } from "./compare.ts";
+import { KNOWN } from "./known.ts";
+import type { Program } from "./program.ts";
+import { shrink } from "./shrink.ts";
+
+export interface Failure {
+  readonly program: Program;
+  readonly differences: readonly string[];
+}
+
+const AGAIN = 2;
+const MINIMIZE_MS = 60_000;
+
+/** Runs them at once and gives those that fail: at the first time with nothing hidden, or again. */
+export async function judge(
+  bench: TortureBench,
+  programs: readonly Program[],
+  upheaval: Upheaval = "none",
+  known: ReadonlySet<string> = KNOWN,
+): Promise<Failure[]> {
+  const first = await bench.run(programs, upheaval);
+  let failures = failuresOf(first, known);
+  let hidden = first.hidden;
+  for (let round = 0; round < AGAIN && failures.length > 0 && hidden > 0; round++) {
+    const again = await bench.run(
+      failures.map(({ program }) => program),
+      upheaval,
+    );
+    hidden = again.hidden;
+    failures = failuresOf(again, known);
+  }
+  return failures;
+}
+
+/** A loss has no program: where nothing else differs it is every program's. */
+function failuresOf({ performed, losses, hidden }: BatchResult, known: ReadonlySet<string>): Failure[] {
+  const failures = performed
+    .map(({ program, trace, seen }) => ({ program, differences: differences(program, trace, seen, known) }))
+    .filter(({ differences }) => differences.length > 0);
+  const names = Object.entries(losses).map(([name, count]) => `losses: ${count} ${name}`);
+  if (failures.length > 0 || names.length === 0 || hidden > 0) return failures;
+  return performed.map(({ program }) => ({ program, differences: names }));
+}
+
+/** The smallest program found that differs in the same check. */
+export async function minimize(
+  bench: TortureBench,
+  failure: Failure,
+  upheaval: Upheaval,
+  atOnce: number,
+): Promise<Failure> {
+  const check = checkOf(failure);
+  const deadline = Date.now() + MINIMIZE_MS;
+  const program = await shrink(failure.program, async (candidates) => {
+    const verdicts: boolean[] = [];
+    if (Date.now() > deadline) return candidates.map(() => false);
+    for (let i = 0; i < candidates.length; i += atOnce) {
+      const some = candidates.slice(i, i + atOnce);
+      const failed = new Set(
+        (await judge(bench, some, upheaval)).filter((each) => checkOf(each) === check).map(({ program }) => program),
+      );
+      verdicts.push(...some.map((candidate) => failed.has(candidate)));
+    }
+    return verdicts;
+  });
+  const [small] = (await judge(bench, [program], upheaval)).filter((each) => checkOf(each) === check);
+  return small ?? failure;
+}
+
+function checkOf({ differences }: Failure): string | undefined {
+  return differences[0]?.split(":")[0];
+}

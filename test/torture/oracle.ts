@@ -1,0 +1,172 @@
+/**
+ * What must be told of one program, end by end, from two counts that know nothing of flowspan: the program's own
+ * (uses.ts) and the wire (wire.ts).
+ *
+ * What nobody can know from outside is undefined: whether a RST came while a rule took packets, or what lay unread where
+ * a forked child was the last to close. Such a thing is only compared in sums (compare.ts).
+ */
+import type { Program } from "./program.ts";
+import type { Trace } from "./trace.ts";
+import { type Role, type Use, type Uses, usesOf } from "./uses.ts";
+import { type Conversation, conversations } from "./wire.ts";
+
+/** What must be said of one end of one connection; undefined: nobody can know. */
+export interface ExpectedEnd {
+  readonly role: Role;
+  readonly conversation: Conversation | undefined;
+  readonly use: Use | undefined;
+  readonly established: boolean | undefined;
+  /** Of an attempt that came to nothing: 0 where the application gave it up. */
+  readonly errno: number | undefined;
+  readonly bytesSent: number | undefined;
+  readonly bytesReceived: readonly [number, number] | undefined;
+  readonly resetSent: boolean | undefined;
+  readonly resetReceived: boolean | undefined;
+}
+
+export interface Truth {
+  readonly ends: readonly ExpectedEnd[];
+  readonly uses: Uses;
+}
+
+export function truthOf(program: Program, trace: Trace): Truth {
+  const uses = usesOf(trace, program);
+  const talks = conversations(trace.wire);
+  const isFiltered = filterOf(program);
+  const claimed = new Map<Conversation, Partial<Record<Role, Use>>>();
+  const alone: Use[] = [];
+  for (const use of uses.uses) {
+    const talk =
+      talks.find((each) => isOf(use, each, true) && !claimed.get(each)?.[use.role]) ??
+      talks.find((each) => isOf(use, each, false) && !claimed.get(each)?.[use.role]);
+    if (talk) claimed.set(talk, { ...claimed.get(talk), [use.role]: use });
+    else alone.push(use);
+  }
+  const ends = talks.flatMap((talk) =>
+    (["client", "server"] as const).map((role) =>
+      endOf(role, talk, claimed.get(talk) ?? {}, isFiltered(talk.server.port)),
+    ),
+  );
+  return {
+    ends: [
+      ...ends,
+      ...alone.filter(({ role }) => role === "client").map((use) => withoutWire(use, isFiltered(use.remote.port))),
+    ],
+    uses,
+  };
+}
+
+/** Whether a rule of the program may have taken packets of a connection to this port. */
+function filterOf(program: Program): (port: number) => boolean {
+  const rules = program.filter((line) => line.startsWith(". rule"));
+  return (port) => rules.some((rule) => new RegExp(` --[ds]port ${port}\\b`).test(rule) || !/ --[ds]port /.test(rule));
+}
+
+/** The wire has another clock than the calls. */
+const CLOCK_NS = 300_000;
+
+function isOf({ role, call, local, remote, end }: Use, talk: Conversation, strict: boolean): boolean {
+  const [ours, theirs] = role === "client" ? [talk.client, talk.server] : [talk.server, talk.client];
+  if (theirs.port !== remote.port || theirs.address !== remote.address) return false;
+  if ((strict || role === "server") && local?.port !== ours.port) return false;
+  return role === "client"
+    ? talk.began >= call.from - CLOCK_NS && (end === undefined || talk.began <= end.to)
+    : talk.began <= call.to;
+}
+
+/** An attempt of which nothing came to the wire: no port, no route, or an OUTPUT rule that took every SYN. */
+function withoutWire(use: Use, filtered: boolean): ExpectedEnd {
+  const errno = use.errno ?? (filtered || use.end === undefined ? undefined : 0);
+  return {
+    ...{ role: "client", conversation: undefined, use, established: false, errno, bytesSent: 0, bytesReceived: [0, 0] },
+    ...{ resetSent: false, resetReceived: false },
+  };
+}
+
+function endOf(role: Role, talk: Conversation, by: Partial<Record<Role, Use>>, filtered: boolean): ExpectedEnd {
+  const use = by[role];
+  const ours = talk.sent[role];
+  const established = isEstablished(role, talk, use, filtered);
+  return {
+    role,
+    conversation: talk,
+    use,
+    established,
+    errno: established === false ? outcome(talk, use, filtered) : undefined,
+    bytesSent: ours.bytes,
+    bytesReceived: received(role, talk, use),
+    ...resets(role, talk, by, established, filtered),
+  };
+}
+
+function isEstablished(role: Role, talk: Conversation, use: Use | undefined, filtered: boolean): boolean | undefined {
+  if (use?.errno === 0) return true;
+  if (talk.sent[role].acknowledged) return true;
+  if (role === "client") {
+    if (use?.errno !== undefined) return false;
+    return filtered ? undefined : false;
+  }
+  // Its answer to the last ACK is silence: only the sum can tell, unless the client never got so far.
+  return talk.sent.client.acknowledged ? undefined : false;
+}
+
+/** A SYN's second timeout may have ended it: nobody asked. */
+const GIVES_UP_NS = 2_500_000_000;
+
+function outcome(talk: Conversation, use: Use | undefined, filtered: boolean): number | undefined {
+  if (use === undefined) return undefined;
+  if (use.errno !== undefined) return use.errno;
+  if (filtered || use.end === undefined || use.end.from - talk.began > GIVES_UP_NS) return undefined;
+  const refused = talk.sent.server.resets.some((time) => time < (use.end?.from ?? 0));
+  return refused ? undefined : 0;
+}
+
+/** What the application took and what lay there when it closed; at most what the peer sent. */
+function received(role: Role, talk: Conversation, use: Use | undefined): readonly [number, number] {
+  const sent = talk.sent[role === "client" ? "server" : "client"].bytes;
+  if (use === undefined) return [0, sent];
+  if (use.unread === undefined || use.mptcp || use.uncertain) return [Math.min(use.received, sent), sent];
+  const count = use.received + use.unread;
+  // Something may have come between the look and the close.
+  const late = talk.last > (use.end?.from ?? 0) && sent > count;
+  return [count, late ? sent : count];
+}
+
+/** Until when the end's socket was there to send a RST or to take one. */
+function gone(role: Role, talk: Conversation, use: Use | undefined): number {
+  const closed = use?.end?.to ?? Number.POSITIVE_INFINITY;
+  // An orphan in FIN_WAIT2 is a TIME_WAIT at once.
+  return Math.max(closed, talk.sent[role].finAcknowledged);
+}
+
+type Resets = Pick<ExpectedEnd, "resetSent" | "resetReceived">;
+
+function resets(
+  role: Role,
+  talk: Conversation,
+  by: Partial<Record<Role, Use>>,
+  established: boolean | undefined,
+  filtered: boolean,
+): Resets {
+  if (established === false) return { resetSent: false, resetReceived: false };
+  const other = role === "client" ? "server" : "client";
+  const use = by[role];
+  // Before that it answered what belongs to another connection.
+  const isLater = (time: number) => time >= talk.sent.client.firstAck;
+  const sent = talk.sent[role].resets.find(isLater);
+  const came = [...talk.sent[other].resets, ...talk.sent[other].forged].filter(isLater).sort((a, b) => a - b)[0];
+  if (sent === undefined && came === undefined) return { resetSent: false, resetReceived: false };
+  const until = gone(role, talk, use);
+  const blurred = filtered || established === undefined || use?.timedOut || use?.uncertain || use === undefined;
+  const both = sent !== undefined && came !== undefined;
+  if (blurred || near(sent, until) || near(came, until)) return { resetSent: undefined, resetReceived: undefined };
+  return {
+    resetSent: sent !== undefined && sent <= until && !(both && came < sent),
+    resetReceived: came !== undefined && came <= until && !(both && sent < came),
+  };
+}
+
+/** Which of two came first nobody can tell so close together: clocks are read before and after a call. */
+function near(a: number | undefined, b: number): boolean {
+  return a !== undefined && Math.abs(a - b) < 20_000;
+}

@@ -1,0 +1,133 @@
+/**
+ * The wire, connection by connection: what each end has sent. A second count beside the program's own, as tcpdump
+ * would give it; it knows nothing of sockets.
+ */
+import type { End, Segment } from "./trace.ts";
+
+/** What one end of a connection sent. */
+export interface Sent {
+  /** Payload, each byte once however often it was sent again. */
+  readonly bytes: number;
+  /** Segments as the wire has them: several in one where the sender left it to the device to cut them. */
+  readonly segments: number;
+  /** Times of its RSTs, without forged ones. */
+  readonly resets: readonly number[];
+  /** Times of RSTs that were forged in its name. */
+  readonly forged: readonly number[];
+  /** When the peer acknowledged its FIN; Infinity: never. */
+  readonly finAcknowledged: number;
+  /** Whether it acknowledged the other's SYN outside of its own SYN: it was established. */
+  readonly acknowledged: boolean;
+  readonly syns: number;
+  /** Times of its first SYN or SYN-ACK, and of its first segment without one; 0: none. */
+  readonly firstSyn: number;
+  readonly firstAck: number;
+}
+
+export interface Conversation {
+  readonly client: End;
+  readonly server: End;
+  /** Of the first SYN. */
+  readonly began: number;
+  readonly last: number;
+  readonly sent: { readonly client: Sent; readonly server: Sent };
+}
+
+/** Every SYN with a new sequence number begins a conversation; what comes before any SYN belongs to none. */
+export function conversations(wire: readonly Segment[]): Conversation[] {
+  const open = new Map<string, Side[]>();
+  const all: [Side, Side][] = [];
+  for (const segment of wire) {
+    const key = [text(segment.from), text(segment.to)].sort().join(" ");
+    let sides = open.get(key);
+    if (segment.syn && !segment.ack) {
+      const same = sides?.find(
+        ({ end, sequence }) => text(end) === text(segment.from) && sequence === segment.sequence,
+      );
+      if (!same) {
+        const client = new Side(segment.from, segment.time);
+        const server = new Side(segment.to, segment.time);
+        sides = [client, server];
+        open.set(key, sides);
+        all.push([client, server]);
+      }
+    }
+    const from = sides?.find(({ end }) => text(end) === text(segment.from));
+    const to = sides?.find((side) => side !== from);
+    if (from && to) from.send(segment, to);
+  }
+  return all.map(([client, server]) => ({
+    client: client.end,
+    server: server.end,
+    began: client.began,
+    last: Math.max(client.last, server.last),
+    sent: { client, server },
+  }));
+}
+
+function text({ address, port }: End): string {
+  return `${address}/${port}`;
+}
+
+/** One end while its segments are added up. */
+class Side implements Sent {
+  readonly end: End;
+  readonly began: number;
+  last: number;
+  sequence: number | undefined;
+  bytes = 0;
+  segments = 0;
+  resets: number[] = [];
+  forged: number[] = [];
+  finAcknowledged = Number.POSITIVE_INFINITY;
+  acknowledged = false;
+  syns = 0;
+  firstSyn = 0;
+  firstAck = 0;
+  #fin: number | undefined;
+
+  constructor(end: End, began: number) {
+    this.end = end;
+    this.began = began;
+    this.last = began;
+  }
+
+  send(segment: Segment, peer: Side): void {
+    this.last = segment.time;
+    if (segment.forged) {
+      this.forged.push(segment.time);
+      return;
+    }
+    // It answers the SYN of a connection that had the same two ends before this one.
+    if (segment.syn && segment.ack && peer.#position(segment.acknowledged) > peer.bytes) return;
+    if (segment.syn && segment.ack && peer.#position(segment.acknowledged) < 0) return;
+    this.segments++;
+    if (segment.syn) {
+      this.sequence = segment.sequence;
+      this.syns++;
+      if (this.firstSyn === 0) this.firstSyn = segment.time;
+    }
+    if (segment.rst) {
+      this.resets.push(segment.time);
+      return;
+    }
+    if (segment.ack && !segment.syn && this.sequence !== undefined) {
+      this.acknowledged = true;
+      if (this.firstAck === 0) this.firstAck = segment.time;
+    }
+    const end = this.#position(segment.sequence + (segment.syn ? 1 : 0)) + segment.payload;
+    if (segment.payload > 0) this.bytes = Math.max(this.bytes, end);
+    if (segment.fin) this.#fin = end;
+    if (segment.ack) peer.#acknowledge(segment);
+  }
+
+  #acknowledge({ acknowledged, time }: Segment): void {
+    if (this.#fin !== undefined && this.#position(acknowledged) > this.#fin && time < this.finAcknowledged)
+      this.finAcknowledged = time;
+  }
+
+  /** Bytes behind the SYN; a keep-alive probe lies one before it. */
+  #position(sequence: number): number {
+    return (sequence - ((this.sequence ?? sequence) + 1)) | 0;
+  }
+}
