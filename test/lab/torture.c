@@ -295,9 +295,15 @@ static void print_file(const char *prefix, const char *path)
 		fclose(file);
 }
 
-static void print_end(void)
+/* The wire has the wall clock, which may be set while a program runs. */
+static void print_clock(void)
 {
 	printf("realtime %ld\n", (long)(realtime_ns() - boot_ns()));
+}
+
+static void print_end(void)
+{
+	print_clock();
 	wire_print(wire);
 	print_file("books", "/proc/self/net/snmp");
 	print_file("books", "/proc/self/net/netstat");
@@ -322,6 +328,7 @@ int main(int argc, char **argv)
 	if (stat("/proc/self/ns/net", &namespace) || socketpair(AF_UNIX, SOCK_DGRAM, 0, passing))
 		die("namespace");
 	printf("netns %lu\n", namespace.st_ino);
+	print_clock();
 	fflush(stdout);
 	for (int i = 0; i < PUPPETS; i++) {
 		start_puppet(i, argv[1], passing);

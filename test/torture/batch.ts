@@ -35,6 +35,11 @@ export interface BatchResult {
   readonly hidden: number;
 }
 
+/*
+ * The kernel stamps packets only while somebody wants it, and begins to a while after the first one does: an interpreter
+ * without a program keeps that on.
+ */
+
 /** What happens to probes while the programs of a batch wait at their `. barrier`. */
 export type Upheaval = "none" | "upgrade" | "kill";
 
@@ -52,11 +57,13 @@ const RECORDING = {
 export class TortureBench {
   readonly #lab: Lab;
   readonly #tally: Tally;
+  readonly #keeper: Interpreter;
   #losses: Readonly<Record<string, number>> = {};
 
   private constructor(lab: Lab, tally: Tally) {
     this.#lab = lab;
     this.#tally = tally;
+    this.#keeper = new Interpreter(this.#cgroups(0), []);
   }
 
   static async start(): Promise<TortureBench> {
@@ -64,7 +71,9 @@ export class TortureBench {
     try {
       const tally = await Tally.start(lab, NODE);
       await tally.record(RECORDING);
-      return new TortureBench(lab, tally);
+      const bench = new TortureBench(lab, tally);
+      await bench.#keeper.until("end");
+      return bench;
     } catch (error) {
       await lab.close();
       throw error;
@@ -98,6 +107,7 @@ export class TortureBench {
   }
 
   async close(): Promise<void> {
+    await this.#keeper.leave();
     await this.#tally.close();
     await this.#lab.close();
   }

@@ -35,9 +35,10 @@ export function differences(
 ): string[] {
   const truth = truthOf(program, trace);
   const said = new Differences(known);
+  if (trace.clockMoved > CLOCK_US * 100) return ["clock: the wall clock was set: nothing can be said"];
   if (trace.missed > 0) said.add("interpreter", `the wire missed ${trace.missed} segments`);
   compareEnds(truth, trace, seen, said);
-  compareSums(seen, said);
+  compareSums(seen, truth.ends.some(({ isAbortOnData }) => isAbortOnData) ? "reset-by-data" : "reset-sums", said);
   compareBooks(trace, seen, said);
   return said.list;
 }
@@ -63,6 +64,9 @@ class Differences {
 const ADOPTED = 1;
 const RESET_SENT = 2;
 const RESET_RECEIVED = 4;
+const UNSENT = 16;
+const RESTORED = 32;
+const CHECKPOINTED = 64;
 
 function compareEnds({ ends, uses }: Truth, trace: Trace, seen: Seen, said: Differences): void {
   const left = [...seen.records].sort((a, b) => Number(a.startNs - b.startNs));
@@ -137,10 +141,11 @@ function compareEnd(
         `${name}: bytes received is ${record.bytesReceived}, must be ${low}${high > low ? ` to ${high}` : ""}`,
       );
   }
+  const reset = end.isAbortOnData ? "reset-by-data" : "reset";
   if (end.resetSent !== undefined)
-    said.equal("reset", `${name}: a RST was sent`, (flags & RESET_SENT) !== 0, end.resetSent);
+    said.equal(reset, `${name}: a RST was sent`, (flags & RESET_SENT) !== 0, end.resetSent);
   if (end.resetReceived !== undefined)
-    said.equal("reset", `${name}: a RST came`, (flags & RESET_RECEIVED) !== 0, end.resetReceived);
+    said.equal(reset, `${name}: a RST came`, (flags & RESET_RECEIVED) !== 0, end.resetReceived);
   if (use && role === "client" && record.pid !== 0)
     said.equal("process", `${name}: its process`, record.pid, trace.puppets[use.call.who]);
   if (role === "server" && conversation && record.pid !== 0)
@@ -236,8 +241,8 @@ const failed = (errno: number) => (record: Connection) =>
 
 /** Counters of an edge, and what of each of its records adds up to them. */
 const SUMS: readonly (readonly [EdgeCountersField, (record: Connection) => number])[] = [
-  ["opened", ({ establishedNs, flags }) => is(establishedNs > 0n && !(flags & ADOPTED))],
-  ["closed", ({ establishedNs }) => is(establishedNs > 0n)],
+  ["opened", ({ establishedNs, flags }) => is(establishedNs > 0n && !(flags & (ADOPTED | RESTORED)))],
+  ["closed", ({ establishedNs, flags }) => is(establishedNs > 0n && !(flags & CHECKPOINTED))],
   ["bytesSent", ({ bytesSent }) => bytesSent],
   ["bytesReceived", ({ bytesReceived }) => bytesReceived],
   ["segsOut", ({ segsOut }) => segsOut],
@@ -245,6 +250,7 @@ const SUMS: readonly (readonly [EdgeCountersField, (record: Connection) => numbe
   ["retransmitsFast", ({ retransmitsFast }) => retransmitsFast],
   ["retransmitsTimeout", ({ retransmitsTimeout }) => retransmitsTimeout],
   ["retransmitsTlp", ({ retransmitsTlp }) => retransmitsTlp],
+  ["retransmitsNonCongestion", ({ retransmitsNonCongestion }) => retransmitsNonCongestion],
   ["spurious", ({ spurious }) => spurious],
   ["outOfOrder", ({ outOfOrder }) => outOfOrder],
   ["busyUs", ({ busyUs }) => busyUs],
@@ -263,6 +269,11 @@ const SUMS: readonly (readonly [EdgeCountersField, (record: Connection) => numbe
   ["failedHostUnreachable", failed(113)],
   ["failedNetUnreachable", failed(101)],
   ["failedCancelled", failed(0)],
+  ["failedNoLocalPort", failed(EADDRNOTAVAIL)],
+  [
+    "failedNotSent",
+    ({ establishedNs, error, flags }) => is(establishedNs === 0n && error !== EADDRNOTAVAIL && flags & UNSENT),
+  ],
 ];
 
 function durationUs({ establishedNs, endNs, flags }: Connection): number {
@@ -270,7 +281,7 @@ function durationUs({ establishedNs, endNs, flags }: Connection): number {
 }
 
 /** Edges are the sums of their records; only SYN-ACKs that were sent again may belong to no connection. */
-function compareSums(seen: Seen, said: Differences): void {
+function compareSums(seen: Seen, resets: string, said: Differences): void {
   const groups = new Map<string, { edges: EdgeSum[]; records: Connection[] }>();
   const group = ({ role, serverPort, cgroup }: Connection["key"]) => {
     const name = `${role} ${serverPort} of cgroup ${cgroup}`;
@@ -283,7 +294,12 @@ function compareSums(seen: Seen, said: Differences): void {
   for (const [name, { edges, records }] of groups)
     for (const [counter, of] of SUMS) {
       const sum = records.reduce((total, record) => total + of(record), 0);
-      said.equal(SUM_CHECKS[counter] ?? "sums", `${name}: ${counter} of the edges`, count(edges, counter), sum);
+      said.equal(
+        counter.startsWith("reset") ? resets : (SUM_CHECKS[counter] ?? "sums"),
+        `${name}: ${counter} of the edges`,
+        count(edges, counter),
+        sum,
+      );
     }
 }
 
@@ -292,8 +308,6 @@ const SUM_CHECKS: { readonly [K in EdgeCountersField]?: string } = {
   busyUs: "busy",
   rwndLimitedUs: "busy",
   sndbufLimitedUs: "busy",
-  resetSent: "reset-sums",
-  resetReceived: "reset-sums",
 };
 
 function count(edges: readonly EdgeSum[], ...counters: readonly EdgeCountersField[]): number {
@@ -305,7 +319,8 @@ const FAILED: readonly EdgeCountersField[] = [
   ...(["failedNetUnreachable", "failedCancelled", "failedOther"] as const),
 ];
 const RETRANSMITS: readonly EdgeCountersField[] = [
-  ...(["retransmitsSyn", "retransmitsFast", "retransmitsTimeout", "retransmitsTlp", "retransmitsOther"] as const),
+  ...(["retransmitsSyn", "retransmitsFast", "retransmitsTimeout", "retransmitsTlp"] as const),
+  ...(["retransmitsNonCongestion", "retransmitsOther"] as const),
 ];
 
 /** Sums over the namespace are the kernel's own counters. */

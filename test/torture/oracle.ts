@@ -22,6 +22,8 @@ export interface ExpectedEnd {
   readonly bytesReceived: readonly [number, number] | undefined;
   readonly resetSent: boolean | undefined;
   readonly resetReceived: boolean | undefined;
+  /** Its RST answered data that nobody would read any more: no call asked for it. */
+  readonly isAbortOnData: boolean;
 }
 
 export interface Truth {
@@ -79,7 +81,7 @@ function withoutWire(use: Use, filtered: boolean): ExpectedEnd {
   const errno = use.errno ?? (filtered || use.end === undefined ? undefined : 0);
   return {
     ...{ role: "client", conversation: undefined, use, established: false, errno, bytesSent: 0, bytesReceived: [0, 0] },
-    ...{ resetSent: false, resetReceived: false },
+    ...{ resetSent: false, resetReceived: false, isAbortOnData: false },
   };
 }
 
@@ -139,7 +141,9 @@ function gone(role: Role, talk: Conversation, use: Use | undefined): number {
   return Math.max(closed, talk.sent[role].finAcknowledged);
 }
 
-type Resets = Pick<ExpectedEnd, "resetSent" | "resetReceived">;
+type Resets = Pick<ExpectedEnd, "resetSent" | "resetReceived" | "isAbortOnData">;
+const NONE: Resets = { resetSent: false, resetReceived: false, isAbortOnData: false };
+const UNKNOWN: Resets = { resetSent: undefined, resetReceived: undefined, isAbortOnData: false };
 
 function resets(
   role: Role,
@@ -148,25 +152,36 @@ function resets(
   established: boolean | undefined,
   filtered: boolean,
 ): Resets {
-  if (established === false) return { resetSent: false, resetReceived: false };
+  if (established === false) return NONE;
   const other = role === "client" ? "server" : "client";
   const use = by[role];
   // Before that it answered what belongs to another connection.
   const isLater = (time: number) => time >= talk.sent.client.firstAck;
   const sent = talk.sent[role].resets.find(isLater);
   const came = [...talk.sent[other].resets, ...talk.sent[other].forged].filter(isLater).sort((a, b) => a - b)[0];
-  if (sent === undefined && came === undefined) return { resetSent: false, resetReceived: false };
+  const asked =
+    use?.end !== undefined && sent !== undefined && sent >= use.end.from - NEAR_NS && sent <= use.end.to + NEAR_NS;
+  const unasked = sent !== undefined && !asked && !use?.killed;
+  // What an OUTPUT rule took is not on the wire, what an INPUT rule took never came.
+  if (filtered) return { ...UNKNOWN, isAbortOnData: unasked };
+  if (sent === undefined && came === undefined) return NONE;
   const until = gone(role, talk, use);
-  const blurred = filtered || established === undefined || use?.timedOut || use?.uncertain || use === undefined;
+  const blurred = established === undefined || use?.timedOut || use?.uncertain || use === undefined;
   const both = sent !== undefined && came !== undefined;
-  if (blurred || near(sent, until) || near(came, until)) return { resetSent: undefined, resetReceived: undefined };
+  if (blurred || near(sent, until) || near(came, until)) return { ...UNKNOWN, isAbortOnData: unasked };
+  const resetSent = sent !== undefined && sent <= until && !(both && came < sent);
   return {
-    resetSent: sent !== undefined && sent <= until && !(both && came < sent),
+    resetSent,
     resetReceived: came !== undefined && came <= until && !(both && sent < came),
+    isAbortOnData: unasked && sent <= until + ORPHAN_NS && !(both && came < sent),
   };
 }
 
+/** The acknowledgement of an orphan's FIN may carry the data that it answers with a RST. */
+const ORPHAN_NS = 1_000_000;
+const NEAR_NS = 20_000;
+
 /** Which of two came first nobody can tell so close together: clocks are read before and after a call. */
 function near(a: number | undefined, b: number): boolean {
-  return a !== undefined && Math.abs(a - b) < 20_000;
+  return a !== undefined && Math.abs(a - b) < NEAR_NS;
 }

@@ -56,6 +56,8 @@ export interface Trace {
   readonly destroyed: number;
   /** Connections that were still there. */
   readonly left: number;
+  /** By how much the wall clock, which the wire has, was set meanwhile. */
+  readonly clockMoved: number;
 }
 
 const FORGED_TTL = 99;
@@ -65,7 +67,8 @@ export function parseTrace(lines: readonly string[]): Trace {
   const calls: Call[] = [];
   const segments: Segment[] = [];
   const booksLines: string[] = [];
-  const numbers: Record<string, number> = { netns: 0, missed: 0, destroyed: 0, left: 0, realtime: 0 };
+  const clocks: number[] = [];
+  const numbers: Record<string, number> = { netns: 0, missed: 0, destroyed: 0, left: 0 };
   for (const line of lines) {
     const words = line.split(" ");
     const [kind = "", first = "", second = ""] = words;
@@ -73,11 +76,14 @@ export function parseTrace(lines: readonly string[]): Trace {
     else if (kind === "wire") segments.push(parseSegment(words));
     else if (kind === "books") booksLines.push(line.slice("books ".length));
     else if (kind === "puppet") puppets[first] = Number(second);
+    else if (kind === "realtime") clocks.push(Number(first));
     else if (kind in numbers) numbers[kind] = Number(first);
   }
-  const { realtime = 0, netns = 0, missed = 0, destroyed = 0, left = 0 } = numbers;
+  const realtime = clocks.at(-1) ?? 0;
+  const clockMoved = Math.max(...clocks) - Math.min(...clocks);
+  const { netns = 0, missed = 0, destroyed = 0, left = 0 } = numbers;
   const wire = segments.map((segment) => ({ ...segment, time: segment.time - realtime }));
-  return { netns, puppets, calls, wire, books: parseBooks(booksLines), missed, destroyed, left };
+  return { netns, puppets, calls, wire, books: parseBooks(booksLines), missed, destroyed, left, clockMoved };
 }
 
 function parseCall(words: readonly string[]): Call {

@@ -32,6 +32,8 @@ export interface Use {
   /** It is another socket than it was: TCP_REPAIR. */
   readonly restored: number;
   readonly mptcp: boolean;
+  /** `ss -K` ended it. */
+  readonly killed: boolean;
   /** Calls whose effect on it nobody can tell. */
   readonly uncertain: boolean;
 }
@@ -144,6 +146,7 @@ class Books implements Uses {
     else if (call.name === "recv" && use) use.received += moved;
     else if (call.name === "close") this.#close(call, socket);
     else if (call.name === "unspec" && call.result === 0) this.#finishUse(socket, call, unread(call));
+    else if (call.name === "kill" && use) use.killed = true;
     else if (call.name === "repair") this.#repair(call, socket);
     else if (call.name === "dup" && call.result >= 0) {
       socket.references++;
@@ -188,7 +191,7 @@ class Books implements Uses {
     const use: Growing = {
       ...{ role, call, who, cgroup, local, remote, errno, mptcp },
       ...{ received: 0, written: 0, unread: undefined, end: undefined, timedOut: errno === ETIMEDOUT },
-      ...{ restored: 0, uncertain: false },
+      ...{ restored: 0, killed: false, uncertain: false },
     };
     socket.use = use;
     this.uses.push(use);

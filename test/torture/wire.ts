@@ -36,6 +36,7 @@ export interface Conversation {
 /** Every SYN with a new sequence number begins a conversation; what comes before any SYN belongs to none. */
 export function conversations(wire: readonly Segment[]): Conversation[] {
   const open = new Map<string, Side[]>();
+  const former = new Map<string, Side[]>();
   const all: [Side, Side][] = [];
   for (const segment of wire) {
     const key = [text(segment.from), text(segment.to)].sort().join(" ");
@@ -47,11 +48,13 @@ export function conversations(wire: readonly Segment[]): Conversation[] {
       if (!same) {
         const client = new Side(segment.from, segment.time);
         const server = new Side(segment.to, segment.time);
+        if (sides) former.set(key, sides);
         sides = [client, server];
         open.set(key, sides);
         all.push([client, server]);
       }
     }
+    if (sides && segment.rst && !belongs(segment, sides)) sides = former.get(key) ?? sides;
     const from = sides?.find(({ end }) => text(end) === text(segment.from));
     const to = sides?.find((side) => side !== from);
     if (from && to) from.send(segment, to);
@@ -63,6 +66,12 @@ export function conversations(wire: readonly Segment[]): Conversation[] {
     last: Math.max(client.last, server.last),
     sent: { client, server },
   }));
+}
+
+/** A RST may answer for the connection that had the same two ends before. */
+function belongs({ from, sequence }: Segment, sides: readonly Side[]): boolean {
+  const side = sides.find(({ end }) => text(end) === text(from));
+  return side?.sequence === undefined || sequence === 0 || (sequence - side.sequence) >>> 0 <= side.bytes + 2;
 }
 
 function text({ address, port }: End): string {
