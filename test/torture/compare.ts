@@ -71,6 +71,10 @@ const CHECKPOINTED = 64;
 function compareEnds({ ends, uses }: Truth, trace: Trace, seen: Seen, said: Differences): void {
   const left = [...seen.records].sort((a, b) => Number(a.startNs - b.startNs));
   for (const end of ends) {
+    if (end.use && end.use.restored > 0) {
+      compareRestored(end, left, said);
+      continue;
+    }
     const index = left.findIndex((record) => isRecordOf(record, end));
     const record = left[index];
     if (record) left.splice(index, 1);
@@ -86,6 +90,25 @@ function compareEnds({ ends, uses }: Truth, trace: Trace, seen: Seen, said: Diff
   }
   for (const record of left) said.add("record", `nothing happened that is this record: ${describeRecord(record)}`);
   compareTraceIds(seen, ends, said);
+}
+
+/** What TCP_REPAIR took from one socket to the next is a record for each of them; together they are the connection. */
+function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences): void {
+  const { role, conversation, use } = end;
+  if (!conversation) return;
+  const [local, remote] =
+    role === "client" ? [conversation.client, conversation.server] : [conversation.server, conversation.client];
+  const parts = left.filter(
+    (record) => record.localPort === local.port && record.remotePort === remote.port && isDuring(record, conversation),
+  );
+  for (const part of parts) left.splice(left.indexOf(part), 1);
+  const name = describeEnd(end);
+  if (parts.length === 0) said.add("record", `${name} has no record`);
+  if (use?.uncertain) return;
+  const roles = parts.filter(({ key }) => key.role !== role);
+  if (roles.length > 0) said.add("repair", `${name}: is told as ${roles[0]?.key.role} after it was restored`);
+  const sent = parts.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
+  if (end.bytesSent !== undefined) said.equal("bytes", `${name}: bytes sent by all its sockets`, sent, end.bytesSent);
 }
 
 function isRecordOf(record: Connection, { role, conversation, use, established }: ExpectedEnd): boolean {
@@ -277,7 +300,9 @@ const SUMS: readonly (readonly [EdgeCountersField, (record: Connection) => numbe
 ];
 
 function durationUs({ establishedNs, endNs, flags }: Connection): number {
-  return establishedNs > 0n && !(flags & ADOPTED) ? Number((endNs - establishedNs) / 1000n) : 0;
+  return establishedNs > 0n && !(flags & (ADOPTED | RESTORED | CHECKPOINTED))
+    ? Number((endNs - establishedNs) / 1000n)
+    : 0;
 }
 
 /** Edges are the sums of their records; only SYN-ACKs that were sent again may belong to no connection. */
