@@ -175,9 +175,12 @@ static void sockets__adopt(struct programs *programs, const char *name)
 }
 
 /* @param fresh nothing was counted before: what adoption does not find now, nothing knows */
-static void sockets__take_over(struct programs *programs, struct kept *kept, bool fresh)
+static void sockets__take_over(struct programs *programs, struct kept *kept, bool fresh, bool is_scoped)
 {
-	struct unadopted unadopted = { .fd = bpf_map__fd(programs->skeleton->maps.unfound) };
+	struct unadopted unadopted = {
+		.fd = bpf_map__fd(programs->skeleton->maps.unfound),
+		.is_scoped = is_scoped,
+	};
 
 	if (fresh)
 		unadopted__expect(&unadopted, programs);
@@ -225,7 +228,7 @@ int programs__start(struct programs *programs, struct kept *kept, struct feature
 	kept__prepare(kept, scope);
 	__atomic_store_n(&kept->settings->generation, programs->generation, __ATOMIC_RELEASE);
 	pins__remove_links_except(pins, programs->generation);
-	sockets__take_over(programs, kept, before == 0);
+	sockets__take_over(programs, kept, before == 0, scope->cgroup != 0);
 	pins__remove_older(pins); /* now that we count */
 	log_info("%s: generation %" PRIu64 ", %llu sockets adopted so far, room for %u edges, pins at %s",
 		 before ? "took over" : "started", programs->generation, kept->state->adopted, kept->edge_capacity,

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "log.h"
 #include "proc_tcp.h"
@@ -39,6 +40,8 @@ static void places__read(const struct namespace_seen *seen, const char *name, ta
 static void places__read_all(const struct unadopted *unadopted, take_place take, void *context)
 {
 	for (size_t i = 0; i < unadopted->count; i++) {
+		if (unadopted->is_scoped && unadopted->namespaces[i].netns == unadopted->own)
+			continue;
 		places__read(&unadopted->namespaces[i], "tcp", take, context);
 		places__read(&unadopted->namespaces[i], "tcp6", take, context);
 	}
@@ -71,7 +74,12 @@ static void place__expect(void *context, const struct socket_place *place)
 
 void unadopted__expect(struct unadopted *unadopted, const struct programs *programs)
 {
-	int failed = programs->namespaces ? iterator__run(programs->namespaces, namespaces__keep, unadopted) : 0;
+	struct stat own = { 0 };
+	int failed;
+
+	if (stat("/proc/self/ns/net", &own) == 0)
+		unadopted->own = (__u32)own.st_ino;
+	failed = programs->namespaces ? iterator__run(programs->namespaces, namespaces__keep, unadopted) : 0;
 
 	if (failed)
 		log_warn("cannot list net namespaces: %s: sockets that adoption does not find are not counted",

@@ -3,11 +3,15 @@
 #ifndef PROBE_UNADOPTED_H
 #define PROBE_UNADOPTED_H
 
+#include <stdbool.h>
+
 #include "kept_maps.h"
 #include "programs.h"
 
 struct unadopted {
-	int fd; /* of the map `unfound` */
+	int fd;         /* of the map `unfound` */
+	bool is_scoped; /* the probe is limited to a cgroup: what shares its own namespace is mostly others' */
+	__u32 own;      /* its namespace's inode number */
 	struct namespace_seen *namespaces;
 	size_t count;
 };

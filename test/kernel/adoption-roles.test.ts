@@ -4,14 +4,15 @@
  *
  *   one pod: container `client` ── lo ── container `server`; then the probe starts
  */
+import { statSync } from "node:fs";
 import { afterEach, beforeEach, expect } from "vitest";
 import type { Role } from "../../agent/model.ts";
 import { describe } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";
-import { eventually } from "../lab/process.ts";
+import { eventually, LabProcess } from "../lab/process.ts";
 import { program } from "../lab/run.ts";
 import { Tally } from "../lab/tally.ts";
-import type { ClientOptions, Listener, Workload } from "../lab/workload.ts";
+import { type ClientOptions, type Listener, serveArguments, Workload } from "../lab/workload.ts";
 import { missing, needs } from "../needs.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
@@ -19,6 +20,8 @@ const test = needs(...NEEDS);
 // 23: a prime, so that a number counted twice or per CPU cannot match by luck.
 const CONNECTIONS = 23;
 const PORT = 8080;
+/** In this machine's own namespace, where other programs may have the usual ones. */
+const SHARED_PORT = 17_977;
 const UPLOAD = 1013;
 const DOWNLOAD = 503;
 
@@ -155,6 +158,23 @@ test("sockets on their way to another process are counted as missed, and once mo
   expect(tally.losses).toEqual({ not_adopted: CONNECTIONS, closed_unseen: CONNECTIONS });
   expect(ports()).toEqual({ client: [], server: [PORT], listener: [PORT] });
   expect(bytes("server")).toEqual({ sent: 0, received: CONNECTIONS * 101 });
+});
+
+test("sockets out of scope that share the probe's own namespace are nobody's loss", async () => {
+  const inScope = new LabProcess({ cgroup: lab.pod("both", "client").place.cgroup }, ["sleep", "60"]);
+  const listen = [{ port: SHARED_PORT, address: "127.0.0.1" }];
+  const server = new Workload({ cgroup: lab.outsideCgroup }, serveArguments({ listen }));
+  await server.ready();
+  const argv = [program("strays"), "flight", "127.0.0.1", String(SHARED_PORT), String(CONNECTIONS)];
+  const strays = new LabProcess({ cgroup: lab.outsideCgroup }, argv);
+  await eventually("sockets in flight", () => strays.stdout.includes("ready"));
+
+  tally = await Tally.start(lab, "node-1");
+  await tally.take();
+  await Promise.all([strays.stop(), server.close(), inScope.stop("SIGKILL")]);
+
+  expect(tally.last.namespaces.map(({ netns }) => netns)).toContain(statSync("/proc/self/ns/net").ino);
+  expect(tally.losses).toEqual({});
 });
 
 test("a second probe does not count what the first one's hooks know as missed", async () => {
