@@ -19,6 +19,7 @@ import {
 } from "./doctor-facts.ts";
 import { canRun, type Finding, findingsText } from "./doctor-finding.ts";
 import { checkKernel, checkMemlock, checkProbeProgram, type NoProbeCheck, type ProbeCheck } from "./doctor-kernel.ts";
+import { askKubeconfigFiles, checkKubeconfigFiles } from "./doctor-kubeconfig.ts";
 import { checkModules } from "./doctor-modules.ts";
 import { type AgentFacts, checkAgent, checkCollector, checkKubernetes } from "./doctor-reach.ts";
 import { checkSpans, spanFacts } from "./doctor-spans.ts";
@@ -46,11 +47,12 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
   const config = loadConfig({ env, flags, checkSchema: await loadSchemaCheck() });
   const { settings } = config;
   hide([...secretsOf(settings), ...secretsIn(env)]);
-  const [probe, agent, collectors, kubernetes, directory] = await Promise.all([
+  const [probe, agent, collectors, kubernetes, files, directory] = await Promise.all([
     askProbe(settings.probe),
     askRunningAgent(settings.admin.socket),
     Promise.all(exportedSignals(settings).map((signal) => askCollector(config, signal))),
     askKubernetes(settings, env),
+    askKubeconfigFiles(settings),
     askDirectory(settings, env),
   ]);
   const inCluster = isClusterNode(env);
@@ -61,6 +63,7 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
     ...collectors.map(checkCollector),
     checkSpans(spanFacts(settings, inCluster)),
     ...checkKubernetes(kubernetes),
+    ...checkKubeconfigFiles(files),
     ...checkDirectory(directory),
   ];
   const works = canRun(findings);

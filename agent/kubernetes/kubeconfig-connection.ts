@@ -45,8 +45,7 @@ export function kubeconfigConnection(paths: string, options: KubeconfigOptions =
 
   async function execCredential({ cluster, user, clusterName, userName }: Choice, ca: Buffer) {
     const exec = user?.exec;
-    // A token that is there is enough: kubectl runs no plugin beside it.
-    if (user === undefined || exec === undefined || user.token !== "" || user.tokenFile !== "") return undefined;
+    if (user === undefined || exec === undefined || hasOwnProof(user)) return undefined;
     const label = `exec plugin ${exec.command} of ${userName}`;
     const isInteractive = (options.isInteractive ?? false) && exec.interactiveMode !== "Never";
     if (exec.interactiveMode === "Always" && !isInteractive) {
@@ -145,9 +144,20 @@ class Kept<T> {
 
 const READABLE = "name a kubeconfig that the agent's user can read in kubernetes.kubeconfig (--kubeconfig)";
 
+/** The files that a connection by these kubeconfigs reads. Throws an ApiFailure where they name none. */
+export async function kubeconfigFiles(paths: string): Promise<string[]> {
+  const { cluster, user } = chooseCurrent(await readAll(paths), paths);
+  const named = [cluster.caFile, user?.certFile ?? "", user?.keyFile ?? "", user?.tokenFile ?? ""];
+  return [...pathsIn(paths), ...named.filter((path) => path !== "")];
+}
+
+function pathsIn(paths: string): string[] {
+  return [...new Set(paths.split(":").filter((path) => path !== ""))];
+}
+
 /** Of several files those that are not there count as empty, as long as there is one. */
 async function readAll(paths: string): Promise<Kubeconfig> {
-  const all = [...new Set(paths.split(":").filter((path) => path !== ""))];
+  const all = pathsIn(paths);
   const read = await Promise.all(all.map((path) => readUnlessMissing(path, all.length > 1)));
   const configs = all.flatMap((path, i) => {
     const text = read[i];
@@ -164,6 +174,11 @@ async function readUnlessMissing(path: string, mayBeMissing: boolean): Promise<s
     if (mayBeMissing && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw unreadable(path, error, READABLE);
   }
+}
+
+/** kubectl runs no plugin beside a token, a user or a client certificate. */
+function hasOwnProof({ token, tokenFile, username, certFile, certData }: UserEntry): boolean {
+  return token !== "" || tokenFile !== "" || username !== "" || certFile !== "" || certData.length > 0;
 }
 
 function proxyFor({ cluster, server, clusterName }: Choice, env: NodeJS.ProcessEnv): ApiProxy | undefined {

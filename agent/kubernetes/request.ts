@@ -35,8 +35,19 @@ export async function get(connection: Connection, options: GetOptions): Promise<
   try {
     return await answerOf(connection, credentials, options);
   } catch (error) {
-    throw explain(networkFailure(error), credentials, askedBy(options));
+    throw withoutSecrets(explain(networkFailure(error), credentials, askedBy(options)), credentials);
   }
+}
+
+/** A server, or what stands before it, may say in its refusal what it was sent. */
+function withoutSecrets(failure: ApiFailure, { options, proxy }: Credentials): ApiFailure {
+  const { authorization = "" } = (options.headers ?? {}) as { readonly authorization?: string };
+  const sent = [authorization.replace(/^\w+ /, ""), decodeURIComponent(proxy?.url.password ?? "")];
+  const secrets = sent.filter((secret) => secret !== "" && failure.message.includes(secret));
+  if (secrets.length === 0) return failure;
+  const { reason, retryAfterMs, cause, remedy } = failure;
+  const message = secrets.reduce((text, secret) => text.replaceAll(secret, "[redacted]"), failure.message);
+  return new ApiFailure(reason, message, { retryAfterMs, cause, remedy });
 }
 
 async function answerOf(

@@ -114,8 +114,8 @@ async function startAgent(kubeconfig: string, env: Readonly<Record<string, strin
   };
 }
 
-/** What doctor says of the API server. */
-async function doctor(kubeconfig: string): Promise<Finding | undefined> {
+/** What doctor says of the API server, or of something else. */
+async function doctor(kubeconfig: string, about = "API server"): Promise<Finding | undefined> {
   const args = [
     "doctor",
     "--json",
@@ -128,7 +128,7 @@ async function doctor(kubeconfig: string): Promise<Finding | undefined> {
   ];
   const output = await new Promise<string>((resolve) => execFile(FLOWSPAN, args, (_, stdout) => resolve(stdout)));
   const { findings } = JSON.parse(output) as { findings: Finding[] };
-  return findings.find(({ name }) => name === "API server");
+  return findings.find(({ name }) => name === about);
 }
 
 describe("an agent with a kubeconfig reads names", () => {
@@ -203,7 +203,12 @@ test("an agent that may not read its kubeconfig names the file, its user and the
     remedy: "name a kubeconfig that the agent's user can read in kubernetes.kubeconfig (--kubeconfig)",
   });
   expect((await agent.names()).detail).toContain(`credentials: ${detail}; ${remedy})`);
+  expect(await doctor(kubeconfig, "kubeconfig")).toMatchObject({
+    found: `the agent becomes user 65532, who may not read ${kubeconfig}`,
+    remedy: expect.stringContaining("kubernetes.kubeconfig (--kubeconfig)"),
+  });
   chmodSync(kubeconfig, 0o644);
+  expect(await doctor(kubeconfig, "kubeconfig")).toBe(undefined);
   await vi.waitFor(() => expect(agent.running.words).toContain("names are current again"), WAIT);
   expect(agent.running.words).not.toContain(adminToken(kube));
 });

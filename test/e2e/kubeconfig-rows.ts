@@ -232,6 +232,22 @@ export const ROWS: readonly Row[] = [
   plugin("no command", { command: undefined }),
   change("an exec plugin and a token", {}, { exec: { apiVersion: V1, interactiveMode: "Never", command: "./plain" } }),
   change(
+    "an exec plugin and a client certificate",
+    {},
+    {
+      ...{ ...NO_TOKEN, "client-certificate": "client.pem", "client-key": "client.key" },
+      exec: { apiVersion: V1, interactiveMode: "Never", command: "./plain" },
+    },
+  ),
+  change(
+    "an exec plugin and user and password",
+    {},
+    {
+      ...{ ...NO_TOKEN, username: "anna", password: "p" },
+      exec: { apiVersion: V1, interactiveMode: "Never", command: "./plain" },
+    },
+  ),
+  change(
     "an exec plugin and an auth-provider",
     {},
     {
