@@ -8,6 +8,7 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { connect, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { parsePrefix } from "../identity/ip.ts";
 import { ApiFailure } from "./failure.ts";
 import { type ApiProxy, bareHost, placeOf, portOf } from "./proxy.ts";
 
@@ -116,7 +117,8 @@ function addressOf(server: URL): number[] {
   const port = portOf(server);
   const end = [port >> 8, port & 0xff];
   if (isIP(host) === 4) return [ADDRESS.v4, ...host.split(".").map(Number), ...end];
-  // An address of version 6 as text is a name that every proxy can resolve.
+  const address = isIP(host) === 6 ? parsePrefix(host)?.bytes : undefined;
+  if (address !== undefined) return [ADDRESS.v6, ...address, ...end];
   const name = Buffer.from(host);
   return [ADDRESS.name, name.length, ...name, ...end];
 }

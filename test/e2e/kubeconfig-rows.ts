@@ -274,6 +274,14 @@ export const ROWS: readonly Row[] = [
     ...AWAY(world),
     "proxy-url": `socks5://127.0.0.1:${world.socks.port}`,
   })),
+  change("a proxy-url of SOCKS 5 that leads to an address of version 6", ({ secure, socks }) => ({
+    ...{ server: `https://[fd00::23]:${secure.port}`, "tls-server-name": "localhost" },
+    "proxy-url": `socks5://127.0.0.1:${socks.port}`,
+  })),
+  change("a proxy-url that leads to an address of version 6", ({ secure, proxy }) => ({
+    ...{ server: `https://[fd00::23]:${secure.port}`, "tls-server-name": "localhost" },
+    "proxy-url": `http://127.0.0.1:${proxy.port}`,
+  })),
   change("a proxy-url, without TLS", (world) => ({
     ...PLAIN_AWAY(world),
     "proxy-url": `http://127.0.0.1:${world.plainProxy.port}`,

@@ -140,7 +140,9 @@ export async function startSocks(port: number, credentials?: string): Promise<Re
       socket.write(Buffer.from([1, authorization === credentials ? 0 : 1]));
     }
     const wanted = await next();
-    const host = wanted[3] === 1 ? wanted.subarray(4, 8).join(".") : wanted.subarray(5, -2).toString();
+    const kind = wanted[3] ?? 0;
+    const address = wanted.subarray(4, -2);
+    const host = kind === 1 ? address.join(".") : kind === 4 ? address.toString("hex") : address.toString("utf8", 1);
     proxy.asked.push({ target: `${host}:${wanted.readUInt16BE(wanted.length - 2)}`, authorization });
     socket.write(Buffer.from([5, proxy.status === 200 ? 0 : 2, 0, 1, 0, 0, 0, 0, 0, 0]));
     join(socket, port);
