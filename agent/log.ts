@@ -35,11 +35,19 @@ export function createLog({ level, secrets = [], write }: LogOptions): Log {
         level: (label) => ({ level: label }),
         log: (fields) => redact(fields, 0) as Record<string, unknown>,
       },
-      serializers: { error: pino.stdSerializers.err, err: pino.stdSerializers.err },
+      serializers: { error: errorFields, err: errorFields },
       hooks: { streamWrite: scrub },
     },
     stream,
   );
+}
+
+/** An error with a code was foreseen: its message says it all. Of any other the place counts too. */
+function errorFields(error: unknown): unknown {
+  const isForeseen = error instanceof Error && "code" in error && typeof error.code === "string";
+  return isForeseen
+    ? { type: error.name, message: error.message, code: error.code }
+    : pino.stdSerializers.err(error as Error);
 }
 
 /**

@@ -36,6 +36,18 @@ test("fields named like secrets are redacted at any depth; empty ones may show t
   });
 });
 
+test("an error that was foreseen is told without its place in the code, any other with it", () => {
+  const foreseen = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+
+  const [first, second] = lines((log) => {
+    log.warn({ error: foreseen }, "known");
+    log.warn({ error: new Error("what is this") }, "unknown");
+  });
+
+  expect(first?.error).toEqual({ type: "Error", message: "refused", code: "ECONNREFUSED" });
+  expect(second?.error).toMatchObject({ message: "what is this", stack: expect.stringContaining("log.test.ts") });
+});
+
 test("a header's value is replaced wherever it appears, also without its scheme and in an error's stack", () => {
   const [line] = lines(
     (log) => log.error({ error: new Error('refused abc"def123') }, 'sent Bearer abc"def123'),
