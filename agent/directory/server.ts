@@ -1,9 +1,7 @@
 /**
  * The directory's gRPC side: agents' streams in and out.
  *
- *   Ask ──► interests ──► due ──► answers, encoded once ──► every stream that follows the key
- *                          ▲
- *   store ── listeners ────┘
+ *   Ask ──► interests ──► due ──► answers (answering.ts), encoded once ──► every stream that follows the key
  *
  * Answers leave some milliseconds after a change, many in one message. A stream that does not read keeps at
  * most one mark for each of its keys. Streams end on their own after a while, so that replicas share agents.
@@ -16,8 +14,10 @@ import {
   type ServiceDefinition,
   status,
 } from "@grpc/grpc-js";
-import { answerOf, clusterMessage } from "./answers.ts";
-import { type Follower, type Interest, Interests } from "./interests.ts";
+import type { Feed } from "../identity/cluster.ts";
+import { Answering } from "./answering.ts";
+import { clusterMessage } from "./answers.ts";
+import type { Follower, Interest, Interests } from "./interests.ts";
 import { type Ask, decodeAsk, encodeAnswers, FOLLOW, NOT_READ_YET } from "./protocol.ts";
 import {
   follow,
@@ -27,7 +27,7 @@ import {
   type SecretFiles,
   Tokens,
 } from "./secrets.ts";
-import { DirectoryStore, type StoreListeners, type StoreStats } from "./store.ts";
+import type { DirectoryStore, StoreStats } from "./store.ts";
 import { hearTlsFailures } from "./tls-failures.ts";
 
 export interface DirectoryServerOptions extends SecretFiles {
@@ -66,9 +66,6 @@ export interface DirectoryStats extends StoreStats {
 /** More is an agent gone wrong: it has a budget of its own, far below. */
 const KEYS_PER_STREAM = 262_144;
 const ANSWERS_PER_MESSAGE = 256;
-/** Changes of this long go out together. */
-const FLUSH_MS = 20;
-const NAMES_MS = 600;
 const SWEEP_MS = 10_000;
 const HEARTBEAT_MS = 10_000;
 const REREAD_MS = 10_000;
@@ -95,7 +92,8 @@ class Stream implements Follower {
 export class DirectoryServer {
   readonly store: DirectoryStore;
   readonly #options: DirectoryServerOptions;
-  readonly #interests = new Interests();
+  readonly #answering: Answering;
+  readonly #interests: Interests;
   readonly #streams = new Set<Stream>();
   readonly #closing: (() => void)[] = [];
   readonly #server = new Server({ "grpc.max_concurrent_streams": 8, "grpc.keepalive_time_ms": 30_000 });
@@ -107,10 +105,23 @@ export class DirectoryServer {
   readonly #refusals: Record<string, number> = {};
 
   /** @throws Error that says which setting or file is missing or wrong */
-  constructor(feeds: ConstructorParameters<typeof DirectoryStore>[0], options: DirectoryServerOptions) {
+  constructor(feeds: readonly Feed[], options: DirectoryServerOptions) {
     this.#options = options;
     const { tokenFile, insecure } = options;
-    this.store = new DirectoryStore(feeds, this.#listeners());
+    this.#answering = new Answering(feeds, {
+      due: (afterMs) => this.#scheduleFlush(afterMs),
+      renamed: (afterMs) => {
+        this.#namesTimer ??= setTimeout(() => {
+          this.#namesTimer = undefined;
+          this.#answering.markRenamed();
+        }, afterMs);
+      },
+      cluster: () => {
+        for (const stream of this.#streams) this.#markCluster(stream);
+      },
+    });
+    this.store = this.#answering.store;
+    this.#interests = this.#answering.interests;
     this.#tokens = tokenFile === undefined ? undefined : new Tokens(readTokens(tokenFile));
     this.#credentials = insecure ? ServerCredentials.createInsecure() : tlsOf(options);
     this.#server.addService({ follow: FOLLOW } as ServiceDefinition, { follow: (call: Call) => this.#admit(call) });
@@ -231,36 +242,9 @@ export class DirectoryServer {
     this.#refusals[reason] = (this.#refusals[reason] ?? 0) + 1;
   }
 
-  #listeners(): StoreListeners {
-    return {
-      address: (address) => {
-        this.#interests.markAddress(address);
-        this.#scheduleFlush(FLUSH_MS);
-      },
-      // Slices change by the second in a large cluster; names rarely do.
-      names: () => {
-        this.#namesTimer ??= setTimeout(() => this.#markRenamed(), NAMES_MS);
-      },
-      ports: () => {
-        this.#interests.markWhere(({ key }) => key.port !== 0);
-        this.#scheduleFlush(FLUSH_MS);
-      },
-      cluster: () => {
-        for (const stream of this.#streams) this.#markCluster(stream);
-        this.#scheduleFlush(FLUSH_MS);
-      },
-    };
-  }
-
   #markCluster(stream: Stream): void {
     stream.clusterDue = true;
     this.#interests.due.add(stream);
-  }
-
-  #markRenamed(): void {
-    this.#namesTimer = undefined;
-    this.#interests.markWhere((interest) => interest.peerName !== this.store.peerNameOf(interest.key));
-    this.#scheduleFlush(0);
   }
 
   #scheduleFlush(afterMs: number): void {
@@ -285,7 +269,7 @@ export class DirectoryServer {
       for (const interest of stream.due) {
         let answer = encoded.get(interest);
         if (!answer) {
-          answer = this.#encode(interest, nowMs);
+          answer = this.#answering.encode(interest, nowMs);
           encoded.set(interest, answer);
         }
         stream.due.delete(interest);
@@ -301,14 +285,6 @@ export class DirectoryServer {
     if (!stream.clusterDue) return {};
     stream.clusterDue = false;
     return { cluster: clusterMessage(this.store, stream.node ?? "", this.#options) };
-  }
-
-  /** A name that is news to one stream is news to all who follow the key: it is told once for all. */
-  #encode(interest: Interest, nowMs: number): Buffer {
-    const peerName = this.store.peerNameOf(interest.key);
-    if (peerName !== interest.peerName) this.#interests.mark(interest);
-    interest.peerName = peerName;
-    return encodeAnswers({ answers: [answerOf(this.store, interest.key, nowMs)] });
   }
 
   /** So that agents know how old their names may be, and that we are there. */
