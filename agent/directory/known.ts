@@ -7,6 +7,7 @@
  * Pure: times come in as arguments, CLOCK_BOOTTIME milliseconds.
  */
 import type { ClusterChange, ClusterUpsert, EndpointSlice, Node, Pod, Service } from "../identity/cluster.ts";
+import { FEEDS_OF } from "../kubernetes/reads.ts";
 import type { Answer, ClusterMessage, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "./protocol.ts";
 
 export interface KnownOptions {
@@ -132,7 +133,11 @@ export class KnownAddresses {
   }
 
   /** The cluster's own facts: its uid and the agent's node. */
-  cluster({ uid, node }: ClusterMessage, nowMs: number): void {
+  cluster({ uid, node, listedAgeMs }: ClusterMessage, nowMs: number): void {
+    // As after a list of one's own: growth from before may be of somebody who is in no answer.
+    const listed = listedAgeMs === undefined ? [] : FEEDS_OF.directory;
+    for (const feed of listed) this.#options.onChange({ feed, type: "synced", atMs: nowMs - (listedAgeMs ?? 0) });
+
     const object = { uid, name: "kube-system" };
     if (uid !== "") this.#options.onChange({ feed: "namespaces", type: "upsert", atMs: nowMs, object });
     const holds = new Map(node ? [nodeHeld(node, undefined, nowMs)] : []);
@@ -191,14 +196,14 @@ export class KnownAddresses {
     endOf: (uid: string) => number,
     nowMs: number,
   ): void {
-    const fresh = new Set([...after.keys()].filter((uid) => !this.#uses.has(uid)));
-    const startOf = new Map([...after].map(([uid, { atMs }]) => [uid, fresh.has(uid) ? atMs : nowMs]));
+    const news = new Set([...after].filter(([uid, { owns }]) => this.#isNews(uid, owns)).map(([uid]) => uid));
+    const startOf = new Map([...after].map(([uid, { atMs }]) => [uid, news.has(uid) ? atMs : nowMs]));
     for (const [uid, held] of after) this.#count(uid, held, 1);
     for (const [uid, held] of before) this.#count(uid, held, -1);
     // A port's last Service ends with its slice: while the Service is still known.
     for (const [uid, { feed, object }] of after) if (feed === "endpoint-slices") this.#sayAs(uid, object, nowMs);
     for (const uid of before.keys()) if (!after.has(uid)) this.#say(uid, endOf(uid));
-    this.#sayRivals(after, fresh);
+    this.#sayRivals(after, news);
     for (const [uid, { object }] of after) this.#sayAs(uid, object, startOf.get(uid) ?? nowMs);
   }
 
@@ -208,12 +213,18 @@ export class KnownAddresses {
     this.#say(uid, atMs);
   }
 
+  /** Whether the tables do not know the object, or not that it has this address. */
+  #isNews(uid: string, owns: string | undefined): boolean {
+    const use = this.#uses.get(uid);
+    return use === undefined || (owns !== undefined && !use.owned.has(owns));
+  }
+
   /** All of them have their address, whichever was told to end: the directory has said so. */
-  #sayRivals(after: ReadonlyMap<string, Held>, fresh: ReadonlySet<string>): void {
+  #sayRivals(after: ReadonlyMap<string, Held>, news: ReadonlySet<string>): void {
     const owners = [...after].filter(([, { owns }]) => owns !== undefined);
     if (owners.length < 2) return;
     for (const [uid, { object, atMs }] of owners) {
-      if (fresh.has(uid)) this.#sayAs(uid, "terminating" in object ? { ...object, terminating: false } : object, atMs);
+      if (news.has(uid)) this.#sayAs(uid, "terminating" in object ? { ...object, terminating: false } : object, atMs);
     }
   }
 

@@ -50,11 +50,15 @@ export class Ownership<O extends AddressOwner> {
    * For a claim that is new, not for one that is only repeated.
    *
    * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was told
-   * @returns whether the address has a new owner
+   * @returns whether anything is told anew of the address
    */
   claim(address: string, owner: O, atMs: number, fromMs: number): boolean {
     const present = this.#present(address);
-    if (present.some((interval) => interval.owner === owner || isPast(owner, interval.owner))) return false;
+    if (present.some((interval) => interval.owner === owner)) return false;
+    if (present.some((interval) => isPast(owner, interval.owner))) {
+      this.#remember(address, { owner, fromMs, untilMs: atMs });
+      return true;
+    }
     const staying = present.filter((interval) => !givesWay(interval.owner));
     const ended = present.filter((interval) => givesWay(interval.owner));
     if (present.length === 0 && !this.#former.has(address) && this.#forgottenUntilMs !== -Infinity) {

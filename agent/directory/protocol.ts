@@ -76,6 +76,7 @@ export interface ClusterMessage {
   readonly node?: NodeMessage | null;
   readonly replica: string;
   readonly appLabels?: boolean;
+  readonly listedAgeMs?: number;
 }
 
 export interface Answers {

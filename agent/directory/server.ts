@@ -265,7 +265,7 @@ export class DirectoryServer {
   /** As much as the stream takes now; `drain` brings the rest. */
   #send(stream: Stream, encoded: Map<Interest, Buffer>, nowMs: number): void {
     while (!stream.blocked && (stream.due.size > 0 || stream.clusterDue)) {
-      const parts = [encodeAnswers({ ageMs: this.#options.ageMs(), ...this.#clusterPart(stream) })];
+      const parts = [encodeAnswers({ ageMs: this.#options.ageMs(), ...this.#clusterPart(stream, nowMs) })];
       for (const interest of stream.due) {
         let answer = encoded.get(interest);
         if (!answer) {
@@ -281,10 +281,10 @@ export class DirectoryServer {
     if (stream.due.size === 0) this.#interests.due.delete(stream);
   }
 
-  #clusterPart(stream: Stream) {
+  #clusterPart(stream: Stream, nowMs: number) {
     if (!stream.clusterDue) return {};
     stream.clusterDue = false;
-    return { cluster: clusterMessage(this.store, stream.node ?? "", this.#options) };
+    return { cluster: clusterMessage(this.store, stream.node ?? "", this.#options, nowMs) };
   }
 
   /** So that agents know how old their names may be, and that we are there. */

@@ -131,6 +131,7 @@ export class DirectoryStore {
   /** Made when it is asked for. */
   #ranges: PodRanges | undefined;
   #clusterUid = "";
+  #listedMs = 0;
   readonly #changes: Partial<Record<Feed, number>> = {};
 
   /** @param feeds those that will be applied: all must have synced before answers mean anything */
@@ -160,9 +161,20 @@ export class DirectoryStore {
 
   apply(change: ClusterChange): void {
     if (change.type !== "synced") this.#changes[change.feed] = (this.#changes[change.feed] ?? 0) + 1;
-    if (change.type === "synced") this.#unsynced.delete(change.feed);
+    if (change.type === "synced") this.#synced(change.feed, change.atMs);
     else if (change.type === "remove") this.#remove(change.feed, change.uid, change.atMs);
     else this.#upsert(change);
+  }
+
+  #synced(feed: Feed, atMs: number): void {
+    this.#unsynced.delete(feed);
+    this.#listedMs = atMs;
+    if (this.#unsynced.size === 0) this.#listeners.cluster();
+  }
+
+  /** When a feed was last read as a whole. */
+  get listedMs(): number {
+    return this.#listedMs;
   }
 
   sweep(nowMs: number): void {

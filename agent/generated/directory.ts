@@ -70,6 +70,11 @@ export const DIRECTORY: object = {
                       "oneof": [
                         "appLabels"
                       ]
+                    },
+                    "_listedAgeMs": {
+                      "oneof": [
+                        "listedAgeMs"
+                      ]
                     }
                   },
                   "fields": {
@@ -88,6 +93,13 @@ export const DIRECTORY: object = {
                     "appLabels": {
                       "type": "bool",
                       "id": 4,
+                      "options": {
+                        "proto3_optional": true
+                      }
+                    },
+                    "listedAgeMs": {
+                      "type": "uint64",
+                      "id": 5,
                       "options": {
                         "proto3_optional": true
                       }

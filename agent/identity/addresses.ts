@@ -12,7 +12,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { RemoteEnd, Role } from "../model.ts";
 import { parseAddress } from "../source/address.ts";
-import type { Beginnings } from "./beginnings.ts";
+import { type Beginnings, BOOT_MS } from "./beginnings.ts";
 import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "./cluster.ts";
 import { Inside } from "./inside.ts";
 import { canonicalAddresses, inPrefix, type Prefix, prefixes } from "./ip.ts";
@@ -35,7 +35,7 @@ export interface RemoteAnswer {
   readonly end: RemoteEnd;
   /**
    * `changing`: the same question about later growth may have another answer without any change here.
-   * `ending`: the next owner may have been there in that time already; `missing`: nobody is known.
+   * `ending`: the next owner may have been there in that time already; `missing`: nobody is known who has the address.
    */
   readonly state: "final" | "changing" | "ending" | "missing";
 }
@@ -270,7 +270,7 @@ export class Addresses {
     const ownership = this.#owners.ownerOf(address, sinceMs, untilMs);
     if (role === "client" && mayBeEndpoint(ownership)) {
       const answer = this.#atAddressPort(endpointKey(address, serverPort), address, time);
-      if (answer) return answer;
+      if (answer) return ownership.state === "none" ? this.#unlessPod(answer, address) : answer;
     }
     if (ownership.state === "none") return this.#findUnowned(address, serverPort, role, time);
     return this.#findOwned(ownership, address, serverPort, role, time);
@@ -285,7 +285,8 @@ export class Addresses {
   ): RemoteAnswer {
     if (ownership.state === "forgotten" || ownership.state === "none") return unknown(address);
     const owners = ownership.state === "several" ? ownership.owners : [ownership.owner];
-    if (owners.every((each) => this.#isDoubtful(each, time))) return unknown(address);
+    const fromMs = ownership.state === "owner" ? ownership.fromMs : BOOT_MS;
+    if (owners.every((each) => this.#isDoubtful(each, fromMs, time))) return unknown(address);
     if (ownership.state === "several") {
       const state = ownership.settled ? "final" : "changing";
       const isNodes = owners.every(({ kind }) => kind === "node");
@@ -295,7 +296,7 @@ export class Addresses {
     }
     const { owner, settled, ending } = ownership;
     const answer = this.#answerOf(owner, address, serverPort, role, time);
-    if (ending || (settled && owner.kind === "pod" && owner.pod.terminating)) return { ...answer, state: "ending" };
+    if (ending || (settled && owner.terminating)) return { ...answer, state: "ending" };
     return settled ? answer : { ...answer, state: "changing" };
   }
 
@@ -305,10 +306,10 @@ export class Addresses {
     return this.#throughNodePort(address, serverPort, role, time) ?? final(owner.end);
   }
 
-  #isDoubtful(owner: RemoteOwner, { sinceMs }: Time): boolean {
+  #isDoubtful(owner: RemoteOwner, fromMs: number, { sinceMs }: Time): boolean {
     const podFeed = this.#options.allPods ? "pods" : "local-pods";
     const feed = { pod: podFeed, service: "services", node: "nodes" } as const;
-    return this.#options.beginnings.isDoubtful(feed[owner.kind], owner, sinceMs);
+    return this.#options.beginnings.isDoubtful(feed[owner.kind], owner, fromMs, sinceMs);
   }
 
   /** With the zone of its node, which may be told later than the pod, and may be gone before it. */
@@ -341,6 +342,13 @@ export class Addresses {
     return final(externalEnd(address));
   }
 
+  /** Of an address that may be a pod's, whose status is not there yet. */
+  #unlessPod(answer: RemoteAnswer, address: string): RemoteAnswer {
+    const bytes = parseAddress(address);
+    const mayBePod = this.#options.nodeName !== undefined && bytes !== undefined && this.#inside.holds(bytes);
+    return mayBePod && answer.state === "final" ? { ...answer, state: "missing" } : answer;
+  }
+
   #throughNodePort(address: string, serverPort: number, role: Role, time: Time): RemoteAnswer | undefined {
     if (role !== "client") return undefined;
     return this.#portAnswer(this.#services.atNodePort(serverPort), `${serverPort}`, address, time);
@@ -354,10 +362,10 @@ export class Addresses {
   #portAnswer(service: Service | undefined, port: string, address: string, time: Time): RemoteAnswer | undefined {
     const former = this.#formerPorts.ownerOf(port, time.sinceMs, time.untilMs);
     if (former.state === "none" || former.state === "forgotten") {
-      if (service && this.#isDoubtful(serviceOwner(service), time)) return unknown(address);
+      if (service && this.#isDoubtful(serviceOwner(service), BOOT_MS, time)) return unknown(address);
       return service && this.#serviceAnswer(service, time);
     }
-    const isFormer = former.state === "owner" && !former.ending;
+    const isFormer = former.state === "owner" && former.untilMs > time.untilMs;
     if (former.state === "owner" && (isFormer || service === undefined || service.uid === former.owner.uid)) {
       return { ...this.#serviceAnswer(former.owner.service, time), state: "changing" };
     }

@@ -1,5 +1,6 @@
 /**
- * From when on the tables know who had which address: what ended before the first list is in none of them.
+ * From when on the tables know who had which address: what ended before the last list is in none of them, unless it
+ * was told before.
  *
  * An agent that starts is given growth from before its start, by a kernel that kept it. Of an address whose
  * owner was made after that growth began, somebody who is never told of may have had the address first. Later
@@ -21,9 +22,9 @@ export class Beginnings {
     this.#bootUnixMs = bootUnixMs;
   }
 
-  /** The feed has said everything that exists. */
+  /** The feed has said everything that exists. Again after a loss: what came and went meanwhile was never told. */
   listed(feed: Feed, atMs: number): void {
-    if (!this.#listedMs.has(feed)) this.#listedMs.set(feed, atMs);
+    this.#listedMs.set(feed, Math.max(atMs, this.#listedMs.get(feed) ?? -Infinity));
   }
 
   /** When what is told of by `feed` now can have begun at the earliest: what its first list tells was there before. */
@@ -31,9 +32,14 @@ export class Beginnings {
     return this.#listedMs.has(feed) ? atMs : BOOT_MS;
   }
 
-  /** Whether somebody who is never told of may have had an address of this owner before it, but after `sinceMs`. */
-  isDoubtful(feed: Feed, { createdMs }: Pick<Owner, "createdMs">, sinceMs: number): boolean {
+  /**
+   * Whether somebody who is never told of may have had an address of this owner before it, but after `sinceMs`.
+   *
+   * @param fromMs when the owner can have had it at the earliest, as far as that was told
+   */
+  isDoubtful(feed: Feed, { createdMs }: Pick<Owner, "createdMs">, fromMs: number, sinceMs: number): boolean {
     const listedMs = this.#listedMs.get(feed) ?? Infinity;
-    return sinceMs < listedMs && sinceMs < createdMs - this.#bootUnixMs;
+    if (sinceMs >= listedMs) return false;
+    return sinceMs < fromMs || sinceMs < createdMs - this.#bootUnixMs;
   }
 }

@@ -5,6 +5,9 @@
  * address, may live so for months, and what cannot be told apart is not told. One that is told to end is different:
  * it had the address before the other.
  */
+/** How late the API tells what a kubelet has seen, at most: an address's end, and its next owner. */
+export const HANDOVER_MS = 10_000;
+
 export interface Claimant {
   readonly uid: string;
   /** Unix milliseconds. */

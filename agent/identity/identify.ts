@@ -9,7 +9,8 @@ import type { Cgroup, EdgeKey, Identified, Identity, LocalEnd, RemoteEnd } from 
 import { Addresses } from "./addresses.ts";
 import { Beginnings } from "./beginnings.ts";
 import { type CgroupPlace, parseCgroup } from "./cgroup.ts";
-import type { ClusterChange, Feed } from "./cluster.ts";
+import { HANDOVER_MS } from "./claims.ts";
+import type { ClusterChange, ClusterUpsert, Feed, Pod, Service } from "./cluster.ts";
 import { ClusterTables } from "./cluster-tables.ts";
 import { canonicalAddresses } from "./ip.ts";
 import { LocalPods } from "./local-pods.ts";
@@ -74,8 +75,6 @@ export interface ClusterIdentity extends Identity {
 
 /** How long an edge waits for the metadata of its own ends. */
 export const PENDING_MS = 30_000;
-/** How long after growth its address's next owner is waited for: kubelet's status may be that late. */
-export const HANDOVER_MS = 10_000;
 /** How long all edges wait for the first sync, so that a dead API server does not silence the agent. */
 export const FIRST_SYNC_MS = 60_000;
 /** How long a deleted pod, and the former owner of an address, stay known. */
@@ -86,6 +85,8 @@ const CGROUPS_MAX = 65_536;
 const STRANGERS_MAX = 1_000;
 const MISSING_MAX = 65_536;
 const MISSING_FORGET_MS = 600_000;
+/** A question of long ago may have been answered and withdrawn since. */
+const UNANSWERED_FORGET_MS = 60_000;
 
 export function createIdentity(options: IdentityOptions): ClusterIdentity {
   return new TableIdentity(options);
@@ -190,7 +191,15 @@ class TableIdentity implements ClusterIdentity {
 
   apply(change: ClusterChange): void {
     if (change.atMs > this.#sweptMs + SWEEP_MS) this.#sweep(change.atMs);
-    if (this.#tables.apply(change)) this.#version++;
+    if (!this.#tables.apply(change)) return;
+    this.#version++;
+    if (change.type === "upsert" && this.#missing.size > 0) this.#isKnown(change);
+  }
+
+  /** Who comes after the one that has the address now is waited for anew. */
+  #isKnown({ object }: ClusterUpsert): void {
+    const { addresses = [], clusterAddresses = [] } = object as Partial<Pod & Service>;
+    for (const address of [...addresses, ...clusterAddresses]) this.#missing.delete(address);
   }
 
   refresh(): void {
@@ -256,19 +265,23 @@ class TableIdentity implements ClusterIdentity {
     const isAnswered = role === "listener" || (this.#directory?.answered(remoteAddress, port, nowMs) ?? true);
     const question = `${remoteAddress} ${port}`;
     if (isAnswered) this.#missing.delete(question);
-    else if (!this.#waitedFor(question, nowMs)) return `the directory has not answered ${remoteAddress}`;
+    else if (!this.#waitedFor(question, nowMs, UNANSWERED_FORGET_MS))
+      return `the directory has not answered ${remoteAddress}`;
     const { end, state } = this.#addresses.find(remoteAddress, serverPort, role, sinceMs, untilMs);
     if (state !== "missing") this.#missing.delete(remoteAddress);
-    else if (isAnswered && !this.#waitedFor(remoteAddress, nowMs)) return `${remoteAddress} is not known yet`;
-    // It may be a pod's as well: only the directory knows. An answer of "nobody" would change no table.
-    if (!isAnswered && end.kind === "external") return { end: { ...NOBODY, label: remoteAddress }, settled: false };
+    else if (isAnswered && !this.#waitedFor(remoteAddress, nowMs, MISSING_FORGET_MS))
+      return `${remoteAddress} is not known yet`;
+    // It may be a pod's or a node's as well: who says that has not been heard. An answer of "nobody" changes no table.
+    const isHeard = isAnswered && this.#tables.unsynced.size === 0;
+    if (!isHeard && end.kind === "external") return { end: { ...NOBODY, label: remoteAddress }, settled: isAnswered };
     if (state === "ending" && nowMs < untilMs + HANDOVER_MS) return `${remoteAddress} may have another owner already`;
     return { end, settled: state === "final" || state === "missing" };
   }
 
-  #waitedFor(address: string, nowMs: number): boolean {
+  /** @param forgetMs after which without a question the wait begins anew */
+  #waitedFor(address: string, nowMs: number, forgetMs: number): boolean {
     const asked = this.#missing.get(address);
-    if (asked) {
+    if (asked && nowMs - asked.lastMs <= forgetMs) {
       asked.lastMs = nowMs;
       return nowMs - asked.firstMs >= PENDING_MS;
     }

@@ -119,8 +119,8 @@ export class LocalPods {
     if (ownership.state === "none") return { found: undefined, settled: true };
     if (ownership.state === "several") return { found: undefined, settled: ownership.settled };
     if (ownership.state !== "owner") return { found: undefined, settled: false };
-    const { owner } = ownership;
-    if (this.#beginnings.isDoubtful("local-pods", owner, sinceMs)) return { found: undefined, settled: false };
+    const { owner, fromMs } = ownership;
+    if (this.#beginnings.isDoubtful("local-pods", owner, fromMs, sinceMs)) return { found: undefined, settled: false };
     const { known } = owner;
     const containers = known.pod.detail?.containers ?? [];
     const found = this.#found(known, containers.length === 1 ? containers[0]?.name : undefined, true);

@@ -8,7 +8,7 @@
  * afterwards only the time is kept, so that older growth finds nobody instead of the wrong one.
  * Times are CLOCK_BOOTTIME milliseconds and come in as arguments.
  */
-import { type Claimant, givesWay, isPast } from "./claims.ts";
+import { type Claimant, givesWay, HANDOVER_MS, isPast } from "./claims.ts";
 
 /** Compared by identity: an owner that changed its name is a new value under the same uid. */
 export type Owner = Claimant;
@@ -30,12 +30,20 @@ interface Address<O extends Owner> {
 
 /**
  * `owner`: the only one known of in that time; `settled` says that no later answer for later growth can differ
- * until the table changes; `ending` that its end lies in that time and no next owner is known yet, who may
- * have had the address before that time was over. `several`: the growth cannot be told apart; where it is settled,
+ * until the table changes; `ending` that its end was told in that time or so shortly after it that it may lie in it,
+ * and no next owner is known yet, who may have had the address before that time was over. `several`: the growth cannot be told apart; where it is settled,
  * all of them last. `none`: nobody is known.
  */
 export type Ownership<O> =
-  | { readonly state: "owner"; readonly owner: O; readonly settled: boolean; readonly ending: boolean }
+  | {
+      readonly state: "owner";
+      readonly owner: O;
+      readonly fromMs: number;
+      /** Infinity while it lasts. */
+      readonly untilMs: number;
+      readonly settled: boolean;
+      readonly ending: boolean;
+    }
   | { readonly state: "several"; readonly owners: readonly O[]; readonly settled: boolean }
   /** Growth from so long ago that an owner of that time may be forgotten. */
   | { readonly state: "forgotten" }
@@ -85,7 +93,10 @@ export class OwnerTable<O extends Owner> {
       own.owner = owner;
       return;
     }
-    if (present.some((interval) => isPast(owner, interval.owner))) return;
+    if (present.some((interval) => isPast(owner, interval.owner))) {
+      this.#remember(address, entry, { owner, fromMs, untilMs: atMs });
+      return;
+    }
     for (const interval of present) if (givesWay(interval.owner)) this.#end(address, entry, interval, atMs);
     entry.intervals.push({ owner, fromMs, untilMs: Infinity });
   }
@@ -124,15 +135,17 @@ export class OwnerTable<O extends Owner> {
     const during = since.filter(({ fromMs }) => fromMs < untilMs);
     const [first] = since;
     if (first === undefined) return NONE;
-    // The first, and who has it with that one, cannot have come too late: nobody else is known from before them.
-    const having = during.length > 0 ? during : isOpen(first) ? since : [first];
+    // The first cannot have come too late: nobody else is known from before it. Of some that were told of at about the
+    // same time, as after an outage, any may be the first.
+    const firstMs = Math.min(...since.map(({ fromMs }) => fromMs));
+    const having = during.length > 0 ? during : since.filter(({ fromMs }) => fromMs < firstMs + HANDOVER_MS);
     if (having.length > 1) {
       return { state: "several", owners: having.map(({ owner }) => owner), settled: having.every(isOpen) };
     }
     const [only = first] = having;
     const isFollowed = since.some((interval) => interval !== only);
-    const ending = only.untilMs <= untilMs && !isFollowed;
-    return { state: "owner", owner: only.owner, settled: isOpen(only), ending };
+    const ending = only.untilMs <= untilMs + HANDOVER_MS && !isFollowed;
+    return { state: "owner", ...only, settled: isOpen(only), ending };
   }
 
   /** Forgets the owners whose time ended before the grace period. Cost: what there is to forget. */

@@ -107,6 +107,8 @@ export class Services {
       this.#handWritten.set(address, [...(this.#handWritten.get(address) ?? []), key]);
     }
     this.#revise(atMs);
+    // Looked at now: by the time that somebody asks, its pods may have gone again.
+    for (const each of this.#namesakes.get(key) ?? []) this.#known(each);
   }
 
   removeSlice(uid: string, atMs: number): void {

@@ -148,6 +148,7 @@ test("a pod's address, its change and its end reach agents of both replicas with
     rounds.push([
       await timed(() => createPod("late-a", "10.1.9.9"), "late-a"),
       await timed(() => createPod("late-b", "10.1.9.9"), "late-b"),
+      // Both had it; the one that stays has it for itself again.
       await timed(() => remove("late-b"), "late-a"),
       await timed(() => remove("late-a"), undefined),
     ]);

@@ -5,6 +5,7 @@ import {
   BOOT_UNIX_MS,
   clusterIdentity,
   edge,
+  listedIdentity,
   node,
   ns,
   pod,
@@ -114,7 +115,7 @@ describe("an address that changes hands", () => {
     put(identity, { pods: [bill] }, NEXT);
 
     const at = (sinceMs: number, nowMs: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs });
-    expect(at(START_MS - SECOND, START_MS + 5 * SECOND)).toMatchObject({ kind: "pod", podName: "job-a" });
+    expect(at(START_MS, START_MS + 5 * SECOND)).toMatchObject({ kind: "pod", podName: "job-a" });
     expect(at(START_MS + SECOND, NEXT + SECOND)).toEqual(BILL_POD);
   });
 
@@ -255,23 +256,20 @@ describe("growth from before the agent started, at an address", () => {
     { since: "when its pod was made", sinceMs: MADE, expected: BILL_POD },
     { since: "when the agent knew all pods", sinceMs: START_MS, expected: BILL_POD },
   ])("is $expected.kind where it began $since", ({ sinceMs, expected }) => {
-    const identity = clusterIdentity();
-    put(identity, { pods: [bill] });
+    const identity = listedIdentity({ pods: [bill] });
 
     expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs })).toEqual(expected);
   });
 
   test("is unknown for that growth only: the answer is passing", () => {
-    const identity = clusterIdentity();
-    put(identity, { pods: [bill] });
+    const identity = listedIdentity({ pods: [bill] });
     const at = (sinceMs: number) => isPassing(identity, { remoteAddress: ADDRESS }, { sinceMs });
 
     expect([at(1_000), at(START_MS)]).toEqual([true, false]);
   });
 
   test("that passes on afterwards is of no pod that was made since", () => {
-    const identity = clusterIdentity();
-    put(identity, { pods: [bill] });
+    const identity = listedIdentity({ pods: [bill] });
     identity.apply({ feed: "pods", type: "remove", atMs: START_MS + 5 * SECOND, uid: bill.uid });
     const next = pod("bill-c", { addresses: [ADDRESS], createdMs: createdMs + MINUTE });
     put(identity, { pods: [next] }, START_MS + 6 * SECOND);
@@ -281,9 +279,8 @@ describe("growth from before the agent started, at an address", () => {
   });
 
   test("of a Service or node that was made since is nobody's, at its ports, too", () => {
-    const identity = clusterIdentity();
     const ends = { clusterAddresses: ["10.96.0.7"], externalAddresses: ["198.51.100.1"], createdMs };
-    put(identity, {
+    const identity = listedIdentity({
       nodes: [node("node-2", { addresses: ["192.0.2.2"], createdMs })],
       services: [service("web", ends)],
     });

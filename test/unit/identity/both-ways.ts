@@ -45,15 +45,21 @@ export class BothWays {
     for (const answer of decodeAnswers(bytes).answers) this.#known.answer(answer, atMs);
   }
 
-  /** Who the remote end of growth during (sinceMs, nowMs] was, or why it is pending; the same both ways. */
-  remote(key: Partial<EdgeKey>, { nowMs = this.#nowMs + 15 * SECOND, sinceMs = nowMs - SECOND }: Growth = {}) {
+  /**
+   * Who the remote end of growth during (sinceMs, nowMs] was, or why it is pending; the same both ways.
+   *
+   * @param waitedMs how long after its interval the growth is named
+   */
+  remote(key: Partial<EdgeKey>, growth: Growth = {}, waitedMs = 0) {
+    const { nowMs = this.#nowMs + 15 * SECOND, sinceMs = nowMs - SECOND } = growth;
     const { remoteAddress, serverPort, role } = edge(key);
     const question = { address: remoteAddress, port: role === "client" ? serverPort : 0 };
     this.#known.answered(question.address, question.port, nowMs);
     if (!this.#questions.has(JSON.stringify(question))) this.#answer(question, nowMs);
     this.#questions.set(JSON.stringify(question), question);
     const [watching, asking] = [this.#watching, this.#asking].map((identity): RemoteEnd | string => {
-      const answer = identity.identify(edge(key), ns(sinceMs), ns(nowMs));
+      identity.identify(edge(key), ns(sinceMs), ns(nowMs));
+      const answer = identity.identify(edge(key), ns(sinceMs), ns(nowMs), ns(nowMs + waitedMs));
       return answer.state === "named" ? answer.remote : answer.why;
     });
     expect(asking).toEqual(watching);

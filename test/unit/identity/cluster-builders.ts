@@ -84,6 +84,15 @@ export function clusterIdentity(scope: PodScope = "all", more: Partial<IdentityO
   return identity;
 }
 
+/** The same, of which the first list tells these objects. */
+export function listedIdentity(objects: Puts): ClusterIdentity {
+  const feeds = feedsOf("all");
+  const identity = identityOf({ kubernetes: { nodeName: "node-1", clusterName: "blue", feeds } });
+  put(identity, objects);
+  for (const feed of feeds) identity.apply({ feed, type: "synced", atMs: START_MS });
+  return identity;
+}
+
 /** Applies upserts, all at one time. */
 export function put(identity: ClusterIdentity, objects: Puts, atMs: number = START_MS): void {
   const say = (feed: ClusterChange["feed"]) => (object: object) =>

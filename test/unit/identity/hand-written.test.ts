@@ -1,5 +1,6 @@
 /** EndpointSlices that people write: who has an address itself comes first, and a Service goes by who that is. */
 import { describe, expect, test } from "vitest";
+import { PENDING_MS } from "../../../agent/identity/identify.ts";
 import { BothWays } from "./both-ways.ts";
 import { node, pod, START_MS, service, slice } from "./cluster-builders.ts";
 import { MINUTE, SECOND } from "./remote-end.ts";
@@ -23,13 +24,21 @@ function cluster(...pods: readonly object[]): BothWays {
 
 describe("an endpoint that was written by hand", () => {
   const at = (made: BothWays, remoteAddress: string, sinceMs?: number) =>
-    made.remote({ remoteAddress, serverPort: 5432 }, sinceMs === undefined ? {} : { sinceMs, nowMs: sinceMs + SECOND });
+    made.remote(
+      { remoteAddress, serverPort: 5432 },
+      sinceMs === undefined ? {} : { sinceMs, nowMs: sinceMs + SECOND },
+      PENDING_MS,
+    );
 
   test("at a pod's own address leaves that to the pod, and the Service goes by the pod's workload", () => {
     const made = cluster(db);
 
     expect(at(made, ADDRESS)).toMatchObject(DB);
     expect(at(made, "10.96.0.65")).toMatchObject({ kind: "service", name: "db", label: "shop/primary", zone: "a" });
+  });
+
+  test("at a private address is waited for, where no pod has it: one may be started there", () => {
+    expect(cluster().remote({ remoteAddress: ADDRESS, serverPort: 5432 })).toBe(`${ADDRESS} is not known yet`);
   });
 
   test("is the Service where no pod has the address, under its own name", () => {

@@ -3,7 +3,18 @@ import { describe, expect, test } from "vitest";
 import type { PodDetail } from "../../../agent/identity/cluster.ts";
 import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
 import type { EdgeKey, LocalEnd } from "../../../agent/model.ts";
-import { BOOT_UNIX_MS, clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS } from "./cluster-builders.ts";
+import {
+  BOOT_UNIX_MS,
+  clusterIdentity,
+  edge,
+  identityOf,
+  listedIdentity,
+  node,
+  ns,
+  pod,
+  put,
+  START_MS,
+} from "./cluster-builders.ts";
 
 const SECOND = 1_000;
 const ID_A = "a7".repeat(32);
@@ -259,11 +270,10 @@ describe("in a cluster", () => {
   });
 
   test("a socket of no pod's cgroup is not the pod's that was made after its growth began, before the agent started", () => {
-    const identity = clusterIdentity();
-    const root = cgroup(identity, 1n, ["", "", "", ""]);
-    put(identity, {
+    const identity = listedIdentity({
       localPods: [{ ...CART, addresses: ["10.1.0.7"], createdMs: BOOT_UNIX_MS + START_MS - 60 * SECOND }],
     });
+    const root = cgroup(identity, 1n, ["", "", "", ""]);
     const since = (sinceMs: number) => {
       const answer = identity.identify(
         edge({ cgroup: root, localAddress: "10.1.0.7" }),
@@ -273,7 +283,7 @@ describe("in a cluster", () => {
       return answer.state === "named" ? answer.local.label : answer.why;
     };
 
-    expect([since(1_000), since(START_MS - 60 * SECOND)]).toEqual(["host", "shop/cart-7d9f-a/web"]);
+    expect([since(1_000), since(START_MS - 50 * SECOND)]).toEqual(["host", "shop/cart-7d9f-a/web"]);
   });
 
   test("equal attributes have equal ids; other attributes have another id", () => {
