@@ -137,6 +137,26 @@ test("an MPTCP listener that is older than the probe has its queue's limit, and 
   expect(tally.losses).toEqual({});
 });
 
+test("of an MPTCP connection over two paths the first subflow counts, the second is counted as missed", async () => {
+  const { exec } = lab.pod("both", "client");
+  await exec(["ip", "mptcp", "limits", "set", "subflows", "1"]);
+  await exec(["ip", "mptcp", "endpoint", "add", "127.0.0.9", "dev", "lo", "subflow"]);
+  await lab.pod("both", "server").serve({ listen: [{ port: PORT, address: "127.0.0.1", mptcp: true }] });
+  const held = await hold({ count: 1, mptcp: 1 });
+  // A path is added once the first one has carried something both ways.
+  await held.send(UPLOAD, DOWNLOAD);
+  await eventually("a second subflow", async () => {
+    const { stdout } = await exec(["ss", "-Htn", "state", "established", "sport", "=", `:${PORT}`]);
+    return stdout.trim().split("\n").length === 2;
+  });
+
+  tally = await Tally.start(lab, "node-1");
+  await tally.take();
+
+  expect(tally.last.status.adopted).toBe(2);
+  expect(tally.losses).toEqual({ not_adopted: 2 });
+});
+
 test("sockets on their way to another process are counted as missed, and once more when they close", async () => {
   await lab.pod("both", "server").serve({ listen: [{ port: PORT, address: "127.0.0.1", mode: "sink" }] });
   const argv = [program("strays"), "flight", "127.0.0.1", String(PORT), String(CONNECTIONS)];
