@@ -25,6 +25,7 @@ enum connection_state_flag {
 	CHECKPOINTED = 1 << 12, /* TCP_REPAIR took it off its socket */
 	REUSED = 1 << 13,       /* the socket had another connection before */
 	UNDECIDED = 1 << 14,    /* a RST came or is about to be sent: see undecided.h */
+	IN_SOCKMAP = 1 << 15,   /* its data may have gone around TCP: see bypass.h */
 };
 
 /* Written by the hooks and the walk under the rule above; `key` never changes once ESTABLISHED. */

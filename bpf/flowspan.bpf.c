@@ -33,6 +33,7 @@ struct undecided;
 #include "tokens.h"
 #include "aborts.h"
 #include "attempts.h"
+#include "bypass.h"
 #include "records.h"
 #include "undecided.h"
 #include "listeners.h"
@@ -59,8 +60,11 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 {
 	struct settings *s;
 
-	if (!state_matters(to) && !state_is_birth(from, to))
+	if (!state_matters(to) && !state_is_birth(from, to)) {
+		if (is_in_sockmap(sk))
+			on_sockmap(sk);
 		return 0;
+	}
 	s = settings__if_active();
 	if (s)
 		on_state(sk, from, to, s);
@@ -152,8 +156,11 @@ int BPF_PROG(tcp_receive_reset, struct sock *sk)
 {
 	struct settings *s = settings__if_active();
 
-	if (sk && s)
+	if (sk && s) {
+		if (is_in_sockmap(sk))
+			on_sockmap(sk);
 		on_reset(sk, RESET_RECEIVED, s);
+	}
 	return 0;
 }
 

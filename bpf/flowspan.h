@@ -243,6 +243,7 @@ enum loss {
 	LOSS_NOT_ADOPTED, /* an older socket that no open file leads to; if it is a connection, its close is unseen, too */
 	LOSS_ROLE_UNKNOWN_DETAIL, /* an older connection's socket did not show who opened it: a server's, without port */
 	LOSS_CGROUP_NAME_CUT_DETAIL, /* a cgroup's name is longer than CGROUP_NAME_MAX: its end is missing */
+	LOSS_SOCKMAP_BYPASS, /* an end of a connection in a BPF sockmap: what a program redirected went around TCP */
 	LOSS_COUNT,
 };
 
@@ -310,6 +311,7 @@ enum connection_flag {
 	CONNECTION_NOT_SENT = 4,     /* connect() ended before a SYN was sent */
 	CONNECTION_RESTORED = 5,     /* made anew by TCP_REPAIR: its past, its ISNs with it, was another socket's */
 	CONNECTION_CHECKPOINTED = 6, /* taken off its socket by TCP_REPAIR: it goes on, on another one */
+	CONNECTION_IN_SOCKMAP = 7,   /* its data may have gone around TCP, and is in no count */
 };
 
 /* Trouble on a connection, as it happened. Retransmits past the last slot are only in the counters. */

@@ -151,6 +151,8 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 		c->handshake_us = (now - c->start_ns) / 1000;
 	}
 	__sync_fetch_and_or(&c->flags, ESTABLISHED);
+	if (is_in_sockmap(sk)) /* a program of the kernel's handshake (sock_ops) has put it there */
+		connection__note_sockmap(c);
 	/* Memory for a new edge may be short for a moment, and the close cannot wait: try now, too. */
 	if (!bpf_map_lookup_elem(&edges, &c->key))
 		edge__make(&c->key);

@@ -174,6 +174,7 @@ struct sock {
 	atomic_t sk_drops;
 	socket_lock_t sk_lock;
 	int sk_err;
+	void *sk_user_data;
 	__u32 sk_txhash;
 	__u8 sk_shutdown;
 	__u16 sk_protocol;

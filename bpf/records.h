@@ -225,7 +225,8 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 		   (flags & (RESET_SENT | ABORTED) ? 1 << CONNECTION_RESET_SENT : 0) |
 		   (flags & RESET_RECEIVED ? 1 << CONNECTION_RESET_RECEIVED : 0) |
 		   (flags & UNSENT ? 1 << CONNECTION_NOT_SENT : 0) | (flags & RESTORED ? 1 << CONNECTION_RESTORED : 0) |
-		   (flags & CHECKPOINTED ? 1 << CONNECTION_CHECKPOINTED : 0);
+		   (flags & CHECKPOINTED ? 1 << CONNECTION_CHECKPOINTED : 0) |
+		   (flags & IN_SOCKMAP ? 1 << CONNECTION_IN_SOCKMAP : 0);
 	r->event_count = 0;
 	r->state = sk->__sk_common.skc_state;
 	__builtin_memset(r->zero, 0, sizeof(r->zero));

@@ -70,6 +70,8 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 
 	if (!tp || !walk_books(tp, c, s, st))
 		return;
+	if (is_in_sockmap(sk))
+		connection__note_sockmap(c);
 	if (s->asked.records && !tp->snd_wnd)
 		trouble__note_zero_window(sk, tp, st);
 	if (s->asked.records && s->asked.stretch_ns)

@@ -32,6 +32,8 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
     "Nothing told which end opened a connection that is older than the probe: it counts as a server's, without `server.port`.",
   cgroup_name_cut_detail:
     "A cgroup's name has more than 255 bytes: what follows is missing, and with it perhaps the container's id.",
+  sockmap_bypass:
+    "An end of a connection was in a BPF sockmap: bytes and segments that a program handed to another socket of the machine went around TCP, and are in no number.",
 };
 
 export function listLosses(): Loss[] {

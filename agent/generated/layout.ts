@@ -76,7 +76,8 @@ export const Loss = {
   LOSS_NOT_ADOPTED: 11,
   LOSS_ROLE_UNKNOWN_DETAIL: 12,
   LOSS_CGROUP_NAME_CUT_DETAIL: 13,
-  LOSS_COUNT: 14,
+  LOSS_SOCKMAP_BYPASS: 14,
+  LOSS_COUNT: 15,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -88,6 +89,7 @@ export const ConnectionFlag = {
   CONNECTION_NOT_SENT: 4,
   CONNECTION_RESTORED: 5,
   CONNECTION_CHECKPOINTED: 6,
+  CONNECTION_IN_SOCKMAP: 7,
 } as const;
 export type ConnectionFlag = (typeof ConnectionFlag)[keyof typeof ConnectionFlag];
 
@@ -267,17 +269,17 @@ export const frameProgram = {
 } as const;
 
 export const frameStatus = {
-  size: 176,
+  size: 184,
   fields: {
-    losses: { offset: 0, type: "array", count: 14, of: { type: "u64" } },
-    edges: { offset: 112, type: "u64" },
-    edgeCapacity: { offset: 120, type: "u64" },
-    evicted: { offset: 128, type: "u64" },
-    cgroups: { offset: 136, type: "u64" },
-    records: { offset: 144, type: "u64" },
-    probeCpuUs: { offset: 152, type: "u64" },
-    probeRssBytes: { offset: 160, type: "u64" },
-    adopted: { offset: 168, type: "u64" },
+    losses: { offset: 0, type: "array", count: 15, of: { type: "u64" } },
+    edges: { offset: 120, type: "u64" },
+    edgeCapacity: { offset: 128, type: "u64" },
+    evicted: { offset: 136, type: "u64" },
+    cgroups: { offset: 144, type: "u64" },
+    records: { offset: 152, type: "u64" },
+    probeCpuUs: { offset: 160, type: "u64" },
+    probeRssBytes: { offset: 168, type: "u64" },
+    adopted: { offset: 176, type: "u64" },
   },
 } as const;
 
@@ -433,6 +435,7 @@ export const LOSS_NAMES = [
   "not_adopted",
   "role_unknown_detail",
   "cgroup_name_cut_detail",
+  "sockmap_bypass",
 ] as const;
 
 /** The name of each feature, by its bit in struct frame_hello. */

@@ -194,6 +194,9 @@ export const FLOWSPAN_TCP_SEND_STATE_VALUE_RECEIVE_WINDOW_LIMITED = "receive_win
 export const FLOWSPAN_TCP_SEND_STATE_VALUE_SEND_BUFFER_LIMITED = "send_buffer_limited";
 export type FlowspanTcpSendState = "busy" | "receive_window_limited" | "send_buffer_limited";
 
+/** The socket was in a BPF sockmap: what a program handed to another socket of the machine went around TCP, and is in no number of this span. An end that closes first is known by it only where a look found it open. */
+export const ATTR_FLOWSPAN_TCP_SOCKMAP = "flowspan.tcp.sockmap";
+
 /** How many stretches of this connection ended before it did. */
 export const ATTR_FLOWSPAN_TCP_STRETCH_COUNT = "flowspan.tcp.stretch.count";
 

@@ -330,6 +330,7 @@ describe("each frame of a fixed length", () => {
         not_adopted: 0,
         role_unknown_detail: 0,
         cgroup_name_cut_detail: 0,
+        sockmap_bypass: 31,
       },
       edges: 23,
       edgeCapacity: 29,
