@@ -210,8 +210,9 @@ function shown(socketPath: string, path: string): Promise<string> {
 
 function faultsOf(said: string, code: number | null, signal: string | null, command: string): string[] {
   const faults: string[] = [];
-  const mayBeKilled = command !== "agent" && command !== "directory";
-  if (signal !== null && (signal !== "SIGTERM" || !mayBeKilled)) faults.push(`ended by ${signal}: ${said}`);
+  // A command that has not begun, or has no end of its own, may be ended by the signal itself.
+  const hasBegun = /"msg":"flowspan (agent|directory)"/.test(said);
+  if (signal !== null && (signal !== "SIGTERM" || hasBegun)) faults.push(`ended by ${signal}: ${said}`);
   if (code !== null && ![0, 1, 2].includes(code)) faults.push(`exit code ${code}: ${said}`);
   if (/^\s+at \S+.*[:(]/m.test(said) || /"stack":/.test(said)) faults.push(`a stack trace: ${said}`);
   if (/\(node:\d+\)|^E /m.test(said)) faults.push(`a line of a dependency: ${said}`);
