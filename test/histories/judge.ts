@@ -174,7 +174,7 @@ export class Judge {
     const told = machine.watchingsOf(tenant.address).map((watching) => {
       const each = watching.told.get(tenant.uid);
       // What a replica was told just before its end it told nobody.
-      const isHeard = each !== undefined && each.addressMs + slack(machine) <= watching.stoppedMs;
+      const isHeard = each !== undefined && this.#heardMs(machine, each.addressMs) <= watching.stoppedMs;
       return { watching, told: each && (isHeard ? each : { ...each, addressMs: Infinity }) };
     });
     const known = told.flatMap((each) => (each.told ? [each.told] : []));
