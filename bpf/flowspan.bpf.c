@@ -34,6 +34,7 @@ struct undecided;
 #include "aborts.h"
 #include "attempts.h"
 #include "bypass.h"
+#include "troubles.h"
 #include "records.h"
 #include "undecided.h"
 #include "listeners.h"

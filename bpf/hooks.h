@@ -194,59 +194,6 @@ static __always_inline void on_listen(struct sock *sk, struct sock *tcp, struct 
 	__sync_fetch_and_or(&c->flags, LISTENS);
 }
 
-static __always_inline void count_failure(struct edge_value *edge, enum attempt attempt, int error)
-{
-	struct edge_counters *growth = &edge->growth;
-
-	if (attempt != ATTEMPT_MADE) {
-		if (attempt == ATTEMPT_NO_LOCAL_PORT)
-			edge__add(growth->failed_no_local_port, 1);
-		else if (attempt == ATTEMPT_NOT_SENT)
-			edge__add(growth->failed_not_sent, 1);
-		return;
-	}
-	switch (error) {
-	case 0:
-		edge__add(growth->failed_cancelled, 1);
-		break;
-	case ECONNREFUSED:
-		edge__add(growth->failed_refused, 1);
-		break;
-	case ETIMEDOUT:
-		edge__add(growth->failed_timed_out, 1);
-		break;
-	case ECONNRESET:
-		edge__add(growth->failed_reset, 1);
-		break;
-	case EHOSTUNREACH:
-		edge__add(growth->failed_host_unreachable, 1);
-		break;
-	case ENETUNREACH:
-		edge__add(growth->failed_net_unreachable, 1);
-		break;
-	default:
-		edge__add(growth->failed_other, 1);
-	}
-}
-
-static __always_inline void count_attempt(struct connection *c, struct edge_value *edge, struct tcp_sock *tp,
-					  struct settings *s)
-{
-	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
-	enum attempt attempt = attempt__of(c, sk, tp);
-	struct books b;
-	bool measured;
-
-	books__read(&b, tp, true, c);
-	b.busy = 0; /* a SYN is no data */
-	connection__count(c, edge, &b, s, &measured);
-	count_failure(edge, attempt, sk->sk_err ?: c->error);
-	if (attempt == ATTEMPT_NO_LOCAL_PORT)
-		c->error = EADDRNOTAVAIL;
-	if (attempt != ATTEMPT_MADE)
-		__sync_fetch_and_or(&c->flags, attempt == ATTEMPT_NONE ? NO_ATTEMPT : UNSENT);
-}
-
 /* Adds what a listener has dropped since it was last counted. @return how much */
 static __always_inline __u32 count_drops(struct connection *c, struct edge_value *edge, struct sock *sk)
 {

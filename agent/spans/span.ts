@@ -130,14 +130,14 @@ const ERRORS: ReadonlyMap<number, string> = new Map([
   [111, ERROR_TYPE_VALUE_REFUSED],
   [113, ERROR_TYPE_VALUE_HOST_UNREACHABLE],
 ]);
-const EPIPE = 32;
+/** What a reset in CLOSE_WAIT leaves behind, and one by which an operator ends a socket (`ss -K`). */
+const RESETS: ReadonlySet<number> = new Set([32, 103]);
 
 /** @returns undefined for a connection that came to be and ended in order */
 function errorTypeOf(connection: Connection): string | undefined {
   const { error } = connection;
   const wasReset = resetByOf(connection) !== undefined;
-  // EPIPE is what a reset in CLOSE_WAIT leaves behind.
-  if (error !== 0 && !(wasReset && error === EPIPE)) return ERRORS.get(error) ?? ERROR_TYPE_VALUE_OTHER;
+  if (error !== 0 && !(wasReset && RESETS.has(error))) return ERRORS.get(error) ?? ERROR_TYPE_VALUE_OTHER;
   if (wasReset) return ERROR_TYPE_VALUE_RESET;
   if (has(connection.flags, ConnectionFlag.CONNECTION_NOT_SENT)) return ERROR_TYPE_VALUE_NOT_SENT;
   return cameToBe(connection) ? undefined : ERROR_TYPE_VALUE_CANCELLED;

@@ -5,6 +5,7 @@
 import { expect } from "vitest";
 import { needs } from "../needs.ts";
 import { type CallLab, NEEDS, pair, SHUT, STATE, useCallLab } from "./call-lab.ts";
+import { eventually } from "./process.ts";
 
 const test = needs(...NEEDS);
 const calls = useCallLab();
@@ -135,6 +136,21 @@ for (const [i, { name, lines, resets, spans }] of WAYS.entries()) {
     expect(calls().tally.losses).toEqual({});
   });
 }
+
+test("an operator who ends a socket (ss -K): a reset, as both ends say", async () => {
+  const port = 7390;
+  const playing = calls().play(pair(port), "state 1 7", "state 2 7");
+  await eventually("an ended socket", async () => {
+    const { stdout } = await calls().pod.exec(["ss", "-HK", "dport", "=", String(port)]);
+    return stdout.includes(`:${port}`);
+  });
+  const told = await playing;
+  const outcomes = await calls().outcomes(port, 2);
+
+  expect(told.tcp.OutRsts).toBe(1);
+  expect(outcomes).toEqual(BY_CLIENT);
+  expect(counted(calls(), port)).toEqual({ client: [1, 0, 1], server: [0, 1, 1] });
+});
 
 function counted(lab: CallLab, port: number) {
   const of = (role: "client" | "server") => {

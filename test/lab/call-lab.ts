@@ -82,7 +82,8 @@ export class CallLab {
   async records(port: number, count: number): Promise<Connection[]> {
     const found = () => this.tally.records.filter(({ key }) => key.serverPort === port);
     await this.tally.until(
-      () => `${count} records of ${port}, but ${found().length}`,
+      () =>
+        `${count} records of ${port}, but ${JSON.stringify(found().map(told))}, losses ${JSON.stringify(this.tally.losses)}`,
       () => found().length >= count,
     );
     await this.tally.take();
@@ -132,6 +133,10 @@ export function times(count: number, lines: (i: number) => readonly string[]): s
 
 export function pair(port: number): string[] {
   return [`listen 0 ${port}`, `connect 1 ${port}`, "accept 2 0"];
+}
+
+function told({ key, state, localPort }: Connection): string {
+  return `${key.role} ${localPort} ${state}`;
 }
 
 function outcomeOf({ kind, error, attributes }: Span): string {

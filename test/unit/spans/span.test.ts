@@ -168,6 +168,7 @@ describe("how it ended", () => {
     ["by another error", { ...FAILED, error: 1 }, "_OTHER", undefined],
     ["reset by the peer in mid-stream", { error: 104, flags: bit(RECEIVED) }, "reset", "remote"],
     ["reset by the peer after it closed", { error: 32, flags: bit(RECEIVED) }, "reset", "remote"],
+    ["by an operator who ends the socket", { error: 103, flags: bit(SENT) }, "reset", "local"],
     ["reset by this end", { flags: bit(SENT) }, "reset", "local"],
     ["by a timeout in mid-stream", { error: 110 }, "timed_out", undefined],
   ])("%s", (_, values, errorType, resetBy) => {

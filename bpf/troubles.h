@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* What went wrong on one socket, event by event, for its record: a healthy connection has none. */
+#ifndef FLOWSPAN_TROUBLES_H
+#define FLOWSPAN_TROUBLES_H
+
+/* The trouble of one socket: the first CONNECTION_EVENTS events, and how many segments of each type were resent. */
+struct trouble {
+	__u32 count; /* events, also those past the last slot */
+	__u32 resent_syn;
+	__u32 resent_fast;
+	__u32 resent_timeout;
+	__u32 resent_tlp;
+	__u32 resent_non_congestion;
+	__u64 zero_window_walk; /* the last walk that found the window closed */
+	struct connection_event events[CONNECTION_EVENTS];
+};
+
+static __always_inline void trouble__add(struct trouble *t, struct tcp_sock *tp, __u8 kind, __u32 segs, __u64 now)
+{
+	__u32 slot = __sync_fetch_and_add(&t->count, 1);
+
+	if (slot >= CONNECTION_EVENTS)
+		return;
+	t->events[slot].time_ns = now;
+	t->events[slot].segments = segs;
+	t->events[slot].kind = kind;
+	t->events[slot].state = tp->inet_conn.icsk_inet.sk.__sk_common.skc_state;
+	t->events[slot].recovery = BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
+}
+
+/* Without memory for it the counters still know: only the event is missing from the record. */
+static __always_inline void trouble__note(struct sock *sk, struct tcp_sock *tp, __u8 kind, __u32 segs, __u64 now)
+{
+	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!t || !tp)
+		return;
+	if (kind == EVENT_RETRANSMIT_SYN)
+		t->resent_syn += segs;
+	else if (kind == EVENT_RETRANSMIT_FAST)
+		t->resent_fast += segs;
+	else if (kind == EVENT_RETRANSMIT_TIMEOUT)
+		t->resent_timeout += segs;
+	else if (kind == EVENT_RETRANSMIT_TLP)
+		t->resent_tlp += segs;
+	else if (kind == EVENT_RETRANSMIT_NON_CONGESTION)
+		t->resent_non_congestion += segs;
+	trouble__add(t, tp, kind, segs, now);
+}
+
+/* Once for each time that the window is found closed, however long it stays so. */
+static __always_inline void trouble__note_zero_window(struct sock *sk, struct tcp_sock *tp, struct state *st)
+{
+	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	bool is_new;
+
+	if (!t)
+		return;
+	is_new = t->zero_window_walk + 1 != st->walk;
+	t->zero_window_walk = st->walk;
+	if (is_new)
+		trouble__add(t, tp, EVENT_ZERO_WINDOW, 0, st->walk_ns);
+}
+
+#endif
