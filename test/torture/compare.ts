@@ -173,7 +173,7 @@ function compareEnd(
     said.equal("process", `${name}: its process`, record.pid, trace.puppets[use.call.who]);
   if (role === "server" && conversation && record.pid !== 0)
     compareListener(name, conversation, record, trace, uses, said);
-  compareTimes(name, end, record, said);
+  compareTimes(name, end, record, uses, said);
 }
 
 function compareListener(
@@ -196,6 +196,7 @@ function compareTimes(
   name: string,
   { role, use, conversation }: ExpectedEnd,
   record: Connection,
+  uses: Uses,
   said: Differences,
 ): void {
   const life = Number(record.endNs - record.startNs) / 1000;
@@ -208,7 +209,7 @@ function compareTimes(
   }
   if (conversation && Number(record.startNs) < conversation.began - CLOCK_US * 1000 && !(record.flags & ADOPTED))
     said.add("times", `${name}: begins before its SYN`);
-  if (conversation && record.establishedNs > 0n) compareHandshake(name, role, conversation, record, said);
+  if (conversation && record.establishedNs > 0n) compareHandshake(name, role, conversation, record, uses, said);
   if (conversation && record.endNs < record.startNs) said.add("times", `${name}: ends before it begins`);
 }
 
@@ -221,14 +222,16 @@ function compareHandshake(
   role: string,
   { began, sent: { client, server } }: Conversation,
   record: Connection,
+  uses: Uses,
   said: Differences,
 ): void {
   if (record.handshakeUs === 0 || record.flags & ADOPTED) return;
   const from = role === "client" ? began : server.firstSyn;
   const most = (client.firstAck - from) / 1000 + CLOCK_US;
+  const isDeferred = uses.listening.some(({ port, defers }) => defers && port === record.key.serverPort);
   if (from > 0 && client.firstAck > 0 && record.handshakeUs > most)
     said.add(
-      "handshake",
+      isDeferred ? "deferred" : "handshake",
       `${name}: its handshake took ${record.handshakeUs} µs, on the wire ${Math.round(most)} at most`,
     );
 }

@@ -6,7 +6,7 @@ import { FEATURES, type Feature } from "./generate.ts";
 
 /** Checks of compare.ts that are not made, and why. */
 export const KNOWN_CHECKS: Readonly<Record<string, string>> = {
-  handshake: "8: TCP_DEFER_ACCEPT",
+  deferred: "8: a FIN that ends a handshake which TCP_DEFER_ACCEPT held back is taken for its answer",
   "reset-by-data": "5: data for a socket that no longer reads makes the kernel itself send a RST, after the record",
 };
 

@@ -34,7 +34,7 @@ export interface Truth {
 export function truthOf(program: Program, trace: Trace): Truth {
   const uses = usesOf(trace, program);
   const talks = conversations(trace.wire);
-  const isFiltered = filterOf(program);
+  const isBlurred = blurredBy(program, trace);
   const claimed = new Map<Conversation, Partial<Record<Role, Use>>>();
   const alone: Use[] = [];
   for (const use of uses.uses) {
@@ -46,20 +46,22 @@ export function truthOf(program: Program, trace: Trace): Truth {
   }
   const ends = talks.flatMap((talk) =>
     (["client", "server"] as const).map((role) =>
-      endOf(role, talk, claimed.get(talk) ?? {}, isFiltered(talk.server.port)),
+      endOf(role, talk, claimed.get(talk) ?? {}, isBlurred(talk.server.port)),
     ),
   );
   return {
     ends: [
       ...ends,
-      ...alone.filter(({ role }) => role === "client").map((use) => withoutWire(use, isFiltered(use.remote.port))),
+      ...alone.filter(({ role }) => role === "client").map((use) => withoutWire(use, isBlurred(use.remote.port))),
     ],
     uses,
   };
 }
 
-/** Whether a rule of the program may have taken packets of a connection to this port. */
-function filterOf(program: Program): (port: number) => boolean {
+/** Whether packets of a connection to this port may not have come: by a rule, or for want of room. */
+function blurredBy(program: Program, trace: Trace): (port: number) => boolean {
+  const refused = ["TCPZeroWindowDrop", "TCPRcvQDrop", "TCPBacklogDrop"].some((name) => trace.books[`TcpExt.${name}`]);
+  if (refused) return () => true;
   const rules = program.filter((line) => line.startsWith(". rule"));
   return (port) => rules.some((rule) => new RegExp(` --[ds]port ${port}\\b`).test(rule) || !/ --[ds]port /.test(rule));
 }

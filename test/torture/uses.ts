@@ -43,6 +43,8 @@ export interface Listening {
   readonly who: string;
   readonly cgroup: string;
   readonly from: number;
+  /** TCP_DEFER_ACCEPT: a handshake ends when data comes. */
+  readonly defers: boolean;
 }
 
 export interface Uses {
@@ -207,7 +209,15 @@ class Books implements Uses {
   #listen(call: Call, socket: Socket): void {
     const local = parseEnd(call.said.local);
     if (call.result === 0 && local)
-      this.listening.push({ port: local.port, who: call.who, cgroup: socket.cgroup, from: call.from });
+      this.listening.push({
+        port: local.port,
+        who: call.who,
+        cgroup: socket.cgroup,
+        from: call.from,
+        defers: this.#program.some(
+          (line) => line.startsWith(`${call.who} sock ${call.slot} `) && line.includes("defer="),
+        ),
+      });
   }
 
   #close(call: Call, socket: Socket): void {
