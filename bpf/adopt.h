@@ -10,8 +10,18 @@
 #ifndef FLOWSPAN_ADOPT_H
 #define FLOWSPAN_ADOPT_H
 
-/* Of an accept queue; a longer one's others are missed. The verifier looks at each by itself: 64 are a quarter of its limit. */
-#define QUEUED_MAX 64
+/*
+ * How many of an accept queue: a longer one's others are missed. The verifier looks at each by itself, and stops at a
+ * million instructions: 64 are a third of that. Before 6.2 it may go through several times as many states
+ * (7a830b53c17b, "bpf: aggressively forget precise markings during state checkpointing").
+ */
+#define QUEUED_MAX (verifier__is_frugal() ? 64 : 16)
+
+/* Known by what came with the same release. */
+static __always_inline bool verifier__is_frugal(void)
+{
+	return bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast);
+}
 
 /* @return the file's socket, NULL for what is neither TCP nor MPTCP */
 static __always_inline struct sock *inet_of_file(struct file *file)
@@ -85,12 +95,20 @@ static __always_inline void adopt_books(struct sock *sk, struct tcp_sock *tp, st
 	edge__add(st->adopted, 1);
 }
 
+/* A listener's socket has storage before it stands for anything: see on_child(). */
+static __always_inline bool connection__is_known(struct sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+
+	return c && c->start_ns;
+}
+
 static __always_inline void adopt_connection(struct sock *sk, struct settings *s)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	found(&sk->__sk_common);
-	if (tp && !bpf_sk_storage_get(&connections, sk, 0, 0))
+	if (tp && !connection__is_known(sk))
 		adopt_books(sk, tp, s);
 }
 
