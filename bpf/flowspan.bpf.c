@@ -196,6 +196,8 @@ int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	if (s && c && sk)
 		walk_socket(sk, c, s);
+	else if (s && !sk)
+		walk_end();
 	return 0;
 }
 

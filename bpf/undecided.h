@@ -25,13 +25,18 @@ static __always_inline bool reset__is_undecided(struct sock *sk, struct tcp_sock
 	return !BPF_CORE_READ_BITFIELD(tp, rx_opt.tstamp_ok) || BPF_CORE_READ_BITFIELD(tp, rx_opt.saw_tstamp);
 }
 
+/* @return whether a record waits and is the caller's now: the walk, an interrupt and the close may all look for it */
+static __always_inline bool undecided__take_record(struct undecided *u)
+{
+	return __sync_val_compare_and_swap(&u->has_record, 1, 0) == 1;
+}
+
 /* @param flag RESET_SENT or RESET_RECEIVED: what it turned out to be */
 static __always_inline void undecided__send_record(struct undecided *u, __u32 flag)
 {
 	struct frame_connection *r = &u->record.connection;
 	__u32 last = r->event_count;
 
-	u->has_record = 0;
 	r->flags |= flag == RESET_SENT ? 1 << CONNECTION_RESET_SENT : 1 << CONNECTION_RESET_RECEIVED;
 	if (last < CONNECTION_EVENTS) {
 		u->record.events[last].time_ns = u->time_ns;
@@ -58,7 +63,7 @@ static __always_inline void undecided__came(struct undecided *u)
 		edge__touch(edge, u->time_ns);
 		edge__leave(edge);
 	}
-	if (u->has_record)
+	if (undecided__take_record(u))
 		undecided__send_record(u, RESET_RECEIVED);
 }
 
@@ -85,7 +90,7 @@ static __always_inline void undecided__was_sent(struct sock *sk)
 
 	if (!u || u->socket != (__u64)sk || __sync_val_compare_and_swap(&u->is_held, 1, 0) != 1)
 		return;
-	if (u->has_record)
+	if (undecided__take_record(u))
 		undecided__send_record(u, RESET_SENT);
 }
 
@@ -112,8 +117,9 @@ static __always_inline bool undecided__keep_record(struct connection *c, struct 
 		r->event_count = t->count < CONNECTION_EVENTS ? t->count : CONNECTION_EVENTS;
 		__builtin_memcpy(u->record.events, t->events, sizeof(u->record.events));
 	}
-	u->has_record = 1;
-	return true;
+	__sync_lock_test_and_set(&u->has_record, 1);
+	/* Decided while it was filled, by someone who found no record yet: then it is still here. */
+	return *(volatile __u32 *)&u->is_held || !undecided__take_record(u);
 }
 
 static long undecided__came_on_cpu(__u32 cpu, void *unused)

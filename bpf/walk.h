@@ -108,8 +108,6 @@ static __always_inline void walk_socket(struct sock *sk, struct connection *c, s
 
 	if (!st)
 		return;
-	if (!st->sockets)
-		undecided__came_all();
 	st->sockets++;
 	if (flags & CLOSED || !c->start_ns)
 		return; /* or not born yet: on_child() */
@@ -122,6 +120,12 @@ static __always_inline void walk_socket(struct sock *sk, struct connection *c, s
 		walk_connection(sk, c, s, st);
 	else
 		walk_connecting(sk, c, st);
+}
+
+/* After the last socket, also where there was none. */
+static __always_inline void walk_end(void)
+{
+	undecided__came_all();
 }
 
 #endif
