@@ -30,20 +30,22 @@ beforeAll(async () => {
 
 afterAll(() => spanLab?.close());
 
-/** Which ends are known to be in a map: not the one that closes first, which the kernel takes out before. */
 const WAYS = [
-  ["that close within microseconds", 7981, "close", { server: COUNT }],
-  ["of which one end is reset", 7982, "reset", { server: COUNT }],
+  ["that close within microseconds", 7981, "close"],
+  ["of which one end is reset", 7982, "reset"],
 ] as const;
 
-for (const [what, port, way, known] of WAYS)
+for (const [what, port, way] of WAYS)
   test(`connections ${what} are a loss by name, and their spans say so`, async () => {
     const before = lost();
 
     const { code } = await spanLab.lab.pod("pod").exec(sockmap(port, COUNT, way));
     await spanLab.closed(COUNT);
 
-    expect([code, lost() - before, marked(port)]).toEqual([0, COUNT, known]);
+    // Of the end that closes first, which the kernel takes out before, only what a walk happened to find.
+    const { client = 0, server } = marked(port);
+    expect([code, server, lost() - before]).toEqual([0, COUNT, COUNT + client]);
+    expect(client).toBeLessThan(COUNT);
     expect(bytes(port)).toEqual({ client: 0, server: 0 });
   });
 
