@@ -156,7 +156,8 @@ struct {
 struct {
 	/*
 	 * How many listen on a port of a net namespace. Written as `listeners` is, read for connections that show their
-	 * role in no other way: restored ones (TCP_REPAIR), and some that are adopted.
+	 * role in no other way: restored ones (TCP_REPAIR), and some that are adopted. Full: those of the least recently used
+	 * ports go by what else is known, as if nobody listened there.
 	 */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -177,7 +178,10 @@ struct {
 } older_subflows SEC(".maps");
 
 struct {
-	/* Net namespaces that the running `namespaces` iteration has written: inode number -> exchange. */
+	/*
+	 * Net namespaces that the running `namespaces` iteration has written: inode number -> exchange. Full: one may be
+	 * written twice, which its reader takes for the same.
+	 */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, __u32);
