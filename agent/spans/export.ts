@@ -196,13 +196,15 @@ export class SpanExporter {
       this.#say(outcome);
       if (outcome.state === "accepted") return this.#accept(batch, outcome.rejectedPoints);
       if (!outcome.retryable) return this.#drop(batch, "rejected");
-      const pauseMs = outcome.retryAfterMs ?? this.#backoff(attempt);
-      const atMs = performance.now() + pauseMs;
-      if (outcome.retryAfterMs !== undefined) this.#holdUntilMs = atMs;
+      const nowMs = performance.now();
+      const pauseMs = this.#backoff(attempt);
+      const { retryAfterMs: askedMs = 0 } = outcome;
+      const atMs = nowMs + Math.max(askedMs, pauseMs);
+      this.#holdUntilMs = Math.max(this.#holdUntilMs, nowMs + askedMs);
       if (this.#stop.signal.aborted && atMs >= this.#deadlineMs) return this.#drop(batch, "shutdown");
       if (atMs > giveUpMs) return this.#drop(batch, "gave_up");
-      // The agent's end cuts a back-off short; what the Collector asked for is its right.
-      if (outcome.retryAfterMs === undefined) await pause(pauseMs, this.#stop.signal);
+      // The agent's end cuts a back-off short; what the Collector asked for is its right, also beyond it.
+      await pause(pauseMs, this.#stop.signal);
       if (!(await this.#mayAsk())) return this.#drop(batch, "shutdown");
     }
   }

@@ -128,6 +128,19 @@ describe("tries", () => {
     expect([before, transport.sent.length]).toEqual([1, 2]);
   });
 
+  test.each([0, 0.001, 20])(
+    "a Collector that asks to come back in %s ms is asked with growing pauses all the same",
+    async (askedMs) => {
+      const { exporter, transport } = exporterWith([failing(true, askedMs)]);
+
+      add(exporter, 10);
+      await vi.advanceTimersByTimeAsync(250 + 500 + 1_000);
+
+      expect(transport.sent).toHaveLength(4);
+      expect(exporter.stats()).toMatchObject({ pending: 10, dropped: NO_DROPS });
+    },
+  );
+
   test("what the Collector asks for holds for every batch, also where it costs the one that was tried", async () => {
     const { exporter, transport } = exporterWith([failing(true, 400_000), ACCEPTED]);
 
