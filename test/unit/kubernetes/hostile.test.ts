@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { statusFailure } from "../../../agent/kubernetes/failure.ts";
 import { podObject } from "../../lab/kubernetes-objects.ts";
 import { replaceAt } from "./mutate.ts";
