@@ -18,13 +18,29 @@ export function placeOf({ url }: ApiProxy): string {
   return `${url.protocol}//${url.host}`;
 }
 
+/** What stands before the @, as bytes: an escape in a URL need not be UTF-8. */
+export function userinfoOf({ url }: ApiProxy): { readonly user: Buffer; readonly password: Buffer } {
+  const bytes = (escaped: string) =>
+    Buffer.from(
+      escaped.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+      "latin1",
+    );
+  return { user: bytes(url.username), password: bytes(url.password) };
+}
+
 const SCHEMES: ReadonlySet<string> = new Set(["http:", "https:", "socks5:", "socks5h:"]);
 
 /** @returns undefined where that is no proxy's address */
 export function proxyUrl(text: string): URL | undefined {
+  const url = readUrl(text);
+  return url !== undefined && SCHEMES.has(url.protocol) && url.host !== "" ? url : undefined;
+}
+
+/** @returns undefined also where user or password hold a `%` that escapes nothing, as for Go */
+function readUrl(text: string): URL | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
-  return SCHEMES.has(url.protocol) && url.host !== "" ? url : undefined;
+  return /%(?![0-9a-f]{2})/i.test(url.username + url.password) ? undefined : url;
 }
 
 /**
@@ -37,7 +53,7 @@ export function proxyOf(server: URL, env: NodeJS.ProcessEnv): ApiProxy | undefin
   if (setting === undefined || isExempt(server, env.NO_PROXY || env.no_proxy || "")) return undefined;
   const text = env[setting] as string;
   const written = text.includes("://") ? text : `http://${text}`;
-  if (!URL.canParse(written)) return undefined;
+  if (readUrl(written) === undefined) return undefined;
   const bypass = `name ${bareHost(server)} in NO_PROXY`;
   const url = proxyUrl(written);
   if (url !== undefined) return { url, setting, bypass };

@@ -12,7 +12,7 @@ import type { Connection, Credentials } from "./connection.ts";
 import { type Asked, explain } from "./explain.ts";
 import { ApiFailure, networkFailure, statusFailure } from "./failure.ts";
 import { parseJson } from "./json.ts";
-import { type ApiProxy, bareHost } from "./proxy.ts";
+import { type ApiProxy, bareHost, userinfoOf } from "./proxy.ts";
 import { field, text } from "./trim.ts";
 import { openTunnel, proxyAuthorization, proxyFailure, proxyRefusal } from "./tunnel.ts";
 
@@ -42,7 +42,7 @@ export async function get(connection: Connection, options: GetOptions): Promise<
 /** A server, or what stands before it, may say in its refusal what it was sent. */
 function withoutSecrets(failure: ApiFailure, { options, proxy }: Credentials): ApiFailure {
   const { authorization = "" } = (options.headers ?? {}) as { readonly authorization?: string };
-  const sent = [authorization.replace(/^\w+ /, ""), decodeURIComponent(proxy?.url.password ?? "")];
+  const sent = [authorization.replace(/^\w+ /, ""), proxy === undefined ? "" : userinfoOf(proxy).password.toString()];
   const secrets = sent.filter((secret) => secret !== "" && failure.message.includes(secret));
   if (secrets.length === 0) return failure;
   const { reason, retryAfterMs, cause, remedy } = failure;

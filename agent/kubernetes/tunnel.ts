@@ -10,7 +10,7 @@ import { connect, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { parsePrefix } from "../identity/ip.ts";
 import { ApiFailure } from "./failure.ts";
-import { type ApiProxy, bareHost, placeOf, portOf } from "./proxy.ts";
+import { type ApiProxy, bareHost, placeOf, portOf, userinfoOf } from "./proxy.ts";
 
 /** @param tls what an `https` proxy's certificate is checked with */
 export async function openTunnel(
@@ -29,10 +29,10 @@ export async function openTunnel(
 }
 
 /** What a proxy takes for the right user; undefined where its URL names none. */
-export function proxyAuthorization({ url }: ApiProxy): string | undefined {
-  if (url.username === "" && url.password === "") return undefined;
-  const words = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return `Basic ${Buffer.from(words).toString("base64")}`;
+export function proxyAuthorization(proxy: ApiProxy): string | undefined {
+  const { user, password } = userinfoOf(proxy);
+  if (user.length + password.length === 0) return undefined;
+  return `Basic ${Buffer.concat([user, Buffer.from(":"), password]).toString("base64")}`;
 }
 
 export function proxyFailure(proxy: ApiProxy, error: unknown): ApiFailure {
@@ -99,8 +99,7 @@ async function viaSocks(proxy: ApiProxy, server: URL, signal: AbortSignal): Prom
 }
 
 async function greet(socket: Socket, proxy: ApiProxy, signal: AbortSignal): Promise<void> {
-  const user = Buffer.from(decodeURIComponent(proxy.url.username));
-  const password = Buffer.from(decodeURIComponent(proxy.url.password));
+  const { user, password } = userinfoOf(proxy);
   const methods = user.length > 0 ? [METHOD.none, METHOD.password] : [METHOD.none];
   socket.write(Buffer.from([VERSION, methods.length, ...methods]));
   const [version, method] = await take(socket, 2, signal);

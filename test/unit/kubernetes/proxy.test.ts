@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { serviceAccountConnection } from "../../../agent/kubernetes/connection.ts";
-import { placeOf, proxyOf } from "../../../agent/kubernetes/proxy.ts";
+import { type ApiProxy, placeOf, proxyOf } from "../../../agent/kubernetes/proxy.ts";
+import { proxyAuthorization } from "../../../agent/kubernetes/tunnel.ts";
 
 const PROXY = "http://proxy.test:3128";
 
@@ -21,6 +22,8 @@ test.each([
   ["https://api.test", { HTTPS_PROXY: "anna:secret@proxy.test:3128" }, `${PROXY} by HTTPS_PROXY`],
   ["https://api.test", { HTTPS_PROXY: "socks5://proxy.test" }, "socks5://proxy.test by HTTPS_PROXY"],
   ["https://api.test", { HTTPS_PROXY: "http://pro xy" }, undefined],
+  ["https://api.test", { HTTPS_PROXY: "http://anna:100%@proxy.test:3128" }, undefined],
+  ["https://api.test", { HTTPS_PROXY: "http://anna:100%25@proxy.test:3128" }, `${PROXY} by HTTPS_PROXY`],
   ["https://api.test", { HTTP_PROXY: PROXY }, undefined],
   ["http://api.test", { HTTP_PROXY: PROXY }, `${PROXY} by HTTP_PROXY`],
   ["http://api.test", { HTTPS_PROXY: PROXY, ALL_PROXY: PROXY }, undefined],
@@ -80,4 +83,16 @@ test("a pod goes through the proxy of its environment, too, unless the API serve
 
   expect([through.proxy?.setting, through.proxy?.bypass]).toEqual(["HTTPS_PROXY", "name 10.96.0.1 in NO_PROXY"]);
   expect(straight.proxy).toBe(undefined);
+});
+
+test.each([
+  ["", undefined],
+  ["anna@", "anna:"],
+  ["anna:p%40ss%25@", "anna:p@ss%"],
+  ["ann%C3%A4:ü@", "annä:ü"],
+  ["anna:%C3%28@", Buffer.from("anna:\xc3(", "latin1")],
+])("the user that %j names is told to the proxy byte by byte", (userinfo, expected) => {
+  const proxy = proxyOf(new URL("https://api.test"), { HTTPS_PROXY: `http://${userinfo}proxy.test:3128` }) as ApiProxy;
+
+  expect(proxyAuthorization(proxy)).toBe(expected && `Basic ${Buffer.from(expected).toString("base64")}`);
 });
