@@ -10,7 +10,7 @@ TYPESCRIPT := node --disable-warning=ExperimentalWarning
 .PHONY: help demo test test-fresh check bench torture torture-names build programs components clean setup-build setup-test
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 demo: build ## a cluster in a box with traffic and trouble in it, live (root; COLLECTOR=1, SECONDS=60)
 	@$(if $(filter 1,$(COLLECTOR)),test/components/build otelcol)

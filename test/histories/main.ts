@@ -5,13 +5,12 @@
  *
  * Prints how many ran; of one that fails, the smallest that does, and what was wrong.
  */
-import { parseArgs } from "node:util";
 import fc from "fast-check";
+import { numberOptions } from "../number-options.ts";
 import { anyHistory, play } from "./history.ts";
 import { told } from "./report.ts";
 
-const { values } = parseArgs({ options: { seed: { type: "string" }, seconds: { type: "string", default: "60" } } });
-const seed = values.seed === undefined ? Date.now() & 0x7fffffff : Number(values.seed);
+const { seed, seconds } = numberOptions({ seed: Date.now() & 0x7fffffff, seconds: 60 });
 const sum = { histories: 0, named: 0, unknown: 0 };
 const checked = fc.check(
   fc.property(anyHistory, (history) => {
@@ -21,7 +20,7 @@ const checked = fc.check(
     sum.unknown += counts.unknown;
     if (wrong.length > 0) throw new Error(wrong.map(told).join("\n"));
   }),
-  { seed, numRuns: 1e9, interruptAfterTimeLimit: Number(values.seconds) * 1_000, markInterruptAsFailure: false },
+  { seed, numRuns: 1e9, interruptAfterTimeLimit: seconds * 1_000, markInterruptAsFailure: false },
 );
 process.stdout.write(
   `seed ${seed}: ${sum.histories} histories, each with a watch and with a directory; ` +

@@ -4,9 +4,9 @@
  *
  *   npm run hostile -- [--runs N] [--processes N] [--seed N]
  */
-import { parseArgs } from "node:util";
 import fc from "fast-check";
 import { loadSchemaCheck } from "../../agent/config/load.ts";
+import { numberOptions } from "../number-options.ts";
 import { type FixtureFiles, makeFixtures } from "./fixtures.ts";
 import { judge } from "./judge.ts";
 import { runs, startWorld } from "./processes.ts";
@@ -52,12 +52,11 @@ async function asProcesses(count: number, seed: number, fixtures: FixtureFiles):
 /** Faults that differ only in what was given are of one kind. */
 const kindOf = (fault: string): string => fault.replace(/[^A-Za-z ]+/g, "").slice(0, 60);
 
-const { values } = parseArgs({
-  options: { runs: { type: "string" }, processes: { type: "string" }, seed: { type: "string" } },
-});
-const seed = Number(values.seed ?? Date.now() % 2 ** 31);
-const configurations = Number(values.runs ?? 20_000);
-const processes = Number(values.processes ?? 100);
+const {
+  seed,
+  runs: configurations,
+  processes,
+} = numberOptions({ seed: Date.now() % 2 ** 31, runs: 20_000, processes: 100 });
 console.log(`${configurations} configurations and ${processes} processes with seed ${seed}`);
 const fixtures = makeFixtures();
 try {

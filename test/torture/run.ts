@@ -6,8 +6,8 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { ROOT } from "../lab/run.ts";
+import { numberOptions } from "../number-options.ts";
 import { TortureBench, type Upheaval } from "./batch.ts";
 import { generate } from "./generate.ts";
 import { type Failure, judge, minimize } from "./judge.ts";
@@ -17,25 +17,21 @@ import { formatProgram, programSeed } from "./program.ts";
 const OUTPUT = join(ROOT, "build/torture");
 const UPHEAVALS: readonly Upheaval[] = ["none", "none", "upgrade", "none", "kill"];
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string", default: process.env.FLOWSPAN_SEED ?? String(Date.now() % 1_000_000) },
-    programs: { type: "string", default: "1000" },
-    seconds: { type: "string", default: "600" },
-    "at-once": { type: "string", default: "100" },
-    from: { type: "string", default: "0" },
-  },
+const options = numberOptions({
+  seed: Number(process.env.FLOWSPAN_SEED ?? Date.now() % 1_000_000),
+  programs: 1_000,
+  seconds: 600,
+  "at-once": 100,
+  from: 0,
 });
-const seed = Number(values.seed);
-const programs = Number(values.programs);
-const atOnce = Number(values["at-once"]);
-const deadline = Date.now() + Number(values.seconds) * 1000;
+const { seed, programs, "at-once": atOnce } = options;
+const deadline = Date.now() + options.seconds * 1000;
 
 console.log(`torture: seed ${seed}, ${programs} programs, ${atOnce} at once`);
 for (const [name, why] of Object.entries({ ...KNOWN_CHECKS, ...KNOWN_FEATURES }))
   console.log(`torture: not looked at: ${name}: ${why}`);
 
-let done = Number(values.from);
+let done = options.from;
 let failed = 0;
 const bench = await TortureBench.start();
 try {
