@@ -22,7 +22,6 @@ interface Fact {
   readonly addressMs: number;
   /** When the agent has it in its tables at the latest. */
   readonly heardMs: number;
-  readonly terminatingMs: number;
   readonly endMs: number;
 }
 
@@ -114,9 +113,8 @@ export class Judge {
     // Which of two that share an address it is cannot be told before both were.
     const both = [grown.tenant, ...facts.filter(({ tenant }) => isOf(tenant, told)).map(({ tenant }) => tenant)];
     const isShared = both.some(({ shares }) => shares) && (own?.heardMs ?? Infinity) > namedMs;
-    // One that was told to end before the other claimed its address is taken to have had it before.
     const isSuperseded =
-      both.some(({ shares }) => shares) && named.some(({ addressMs }) => (own?.terminatingMs ?? Infinity) <= addressMs);
+      both.some(({ shares }) => shares) && named.some(({ tenant }) => this.#supersedes(tenant, grown.tenant, machine));
     // It ended by itself, its address was given out again, and its end was told after that exchange.
     const isUnseen = named.some(
       ({ tenant, endMs }) => tenant.endedBySelf && tenant.untilMs <= grown.atMs && endMs > untilMs,
@@ -133,6 +131,17 @@ export class Judge {
     const isUnlisted = isUntold && sinceMs < machine.lastListMs && successors.some(wasMade);
     const isOutside = wasAway && told.kind === "external" && (own?.heardMs ?? Infinity) > namedMs;
     return isShared || isSuperseded || isUnseen || isLast || isLate || isUnlisted || isOutside;
+  }
+
+  /**
+   * One that was told to end before the other claimed its address is taken to have had it before, also by a replica
+   * whose first list had both.
+   */
+  #supersedes(tenant: Tenant, ending: Tenant, machine: Machine): boolean {
+    return machine.watchingsOf(tenant.address).some(({ told }) => {
+      const { terminatingMs = Infinity } = told.get(ending.uid) ?? {};
+      return terminatingMs < Infinity && terminatingMs <= (told.get(tenant.uid)?.addressMs ?? -Infinity);
+    });
   }
 
   /** What was behind the Service as far as it was told, all the time from before the growth until it was named. */
@@ -182,14 +191,12 @@ export class Judge {
     const next = last && told[told.indexOf(last) + 1];
     // A replica that has read the cluster anew does not tell of those that have gone: they went when it answered.
     const endMs = Math.min(last?.told?.endMs ?? Infinity, next ? next.watching.listedMs + ANSWER_MS : Infinity);
-    const times = (of: "placedMs" | "addressMs" | "terminatingMs") =>
-      Math.min(Infinity, ...known.map((each) => each[of]));
-    const terminatingMs = times("terminatingMs");
+    const times = (of: "placedMs" | "addressMs") => Math.min(Infinity, ...known.map((each) => each[of]));
     const addressMs = times("addressMs");
     const heardMs = this.#heardMs(machine, addressMs);
     // The last that told of it: the first list of a replica says that it was there before.
     const placedMs = Math.max(...known.map((each) => each.placedMs), known.length === 0 ? Infinity : 0);
-    return { tenant, placedMs, addressMs, heardMs, terminatingMs, endMs };
+    return { tenant, placedMs, addressMs, heardMs, endMs };
   }
 }
 
