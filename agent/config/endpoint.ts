@@ -8,7 +8,7 @@
  */
 import { bracketed } from "./bare-host.ts";
 import { checkedText, type Field, type Read, refuse, type Words } from "./fields.ts";
-import { withoutUserinfo } from "./problem.ts";
+import { withoutSecrets } from "./problem.ts";
 
 /** As written: a scheme that is left out is left to `insecure` (see `fullEndpoint`). */
 export function endpoint(words: Words<string>): Field<string> {
@@ -20,10 +20,12 @@ const PARTS = /^(?:(https?):\/\/)?(?:(.*)@)?([^/?#]*)([/?#].*)?$/is;
 
 export function readEndpoint(text: string): Read<string> {
   const trimmed = text.trim();
+  if (/^[\w-]+\s*[=\s]/.test(trimmed))
+    return refuse({ foundWords: "what may be a header, not shown", remedy: ADDRESS });
   const path = /^unix:(?:\/\/(?=\/))?(.+)$/is.exec(trimmed)?.[1];
   if (path !== undefined) return { value: `unix:${path}` };
   if (/^(?!https?:)[a-z][a-z0-9+.-]*:\/\//i.test(trimmed)) {
-    const rest = withoutUserinfo(trimmed.replace(/^[^:]+:\/\//, ""));
+    const rest = withoutSecrets(trimmed.replace(/^[^:]+:\/\//, ""));
     return refuse({ remedy: `write the scheme too: http://${rest} without TLS, https:// with` });
   }
   const [, scheme = "", userinfo, authority = "", rest = ""] = PARTS.exec(trimmed) ?? [];
@@ -39,11 +41,13 @@ export function readEndpoint(text: string): Read<string> {
   return notes.length === 0 ? { value } : { value, note: notes.join("; ") };
 }
 
+const ADDRESS = "write http://HOST:PORT, an IPv6 address in brackets: http://[fd00::5]:4317";
+
 function addressProblem(address: string): string | undefined {
-  const [, host = "", port] = /^(\[[0-9a-f:.]+\]|[^\s:[\]"\\]+)(?::(\d{1,5}))?$/i.exec(address) ?? [];
+  const [, host = "", port] = /^(\[[0-9a-f:.]+\]|[\p{L}\p{M}\p{N}._-]+)(?::(\d{1,5}))?$/iu.exec(address) ?? [];
   const isPort = port === undefined || (Number(port) >= 1 && Number(port) <= 65_535);
   if (host !== "" && !/^\d+$/.test(host) && isPort && URL.canParse(`http://${address}`)) return undefined;
-  return "write http://HOST:PORT, an IPv6 address in brackets: http://[fd00::5]:4317";
+  return ADDRESS;
 }
 
 const hasPort = (address: string): boolean => /:\d+$/.test(address.replace(/^\[.*\]/, ""));

@@ -94,20 +94,20 @@ const FOUND_MAX = 80;
 /**
  * A value as a person would write it, cut where it is long: `"15s"`, `-1`, `a list`, `nothing (null)`.
  *
- * User and password of an address are left out.
+ * User, password and query of an address are left out.
  */
 export function foundText(value: unknown): string {
   if (value === null) return "nothing (null)";
   if (typeof value === "string" && isPem(value)) return PEM;
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
   if (typeof value === "object") return "a group of fields";
-  const text = typeof value === "string" ? JSON.stringify(withoutUserinfo(value)) : String(value);
+  const text = typeof value === "string" ? JSON.stringify(withoutSecrets(value)) : String(value);
   return text.length > FOUND_MAX ? `${text.slice(0, FOUND_MAX)}…` : text;
 }
 
-/** `http://…@host:4317`. Up to the last @: a password may hold anything. */
-export function withoutUserinfo(text: string): string {
-  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1…@");
+/** `http://…@host:4317?…`, without what may be a password or a token. Up to the last @: a password may hold anything. */
+export function withoutSecrets(text: string): string {
+  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1…@").replace(/[?#].+/s, (rest) => `${rest[0]}…`);
 }
 
 /**

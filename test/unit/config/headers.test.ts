@@ -85,3 +85,29 @@ describe("in a file", () => {
     ]);
   });
 });
+
+test.each([
+  `http://collector:99999/?token=${SECRET}`,
+  `htp://collector:4317/v1?token=${SECRET}`,
+  `htp://collector:4317/#${SECRET}`,
+  `http://anna:p?${SECRET}@collector:99999`,
+  `authorization=${SECRET}`,
+  `Bearer ${SECRET}`,
+  `api-key=${SECRET}:4317`,
+])("an endpoint with a secret in it is refused without showing it: %s", (endpoint) => {
+  for (const given of [{ flags: { endpoint } }, { env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } }]) {
+    const said = saidOf(given);
+
+    expect(said).toMatch(/--endpoint|OTEL_EXPORTER_OTLP_ENDPOINT/);
+    expect(said).not.toContain(SECRET);
+  }
+});
+
+/** The refusal, or the warnings. */
+function saidOf(given: Parameters<typeof load>[0]): string {
+  try {
+    return load(given).warnings.join("\n");
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
