@@ -76,7 +76,7 @@ export function backwardPoints(points: Iterable<Point>): Point[] {
 }
 
 /** Points of one OTLP/JSON line as the Collector's file exporter writes it. */
-export function pointsOfLine(line: string): Point[] {
+function pointsOfLine(line: string): Point[] {
   const points: Point[] = [];
   for (const { resource, scopeMetrics = [] } of (JSON.parse(line) as JsonMetricRequest).resourceMetrics ?? []) {
     const resourceAttributes = attributesOf(resource?.attributes);

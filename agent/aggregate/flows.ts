@@ -29,7 +29,7 @@ import { SlotCounts, type SlotRange } from "./slots.ts";
 
 export const HANDSHAKE: SlotRange = slotRange(HistogramSlot.SLOT_HANDSHAKE, HANDSHAKE_SLOTS);
 export const RTT: SlotRange = slotRange(HistogramSlot.SLOT_RTT, RTT_SLOTS);
-export const DURATION: SlotRange = slotRange(HistogramSlot.SLOT_DURATION, DURATION_SLOTS);
+const DURATION: SlotRange = slotRange(HistogramSlot.SLOT_DURATION, DURATION_SLOTS);
 
 function slotRange(from: number, length: number): SlotRange {
   return { from, to: from + length };

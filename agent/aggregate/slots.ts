@@ -118,6 +118,6 @@ function merge(packed: readonly number[], more: readonly number[]): number[] {
 }
 
 /** Geometric middle of a bucket, (2^(i/4), 2^((i+1)/4)], in microseconds. */
-export function bucketMiddle(bucket: number): number {
+function bucketMiddle(bucket: number): number {
   return 2 ** ((bucket + 0.5) / 2 ** HISTOGRAM_SCALE);
 }

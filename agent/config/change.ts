@@ -12,7 +12,7 @@ export interface Change {
 }
 
 /** The value of a row in `settings`. */
-export function valueAt(settings: Settings, keys: readonly string[]): unknown {
+function valueAt(settings: Settings, keys: readonly string[]): unknown {
   return keys.reduce<unknown>((group, key) => (group as Record<string, unknown>)[key], settings);
 }
 

@@ -18,7 +18,7 @@ export function endpoint(words: Words<string>): Field<string> {
 /** Scheme, user and password, host and port, path. A password may hold anything, so it ends at the last @. */
 const PARTS = /^(?:(https?):\/\/)?(?:(.*)@)?([^/?#]*)([/?#].*)?$/is;
 
-export function readEndpoint(text: string): Read<string> {
+function readEndpoint(text: string): Read<string> {
   const trimmed = text.trim();
   if (/^[\w-]+\s*[=\s]/.test(trimmed))
     return refuse({ foundWords: "what may be a header, not shown", remedy: ADDRESS });

@@ -8,7 +8,7 @@ import type { Attributes, AttributeValue } from "../model.ts";
 import { WireWriter } from "./wire.ts";
 
 /** Field 7 of NumberDataPoint and of Exemplar, length-delimited: the tag before each KeyValue. */
-export const NUMBER_ATTRIBUTE_TAG = 0x3a;
+const NUMBER_ATTRIBUTE_TAG = 0x3a;
 /** Field 1 of ExponentialHistogramDataPoint and of Resource. */
 export const FIRST_FIELD_TAG = 0x0a;
 

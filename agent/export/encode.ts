@@ -29,9 +29,9 @@ import { encodeMessage, encodeText, WireWriter } from "./wire.ts";
  * Requests are closed before they reach this. A Collector refuses 4 MiB; a third of that costs nothing
  * measurable and keeps what is in flight (two requests, three copies each) at some 6 MiB.
  */
-export const DEFAULT_REQUEST_BYTES = 1024 * 1024;
+const DEFAULT_REQUEST_BYTES = 1024 * 1024;
 /** The most that may be configured. */
-export const MAX_REQUEST_BYTES = 3.5 * 1024 * 1024;
+const MAX_REQUEST_BYTES = 3.5 * 1024 * 1024;
 
 export interface EncoderOptions {
   readonly metrics: readonly FlowMetric[];

@@ -17,7 +17,7 @@ export type Mode = (typeof MODES)[number];
  * `watch` alone serves where the server has watch-list; `list` is for servers that have not, and for the
  * lists that follow a watch-list that breaks off.
  */
-export const VERBS = ["list", "watch"] as const;
+const VERBS = ["list", "watch"] as const;
 
 interface Read {
   /** API group; empty for the core. */

@@ -9,12 +9,12 @@
  * integers are little-endian. A file without its end entry was cut, wherever that happened.
  */
 
-export const RECORDING_MAGIC = "FLOWSPAN";
-export const RECORDING_VERSION = 1;
-export const HEAD_SIZE = 16;
-export const ENTRY_HEADER_SIZE = 16;
+const RECORDING_MAGIC = "FLOWSPAN";
+const RECORDING_VERSION = 1;
+const HEAD_SIZE = 16;
+const ENTRY_HEADER_SIZE = 16;
 /** Longer than any write of connection.ts and any read of a socket: more is damage. */
-export const ENTRY_LENGTH_MAX = 1024 * 1024;
+const ENTRY_LENGTH_MAX = 1024 * 1024;
 
 export const EntryKind = {
   /** No bytes: a connection to the probe was made. */

@@ -21,7 +21,7 @@ const PODS_PER_SERVICE = 20;
 export const uidOf = (kind: number, index: number): string =>
   `${index.toString(16).padStart(8, "0")}-${kind.toString(16).padStart(4, "0")}-4000-8000-00163e${index.toString(16).padStart(6, "0")}`;
 export const podAddress = (index: number): string => `10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
-export const serviceAddress = (index: number): string => `10.32.${(index >> 8) & 255}.${index & 255}`;
+const serviceAddress = (index: number): string => `10.32.${(index >> 8) & 255}.${index & 255}`;
 const serviceOf = (index: number): number => Math.floor(index / PODS_PER_SERVICE);
 const namespaceOf = (index: number): string => `team-${serviceOf(index) % 97}`;
 

@@ -7,7 +7,7 @@
 export type Verdict = "ok" | "missed" | "unclear";
 
 /** In the order in which they are shown. */
-export const BUDGETS = {
+const BUDGETS = {
   "per-packet": { what: "programs of ours run per packet", must: "none" },
   "round-trip-p50": { what: "request/response, p50, on vs off", must: "≤ 1.01" },
   "round-trip-p99": { what: "request/response, p99, on vs off", must: "≤ 1.03" },

@@ -8,7 +8,7 @@ import type { Timeline } from "./timeline.ts";
 import type { World, Write } from "./world.ts";
 
 /** A watch is at most so late while it is connected; a pod starts later than that after it was put on its node. */
-export const WATCH_LAG_MS = 400;
+const WATCH_LAG_MS = 400;
 
 /** What was told of one object, and when; times that have not come yet are Infinity. */
 export interface Told {

@@ -239,7 +239,7 @@ export function configText({ spans = ALL_SPANS, batch = {} }: SpanLabOptions, no
   });
 }
 
-export function addStats(list: readonly SpanStats[]): SpanStats {
+function addStats(list: readonly SpanStats[]): SpanStats {
   const add = (pick: (stats: SpanStats) => number) => list.reduce((sum, stats) => sum + pick(stats), 0);
   const reasons = Object.keys(list[0]?.dropped ?? {}) as (keyof SpanStats["dropped"])[];
   return {

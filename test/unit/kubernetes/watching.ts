@@ -31,7 +31,7 @@ export interface WatchingOptions {
   readonly query?: Readonly<Record<string, string>>;
 }
 
-export async function startStandIn(prepare?: (server: ApiServerStandIn) => void): Promise<ApiServerStandIn> {
+async function startStandIn(prepare?: (server: ApiServerStandIn) => void): Promise<ApiServerStandIn> {
   const server = new ApiServerStandIn();
   await server.start();
   onTestFinished(() => server.stop());
