@@ -128,7 +128,10 @@ static __always_inline void adopt_queued(struct sock *listener, struct settings 
 	}
 }
 
-/* Whether its subflow has a storage: younger than the probe, or another program's, which cannot be told apart. */
+/*
+ * Whether it is adopted already, or its subflow has a storage: that one is younger than the probe, or another program
+ * keeps something there. The two cannot be told apart, so that it is missed rather than counted twice.
+ */
 static __always_inline bool mptcp__is_known(struct sock *sk, struct tcp_sock *first)
 {
 	return first->inet_conn.icsk_inet.sk.sk_bpf_storage || bpf_sk_storage_get(&connections, sk, 0, 0);
@@ -140,9 +143,9 @@ static __always_inline void adopt_mptcp(struct sock *sk, struct settings *s)
 
 	if (!tp || !state_is_open(tp->inet_conn.icsk_inet.sk.__sk_common.skc_state))
 		return;
-	found(&tp->inet_conn.icsk_inet.sk.__sk_common);
 	if (mptcp__is_known(sk, tp))
 		return;
+	found(&tp->inet_conn.icsk_inet.sk.__sk_common);
 	mptcp__note_first(tp);
 	adopt_books(sk, tp, s);
 }
@@ -173,9 +176,10 @@ static __always_inline void adopt_mptcp_if_listens(struct sock *sk, struct task_
 
 	if (!tp || tp->inet_conn.icsk_inet.sk.__sk_common.skc_state != TCP_LISTEN)
 		return;
+	if (mptcp__is_known(sk, tp))
+		return;
 	found(&tp->inet_conn.icsk_inet.sk.__sk_common);
-	if (!mptcp__is_known(sk, tp))
-		adopt_listener(sk, &tp->inet_conn.icsk_inet.sk, task, s);
+	adopt_listener(sk, &tp->inet_conn.icsk_inet.sk, task, s);
 }
 
 #endif
