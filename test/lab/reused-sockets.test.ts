@@ -9,6 +9,7 @@ import { NEEDS, spanOfRecord, useCallLab } from "./call-lab.ts";
 
 /** How long the first connection's data waits for its reader. */
 const WAIT_MS = 503;
+/** What is busy for a moment may show up to three: one begun, one ended, one that a neighbour on the CPU took. */
 const JIFFY_US = 10_000;
 const UPLOAD = 200_003;
 
@@ -42,7 +43,7 @@ test("three connections of one socket: each has its own busy time, port, bytes a
 
   expect(told.failures).toEqual({ "connect ECONNREFUSED": 1 });
   expect(first?.busyUs).toBeGreaterThanOrEqual(WAIT_MS * 1000 - JIFFY_US);
-  expect(second?.busyUs).toBeLessThan(JIFFY_US);
+  expect(second?.busyUs).toBeLessThan(3 * JIFFY_US);
   expect([first?.localPort, second?.localPort]).toEqual(ports);
   expect([first?.bytesSent, second?.bytesSent, third?.bytesSent]).toEqual([60_013, 101, 0]);
   expect(durationMs(second)).toBeLessThan(WAIT_MS);
@@ -86,8 +87,8 @@ test("sockets that a used socket accepts have none of its busy time", async () =
     ["client", 103],
     ["server", 107],
   ]);
-  expect(records.filter(({ busyUs }) => busyUs > JIFFY_US)).toEqual([]);
-  expect(calls().counters(own, "server").busyUs).toBeLessThan(JIFFY_US);
+  expect(records.filter(({ busyUs }) => busyUs >= 3 * JIFFY_US)).toEqual([]);
+  expect(calls().counters(own, "server").busyUs).toBeLessThan(3 * JIFFY_US);
 });
 
 test("a socket that was refused and then connects is one failure and one connection", async () => {
