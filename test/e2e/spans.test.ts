@@ -70,7 +70,8 @@ beforeAll(async () => {
   undo.push(() => rmSync(directory, { recursive: true, force: true }));
   const config = join(directory, "flowspan.yaml");
   replaceFile(config, configText({ spans: ALL_SPANS }));
-  const setup = { endpoint: collector.endpoint, kubeconfig, intervalMs: 300, agentArguments: ["--config", config] };
+  const agentArguments = ["--config", config];
+  const setup = { endpoint: collector.endpoint, endpointByVariable: true, kubeconfig, intervalMs: 300, agentArguments };
   const agents = await startAgents(lab, setup);
   undo.push(() => Promise.all(agents.map((agent) => agent.stop())));
   await recording(agents);
