@@ -349,18 +349,3 @@ export function logLevel(stated: Words<LogLevel>): Field<LogLevel> {
     },
   });
 }
-
-/** Sums since the series' start, or growth since the last export; OTel's low memory preference means growth here. */
-export function temporality(stated: Words<"cumulative" | "delta">): Field<"cumulative" | "delta"> {
-  const read = (value: unknown): Read<"cumulative" | "delta"> => {
-    if (value === "low_memory" || value === "lowmemory") return { value: "delta" };
-    if (value === "cumulative" || value === "delta") return { value };
-    return refuse({ remedy: "write one of them; cumulative is the default" });
-  };
-  return field(stated, {
-    allowed: "cumulative, delta, low_memory",
-    placeholder: "cumulative|delta",
-    fromYaml: read,
-    fromText: (value) => read(value.trim().toLowerCase()),
-  });
-}
