@@ -1,6 +1,8 @@
 # The commands of this tree; `make help` lists them. Each installs what it needs first (scripts/setup).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# What is set for a command here (PROGRAMS=10000) is not meant for the makefiles below.
+MAKEOVERRIDES :=
 
 # Node as the project has it; harmless where the system's is used and these do not exist.
 TOOLS := $(CURDIR)/.tools/node_modules
