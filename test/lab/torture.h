@@ -3,7 +3,8 @@
  * What the files of the torture interpreter share: puppets, replies, calls.
  *
  * torture.c runs one program in a net namespace of its own and relays each line to a puppet, a process in a cgroup
- * of its own (torture-puppet.c). torture-calls.c and torture-tricks.c are what a puppet can do, torture-wire.c
+ * of its own (torture-puppet.c). What a puppet can do is in torture-calls.c, by name, and beside it: torture-options.c,
+ * torture-open.c, torture-move.c, torture-hands.c and, for what few applications do, torture-tricks.c. torture-wire.c
  * listens to the loopback device. Nothing here judges: every line is answered by what the kernel said.
  */
 #ifndef TORTURE_H
@@ -59,6 +60,27 @@ socklen_t address(const char *text, int port, struct sockaddr_storage *to);
 int call(struct puppet *puppet, const struct line *line, struct reply *reply);
 int trick(struct puppet *puppet, const struct line *line, struct reply *reply);
 int close_slot(struct puppet *puppet, int slot, struct reply *reply);
+
+int *slot_of(struct puppet *puppet, int slot);
+int put(struct puppet *puppet, int slot, int fd);
+int set_options(int fd, const struct line *line, int first);
+bool is_ready(int fd, short events, int timeout_ms);
+
+int make_socket(struct puppet *puppet, const struct line *line);
+int connect_slot(int fd, const struct line *line, struct reply *reply);
+int finish(int fd, const struct line *line, struct reply *reply);
+int accept_slot(struct puppet *puppet, int fd, const struct line *line, struct reply *reply);
+int send_fast(int fd, const struct line *line, struct reply *reply);
+
+int send_slot(int fd, const struct line *line);
+int recv_slot(int fd, const struct line *line, struct reply *reply);
+int settle(int fd, const struct line *line, struct reply *reply);
+
+int give(struct puppet *puppet, int fd);
+int take(struct puppet *puppet, int slot);
+int fork_child(struct puppet *puppet);
+int reap(struct puppet *puppet);
+int move(struct puppet *puppet, const char *name);
 
 /* Runs a puppet's commands from `channel` until it is closed; never returns. */
 void puppet_run(struct puppet *puppet, int channel) __attribute__((noreturn));

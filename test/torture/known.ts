@@ -2,7 +2,7 @@
  * Faults that are known and not mended yet, by the check that finds them. A check stands here only with the number of its
  * point; whoever mends it takes it out, and the generator holds the mend from then on.
  */
-import { FEATURES, type Feature } from "./generate.ts";
+import { FEATURES, type Feature } from "./lives/life.ts";
 
 /** Checks of compare.ts that are not made, and why. */
 export const KNOWN_CHECKS: Readonly<Record<string, string>> = {

@@ -1,0 +1,71 @@
+/** Sums over the edges of a namespace are the kernel's own counters of it, as `nstat` shows them. */
+import type { EdgeCountersField } from "../../agent/generated/layout.ts";
+import type { NamespaceCounters } from "../../agent/model.ts";
+import type { Seen } from "./compare.ts";
+import { count } from "./compare-sums.ts";
+import type { Differences } from "./differences.ts";
+import type { Trace } from "./trace.ts";
+
+const FAILED: readonly EdgeCountersField[] = [
+  ...(["failedRefused", "failedTimedOut", "failedReset", "failedHostUnreachable"] as const),
+  ...(["failedNetUnreachable", "failedCancelled", "failedOther"] as const),
+];
+const RETRANSMITS: readonly EdgeCountersField[] = [
+  ...(["retransmitsSyn", "retransmitsFast", "retransmitsTimeout", "retransmitsTlp"] as const),
+  ...(["retransmitsNonCongestion", "retransmitsOther"] as const),
+];
+
+/** Sums over the namespace are the kernel's own counters. */
+export function compareBooks(trace: Trace, seen: Seen, said: Differences): void {
+  const book = (...names: string[]) => names.reduce((sum, name) => sum + (trace.books[name] ?? 0), 0);
+  const clients = seen.edges.filter(({ key }) => key.role === "client");
+  const servers = seen.edges.filter(({ key }) => key.role === "server");
+  const both = [...clients, ...servers];
+  const tcp = trace.books;
+  said.equal("active-opens", "opened and failed", count(clients, "opened", ...FAILED), tcp["Tcp.ActiveOpens"]);
+  said.equal("passive-opens", "opened by servers", count(servers, "opened"), tcp["Tcp.PassiveOpens"]);
+  said.equal("retransmits", "segments sent again", count(both, ...RETRANSMITS), tcp["Tcp.RetransSegs"]);
+  said.equal("retransmit-types", "SYNs sent again", count(both, "retransmitsSyn"), tcp["TcpExt.TCPSynRetrans"]);
+  said.equal("retransmit-types", "fast retransmits", count(both, "retransmitsFast"), tcp["TcpExt.TCPFastRetrans"]);
+  const probes = count(both, "retransmitsTlp");
+  if (probes > book("TcpExt.TCPLossProbes"))
+    said.add("retransmit-types", `${probes} tail loss probes sent again, of ${book("TcpExt.TCPLossProbes")}`);
+  const timers = book("TcpExt.TCPTimeouts") - count(clients, "retransmitsSyn");
+  // A timer that finds the window closed sends again without a count of its own.
+  const isShut = book("TcpExt.TCPToZeroWindowAdv", "TcpExt.TCPWantZeroWindowAdv") > 0;
+  if (count(both, "retransmitsTimeout") > 0 && timers <= 0 && !isShut)
+    said.add("retransmit-types", `${count(both, "retransmitsTimeout")} timeouts, and no timer ran out`);
+  const aborted = seen.records.filter(
+    ({ establishedNs, state }) => establishedNs > 0n && (state === "established" || state === "close_wait"),
+  );
+  said.equal("estab-resets", "ended while established", aborted.length, tcp["Tcp.EstabResets"]);
+  if (count(both, "resetSent") > book("Tcp.OutRsts"))
+    said.add("out-rsts", `${count(both, "resetSent")} connections sent a RST, of ${book("Tcp.OutRsts")}`);
+  if (count(both, "segsOut") > book("Tcp.OutSegs", "Tcp.RetransSegs"))
+    said.add("segments", `${count(both, "segsOut")} segments, of ${book("Tcp.OutSegs", "Tcp.RetransSegs")}`);
+  compareNamespace(trace, seen, said);
+  const open = seen.edges.filter(({ open }) => open > 0);
+  if (open.length > 0) said.add("open", `${open.length} edges have something open`);
+}
+
+const NAMESPACE_BOOKS: readonly (readonly [keyof NamespaceCounters, string])[] = [
+  ["activeOpens", "Tcp.ActiveOpens"],
+  ["passiveOpens", "Tcp.PassiveOpens"],
+  ["attemptFails", "Tcp.AttemptFails"],
+  ["estabResets", "Tcp.EstabResets"],
+  ["inSegs", "Tcp.InSegs"],
+  ["outSegs", "Tcp.OutSegs"],
+  ["retransSegs", "Tcp.RetransSegs"],
+  ["outRsts", "Tcp.OutRsts"],
+  ["listenOverflows", "TcpExt.ListenOverflows"],
+  ["listenDrops", "TcpExt.ListenDrops"],
+];
+
+/** The books that coverage divides by are this namespace's. */
+function compareNamespace(trace: Trace, { namespace }: Seen, said: Differences): void {
+  if (namespace === undefined) {
+    said.add("namespace", "the probe did not see the namespace");
+    return;
+  }
+  for (const [field, name] of NAMESPACE_BOOKS) said.equal("namespace", field, namespace[field], trace.books[name]);
+}

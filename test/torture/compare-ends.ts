@@ -1,0 +1,130 @@
+/** Each connection at each end is one record, with its own bytes, resets, outcome, process and times. */
+import type { Connection } from "../../agent/model.ts";
+import type { Seen } from "./compare.ts";
+import { CLOCK_US, compareTimes } from "./compare-times.ts";
+import { type Differences, describeEnd, describeRecord } from "./differences.ts";
+import type { ExpectedEnd, Truth } from "./oracle.ts";
+import { ADOPTED, EADDRNOTAVAIL, RESET_RECEIVED, RESET_SENT } from "./record-flags.ts";
+import type { Trace } from "./trace.ts";
+import type { Use, Uses } from "./uses.ts";
+import type { Conversation } from "./wire.ts";
+
+export function compareEnds({ ends, uses }: Truth, trace: Trace, seen: Seen, said: Differences): void {
+  const left = [...seen.records].sort((a, b) => Number(a.startNs - b.startNs));
+  for (const end of ends) {
+    if (end.use && end.use.restored > 0) {
+      compareRestored(end, left, said);
+      continue;
+    }
+    const index = left.findIndex((record) => isRecordOf(record, end));
+    const record = left[index];
+    if (record) left.splice(index, 1);
+    const name = describeEnd(end);
+    if (!record) {
+      // A server's end that may never have been, or an attempt that died before it had a state.
+      if (end.established === undefined || (end.role === "server" && !end.established)) continue;
+      if (end.established === false && end.conversation === undefined) continue;
+      said.add("record", `${name} has no record`);
+      continue;
+    }
+    compareEnd(name, end, record, trace, uses, said);
+  }
+  for (const record of left) said.add("record", `nothing happened that is this record: ${describeRecord(record)}`);
+}
+
+/** What TCP_REPAIR took from one socket to the next is a record for each of them; together they are the connection. */
+function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences): void {
+  const { role, conversation, use } = end;
+  if (!conversation) return;
+  const [local, remote] =
+    role === "client" ? [conversation.client, conversation.server] : [conversation.server, conversation.client];
+  const parts = left.filter(
+    (record) => record.localPort === local.port && record.remotePort === remote.port && isDuring(record, conversation),
+  );
+  for (const part of parts) left.splice(left.indexOf(part), 1);
+  const name = describeEnd(end);
+  if (parts.length === 0) said.add("record", `${name} has no record`);
+  if (use?.uncertain) return;
+  const roles = parts.filter(({ key }) => key.role !== role);
+  if (roles.length > 0) said.add("repair", `${name}: is told as ${roles[0]?.key.role} after it was restored`);
+  const sent = parts.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
+  if (end.bytesSent !== undefined) said.equal("bytes", `${name}: bytes sent by all its sockets`, sent, end.bytesSent);
+}
+
+function isRecordOf(record: Connection, { role, conversation, use, established }: ExpectedEnd): boolean {
+  if (record.key.role !== role || (role === "server" && established === false)) return false;
+  if (conversation === undefined)
+    return use !== undefined && record.remotePort === use.remote.port && isWithin(record, use);
+  const [local, remote] =
+    role === "client" ? [conversation.client, conversation.server] : [conversation.server, conversation.client];
+  if (record.remotePort !== remote.port || record.key.remoteAddress.replace("::ffff:", "") !== remote.address)
+    return false;
+  if (role === "server") return record.localPort === local.port && isDuring(record, conversation);
+  // A failed one may have lost its port: then the time tells it.
+  return record.localPort === local.port || (use !== undefined && established === false && isWithin(record, use));
+}
+
+/** Two connections may have had the same two ends. */
+function isDuring({ startNs, flags }: Connection, { began, last }: Conversation): boolean {
+  const slack = CLOCK_US * 1000;
+  return (flags & ADOPTED) !== 0 || (Number(startNs) >= began - slack && Number(startNs) <= last + slack);
+}
+
+function isWithin({ startNs }: Connection, { call }: Use): boolean {
+  return Number(startNs) >= call.from && Number(startNs) <= call.to;
+}
+
+function compareEnd(
+  name: string,
+  end: ExpectedEnd,
+  record: Connection,
+  trace: Trace,
+  uses: Uses,
+  said: Differences,
+): void {
+  const { role, use, conversation } = end;
+  const isOpen = record.establishedNs > 0n;
+  const flags = record.flags;
+  if (end.established !== undefined && !(flags & ADOPTED))
+    said.equal("outcome", `${name}: established`, isOpen, end.established);
+  if (end.errno !== undefined && !isOpen && end.errno !== EADDRNOTAVAIL)
+    said.equal("outcome", `${name}: its error`, record.error, end.errno);
+  if (end.errno === EADDRNOTAVAIL && record.error === 0)
+    said.add("no-port", `${name}: no port was free, and it is cancelled`);
+  if (conversation && role === "client")
+    said.equal("local-port", `${name}: local port`, record.localPort, conversation.client.port);
+  const restored = (use?.restored ?? 0) > 0;
+  if (end.bytesSent !== undefined && !restored)
+    said.equal("bytes", `${name}: bytes sent`, record.bytesSent, end.bytesSent);
+  if (end.bytesReceived && isOpen && !restored) {
+    const [low, high] = end.bytesReceived;
+    if (record.bytesReceived < low || record.bytesReceived > high)
+      said.add(
+        "bytes",
+        `${name}: bytes received is ${record.bytesReceived}, must be ${low}${high > low ? ` to ${high}` : ""}`,
+      );
+  }
+  const reset = end.isAbortOnData ? "reset-by-data" : "reset";
+  if (end.resetSent !== undefined)
+    said.equal(reset, `${name}: a RST was sent`, (flags & RESET_SENT) !== 0, end.resetSent);
+  if (end.resetReceived !== undefined)
+    said.equal(reset, `${name}: a RST came`, (flags & RESET_RECEIVED) !== 0, end.resetReceived);
+  if (use && role === "client" && record.pid !== 0)
+    said.equal("process", `${name}: its process`, record.pid, trace.puppets[use.call.who]);
+  if (role === "server" && conversation && record.pid !== 0)
+    compareListener(name, conversation, record, trace, uses, said);
+  compareTimes(name, end, record, uses, said);
+}
+
+function compareListener(
+  name: string,
+  { server }: Conversation,
+  record: Connection,
+  trace: Trace,
+  uses: Uses,
+  said: Differences,
+): void {
+  const owners = uses.listening.filter(({ port }) => port === server.port).map(({ who }) => trace.puppets[who]);
+  if (!owners.includes(record.pid))
+    said.add("process", `${name}: its process is ${record.pid}, none that listened on ${server.port}`);
+}

@@ -1,0 +1,54 @@
+/** When a connection began and ended, how long its handshake took and for how long it was busy. */
+import type { Connection } from "../../agent/model.ts";
+import type { Differences } from "./differences.ts";
+import type { ExpectedEnd } from "./oracle.ts";
+import { ADOPTED } from "./record-flags.ts";
+import type { Uses } from "./uses.ts";
+import type { Conversation } from "./wire.ts";
+
+/** One tick of the kernel's clock, in which busy time is counted. */
+const TICK_US = 4000;
+
+export function compareTimes(
+  name: string,
+  { role, use, conversation }: ExpectedEnd,
+  record: Connection,
+  uses: Uses,
+  said: Differences,
+): void {
+  const life = Number(record.endNs - record.startNs) / 1000;
+  if (record.busyUs > life + 2 * TICK_US)
+    said.add("busy", `${name}: busy for ${record.busyUs} µs of a life of ${life} µs`);
+  if (use && role === "client" && !(record.flags & ADOPTED) && use.restored === 0) {
+    const began = Number(record.startNs);
+    if (began < use.call.from || (conversation && began > conversation.began + 1000 && began > use.call.to))
+      said.add("times", `${name}: begins ${(began - use.call.from) / 1000} µs after its call`);
+  }
+  if (conversation && Number(record.startNs) < conversation.began - CLOCK_US * 1000 && !(record.flags & ADOPTED))
+    said.add("times", `${name}: begins before its SYN`);
+  if (conversation && record.establishedNs > 0n) compareHandshake(name, role, conversation, record, uses, said);
+  if (conversation && record.endNs < record.startNs) said.add("times", `${name}: ends before it begins`);
+}
+
+/** Between two readings of a clock that belong together, on a busy machine. */
+export const CLOCK_US = 2000;
+
+/** From the first SYN to the last ACK, or from a SYN-ACK to its answer, as the wire has them. */
+function compareHandshake(
+  name: string,
+  role: string,
+  { began, sent: { client, server } }: Conversation,
+  record: Connection,
+  uses: Uses,
+  said: Differences,
+): void {
+  if (record.handshakeUs === 0 || record.flags & ADOPTED) return;
+  const from = role === "client" ? began : server.firstSyn;
+  const most = (client.firstAck - from) / 1000 + CLOCK_US;
+  const isDeferred = uses.listening.some(({ port, defers }) => defers && port === record.key.serverPort);
+  if (from > 0 && client.firstAck > 0 && record.handshakeUs > most)
+    said.add(
+      isDeferred ? "deferred" : "handshake",
+      `${name}: its handshake took ${record.handshakeUs} µs, on the wire ${Math.round(most)} at most`,
+    );
+}

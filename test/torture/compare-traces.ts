@@ -1,0 +1,30 @@
+/** Trace ids: both ends of a connection give themselves the same one, and no other connection has it. */
+import type { Connection } from "../../agent/model.ts";
+import type { Seen } from "./compare.ts";
+import { type Differences, describeRecord } from "./differences.ts";
+import type { ExpectedEnd } from "./oracle.ts";
+
+/** Both ends of a connection are in one trace; no two connections are. */
+export function compareTraceIds(seen: Seen, ends: readonly ExpectedEnd[], said: Differences): void {
+  const traces = new Map<string, Connection[]>();
+  for (const record of seen.records)
+    if (record.establishedNs > 0n) traces.set(record.traceId, [...(traces.get(record.traceId) ?? []), record]);
+  for (const [id, records] of traces) {
+    const roles = records.map(({ key }) => key.role).sort();
+    if (records.length > 2 || (records.length === 2 && roles.join() !== "client,server"))
+      if (!ends.some(({ use }) => (use?.restored ?? 0) > 0))
+        said.add("trace", `${records.length} records are in trace ${id}: ${records.map(describeRecord).join("; ")}`);
+  }
+  for (const client of seen.records) {
+    if (client.key.role !== "client" || client.establishedNs === 0n) continue;
+    const server = seen.records.find(
+      ({ key, localPort, remotePort, establishedNs }) =>
+        key.role === "server" &&
+        establishedNs > 0n &&
+        localPort === client.remotePort &&
+        remotePort === client.localPort,
+    );
+    if (server && traces.get(client.traceId)?.length === 1 && traces.get(server.traceId)?.length === 1)
+      said.add("trace", `two traces for one connection: ${describeRecord(client)}`);
+  }
+}
