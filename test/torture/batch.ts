@@ -4,21 +4,19 @@
  *
  *   interpreters (test/lab/torture.c) ── all done ──► one exchange ──► edges and records by namespace ──► they leave
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import type { EdgeKey } from "../../agent/model.ts";
 import { SourceError } from "../../agent/source/source.ts";
 import { describe } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";
 import { eventually } from "../lab/process.ts";
-import { program as builtProgram } from "../lab/run.ts";
 import { type EdgeSum, Tally } from "../lab/tally.ts";
 import { startWitness } from "../witness.ts";
 import type { Seen } from "./compare.ts";
-import { formatProgram, type Program } from "./program.ts";
-import { parseTrace, type Trace } from "./trace.ts";
+import { Interpreter } from "./interpreter.ts";
+import type { Program } from "./program.ts";
+import type { Trace } from "./trace.ts";
 
 /** One program that was performed. */
 export interface Performed {
@@ -44,7 +42,6 @@ export interface BatchResult {
 export type Upheaval = "none" | "upgrade" | "kill";
 
 const NODE = "node-1";
-const DEADLINE_MS = 60_000;
 const RECORDING = {
   stretchNs: 0n,
   traceKey: [0x23n, 0x29n] as const,
@@ -175,56 +172,5 @@ export class TortureBench {
     this.#losses = now;
     const growth = Object.entries(now).map(([name, count]) => [name, count - (before[name] ?? 0)] as const);
     return Object.fromEntries(growth.filter(([, count]) => count > 0));
-  }
-}
-
-/** One running interpreter. */
-class Interpreter {
-  readonly barriers: number;
-  readonly #child: ChildProcess;
-  readonly #lines: string[] = [];
-  readonly #errors: string[] = [];
-  readonly #gone: Promise<void>;
-
-  constructor(cgroups: string, lines: Program) {
-    this.barriers = lines.filter((line) => line === ". barrier").length;
-    this.#child = spawn(builtProgram("torture"), [cgroups], { stdio: "pipe" });
-    this.#gone = new Promise((resolve) => this.#child.on("close", () => resolve()));
-    this.#child.on("error", (error) => this.#errors.push(error.message));
-    this.#child.stdin?.on("error", (error) => this.#errors.push(error.message));
-    if (this.#child.stdout) createInterface({ input: this.#child.stdout }).on("line", (line) => this.#lines.push(line));
-    if (this.#child.stderr)
-      createInterface({ input: this.#child.stderr }).on("line", (line) => this.#errors.push(line));
-    this.#child.stdin?.write(`${formatProgram(lines)}.\n`);
-  }
-
-  /** The net namespace, once the interpreter has said it. */
-  get netns(): number {
-    return Number(this.#lines.find((line) => line.startsWith("netns "))?.split(" ")[1]);
-  }
-
-  async until(kind: "barrier" | "end"): Promise<void> {
-    await eventually(
-      () => `an interpreter at its ${kind}: ${[...this.#errors, ...this.#lines.slice(-3)].join("; ")}`,
-      () => {
-        if (this.#child.exitCode !== null) throw new Error(`an interpreter ended: ${this.#errors.join("; ")}`);
-        if (kind === "end") return this.#lines.at(-1) === "end";
-        return this.#lines.some((line) => line.startsWith("barrier "));
-      },
-      DEADLINE_MS,
-    );
-  }
-
-  goOn(): void {
-    for (let i = 0; i < this.barriers; i++) this.#child.stdin?.write("go\n");
-  }
-
-  trace(): Trace {
-    return parseTrace(this.#lines);
-  }
-
-  async leave(): Promise<void> {
-    this.#child.stdin?.end("leave\n");
-    await this.#gone;
   }
 }
