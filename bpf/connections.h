@@ -60,6 +60,7 @@ struct connection {
 	__u16 remote_port;
 	__u16 error;          /* the last that was reported to the application */
 	__u16 resent_synacks; /* a server's handshake: there was no socket for them yet */
+	__u32 walked;         /* the last walk over files that came by; its number's low half */
 	char comm[16];
 };
 

@@ -2,7 +2,7 @@
 /*
  * All BPF programs of flowspan: the hooks, the iterators and the two that the probe runs itself.
  *
- *   tp_btf hooks ──► socket storage ──► edges ◄── walk (iter/bpf_sk_storage_map)
+ *   tp_btf hooks ──► socket storage ──► edges ◄── walk (iter/bpf_sk_storage_map, else iter/task_file)
  *                          ▲              │
  *        adopt (iter/task_file)           └──► probe ──► agent ──► settle
  *
@@ -42,8 +42,8 @@ struct undecided;
 #include "hooks.h"
 #include "mishaps.h"
 #include "roles.h"
-#include "walk.h"
 #include "adopt.h"
+#include "walk.h"
 #include "settle.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -197,6 +197,28 @@ int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (s && c && sk)
 		walk_socket(sk, c, s);
 	else if (s && !sk)
+		walk_end();
+	return 0;
+}
+
+/*
+ * The walk where the kernel refuses the other one, as a hardened one does: over all tasks' open files.
+ *
+ * Hook:   iterator over all tasks' files, once an exchange.
+ * Cost:   about 0.1 us a file, 0.5 us a socket.
+ * Misses: sockets that no task holds a file of, until they close: those that an application has closed and the kernel
+ *         still sends for, that wait to be accepted, MPTCP's subflows, the kernel's own, files on their way
+ *         (SCM_RIGHTS) or in io_uring.
+ */
+SEC("iter/task_file")
+int walk_files(struct bpf_iter__task_file *ctx)
+{
+	struct settings *s = settings__if_active();
+	struct sock *sk = inet_of_file(ctx->file);
+
+	if (s && sk)
+		walk_file(sk, s);
+	else if (s && !ctx->task)
 		walk_end();
 	return 0;
 }

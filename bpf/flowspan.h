@@ -151,8 +151,9 @@ enum feature {
 	FEATURE_RECEIVE_RESET = 2,
 	FEATURE_RETRANSMIT_SYNACK = 3,
 	FEATURE_CGROUP_NAMES = 4,
-	FEATURE_CGROUP_V2 = 5, /* sockets carry a cgroup other than the root */
-	FEATURE_PROC_SNMP = 6, /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
+	FEATURE_CGROUP_V2 = 5,     /* sockets carry a cgroup other than the root */
+	FEATURE_PROC_SNMP = 6,     /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
+	FEATURE_WALK_STORAGES = 7, /* without: the walk sees what a file leads to, the rest when it closes */
 };
 
 /* One exchange: ask, walk, send growth. Its number grows, by one unless a walk was cut short, and is pinned. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The walk: what is done to every socket at once, from an iterator.
+ * The walk: what is done to every socket at once, from an iterator: over all storages or, where the kernel refuses that
+ * iterator, over all tasks' open files.
  *
  * It writes maps, never bpf_seq_write(): with output the iterator restarts for every buffer and
  * skips from its bucket's start, which grows with the square of the sockets.
@@ -120,6 +121,26 @@ static __always_inline void walk_socket(struct sock *sk, struct connection *c, s
 		walk_connection(sk, c, s, st);
 	else
 		walk_connecting(sk, c, st);
+}
+
+/* @return whether this walk comes by for the first time: several files, and several processes, may hold one socket */
+static __always_inline bool connection__is_first_look(struct connection *c, struct state *st)
+{
+	__u32 walk = (__u32)st->walk;
+
+	if (c->walked == walk)
+		return false;
+	c->walked = walk;
+	return true;
+}
+
+static __always_inline void walk_file(struct sock *sk, struct settings *s)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct state *st = state__get();
+
+	if (c && st && connection__is_first_look(c, st))
+		walk_socket(sk, c, s);
 }
 
 /* After the last socket, also where there was none. */

@@ -7,7 +7,7 @@
  */
 import { Feature } from "../generated/layout.ts";
 import { type Finding, ok } from "./doctor-finding.ts";
-import type { NoProbeCheck } from "./doctor-kernel.ts";
+import { type NoProbeCheck, WITHOUT_STORAGES } from "./doctor-kernel.ts";
 import type { AgentFacts } from "./doctor-reach.ts";
 
 /** The last HELLO, as `/status` shows it. */
@@ -32,6 +32,7 @@ export const FEATURES: Readonly<Record<keyof typeof Feature, FeatureWords>> = {
   FEATURE_CGROUP_NAMES: { name: "cgroup names", lost: "pods and units have no names" },
   FEATURE_CGROUP_V2: { name: "cgroup v2", lost: "containers are told apart by net namespace and address only" },
   FEATURE_PROC_SNMP: { name: "host's /proc", lost: "coverage: nothing says how much of the traffic was seen" },
+  FEATURE_WALK_STORAGES: { name: "iterator bpf_sk_storage_map", lost: WITHOUT_STORAGES },
 };
 
 /** The probe's own process knows the rest, and why a feature is missing. */

@@ -121,19 +121,19 @@ function checkHooks({ hooks, load }: ProbeCheck): Finding[] {
   });
 }
 
+/** A kernel that refuses the walk over all sockets has the walk over all open files. */
+export const WITHOUT_STORAGES = "what a connection without a file does is counted only when it closes";
+
 function checkIterators({ iterators }: ProbeCheck): Finding[] {
   const walk = "iterator bpf_sk_storage_map";
   const adopt = "iterator task_file";
+  const noWalk = iterators.task_file
+    ? ({ state: "warn", found: "this kernel refuses it: all open files are walked", lost: WITHOUT_STORAGES } as const)
+    : ({ state: "fail", found: "this kernel has none", lost: "open connections cannot be read" } as const);
   return [
     iterators.bpf_sk_storage_map
       ? ok(walk, "the walk over all sockets works")
-      : {
-          name: walk,
-          state: "fail",
-          found: "this kernel has none",
-          lost: "open connections cannot be read",
-          remedy: "boot Linux 6.1 or newer",
-        },
+      : { name: walk, remedy: "boot Linux 6.1 or newer that allows iterators over BPF maps", ...noWalk },
     iterators.task_file
       ? ok(adopt, "connections older than the probe are adopted")
       : {

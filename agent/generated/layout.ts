@@ -58,6 +58,7 @@ export const Feature = {
   FEATURE_CGROUP_NAMES: 4,
   FEATURE_CGROUP_V2: 5,
   FEATURE_PROC_SNMP: 6,
+  FEATURE_WALK_STORAGES: 7,
 } as const;
 export type Feature = (typeof Feature)[keyof typeof Feature];
 
@@ -447,4 +448,5 @@ export const FEATURE_NAMES = [
   "cgroup_names",
   "cgroup_v2",
   "proc_snmp",
+  "walk_storages",
 ] as const;

@@ -145,7 +145,8 @@ static bool overflow__send(struct exchange *exchange)
 
 /*
  * Sockets that were marked before the walk, were not found by it and whose close nobody saw. What begins and
- * ends meanwhile can only make the difference smaller: the largest that was ever found is true.
+ * ends meanwhile can only make the difference smaller: the largest that was ever found is true. A walk over files
+ * cannot say: it finds no socket that has none.
  */
 static void vanished__note(struct kept *kept, __u64 marked)
 {
@@ -174,7 +175,7 @@ static bool exchange__walk(struct exchange *exchange, struct frame_exchange *fra
 		return false;
 	}
 	/* After a takeover, this walk has left out what came after it. */
-	if (kept__is_active(exchange->kept, exchange->programs->generation))
+	if (exchange->programs->walks_all && kept__is_active(exchange->kept, exchange->programs->generation))
 		vanished__note(exchange->kept, marked);
 	*frame = (struct frame_exchange){ .exchange = number, .sockets = state->sockets };
 	clock__read_both(&frame->boot_ns, &frame->realtime_ns);

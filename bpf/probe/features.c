@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Feature detection: BTF says which tracepoints and iterators exist, /proc and the mounts say the rest.
+ * Feature detection: BTF says which tracepoints exist, a trial which iterators load, /proc and the mounts say the rest.
  * Nothing is decided by a kernel's version number, since distributions backport.
  */
 #include "features.h"
 
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <dirent.h>
 #include <limits.h>
@@ -54,6 +55,33 @@ static bool struct__has_member(const struct btf *btf, const char *name, const ch
 	return false;
 }
 
+/*
+ * Whether the kernel takes a program for this iterator, by loading the smallest. BTF alone does not say: a hardened
+ * kernel knows bpf_sk_storage_map and refuses it (seen: EPERM for all iterators over a map's elements).
+ */
+static bool iterator__loads(const struct btf *btf, const char *iterator)
+{
+	const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_ITER);
+	char function[128];
+	int id, program;
+
+	snprintf(function, sizeof(function), "bpf_iter_%s", iterator);
+	id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
+	if (id <= 0)
+		return false;
+	options.attach_btf_id = (__u32)id;
+	program = bpf_prog_load(BPF_PROG_TYPE_TRACING, "trial", "GPL", nothing, sizeof(nothing) / sizeof(*nothing),
+				&options);
+	if (program < 0)
+		return false;
+	close(program);
+	return true;
+}
+
 static void features__ask_btf(struct features *features)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -63,8 +91,8 @@ static void features__ask_btf(struct features *features)
 	features->btf = true;
 	for (int i = 0; i < HOOK_COUNT; i++)
 		features->hook[i] = tracepoint__exists(btf, hooks[i].tracepoint);
-	features->iter_sk_storage = btf__find_by_name_kind(btf, "bpf_iter__bpf_sk_storage_map", BTF_KIND_STRUCT) > 0;
-	features->iter_task = btf__find_by_name_kind(btf, "bpf_iter__task_file", BTF_KIND_STRUCT) > 0;
+	features->iter_sk_storage = iterator__loads(btf, "bpf_sk_storage_map");
+	features->iter_task = iterator__loads(btf, "task_file");
 	/* 633488947ef6 renamed parent to __parent. */
 	features->cgroup_names =
 		struct__has_member(btf, "kernfs_node", "parent") || struct__has_member(btf, "kernfs_node", "__parent");
@@ -127,6 +155,8 @@ uint64_t features__bits(const struct features *features)
 		if (hooks[i].feature >= 0 && features->hook[i])
 			bits |= 1ULL << hooks[i].feature;
 	}
+	if (features->iter_sk_storage)
+		bits |= 1ULL << FEATURE_WALK_STORAGES;
 	if (features->cgroup_names)
 		bits |= 1ULL << FEATURE_CGROUP_NAMES;
 	if (features->cgroup_v2)

@@ -21,8 +21,8 @@ extern const struct hook hooks[HOOK_COUNT];
 struct features {
 	bool btf;
 	bool hook[HOOK_COUNT]; /* the tracepoint exists */
-	bool iter_sk_storage;
-	bool iter_task;
+	bool iter_sk_storage;  /* the walk over all sockets' storages */
+	bool iter_task;        /* adoption, and the walk over files where the kernel refuses the other */
 	bool cgroup_names;
 	bool cgroup_v2;
 	bool proc_snmp;

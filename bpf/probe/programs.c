@@ -31,6 +31,12 @@ static struct bpf_program *programs__find(const struct programs *programs, const
 	return bpf_object__find_program_by_name(programs->skeleton->obj, name);
 }
 
+/* Of the two walks the one that this kernel runs; see flowspan.bpf.c. */
+static const char *walk__name(const struct features *features)
+{
+	return features->iter_sk_storage ? "walk" : "walk_files";
+}
+
 /* The kernel's tick, which the coarse clocks tell: CONFIG_HZ is not readable everywhere. */
 static uint32_t kernel__jiffies_per_s(void)
 {
@@ -71,6 +77,7 @@ static int programs__open(struct programs *programs, const struct features *feat
 		if (!features->hook[i])
 			bpf_program__set_autoload(programs__find(programs, hooks[i].program), false);
 	}
+	bpf_program__set_autoload(programs__find(programs, features->iter_sk_storage ? "walk_files" : "walk"), false);
 	return 0;
 }
 
@@ -83,9 +90,10 @@ static int programs__load(struct programs *programs, const struct features *feat
 			  "CONFIG_DEBUG_INFO_BTF=y");
 		return -1;
 	}
-	if (!features->hook[0] || !features->iter_sk_storage) {
-		log_error("this kernel lacks %s: flowspan needs Linux 6.1 or later with BPF tracing",
-			  features->hook[0] ? "the socket storage iterator" : "the tracepoint inet_sock_set_state");
+	if (!features->hook[0]) {
+		log_error("this kernel lacks the tracepoint inet_sock_set_state: flowspan needs Linux 6.1 or later "
+			  "with BPF "
+			  "tracing");
 		return -1;
 	}
 	failed = flowspan_bpf__load(programs->skeleton);
@@ -124,17 +132,24 @@ static int hooks__attach(struct programs *programs, struct features *features, c
 	return 0;
 }
 
-static int walk__attach(struct programs *programs)
+static int walk__attach(struct programs *programs, const struct features *features)
 {
 	union bpf_iter_link_info info = { 0 };
-	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof(info));
+	LIBBPF_OPTS(bpf_iter_attach_opts, over_map, .link_info = &info, .link_info_len = sizeof(info));
+	const char *name = walk__name(features);
 
 	info.map.map_fd = (__u32)bpf_map__fd(programs->skeleton->maps.connections);
-	programs->walk = bpf_program__attach_iter(programs__find(programs, "walk"), &options);
+	programs->walks_all = features->iter_sk_storage;
+	programs->walk =
+		bpf_program__attach_iter(programs__find(programs, name), programs->walks_all ? &over_map : NULL);
 	if (!programs->walk) {
-		log_error("walk: cannot attach: %s", strerror(errno));
+		log_error("%s: cannot attach: %s", name, strerror(errno));
 		return -1;
 	}
+	if (!programs->walks_all)
+		log_warn("walk: this kernel refuses the iterator bpf_sk_storage_map: walking all open files, "
+			 "connections "
+			 "without a file are counted when they close");
 	programs->namespaces = bpf_program__attach_iter(programs__find(programs, "namespaces"), NULL);
 	if (!programs->namespaces)
 		log_warn("namespaces: cannot attach: %s: no coverage", strerror(errno));
@@ -223,7 +238,7 @@ int programs__start(struct programs *programs, struct kept *kept, struct feature
 	if (pins__keep_maps(pins, object) || programs__load(programs, features) || kept__open(kept, object))
 		return -1;
 	pins__remove_links_except(pins, before); /* of a probe that died while it started */
-	if (walk__attach(programs) || hooks__attach(programs, features, pins))
+	if (walk__attach(programs, features) || hooks__attach(programs, features, pins))
 		return -1;
 	kept__prepare(kept, scope);
 	__atomic_store_n(&kept->settings->generation, programs->generation, __ATOMIC_RELEASE);

@@ -15,6 +15,7 @@ struct programs {
 	struct flowspan_bpf *skeleton;
 	uint64_t generation;
 	struct bpf_link *walk;
+	bool walks_all;              /* also sockets without a file */
 	struct bpf_link *namespaces; /* NULL: no coverage */
 };
 

@@ -29,6 +29,7 @@ test("a probe that answers with every feature is fine in every point, and what i
     "cgroup names",
     "cgroup v2",
     "host's /proc",
+    "iterator bpf_sk_storage_map",
     "not asked",
   ]);
   expect(findings.at(-1)?.found).toContain("-c probe -- flowspan-probe --check --pins /bpf/flowspan");

@@ -94,7 +94,15 @@ describe("the kernel", () => {
     [
       "the walk",
       { iterators: { bpf_sk_storage_map: false, task_file: true } },
-      [["iterator bpf_sk_storage_map", "fail", "open connections cannot be read"]],
+      [["iterator bpf_sk_storage_map", "warn", "what a connection without a file does is counted only when it closes"]],
+    ],
+    [
+      "both walks",
+      { iterators: { bpf_sk_storage_map: false, task_file: false } },
+      [
+        ["iterator bpf_sk_storage_map", "fail", "open connections cannot be read"],
+        ["iterator task_file", "warn", "connections that were open before the probe started"],
+      ],
     ],
     [
       "adoption",
