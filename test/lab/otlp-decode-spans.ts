@@ -3,7 +3,7 @@
  * otlp-decode.ts: no code is shared with the serializer that wrote them.
  */
 import type { Attributes } from "../../agent/model.ts";
-import { attributes, type Fields, message, messages, readFields, scalar, text } from "./otlp-decode.ts";
+import { attributes, type Fields, hex, message, messages, readFields, scalar, text } from "./otlp-decode.ts";
 
 export interface ReceivedSpan {
   readonly traceId: string;
@@ -66,9 +66,4 @@ function spanOf(span: Fields): Omit<ReceivedSpan, "resource" | "scope"> {
     status: STATUSES[Number(scalar(message(span, 15), 3))] ?? "unset",
     flags: Number(scalar(span, 16)),
   };
-}
-
-function hex(fields: Fields, field: number): string {
-  const value = fields.get(field)?.at(-1);
-  return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : "";
 }

@@ -15,7 +15,14 @@ export interface ReceivedPoint extends Point {
   /** Of a histogram. */
   readonly scale: number | undefined;
   readonly count: number | undefined;
-  readonly exemplars: number;
+  readonly exemplars: readonly ReceivedExemplar[];
+}
+
+export interface ReceivedExemplar {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly timeUnixNs: bigint;
+  readonly value: number;
 }
 
 export type Fields = Map<number, (bigint | Uint8Array)[]>;
@@ -54,8 +61,17 @@ function metricPoints(metric: Fields, resource: Attributes, scope: string): Rece
     instrument,
     scale: isHistogram ? zigzag(scalar(point, 6)) : undefined,
     count: isHistogram ? Number(scalar(point, 4)) : undefined,
-    exemplars: (point.get(isHistogram ? 11 : 5) ?? []).length,
+    exemplars: messages(point, isHistogram ? 11 : 5).map(exemplar),
   }));
+}
+
+function exemplar(fields: Fields): ReceivedExemplar {
+  return {
+    traceId: hex(fields, 5),
+    spanId: hex(fields, 4),
+    timeUnixNs: scalar(fields, 2),
+    value: fields.has(6) ? Number(BigInt.asIntN(64, scalar(fields, 6))) : double(fields, 3),
+  };
 }
 
 function numberValue(point: Fields): number {
@@ -149,6 +165,11 @@ export function message(fields: Fields, field: number): Fields {
 export function text(fields: Fields, field: number): string {
   const value = fields.get(field)?.at(-1);
   return value instanceof Uint8Array ? TEXT.decode(value) : "";
+}
+
+export function hex(fields: Fields, field: number): string {
+  const value = fields.get(field)?.at(-1);
+  return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : "";
 }
 
 export function scalar(fields: Fields, field: number): bigint {

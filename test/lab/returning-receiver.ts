@@ -4,6 +4,7 @@
  */
 import { ATTR_FLOWSPAN_ROLE, METRIC_FLOWSPAN_TCP_CONNECTIONS } from "../../agent/generated/semconv.ts";
 import type { Point } from "../oracle.ts";
+import type { ReceivedPoint } from "./otlp-decode.ts";
 import type { ReceivedSpan } from "./otlp-decode-spans.ts";
 import { eventually } from "./process.ts";
 import { type Arrival, type Behaviour, type ReceivedRequest, Receiver } from "./receiver.ts";
@@ -28,7 +29,7 @@ export class ReturningReceiver implements Collector {
     this.#now.behaviour = behaviour;
   }
 
-  points(): readonly Point[] {
+  points(): readonly ReceivedPoint[] {
     return this.#receivers.flatMap(({ points }) => points);
   }
 

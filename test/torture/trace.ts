@@ -56,7 +56,9 @@ export interface Trace {
   readonly destroyed: number;
   /** Connections that were still there. */
   readonly left: number;
-  /** By how much the wall clock, which the wire has, was set meanwhile. */
+  /** What the wall clock, which the wire has, is ahead of CLOCK_BOOTTIME, nanoseconds. */
+  readonly realtimeNs: number;
+  /** By how much it was set meanwhile. */
   readonly clockMoved: number;
 }
 
@@ -79,11 +81,22 @@ export function parseTrace(lines: readonly string[]): Trace {
     else if (kind === "realtime") clocks.push(Number(first));
     else if (kind in numbers) numbers[kind] = Number(first);
   }
-  const realtime = clocks.at(-1) ?? 0;
+  const realtimeNs = clocks.at(-1) ?? 0;
   const clockMoved = Math.max(...clocks) - Math.min(...clocks);
   const { netns = 0, missed = 0, destroyed = 0, left = 0 } = numbers;
-  const wire = segments.map((segment) => ({ ...segment, time: segment.time - realtime }));
-  return { netns, puppets, calls, wire, books: parseBooks(booksLines), missed, destroyed, left, clockMoved };
+  const wire = segments.map((segment) => ({ ...segment, time: segment.time - realtimeNs }));
+  return {
+    netns,
+    puppets,
+    calls,
+    wire,
+    books: parseBooks(booksLines),
+    missed,
+    destroyed,
+    left,
+    realtimeNs,
+    clockMoved,
+  };
 }
 
 function parseCall(words: readonly string[]): Call {

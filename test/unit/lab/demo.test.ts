@@ -44,7 +44,7 @@ function point(metric: MetricDescriptor, value: number, more: Partial<ReceivedPo
     instrument: "sum",
     scale: undefined,
     count: undefined,
-    exemplars: 0,
+    exemplars: [],
     ...rest,
   };
 }

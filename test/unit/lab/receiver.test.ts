@@ -37,7 +37,7 @@ test("an accepted request's points are kept, decoded", async () => {
         instrument: "sum",
         scale: undefined,
         count: undefined,
-        exemplars: 0,
+        exemplars: [],
       },
     ],
   ]);
