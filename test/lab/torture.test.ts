@@ -48,7 +48,7 @@ test("programs that found a fault once are told as they were", async () => {
     .map((name) => parseProgram(readFileSync(join(FOUND, name), "utf8")));
 
   expect(programs.length).toBeGreaterThan(0);
-  expect(await judge(bench, programs)).toEqual([]);
+  expect(await judge(bench, programs, "none")).toEqual([]);
 });
 
 /** One connection of each kind of end: in order, reset, refused, given up. */

@@ -15,6 +15,8 @@ import { type EdgeSum, Tally } from "../lab/tally.ts";
 import { startWitness } from "../witness.ts";
 import type { Seen } from "./compare.ts";
 import { Interpreter } from "./interpreter.ts";
+import type { Bench } from "./judge.ts";
+import { KNOWN } from "./known.ts";
 import type { Program } from "./program.ts";
 import type { Trace } from "./trace.ts";
 
@@ -23,12 +25,16 @@ export interface Performed {
   readonly program: Program;
   readonly trace: Trace;
   readonly seen: Seen;
+  /** What differs beyond that, each sentence under the name of its check. */
+  readonly beyond?: readonly string[];
 }
 
 export interface BatchResult {
   readonly performed: readonly Performed[];
   /** Losses by name that this batch has added. */
   readonly losses: Readonly<Record<string, number>>;
+  /** What differs, of no program in particular. */
+  readonly beyond?: readonly string[];
   /** State changes that this machine's kernel has hidden from BPF meanwhile (test/witness.ts). */
   readonly hidden: number;
 }
@@ -51,7 +57,8 @@ const RECORDING = {
   rate: { perSecond: 0, burst: 0 },
 };
 
-export class TortureBench {
+export class TortureBench implements Bench<Upheaval> {
+  readonly known = KNOWN;
   readonly #lab: Lab;
   readonly #tally: Tally;
   readonly #keeper: Interpreter;
@@ -77,7 +84,6 @@ export class TortureBench {
     }
   }
 
-  /** @throws Error when an interpreter does not end in time or says nothing sensible */
   async run(programs: readonly Program[], upheaval: Upheaval = "none"): Promise<BatchResult> {
     const witness = startWitness();
     this.#tally.edges.clear();

@@ -1,6 +1,6 @@
 /** Each connection at each end is one record, with its own bytes, resets, outcome, process and times. */
 import type { Connection } from "../../agent/model.ts";
-import type { Seen } from "./compare.ts";
+import type { Precision, Seen } from "./compare.ts";
 import { CLOCK_US, compareTimes } from "./compare-times.ts";
 import { type Differences, describeEnd, describeRecord } from "./differences.ts";
 import type { ExpectedEnd, Truth } from "./oracle.ts";
@@ -16,9 +16,7 @@ export function compareEnds({ ends, uses }: Truth, trace: Trace, seen: Seen, sai
       compareRestored(end, left, said);
       continue;
     }
-    const index = left.findIndex((record) => isRecordOf(record, end));
-    const record = left[index];
-    if (record) left.splice(index, 1);
+    const record = takeRecord(left, end, seen.precision);
     const name = describeEnd(end);
     if (!record) {
       // A server's end that may never have been, or an attempt that died before it had a state.
@@ -27,7 +25,7 @@ export function compareEnds({ ends, uses }: Truth, trace: Trace, seen: Seen, sai
       said.add("record", `${name} has no record`);
       continue;
     }
-    compareEnd(name, end, record, trace, uses, said);
+    compareEnd(name, end, record, { trace, uses, said, precision: seen.precision });
   }
   for (const record of left) said.add("record", `nothing happened that is this record: ${describeRecord(record)}`);
 }
@@ -51,17 +49,29 @@ function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences
   if (end.bytesSent !== undefined) said.equal("bytes", `${name}: bytes sent by all its sockets`, sent, end.bytesSent);
 }
 
-function isRecordOf(record: Connection, { role, conversation, use, established }: ExpectedEnd): boolean {
+/** Takes the first record that may be of this end out of those that are left, which are in order of their begin. */
+export function takeRecord(left: Connection[], end: ExpectedEnd, precision?: Precision): Connection | undefined {
+  const index = left.findIndex((record) => isRecordOf(record, end, precision?.clockNs ?? 0));
+  return index < 0 ? undefined : left.splice(index, 1)[0];
+}
+
+function isRecordOf(
+  record: Connection,
+  { role, conversation, use, established }: ExpectedEnd,
+  clockNs: number,
+): boolean {
   if (record.key.role !== role || (role === "server" && established === false)) return false;
   if (conversation === undefined)
-    return use !== undefined && record.remotePort === use.remote.port && isWithin(record, use);
+    return use !== undefined && record.remotePort === use.remote.port && isWithin(record, use, clockNs);
   const [local, remote] =
     role === "client" ? [conversation.client, conversation.server] : [conversation.server, conversation.client];
   if (record.remotePort !== remote.port || record.key.remoteAddress.replace("::ffff:", "") !== remote.address)
     return false;
   if (role === "server") return record.localPort === local.port && isDuring(record, conversation);
   // A failed one may have lost its port: then the time tells it.
-  return record.localPort === local.port || (use !== undefined && established === false && isWithin(record, use));
+  return (
+    record.localPort === local.port || (use !== undefined && established === false && isWithin(record, use, clockNs))
+  );
 }
 
 /** Two connections may have had the same two ends. */
@@ -70,25 +80,31 @@ function isDuring({ startNs, flags }: Connection, { began, last }: Conversation)
   return (flags & ADOPTED) !== 0 || (Number(startNs) >= began - slack && Number(startNs) <= last + slack);
 }
 
-function isWithin({ startNs }: Connection, { call }: Use): boolean {
-  return Number(startNs) >= call.from && Number(startNs) <= call.to;
+function isWithin({ startNs }: Connection, { call }: Use, clockNs: number): boolean {
+  return Number(startNs) >= call.from - clockNs && Number(startNs) <= call.to + clockNs;
+}
+
+interface Context {
+  readonly trace: Trace;
+  readonly uses: Uses;
+  readonly said: Differences;
+  readonly precision: Precision | undefined;
 }
 
 function compareEnd(
   name: string,
   end: ExpectedEnd,
   record: Connection,
-  trace: Trace,
-  uses: Uses,
-  said: Differences,
+  { trace, uses, said, precision }: Context,
 ): void {
   const { role, use, conversation } = end;
+  const errorName = precision?.errorName ?? String;
   const isOpen = record.establishedNs > 0n;
   const flags = record.flags;
   if (end.established !== undefined && !(flags & ADOPTED))
     said.equal("outcome", `${name}: established`, isOpen, end.established);
   if (end.errno !== undefined && !isOpen && end.errno !== EADDRNOTAVAIL)
-    said.equal("outcome", `${name}: its error`, record.error, end.errno);
+    said.equal("outcome", `${name}: its error`, errorName(record.error), errorName(end.errno));
   if (end.errno === EADDRNOTAVAIL && record.error === 0)
     said.add("no-port", `${name}: no port was free, and it is cancelled`);
   if (conversation && role === "client")
@@ -113,7 +129,7 @@ function compareEnd(
     said.equal("process", `${name}: its process`, record.pid, trace.puppets[use.call.who]);
   if (role === "server" && conversation && record.pid !== 0)
     compareListener(name, conversation, record, trace, uses, said);
-  compareTimes(name, end, record, uses, said);
+  compareTimes(name, end, record, uses, said, precision);
 }
 
 function compareListener(

@@ -1,5 +1,6 @@
 /** When a connection began and ended, how long its handshake took and for how long it was busy. */
 import type { Connection } from "../../agent/model.ts";
+import type { Precision } from "./compare.ts";
 import type { Differences } from "./differences.ts";
 import type { ExpectedEnd } from "./oracle.ts";
 import { ADOPTED } from "./record-flags.ts";
@@ -15,13 +16,18 @@ export function compareTimes(
   record: Connection,
   uses: Uses,
   said: Differences,
+  precision?: Precision,
 ): void {
+  const clockNs = precision?.clockNs ?? 0;
   const life = Number(record.endNs - record.startNs) / 1000;
   if (record.busyUs > life + 2 * TICK_US)
     said.add("busy", `${name}: busy for ${record.busyUs} µs of a life of ${life} µs`);
   if (use && role === "client" && !(record.flags & ADOPTED) && use.restored === 0) {
     const began = Number(record.startNs);
-    if (began < use.call.from || (conversation && began > conversation.began + 1000 && began > use.call.to))
+    if (
+      began < use.call.from - clockNs ||
+      (conversation && began > conversation.began + 1000 + clockNs && began > use.call.to)
+    )
       said.add("times", `${name}: begins ${(began - use.call.from) / 1000} µs after its call`);
   }
   if (conversation && Number(record.startNs) < conversation.began - CLOCK_US * 1000 && !(record.flags & ADOPTED))

@@ -27,6 +27,16 @@ export interface Seen {
   readonly records: readonly Connection[];
   /** What the probe read of the namespace's own books; undefined where it did not see the namespace. */
   readonly namespace: NamespaceCounters | undefined;
+  /** Left out: as the kernel has them. */
+  readonly precision?: Precision;
+}
+
+/** How finely records are told that came by other ways than the probe's. */
+export interface Precision {
+  /** What their clock may be beside that of the calls. */
+  readonly clockNs: number;
+  /** Errors of one name are told as one. */
+  readonly errorName: (errno: number) => string;
 }
 
 /** Everything in which `seen` is not what it must be. */
