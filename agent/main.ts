@@ -3,8 +3,8 @@
  */
 import { type Command, commandHelp, EXIT, parseCommand, type Terminal, UsageError } from "./commands/command.ts";
 import { ConfigError, suggest } from "./config/problem.ts";
-import { hide, scrub, secretsIn } from "./secrets.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "./shared/own-version.ts";
+import { hide, scrub, secretsIn } from "./shared/scrub.ts";
 
 const COMMANDS: readonly [name: string, summary: string, load: () => Promise<Command>][] = [
   [

@@ -19,8 +19,8 @@
  */
 import type { Aggregate, Batch } from "./aggregate/aggregate.ts";
 import type { FlowExporter } from "./export/export.ts";
-import type { IntervalClock } from "./interval.ts";
 import type { Identity } from "./model.ts";
+import type { IntervalClock } from "./shared/ticker.ts";
 import type { ExchangeData, ProbeSource } from "./source/source.ts";
 
 export interface PipelineParts {

@@ -12,7 +12,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { threadFiles } from "../agent/procfs.ts";
+import { threadFiles } from "../agent/shared/procfs.ts";
 
 const TRACEFS = "/sys/kernel/tracing";
 const EVENTS = [

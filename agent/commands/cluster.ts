@@ -7,7 +7,7 @@ import type { DirectoryClient } from "../directory/client.ts";
 import type { ClusterIdentity } from "../identity/identify.ts";
 import { type Connection, inCluster, serviceAccountConnection } from "../kubernetes/connection.ts";
 import { type KubeconfigOptions, kubeconfigConnection } from "../kubernetes/kubeconfig-connection.ts";
-import type { Log } from "../log.ts";
+import type { Log } from "../shared/log.ts";
 
 export interface Cluster {
   readonly connection: Connection;

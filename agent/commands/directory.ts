@@ -7,7 +7,6 @@
  * cluster has been read; alive, that no watch stands still.
  */
 import { hostname, uptime } from "node:os";
-import { collectRegularly } from "../collect.ts";
 import { type Config, type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
 import { exportsMetrics, secretsOf, transportOptions } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
@@ -17,11 +16,12 @@ import { proxyWarnings } from "../export/proxy.ts";
 import { createTransport } from "../export/transport.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { watchCluster } from "../kubernetes/watch-cluster.ts";
-import { createLog, type Log } from "../log.ts";
-import { hide, secretsIn } from "../secrets.ts";
 import { type DirectoryState, startDirectoryMetrics } from "../self/directory-metrics.ts";
 import { selfExport } from "../self/export-options.ts";
-import { VERSION } from "../version.ts";
+import { collectRegularly } from "../shared/force-gc.ts";
+import { createLog, type Log } from "../shared/log.ts";
+import { VERSION } from "../shared/own-version.ts";
+import { hide, secretsIn } from "../shared/scrub.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
 import { checkServing } from "./directory-problems.ts";

@@ -4,7 +4,7 @@
 import { loadConfig, loadSchemaCheck } from "../config/load.ts";
 import { exportedSignals, secretsOf } from "../config/options.ts";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
-import { hide, scrub, secretsIn } from "../secrets.ts";
+import { hide, scrub, secretsIn } from "../shared/scrub.ts";
 import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "./command.ts";
 import { checkConnected } from "./doctor-connected.ts";
 import { askDirectory, checkDirectory } from "./doctor-directory.ts";

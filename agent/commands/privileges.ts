@@ -1,7 +1,7 @@
 /**
  * From root to nobody: the agent reads frames and speaks to the network, and needs no privilege for either.
  */
-import { threadFiles } from "../procfs.ts";
+import { threadFiles } from "../shared/procfs.ts";
 
 export interface Identifiers {
   readonly uid: number;

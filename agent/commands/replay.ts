@@ -10,11 +10,11 @@ import { aggregateOptions, secretsOf, spanLimits, transportOptions } from "../co
 import type { FlowExporter, RequestResult } from "../export/export.ts";
 import { createTransport, type Transport } from "../export/transport.ts";
 import { createIdentity } from "../identity/identify.ts";
-import { IMMEDIATE_CLOCK } from "../interval.ts";
-import { createLog, type Log } from "../log.ts";
 import type { Connection, Flow } from "../model.ts";
 import { runPipeline } from "../pipeline.ts";
-import { hide, secretsIn } from "../secrets.ts";
+import { createLog, type Log } from "../shared/log.ts";
+import { hide, secretsIn } from "../shared/scrub.ts";
+import { IMMEDIATE_CLOCK } from "../shared/ticker.ts";
 import { decodeEdgeKey } from "../source/decode.ts";
 import { ReplaySource } from "../source/replay.ts";
 import type { Span } from "../spans/span.ts";

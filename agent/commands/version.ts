@@ -3,7 +3,7 @@
  */
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import { SEMCONV_VERSION } from "../generated/semconv.ts";
-import { VERSION } from "../version.ts";
+import { VERSION } from "../shared/own-version.ts";
 import { type Command, EXIT } from "./command.ts";
 
 export const versionCommand: Command = {

@@ -9,9 +9,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import type { ClusterChange } from "../identity/cluster.ts";
-import { type BackoffOptions, backoffMs } from "../kubernetes/backoff.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import type { MetadataReading } from "../self/state.ts";
+import { type BackoffOptions, backoffMs } from "../shared/backoff.ts";
 import { KnownAddresses, type KnownStats } from "./known.ts";
 import { type Answers, type ClusterMessage, decodeAnswers, encodeAsk, type Key } from "./protocol.ts";
 import { type ClientOptions, connectTo, type FollowCall, findReplicas, type Replica } from "./replicas.ts";

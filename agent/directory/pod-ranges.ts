@@ -2,7 +2,7 @@
  * An address → the node whose range for pods holds it, in one look-up for each length that ranges have.
  */
 import type { Node } from "../identity/cluster.ts";
-import { parsePrefix } from "../identity/ip.ts";
+import { parsePrefix } from "../shared/prefix.ts";
 
 export class PodRanges {
   /** By length in bits, the longest first; then by the prefix' own bytes. */

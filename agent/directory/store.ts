@@ -20,7 +20,7 @@ import {
 } from "../identity/cluster.ts";
 import { GONE_MS } from "../identity/identify.ts";
 import { type BackingPod, endpointKey, Services } from "../identity/services.ts";
-import { parseAddress } from "../source/address.ts";
+import { parseAddress } from "../shared/address.ts";
 import { type OwnedInterval, Ownership } from "./ownership.ts";
 import { PackedSlice } from "./packed-slice.ts";
 import { PodRanges } from "./pod-ranges.ts";

@@ -14,9 +14,9 @@ import { ProtobufMetricsSerializer, ProtobufTraceSerializer } from "@opentelemet
 import type { Origin } from "../config/layer.ts";
 import { ConfigError } from "../config/problem.ts";
 import type { ExportOutcome } from "../model.ts";
+import { VERSION } from "../shared/own-version.ts";
 import { readTlsFiles, type TlsFiles } from "../tls/files.ts";
 import { trustSystem } from "../tls/system-roots.ts";
-import { VERSION } from "../version.ts";
 import { keepGrpcQuiet, proxyFor, proxyWords } from "./proxy.ts";
 import { failureOf } from "./status.ts";
 import { Told } from "./told.ts";

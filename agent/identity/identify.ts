@@ -6,13 +6,13 @@
  * is named by what is known. Times come in as arguments.
  */
 import type { Cgroup, EdgeKey, Identified, Identity, LocalEnd, RemoteEnd } from "../model.ts";
+import { canonicalAddresses } from "../shared/prefix.ts";
 import { Addresses } from "./addresses.ts";
 import { Beginnings } from "./beginnings.ts";
 import { type CgroupPlace, parseCgroup } from "./cgroup.ts";
 import { HANDOVER_MS } from "./claims.ts";
 import type { ClusterChange, ClusterUpsert, Feed, Pod, Service } from "./cluster.ts";
 import { ClusterTables } from "./cluster-tables.ts";
-import { canonicalAddresses } from "./ip.ts";
 import { LocalPods } from "./local-pods.ts";
 import { ownNodeTrouble } from "./own-node.ts";
 import { placeEnd, podEnd, type Surroundings } from "./resource.ts";

@@ -6,7 +6,6 @@
  */
 import { ATTR_K8S_POD_ANNOTATION, ATTR_K8S_POD_LABEL } from "@opentelemetry/semantic-conventions/incubating";
 import type { ContainerDetail, EndpointSlice, Namespace, Node, Pod, PodDetail, Service } from "../identity/cluster.ts";
-import { canonicalAddresses } from "../identity/ip.ts";
 import {
   annotatedAttributes,
   ownerAttributes,
@@ -14,6 +13,7 @@ import {
   serviceOf,
   versionOf,
 } from "../identity/service-rule.ts";
+import { canonicalAddresses } from "../shared/prefix.ts";
 
 export interface TrimOptions {
   /** The rule's opt-in: `app.kubernetes.io/*` labels decide names too. */

@@ -8,7 +8,7 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { connect, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { parsePrefix } from "../identity/ip.ts";
+import { parsePrefix } from "../shared/prefix.ts";
 import { ApiFailure } from "./failure.ts";
 import { type ApiProxy, bareHost, placeOf, portOf, userinfoOf } from "./proxy.ts";
 

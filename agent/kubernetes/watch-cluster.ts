@@ -6,8 +6,8 @@
  */
 import { uptime } from "node:os";
 import type { ClusterChange, Feed, FeedObjects } from "../identity/cluster.ts";
+import { BACKOFF, type BackoffOptions } from "../shared/backoff.ts";
 import { ApiTroubles, type WatchLog } from "./api-troubles.ts";
-import { BACKOFF, type BackoffOptions } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { FEEDS_OF, pathOf, READS } from "./reads.ts";
 import { type TrimOptions, trimEndpointSlice, trimNamespace, trimNode, trimPod, trimService } from "./trim.ts";

@@ -8,8 +8,8 @@
  */
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type BackoffOptions, backoffMs } from "../shared/backoff.ts";
 import type { ApiTroubles } from "./api-troubles.ts";
-import { type BackoffOptions, backoffMs } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { ApiFailure, type FailureReason, networkFailure, statusFailure } from "./failure.ts";
 import { ItemSplitter } from "./items.ts";

@@ -9,7 +9,7 @@ import {
   SAMPLE_NEVER,
   ScopeFlag,
 } from "../generated/layout.ts";
-import { parseAddress } from "./address.ts";
+import { parseAddress } from "../shared/address.ts";
 import { type Frame, NO_PAYLOAD } from "./frames.ts";
 import type { ProbeSettings, RecordSettings, Scope, SettledRow } from "./source.ts";
 

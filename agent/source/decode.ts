@@ -24,7 +24,7 @@ import {
   slotGrowth,
 } from "../generated/layout.ts";
 import type { Cgroup, EdgeKey, Exchange, Hello, NamespaceCounters, ProbeEvent, Role } from "../model.ts";
-import { formatAddress } from "./address.ts";
+import { formatAddress } from "../shared/address.ts";
 import { type ConnectionFailure, decodeConnection } from "./decode-connection.ts";
 import type { EdgeRow, RowPages } from "./rows.ts";
 

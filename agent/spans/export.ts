@@ -10,8 +10,8 @@
  */
 import { type ExportLog, failureWords } from "../export/export.ts";
 import type { Transport } from "../export/transport.ts";
-import { BACKOFF, backoffMs } from "../kubernetes/backoff.ts";
 import type { ExportOutcome } from "../model.ts";
+import { BACKOFF, backoffMs } from "../shared/backoff.ts";
 import { type DropReason, type Entry, type NamedEntry, type Naming, SpanQueue, type SpanStats } from "./queue.ts";
 
 export interface SpanExporterOptions {

@@ -6,8 +6,8 @@
  * tell the trace id, and one who sees trace ids and one number can test guesses of the other. So a cluster sets its own.
  */
 import { readFileSync } from "node:fs";
-import { type FileWatch, watchFile } from "../config/watch.ts";
 import type { ExportLog } from "../export/export.ts";
+import { type FileWatch, watchFile } from "../shared/watched-file.ts";
 
 /** SipHash's key as its two little-endian words. */
 export type TraceKey = readonly [bigint, bigint];

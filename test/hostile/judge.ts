@@ -11,7 +11,7 @@ import { type Config, loadConfig, type loadSchemaCheck } from "../../agent/confi
 import { exportedSignals, probeSettings, scopesOf, spanLimits, transportOptions } from "../../agent/config/options.ts";
 import { ConfigError, type Problem } from "../../agent/config/problem.ts";
 import { createTransport } from "../../agent/export/transport.ts";
-import { redact } from "../../agent/log.ts";
+import { redact } from "../../agent/shared/log.ts";
 import type { FixtureFiles } from "./fixtures.ts";
 import type { Situation } from "./situations.ts";
 

@@ -3,9 +3,9 @@ import { Aggregate, type ExchangeRows } from "../../agent/aggregate/aggregate.ts
 import { AT } from "../../agent/aggregate/counters.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../agent/aggregate/options.ts";
 import type { RequestResult } from "../../agent/export/export.ts";
-import { IMMEDIATE_CLOCK, type IntervalClock, SystemClock } from "../../agent/interval.ts";
 import type { Cgroup, ExportOutcome, Flow } from "../../agent/model.ts";
 import { type PipelineParts, runPipeline } from "../../agent/pipeline.ts";
+import { IMMEDIATE_CLOCK, type IntervalClock, SystemClock } from "../../agent/shared/ticker.ts";
 import { type ExchangeData, type SettledRow, SourceError } from "../../agent/source/source.ts";
 import { FakeIdentity, FakeKernel, keyOf } from "./aggregate/kernel.ts";
 

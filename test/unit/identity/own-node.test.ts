@@ -4,7 +4,7 @@ import { KnownAddresses } from "../../../agent/directory/known.ts";
 import { type ClusterIdentity, PENDING_MS } from "../../../agent/identity/identify.ts";
 import { type OwnNodeFacts, ownNodeTrouble } from "../../../agent/identity/own-node.ts";
 import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";
-import { TroubleLog } from "../../../agent/trouble-log.ts";
+import { TroubleLog } from "../../../agent/shared/trouble-log.ts";
 import { clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS } from "./cluster-builders.ts";
 
 const SET = "set kubernetes.node (--node) to";

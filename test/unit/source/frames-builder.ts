@@ -36,7 +36,7 @@ import type {
   ProbeStatus,
   ProgramStats,
 } from "../../../agent/model.ts";
-import { parseAddress } from "../../../agent/source/address.ts";
+import { parseAddress } from "../../../agent/shared/address.ts";
 import type { Frame } from "../../../agent/source/frames.ts";
 import { type EdgeRow, RowPages } from "../../../agent/source/rows.ts";
 import type { Settled } from "../../../agent/source/source.ts";

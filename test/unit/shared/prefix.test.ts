@@ -2,8 +2,8 @@
 import { isIP } from "node:net";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { canonicalAddress, canonicalAddresses, inPrefix, parsePrefix } from "../../../agent/identity/ip.ts";
-import { parseAddress } from "../../../agent/source/address.ts";
+import { parseAddress } from "../../../agent/shared/address.ts";
+import { canonicalAddress, canonicalAddresses, inPrefix, parsePrefix } from "../../../agent/shared/prefix.ts";
 
 test.each([
   ["10.0.0.23", "10.0.0.23"],

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { formatAddress, parseAddress } from "../../../agent/source/address.ts";
+import { formatAddress, parseAddress } from "../../../agent/shared/address.ts";
 
 function formatted(bytes: Uint8Array): string {
   return formatAddress(Buffer.from(bytes).toString("latin1"));

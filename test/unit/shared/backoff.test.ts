@@ -1,6 +1,6 @@
 /** Waits between connects. */
 import { expect, test } from "vitest";
-import { backoffMs } from "../../../agent/kubernetes/backoff.ts";
+import { backoffMs } from "../../../agent/shared/backoff.ts";
 
 const OPTIONS = { firstMs: 500, maxMs: 30_000 };
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type FileWatch, watchFile } from "../../../agent/config/watch.ts";
+import { type FileWatch, watchFile } from "../../../agent/shared/watched-file.ts";
 
 let directory: string;
 let watch: FileWatch | undefined;

@@ -5,8 +5,8 @@
  * the values of configured headers are replaced wherever they appear, also inside messages and stacks.
  */
 import { destination, type Logger, pino } from "pino";
-import type { LogLevel } from "./config/fields.ts";
-import { scrubberOf } from "./secrets.ts";
+import type { LogLevel } from "../config/fields.ts";
+import { scrubberOf } from "./scrub.ts";
 
 export type Log = Logger;
 

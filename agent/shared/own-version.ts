@@ -8,4 +8,4 @@ declare const FLOWSPAN_VERSION: string | undefined;
 export const VERSION: string =
   typeof FLOWSPAN_VERSION === "string"
     ? FLOWSPAN_VERSION
-    : (JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }).version;
+    : (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;

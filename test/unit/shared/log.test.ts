@@ -1,6 +1,6 @@
 /** No secret leaves through the log. */
 import { expect, test } from "vitest";
-import { createLog, redact } from "../../../agent/log.ts";
+import { createLog, redact } from "../../../agent/shared/log.ts";
 
 function lines(write: (log: ReturnType<typeof createLog>) => void, secrets: string[] = []): Record<string, unknown>[] {
   const written: string[] = [];

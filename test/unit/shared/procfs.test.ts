@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { readIfThere, threadFiles } from "../../agent/procfs.ts";
+import { readIfThere, threadFiles } from "../../../agent/shared/procfs.ts";
 
 test("every thread of a process is read", () => {
   const statuses = threadFiles("self", "status");

@@ -3,7 +3,7 @@
  * prefixes over addresses. Tables can therefore be keyed by text. Nothing here resolves names.
  */
 import { isIPv4 } from "node:net";
-import { formatAddress, parseAddress } from "../source/address.ts";
+import { formatAddress, parseAddress } from "./address.ts";
 
 /** @returns the one text of this address, or undefined when `text` is none */
 export function canonicalAddress(text: string): string | undefined {
