@@ -10,11 +10,11 @@ import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../
 import { secretsOf } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { proxyWarnings } from "../export/proxy.ts";
+import { Recorder } from "../recording/recorder.ts";
 import { createLog, type Log } from "../shared/log.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { hide, secretsIn } from "../shared/scrub.ts";
 import { type FileWatch, watchFile } from "../shared/watched-file.ts";
-import { Recorder } from "../source/record.ts";
 import type { SpawnedProbe } from "../source/spawn.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
 import { dropPrivileges, heldCapabilities, isRoot, threadStatuses } from "./privileges.ts";

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { Recorder } from "../../../agent/recording/recorder.ts";
 import { packFrames } from "../../../agent/source/frames.ts";
-import { Recorder } from "../../../agent/source/record.ts";
 import {
   beginFrame,
   cgroupFrame,

@@ -7,9 +7,9 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
 import { edgeKey, FLOWSPAN_PROTOCOL, FrameKind, frameEdge } from "../../../agent/generated/layout.ts";
+import { EntryKind, readEntries } from "../../../agent/recording/container.ts";
+import { Recorder } from "../../../agent/recording/recorder.ts";
 import { type Frame, FrameSplitter, packFrames } from "../../../agent/source/frames.ts";
-import { Recorder } from "../../../agent/source/record.ts";
-import { EntryKind, readEntries } from "../../../agent/source/recording.ts";
 import { replayed } from "./replayed.ts";
 
 const GOLDEN = fileURLToPath(new URL("../../golden/two-services.gz", import.meta.url));

@@ -2,8 +2,8 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
 import type { Connection, EdgeGrowth } from "../../../agent/model.ts";
+import { ReplaySource } from "../../../agent/recording/recorded-source.ts";
 import { decodeEdgeKey } from "../../../agent/source/decode.ts";
-import { ReplaySource } from "../../../agent/source/replay.ts";
 import type { ExchangeData } from "../../../agent/source/source.ts";
 
 const RECORDING = fileURLToPath(new URL("../../golden/two-services.gz", import.meta.url));

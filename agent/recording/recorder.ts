@@ -9,9 +9,9 @@ import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { createGzip, type Gzip } from "node:zlib";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
-import type { Tap } from "./connection.ts";
-import { EntryKind, encodeEntryHeader, encodeHead } from "./recording.ts";
-import type { SourceLog } from "./source.ts";
+import type { Tap } from "../source/connection.ts";
+import type { SourceLog } from "../source/source.ts";
+import { EntryKind, encodeEntryHeader, encodeHead } from "./container.ts";
 
 /** What may wait for the disk: some exchanges of the largest edge table. */
 const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;

@@ -9,12 +9,10 @@ import { open } from "node:fs/promises";
 import { constants, createGunzip } from "node:zlib";
 import { FLOWSPAN_PROTOCOL, FrameKind } from "../generated/layout.ts";
 import type { Hello, ProbeEvent } from "../model.ts";
-import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
-import { scopeCommands } from "./commands.ts";
-import { decodeFrame } from "./decode.ts";
-import { FrameSplitter } from "./frames.ts";
-import { SettleLedger } from "./ledger.ts";
-import { type Entry, EntryKind, RecordingDamage, readEntries } from "./recording.ts";
+import { ExchangeCollector, OUT_OF_ORDER } from "../source/collector.ts";
+import { scopeCommands } from "../source/commands.ts";
+import { decodeFrame } from "../source/decode.ts";
+import { FrameSplitter } from "../source/frames.ts";
 import {
   type ExchangeData,
   type ProbeSettings,
@@ -25,7 +23,9 @@ import {
   SourceError,
   type SourceListeners,
   type SourceStats,
-} from "./source.ts";
+} from "../source/source.ts";
+import { type Entry, EntryKind, RecordingDamage, readEntries } from "./container.ts";
+import { SettleLedger } from "./settle-ledger.ts";
 
 export interface ReplayOptions {
   /** A file that `--record` wrote; gzip is told by its content. */

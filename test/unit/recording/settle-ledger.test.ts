@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
 import type { EdgeGrowth } from "../../../agent/model.ts";
-import { SettleLedger } from "../../../agent/source/ledger.ts";
-import { edgeGrowth } from "./frames-builder.ts";
+import { SettleLedger } from "../../../agent/recording/settle-ledger.ts";
+import { edgeGrowth } from "../source/frames-builder.ts";
 
 const BYTES = EDGE_COUNTERS.indexOf("bytesSent");
 

@@ -6,14 +6,14 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FrameKind } from "../../../agent/generated/layout.ts";
 import type { EdgeGrowth } from "../../../agent/model.ts";
+import { RecordingDamage, readEntries } from "../../../agent/recording/container.ts";
+import { ReplaySource } from "../../../agent/recording/recorded-source.ts";
+import { Recorder } from "../../../agent/recording/recorder.ts";
 import { EXCHANGE_COMMAND, FLUSH_COMMAND } from "../../../agent/source/commands.ts";
 import { type Frame, packFrames } from "../../../agent/source/frames.ts";
 import { ProbeClient } from "../../../agent/source/probe.ts";
-import { Recorder } from "../../../agent/source/record.ts";
-import { RecordingDamage, readEntries } from "../../../agent/source/recording.ts";
-import { ReplaySource } from "../../../agent/source/replay.ts";
 import { type ExchangeData, type ProbeSource, SourceError, type SourceLog } from "../../../agent/source/source.ts";
-import { FakeProbe } from "./fake-probe.ts";
+import { FakeProbe } from "../source/fake-probe.ts";
 import {
   connectionFrame,
   type EdgeValues,
@@ -21,7 +21,7 @@ import {
   exchangeFrames,
   helloFrame,
   said as rowSaid,
-} from "./frames-builder.ts";
+} from "../source/frames-builder.ts";
 
 let directory: string;
 let logged: string[];

@@ -8,8 +8,8 @@
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
 import type { EdgeGrowth } from "../model.ts";
-import { type DecodeFailure, decodeEdge } from "./decode.ts";
-import { encodeEdge, RowPages } from "./rows.ts";
+import { type DecodeFailure, decodeEdge } from "../source/decode.ts";
+import { encodeEdge, RowPages } from "../source/rows.ts";
 
 interface Account {
   /** Settled by the recording minus settled by the replay; below zero where the replay is ahead. */
