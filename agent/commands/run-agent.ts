@@ -40,7 +40,7 @@ import { VERSION } from "../shared/own-version.ts";
 import { SystemClock } from "../shared/ticker.ts";
 import { TroubleLog } from "../shared/trouble-log.ts";
 import { decodeEdgeKey } from "../source/decode.ts";
-import { ProbeClient } from "../source/probe.ts";
+import { ProbeClient } from "../source/probe-client.ts";
 import { Exemplars } from "../spans/exemplars.ts";
 import { DROP_REASONS, type DropReason } from "../spans/queue.ts";
 import { Spans } from "../spans/spans.ts";

@@ -9,7 +9,7 @@ import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { createGzip, type Gzip } from "node:zlib";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
-import type { Tap } from "../source/connection.ts";
+import type { Tap } from "../source/probe-connection.ts";
 import type { SourceLog } from "../source/source.ts";
 import { EntryKind, encodeEntryHeader, encodeHead } from "./container.ts";
 

@@ -5,7 +5,7 @@
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { Connection, Role } from "../../agent/model.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
-import { ProbeClient } from "../../agent/source/probe.ts";
+import { ProbeClient } from "../../agent/source/probe-client.ts";
 import type { ExchangeData } from "../../agent/source/source.ts";
 import { NodeAgent } from "../lab/agents.ts";
 import { describe } from "../lab/describe.ts";

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Recorder } from "../../agent/recording/recorder.ts";
-import { ProbeClient } from "../../agent/source/probe.ts";
+import { ProbeClient } from "../../agent/source/probe-client.ts";
 import type { SourceLog } from "../../agent/source/source.ts";
 import { spawnProbe } from "../../agent/source/spawn.ts";
 import { eventually } from "../lab/process.ts";

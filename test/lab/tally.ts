@@ -9,7 +9,7 @@
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { Cgroup, Connection, EdgeGrowth, EdgeKey } from "../../agent/model.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
-import { ProbeClient } from "../../agent/source/probe.ts";
+import { ProbeClient } from "../../agent/source/probe-client.ts";
 import type { ExchangeData, RecordSettings, SourceLog } from "../../agent/source/source.ts";
 import { NodeAgent } from "./agents.ts";
 import type { Lab } from "./lab.ts";

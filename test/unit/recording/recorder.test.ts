@@ -11,7 +11,7 @@ import { ReplaySource } from "../../../agent/recording/recorded-source.ts";
 import { Recorder } from "../../../agent/recording/recorder.ts";
 import { EXCHANGE_COMMAND, FLUSH_COMMAND } from "../../../agent/source/commands.ts";
 import { type Frame, packFrames } from "../../../agent/source/frames.ts";
-import { ProbeClient } from "../../../agent/source/probe.ts";
+import { ProbeClient } from "../../../agent/source/probe-client.ts";
 import { type ExchangeData, type ProbeSource, SourceError, type SourceLog } from "../../../agent/source/source.ts";
 import { FakeProbe } from "../source/fake-probe.ts";
 import {

@@ -24,8 +24,8 @@ import {
   settingsCommand,
   settleCommands,
 } from "./commands.ts";
-import { openSocket, ProbeConnection, type Tap } from "./connection.ts";
 import type { Frame } from "./frames.ts";
+import { openSocket, ProbeConnection, type Tap } from "./probe-connection.ts";
 import {
   type ExchangeData,
   type ProbeSettings,
