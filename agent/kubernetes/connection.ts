@@ -6,8 +6,8 @@
 import { readFile } from "node:fs/promises";
 import type { RequestOptions } from "node:https";
 import { join } from "node:path";
+import { type ApiProxy, proxyOf } from "./api-proxy.ts";
 import { ApiFailure } from "./failure.ts";
-import { type ApiProxy, proxyOf } from "./proxy.ts";
 
 /** What one connect needs. Holds secrets: never logged. */
 export interface Credentials {

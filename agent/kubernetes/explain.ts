@@ -3,9 +3,10 @@
  *
  * The words go to logs, readiness and doctor. None of them holds a value that could be a secret.
  */
+
+import { placeOf } from "./api-proxy.ts";
 import type { Credentials } from "./connection.ts";
 import { ApiFailure, type FailureReason } from "./failure.ts";
-import { placeOf } from "./proxy.ts";
 
 /** What was asked for: an RBAC verb and resource. */
 export interface Asked {

@@ -3,9 +3,10 @@
  *
  * The rules are those of client-go's tools/clientcmd (validation.go, client_config.go) and rest/transport.
  */
+
+import { proxyUrl } from "./api-proxy.ts";
 import { ApiFailure } from "./failure.ts";
 import type { ClusterEntry, ExecEntry, Kubeconfig, UserEntry } from "./kubeconfig.ts";
-import { proxyUrl } from "./proxy.ts";
 
 export interface Choice {
   readonly cluster: ClusterEntry;

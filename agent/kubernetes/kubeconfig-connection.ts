@@ -12,6 +12,7 @@ import { isIP } from "node:net";
 import { checkServerIdentity, createSecureContext } from "node:tls";
 import { certificateProblem, certificatesIn, isCertificate } from "../tls/pem.ts";
 import { trustSystem } from "../tls/system-roots.ts";
+import { type ApiProxy, proxyOf, proxyUrl } from "./api-proxy.ts";
 import type { Connection, Credentials } from "./connection.ts";
 import { unreadable } from "./connection.ts";
 import { execEnvironment } from "./exec-environment.ts";
@@ -20,7 +21,6 @@ import { ApiFailure } from "./failure.ts";
 import { type Kubeconfig, mergeKubeconfigs, readKubeconfig, type UserEntry } from "./kubeconfig.ts";
 import { type Choice, chooseCurrent } from "./kubeconfig-choice.ts";
 import { OpenIdConnect } from "./open-id-connect.ts";
-import { type ApiProxy, proxyOf, proxyUrl } from "./proxy.ts";
 
 export interface KubeconfigOptions {
   readonly env?: NodeJS.ProcessEnv;

@@ -5,10 +5,11 @@
  * What is new stays here: the kubeconfig is not written. The other providers are gone from kubectl, too; exec
  * plugins took their place.
  */
+
+import { proxyOf } from "./api-proxy.ts";
 import { ApiFailure, networkFailure } from "./failure.ts";
 import { parseJson } from "./json.ts";
 import type { UserEntry } from "./kubeconfig.ts";
-import { proxyOf } from "./proxy.ts";
 import { readText, starterOf } from "./request.ts";
 import { field, text } from "./trim.ts";
 

@@ -8,11 +8,11 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { type ApiProxy, bareHost, userinfoOf } from "./api-proxy.ts";
 import type { Connection, Credentials } from "./connection.ts";
 import { type Asked, explain } from "./explain.ts";
 import { ApiFailure, networkFailure, statusFailure } from "./failure.ts";
 import { parseJson } from "./json.ts";
-import { type ApiProxy, bareHost, userinfoOf } from "./proxy.ts";
 import { field, text } from "./trim.ts";
 import { openTunnel, proxyAuthorization, proxyFailure, proxyRefusal } from "./tunnel.ts";
 

@@ -6,14 +6,8 @@
  */
 import { ATTR_K8S_POD_ANNOTATION, ATTR_K8S_POD_LABEL } from "@opentelemetry/semantic-conventions/incubating";
 import type { ContainerDetail, EndpointSlice, Namespace, Node, Pod, PodDetail, Service } from "../identity/cluster.ts";
-import {
-  annotatedAttributes,
-  ownerAttributes,
-  type PodMetadata,
-  serviceOf,
-  versionOf,
-} from "../identity/service-rule.ts";
 import { canonicalAddresses } from "../shared/prefix.ts";
+import { annotatedAttributes, ownerAttributes, type PodMetadata, serviceOf, versionOf } from "./service-rule.ts";
 
 export interface TrimOptions {
   /** The rule's opt-in: `app.kubernetes.io/*` labels decide names too. */

@@ -9,8 +9,8 @@ import { request as httpsRequest, type RequestOptions } from "node:https";
 import { connect, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { parsePrefix } from "../shared/prefix.ts";
+import { type ApiProxy, bareHost, placeOf, portOf, userinfoOf } from "./api-proxy.ts";
 import { ApiFailure } from "./failure.ts";
-import { type ApiProxy, bareHost, placeOf, portOf, userinfoOf } from "./proxy.ts";
 
 /** @param tls what an `https` proxy's certificate is checked with */
 export async function openTunnel(

@@ -7,7 +7,7 @@ import {
   type PodMetadata,
   serviceOf,
   versionOf,
-} from "../../../agent/identity/service-rule.ts";
+} from "../../../agent/kubernetes/service-rule.ts";
 
 const CREATED_MS = Date.parse("2026-03-01T10:00:23Z");
 const MINUTES = Math.floor(CREATED_MS / 60_000);

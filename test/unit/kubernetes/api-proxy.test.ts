@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { type ApiProxy, placeOf, proxyOf } from "../../../agent/kubernetes/api-proxy.ts";
 import { serviceAccountConnection } from "../../../agent/kubernetes/connection.ts";
-import { type ApiProxy, placeOf, proxyOf } from "../../../agent/kubernetes/proxy.ts";
 import { proxyAuthorization } from "../../../agent/kubernetes/tunnel.ts";
 
 const PROXY = "http://proxy.test:3128";
