@@ -7,7 +7,7 @@
  *
  * Pure: what is to happen later is told to `schedule`, and times come in as arguments.
  */
-import type { Feed } from "../identity/cluster.ts";
+import type { Feed } from "../model/cluster-objects.ts";
 import { answerOf } from "./answers.ts";
 import { type Interest, Interests } from "./interests.ts";
 import { encodeAnswers } from "./protocol.ts";

@@ -8,8 +8,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import type { ClusterChange } from "../identity/cluster.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
+import type { ClusterChange } from "../model/cluster-objects.ts";
 import type { MetadataReading } from "../self/state.ts";
 import { type BackoffOptions, backoffMs } from "../shared/backoff.ts";
 import { KnownAddresses, type KnownStats } from "./known.ts";

@@ -1,13 +1,14 @@
 /**
  * What an agent has asked a directory and what it was told → the changes that fill its tables of names.
  *
- * Answers become the same changes as a watch of the whole cluster would bring (agent/identity/cluster.ts), so
+ * Answers become the same changes as a watch of the whole cluster would bring (agent/model/cluster-objects.ts), so
  * that names come about in one way only. An object stays while any answer speaks of it. An address that
  * nobody has looked up for a while is withdrawn, so that all of this is as large as the agent's own traffic.
  * Pure: times come in as arguments, CLOCK_BOOTTIME milliseconds.
  */
-import type { ClusterChange, ClusterUpsert, EndpointSlice, Node, Pod, Service } from "../identity/cluster.ts";
+
 import { FEEDS_OF } from "../kubernetes/reads.ts";
+import type { ClusterChange, ClusterUpsert, EndpointSlice, Node, Pod, Service } from "../model/cluster-objects.ts";
 import type { Answer, ClusterMessage, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "./protocol.ts";
 
 export interface KnownOptions {

@@ -1,7 +1,7 @@
 /**
  * An address → the node whose range for pods holds it, in one look-up for each length that ranges have.
  */
-import type { Node } from "../identity/cluster.ts";
+import type { Node } from "../model/cluster-objects.ts";
 import { parsePrefix } from "../shared/prefix.ts";
 
 export class PodRanges {

@@ -7,7 +7,7 @@
 import type { MethodDefinition } from "@grpc/grpc-js";
 import protobuf from "protobufjs/light.js";
 import { DIRECTORY } from "../generated/directory.ts";
-import type { ServiceName } from "../identity/cluster.ts";
+import type { ServiceName } from "../model/cluster-objects.ts";
 
 export interface Key {
   readonly address: string;

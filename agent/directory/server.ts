@@ -14,7 +14,7 @@ import {
   type ServiceDefinition,
   status,
 } from "@grpc/grpc-js";
-import type { Feed } from "../identity/cluster.ts";
+import type { Feed } from "../model/cluster-objects.ts";
 import { Answering } from "./answering.ts";
 import { clusterMessage } from "./answers.ts";
 import type { Follower, Interest, Interests } from "./interests.ts";

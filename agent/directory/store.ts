@@ -1,12 +1,14 @@
 /**
  * The cluster's objects, trimmed and kept once → what is known of one (address, port).
  *
- * It takes the same changes as an agent's identity (agent/identity/cluster.ts) and answers by the same rules,
+ * It takes the same changes as an agent's identity (agent/model/cluster-objects.ts) and answers by the same rules,
  * but keeps far less of each pod and no agent's own view. What may have changed an answer is told to the
  * listeners; which answers did change is for them to find out.
  */
 import { isDeepStrictEqual } from "node:util";
 import { BOOT_MS } from "../identity/beginnings.ts";
+import { GONE_MS } from "../identity/identify.ts";
+import { type BackingPod, endpointKey, Services } from "../identity/services.ts";
 import {
   addressesOf,
   type ClusterChange,
@@ -17,9 +19,7 @@ import {
   type Service,
   type ServiceName,
   type ServiceNaming,
-} from "../identity/cluster.ts";
-import { GONE_MS } from "../identity/identify.ts";
-import { type BackingPod, endpointKey, Services } from "../identity/services.ts";
+} from "../model/cluster-objects.ts";
 import { parseAddress } from "../shared/address.ts";
 import { type OwnedInterval, Ownership } from "./ownership.ts";
 import { PackedSlice } from "./packed-slice.ts";

@@ -7,7 +7,7 @@
  * growth is not in doubt, and neither is that of owners who were there already. The API says whole
  * seconds, rounded down, and an address is given some time after that: so far may its clock be from ours.
  */
-import type { Feed } from "./cluster.ts";
+import type { Feed } from "../model/cluster-objects.ts";
 import type { Owner } from "./owners.ts";
 
 /** On CLOCK_BOOTTIME. */

@@ -5,9 +5,9 @@
  * told apart here, since most of a pod's updates do not.
  */
 import { isDeepStrictEqual } from "node:util";
+import type { ClusterChange, ClusterUpsert, Feed, FeedObjects, Node } from "../model/cluster-objects.ts";
 import type { Addresses } from "./addresses.ts";
 import type { Beginnings } from "./beginnings.ts";
-import type { ClusterChange, ClusterUpsert, Feed, FeedObjects, Node } from "./cluster.ts";
 import type { LocalPods } from "./local-pods.ts";
 import type { Surroundings } from "./resource.ts";
 

@@ -5,13 +5,14 @@
  * metadata may still come, an edge is `pending` and its growth stays in the kernel; after a bounded wait it
  * is named by what is known. Times come in as arguments.
  */
+
+import type { ClusterChange, ClusterUpsert, Feed, Pod, Service } from "../model/cluster-objects.ts";
 import type { Cgroup, EdgeKey, Identified, Identity, LocalEnd, RemoteEnd } from "../model.ts";
 import { canonicalAddresses } from "../shared/prefix.ts";
 import { Addresses } from "./addresses.ts";
 import { Beginnings } from "./beginnings.ts";
 import { type CgroupPlace, parseCgroup } from "./cgroup.ts";
 import { HANDOVER_MS } from "./claims.ts";
-import type { ClusterChange, ClusterUpsert, Feed, Pod, Service } from "./cluster.ts";
 import { ClusterTables } from "./cluster-tables.ts";
 import { LocalPods } from "./local-pods.ts";
 import { ownNodeTrouble } from "./own-node.ts";

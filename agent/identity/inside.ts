@@ -5,9 +5,10 @@
  * ranges told by the nodes, the IPv6 /64 that another pod has a public address from. Without Kubernetes, private
  * addresses alone.
  */
+
+import type { Node } from "../model/cluster-objects.ts";
 import { parseAddress } from "../shared/address.ts";
 import { inPrefix, type Prefix, prefixes } from "../shared/prefix.ts";
-import type { Node } from "./cluster.ts";
 
 /**
  * Addresses that mean something only inside: what IANA's registries of special-purpose addresses call not globally

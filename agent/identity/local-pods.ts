@@ -6,9 +6,10 @@
  * An address finds its pod as of the time of the growth, as with remote ends. Times are CLOCK_BOOTTIME
  * milliseconds.
  */
+
+import { addressesOf, type ContainerDetail, type Pod } from "../model/cluster-objects.ts";
 import type { Beginnings } from "./beginnings.ts";
 import type { CgroupPlace } from "./cgroup.ts";
-import { addressesOf, type ContainerDetail, type Pod } from "./cluster.ts";
 import { type Owner, OwnerTable } from "./owners.ts";
 
 export interface FoundPod {

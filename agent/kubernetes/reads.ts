@@ -4,7 +4,7 @@
  * The watches are made from it, and so is what RBAC has to grant: deploy/manifests is compared with
  * `rulesOf` in a test, and a real API server is asked what happens when one verb of it is missing.
  */
-import type { Feed } from "../identity/cluster.ts";
+import type { Feed } from "../model/cluster-objects.ts";
 
 export const MODES = ["watch", "agent-with-directory", "directory"] as const;
 /**

@@ -16,7 +16,7 @@ import {
   ATTR_SERVICE_NAME,
   ATTR_SERVICE_NAMESPACE,
 } from "../generated/semconv.ts";
-import type { ServiceName } from "../identity/cluster.ts";
+import type { ServiceName } from "../model/cluster-objects.ts";
 
 const ANNOTATION_PREFIX = "resource.opentelemetry.io/";
 const LABEL_INSTANCE = "app.kubernetes.io/instance";

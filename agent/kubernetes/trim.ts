@@ -2,10 +2,18 @@
  * An API object as it came → the little of it that names need.
  *
  * The answer is read as `unknown`: whatever a server sends gives a value or undefined, never an error, and
- * nothing of the object is kept. Field names are the API's; all else is agent/identity/cluster.ts.
+ * nothing of the object is kept. Field names are the API's; all else is agent/model/cluster-objects.ts.
  */
 import { ATTR_K8S_POD_ANNOTATION, ATTR_K8S_POD_LABEL } from "@opentelemetry/semantic-conventions/incubating";
-import type { ContainerDetail, EndpointSlice, Namespace, Node, Pod, PodDetail, Service } from "../identity/cluster.ts";
+import type {
+  ContainerDetail,
+  EndpointSlice,
+  Namespace,
+  Node,
+  Pod,
+  PodDetail,
+  Service,
+} from "../model/cluster-objects.ts";
 import { canonicalAddresses } from "../shared/prefix.ts";
 import { annotatedAttributes, ownerAttributes, type PodMetadata, serviceOf, versionOf } from "./service-rule.ts";
 

@@ -5,7 +5,7 @@
  * a watch of its own, so that a large one being read does not keep the own node's pods waiting.
  */
 import { uptime } from "node:os";
-import type { ClusterChange, Feed, FeedObjects } from "../identity/cluster.ts";
+import type { ClusterChange, Feed, FeedObjects } from "../model/cluster-objects.ts";
 import { BACKOFF, type BackoffOptions } from "../shared/backoff.ts";
 import { ApiTroubles, type WatchLog } from "./api-troubles.ts";
 import type { Connection } from "./connection.ts";

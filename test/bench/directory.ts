@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { DirectoryClient } from "../../agent/directory/client.ts";
-import type { ClusterChange, Pod } from "../../agent/identity/cluster.ts";
+import type { ClusterChange, Pod } from "../../agent/model/cluster-objects.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory } from "../components/directory.ts";
 import { Receiver } from "../lab/receiver.ts";
 import { podAddress } from "./cluster-server.ts";

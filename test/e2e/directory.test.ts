@@ -11,8 +11,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, vi } from "vites
 import { parseAllDocuments } from "yaml";
 import { askAgent } from "../../agent/admin/client.ts";
 import { DirectoryClient } from "../../agent/directory/client.ts";
-import type { ClusterChange, Pod } from "../../agent/identity/cluster.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
+import type { ClusterChange, Pod } from "../../agent/model/cluster-objects.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory, untilReady } from "../components/directory.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import { namespaceObject, nodeObject, podObject } from "../lab/kubernetes-objects.ts";

@@ -3,7 +3,7 @@
  *
  * Keeps what it has told and when, for the judge: that is what an agent can know, whatever it makes of it.
  */
-import type { ClusterChange, EndpointSlice, Feed, Pod } from "../../agent/identity/cluster.ts";
+import type { ClusterChange, EndpointSlice, Feed, Pod } from "../../agent/model/cluster-objects.ts";
 import type { Timeline } from "./timeline.ts";
 import type { World, Write } from "./world.ts";
 

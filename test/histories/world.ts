@@ -4,7 +4,7 @@
  * Knows nothing of the agent's rules. A pod has its address from when it started until it ended; the kubelet says
  * both afterwards. Addresses are handed on at once. A controller keeps a Service's slice after the pods' statuses.
  */
-import type { ClusterChange, EndpointSlice, Feed, Pod } from "../../agent/identity/cluster.ts";
+import type { ClusterChange, EndpointSlice, Feed, Pod } from "../../agent/model/cluster-objects.ts";
 import { BOOT_UNIX_MS, node, pod, service, slice } from "../unit/identity/cluster-builders.ts";
 import type { Timeline } from "./timeline.ts";
 

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import { DirectoryClient, type DirectoryClientOptions } from "../../../agent/directory/client.ts";
 import { DirectoryServer, type DirectoryServerOptions } from "../../../agent/directory/server.ts";
-import type { ClusterChange, Pod } from "../../../agent/identity/cluster.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
+import type { ClusterChange, Pod } from "../../../agent/model/cluster-objects.ts";
 
 export const nowMs = (): number => performance.now() + 1_000_000;
 const QUIET = { info() {}, warn() {} };

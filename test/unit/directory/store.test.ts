@@ -4,9 +4,9 @@ import { answerOf } from "../../../agent/directory/answers.ts";
 import { PackedSlice } from "../../../agent/directory/packed-slice.ts";
 import type { Answer } from "../../../agent/directory/protocol.ts";
 import { DirectoryStore } from "../../../agent/directory/store.ts";
-import type { ClusterChange } from "../../../agent/identity/cluster.ts";
 import { GONE_MS } from "../../../agent/identity/identify.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
+import type { ClusterChange } from "../../../agent/model/cluster-objects.ts";
 import { node, pod, service, slice } from "../identity/cluster-builders.ts";
 
 /** A store, and what its listeners were told. */

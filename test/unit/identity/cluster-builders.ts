@@ -1,7 +1,8 @@
 /** Trimmed cluster objects and edges with defaults, so that a test shows only what matters to it. */
-import type { ClusterChange, EndpointSlice, Node, Pod, Service } from "../../../agent/identity/cluster.ts";
+
 import { type ClusterIdentity, createIdentity, type IdentityOptions } from "../../../agent/identity/identify.ts";
 import { feedsOf, type PodScope } from "../../../agent/kubernetes/watch-cluster.ts";
+import type { ClusterChange, EndpointSlice, Node, Pod, Service } from "../../../agent/model/cluster-objects.ts";
 import type { EdgeKey } from "../../../agent/model.ts";
 
 /** Boot time at which identities of tests begin. */

@@ -1,7 +1,7 @@
 /** Whose socket it is: the local end by its cgroup, and the Resource that comes of it. */
 import { describe, expect, test } from "vitest";
-import type { PodDetail } from "../../../agent/identity/cluster.ts";
 import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
+import type { PodDetail } from "../../../agent/model/cluster-objects.ts";
 import type { EdgeKey, LocalEnd } from "../../../agent/model.ts";
 import {
   BOOT_UNIX_MS,

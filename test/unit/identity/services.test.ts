@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { KnownAddresses } from "../../../agent/directory/known.ts";
 import type { Answer } from "../../../agent/directory/protocol.ts";
 import { DirectoryStore } from "../../../agent/directory/store.ts";
-import type { ClusterChange, Service } from "../../../agent/identity/cluster.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
+import type { ClusterChange, Service } from "../../../agent/model/cluster-objects.ts";
 import { clusterIdentity, node, pod, put, START_MS, service, slice } from "./cluster-builders.ts";
 import { MINUTE, remote, SECOND } from "./remote-end.ts";
 

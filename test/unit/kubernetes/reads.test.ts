@@ -1,8 +1,8 @@
 /** What is read and what is granted are one list. */
 import { expect, test } from "vitest";
-import { FEEDS } from "../../../agent/identity/cluster.ts";
 import { FEEDS_OF, MODES, rulesOf } from "../../../agent/kubernetes/reads.ts";
 import { feedsOf, resourcesOf } from "../../../agent/kubernetes/watch-cluster.ts";
+import { FEEDS } from "../../../agent/model/cluster-objects.ts";
 import { shippedRoles } from "./shipped-roles.ts";
 import { TRIM } from "./watching.ts";
 

@@ -1,10 +1,10 @@
 /** A watch of pods on a stand-in, and what it has told so far. */
 import { onTestFinished, vi } from "vitest";
-import type { Pod } from "../../../agent/identity/cluster.ts";
 import { ApiTroubles } from "../../../agent/kubernetes/api-troubles.ts";
 import type { Connection } from "../../../agent/kubernetes/connection.ts";
 import { trimPod } from "../../../agent/kubernetes/trim.ts";
 import { ResourceWatch } from "../../../agent/kubernetes/watch.ts";
+import type { Pod } from "../../../agent/model/cluster-objects.ts";
 import { ApiServerStandIn } from "../../lab/apiserver-standin.ts";
 
 export const TRIM = { wellKnownLabels: false, podLabels: [], podAnnotations: [] };
