@@ -4,9 +4,9 @@
 import { hostname, uptime } from "node:os";
 import type { Settings } from "../config/settings.ts";
 import type { DirectoryClient } from "../directory/client.ts";
-import type { ClusterIdentity } from "../identity/identify.ts";
 import { type Connection, inCluster, serviceAccountConnection } from "../kubernetes/connection.ts";
 import { type KubeconfigOptions, kubeconfigConnection } from "../kubernetes/kubeconfig-connection.ts";
+import type { ClusterIdentity } from "../naming/identify.ts";
 import type { Log } from "../shared/log.ts";
 
 export interface Cluster {

@@ -7,7 +7,7 @@ import { type ServiceError, status } from "@grpc/grpc-js";
 import type { Settings } from "../config/settings.ts";
 import { decodeAnswers, encodeAsk, NOT_READ_YET } from "../directory/protocol.ts";
 import { connectTo, findReplicas, type Replica } from "../directory/replicas.ts";
-import { ownNodeTrouble } from "../identity/own-node.ts";
+import { ownNodeTrouble } from "../naming/local/own-node.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
 import { type Finding, ok } from "./doctor-finding.ts";
 import { nodeFinding } from "./doctor-node.ts";

@@ -3,10 +3,10 @@
  * nothing fails.
  */
 import { text } from "node:stream/consumers";
-import { ownNodeTrouble } from "../identity/own-node.ts";
 import { pathOf, READS } from "../kubernetes/reads.ts";
 import { get } from "../kubernetes/request.ts";
 import { trimNode } from "../kubernetes/trim.ts";
+import { ownNodeTrouble } from "../naming/local/own-node.ts";
 import { canonicalAddresses } from "../shared/prefix.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Finding, ok } from "./doctor-finding.ts";

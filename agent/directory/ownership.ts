@@ -1,11 +1,11 @@
 /**
- * Which owner had an address when, for every address of a cluster: the same rules as agent/identity/owners.ts,
+ * Which owner had an address when, for every address of a cluster: the same rules as agent/naming/owners.ts,
  * laid out for 100,000 addresses whose owner mostly never changes.
  *
  * An address that had one owner costs one entry of one map; only others have lists of intervals. Ended
  * intervals are kept for a grace period, then only the time is. Times are CLOCK_BOOTTIME milliseconds.
  */
-import { type Claimant, givesWay, isPast } from "../identity/claims.ts";
+import { type Claimant, givesWay, isPast } from "../naming/claims.ts";
 
 export interface AddressOwner extends Claimant {
   /** When it can have had its addresses at the earliest, unless `#since` has another time for one. */

@@ -6,9 +6,6 @@
  * listeners; which answers did change is for them to find out.
  */
 import { isDeepStrictEqual } from "node:util";
-import { BOOT_MS } from "../identity/beginnings.ts";
-import { GONE_MS } from "../identity/identify.ts";
-import { type BackingPod, endpointKey, Services } from "../identity/services.ts";
 import {
   addressesOf,
   type ClusterChange,
@@ -20,6 +17,9 @@ import {
   type ServiceName,
   type ServiceNaming,
 } from "../model/cluster-objects.ts";
+import { BOOT_MS } from "../naming/beginnings.ts";
+import { GONE_MS } from "../naming/identify.ts";
+import { type BackingPod, endpointKey, Services } from "../naming/remote/services.ts";
 import { parseAddress } from "../shared/address.ts";
 import { type OwnedInterval, Ownership } from "./ownership.ts";
 import { PackedSlice } from "./packed-slice.ts";
@@ -292,7 +292,7 @@ export class DirectoryStore {
     record.terminating = pod.terminating ?? false;
     this.#pods.set(record.uid, record);
     this.#own(record, before, addresses, atMs);
-    // One that lived so shortly that its address is told of with its end: as in agent/identity/addresses.ts.
+    // One that lived so shortly that its address is told of with its end: as in agent/naming/remote/addresses.ts.
     const isLate = pod.ended && !pod.hostNetwork && !isNew && !record.ended && before.length === 0;
     if (isLate) for (const address of pod.addresses) this.#owners.addFormer(address, record, record.fromMs, atMs);
     if (isLate) this.#touch(pod.addresses);
@@ -400,7 +400,7 @@ export class DirectoryStore {
     }
   }
 
-  /** As in agent/identity/beginnings.ts. */
+  /** As in agent/naming/beginnings.ts. */
   #earliestMs(feed: Feed, atMs: number): number {
     return this.#unsynced.has(feed) ? BOOT_MS : atMs;
   }

@@ -3,7 +3,6 @@
  * own, by which growth always happened in the last moment and waiting for names is long over.
  */
 import { onTestFinished } from "vitest";
-import { type ClusterIdentity, createIdentity } from "../../agent/identity/identify.ts";
 import { type Connection, serviceAccountConnection } from "../../agent/kubernetes/connection.ts";
 import {
   type ClusterWatch,
@@ -12,6 +11,7 @@ import {
   watchCluster,
 } from "../../agent/kubernetes/watch-cluster.ts";
 import type { EdgeKey, Identified } from "../../agent/model.ts";
+import { type ClusterIdentity, createIdentity } from "../../agent/naming/identify.ts";
 
 export interface NamingAgent {
   readonly identity: ClusterIdentity;

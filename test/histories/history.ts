@@ -5,7 +5,7 @@
  * makes it small. Playing one has no other source of chance.
  */
 import fc from "fast-check";
-import { START_MS } from "../unit/identity/cluster-builders.ts";
+import { START_MS } from "../unit/naming/cluster-builders.ts";
 import { Judge, type Outage, type Verdict } from "./judge.ts";
 import { type Chunk, Machine, type Way } from "./machine.ts";
 import { Timeline } from "./timeline.ts";

@@ -2,7 +2,7 @@
  * Every byte's name against the truth: it is the right one, or `unknown` where a rule of ARCHITECTURE.md ("Names")
  * says so. Works from who had an address and from what watches told, and from nothing that the agent made of it.
  */
-import { BOOT_UNIX_MS } from "../unit/identity/cluster-builders.ts";
+import { BOOT_UNIX_MS } from "../unit/naming/cluster-builders.ts";
 import type { Chunk, Grown, Machine, Name } from "./machine.ts";
 import { ANSWER_MS } from "./replica.ts";
 import { FRONT_ADDRESS, HAND_ADDRESS, type Tenant, type World } from "./world.ts";

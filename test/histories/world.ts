@@ -5,7 +5,7 @@
  * both afterwards. Addresses are handed on at once. A controller keeps a Service's slice after the pods' statuses.
  */
 import type { ClusterChange, EndpointSlice, Feed, Pod } from "../../agent/model/cluster-objects.ts";
-import { BOOT_UNIX_MS, node, pod, service, slice } from "../unit/identity/cluster-builders.ts";
+import { BOOT_UNIX_MS, node, pod, service, slice } from "../unit/naming/cluster-builders.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** One write to the API server. */

@@ -5,8 +5,8 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
-import { parseCgroup } from "../../agent/identity/cgroup.ts";
 import type { Cgroup } from "../../agent/model.ts";
+import { parseCgroup } from "../../agent/naming/local/cgroup.ts";
 import { describe } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";
 import { LabProcess } from "../lab/process.ts";

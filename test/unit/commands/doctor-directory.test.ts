@@ -8,7 +8,7 @@ import { canRun, type Finding } from "../../../agent/commands/doctor-finding.ts"
 import { type Settings, settingsFrom } from "../../../agent/config/settings.ts";
 import { freePorts } from "../../components/running.ts";
 import { certificates, type ServingOptions, startServing as startBare } from "../directory/serving.ts";
-import { node } from "../identity/cluster-builders.ts";
+import { node } from "../naming/cluster-builders.ts";
 
 /** A replica that knows the agent's node. */
 async function startServing(options: ServingOptions = {}) {

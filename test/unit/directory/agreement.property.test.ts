@@ -8,11 +8,11 @@ import { answerOf } from "../../../agent/directory/answers.ts";
 import { KnownAddresses } from "../../../agent/directory/known.ts";
 import { decodeAnswers, encodeAnswers } from "../../../agent/directory/protocol.ts";
 import { DirectoryStore } from "../../../agent/directory/store.ts";
-import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import type { ClusterChange } from "../../../agent/model/cluster-objects.ts";
 import type { Role } from "../../../agent/model.ts";
-import { clusterIdentity, edge, node, ns, pod, START_MS, service, slice } from "../identity/cluster-builders.ts";
+import type { ClusterIdentity } from "../../../agent/naming/identify.ts";
+import { clusterIdentity, edge, node, ns, pod, START_MS, service, slice } from "../naming/cluster-builders.ts";
 
 const POD_ADDRESSES = ["10.1.0.2", "10.1.0.3"];
 const KEYS: readonly { address: string; port: number; role: Role }[] = [

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readTokens } from "../../../agent/directory/secrets.ts";
-import { pod } from "../identity/cluster-builders.ts";
+import { pod } from "../naming/cluster-builders.ts";
 import { certificates, eventually, startAsking, startServing } from "./serving.ts";
 
 const cart = pod("cart-a", { addresses: ["10.1.0.2"] });

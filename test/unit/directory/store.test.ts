@@ -4,10 +4,10 @@ import { answerOf } from "../../../agent/directory/answers.ts";
 import { PackedSlice } from "../../../agent/directory/packed-slice.ts";
 import type { Answer } from "../../../agent/directory/protocol.ts";
 import { DirectoryStore } from "../../../agent/directory/store.ts";
-import { GONE_MS } from "../../../agent/identity/identify.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import type { ClusterChange } from "../../../agent/model/cluster-objects.ts";
-import { node, pod, service, slice } from "../identity/cluster-builders.ts";
+import { GONE_MS } from "../../../agent/naming/identify.ts";
+import { node, pod, service, slice } from "../naming/cluster-builders.ts";
 
 /** A store, and what its listeners were told. */
 class Told {

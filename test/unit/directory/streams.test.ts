@@ -2,9 +2,9 @@
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { decodeAnswers, encodeAnswers, FOLLOW } from "../../../agent/directory/protocol.ts";
-import { PENDING_MS } from "../../../agent/identity/identify.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
-import { edge, identityOf, node, ns, pod, START_MS, service } from "../identity/cluster-builders.ts";
+import { PENDING_MS } from "../../../agent/naming/identify.ts";
+import { edge, identityOf, node, ns, pod, START_MS, service } from "../naming/cluster-builders.ts";
 import { eventually, nowMs, startAsking, startServing } from "./serving.ts";
 
 const cart = pod("cart-a", { addresses: ["10.1.0.2"], createdMs: 1000 });

@@ -1,9 +1,9 @@
 /** Trimmed cluster objects and edges with defaults, so that a test shows only what matters to it. */
 
-import { type ClusterIdentity, createIdentity, type IdentityOptions } from "../../../agent/identity/identify.ts";
 import { feedsOf, type PodScope } from "../../../agent/kubernetes/watch-cluster.ts";
 import type { ClusterChange, EndpointSlice, Node, Pod, Service } from "../../../agent/model/cluster-objects.ts";
 import type { EdgeKey } from "../../../agent/model.ts";
+import { type ClusterIdentity, createIdentity, type IdentityOptions } from "../../../agent/naming/identify.ts";
 
 /** Boot time at which identities of tests begin. */
 export const START_MS = 1_000_000;

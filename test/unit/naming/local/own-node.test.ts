@@ -1,11 +1,11 @@
 /** A node's name that the cluster does not know: an empty answer that looks like a complete one. */
 import { describe, expect, test } from "vitest";
-import { KnownAddresses } from "../../../agent/directory/known.ts";
-import { type ClusterIdentity, PENDING_MS } from "../../../agent/identity/identify.ts";
-import { type OwnNodeFacts, ownNodeTrouble } from "../../../agent/identity/own-node.ts";
-import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";
-import { TroubleLog } from "../../../agent/shared/trouble-log.ts";
-import { clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS } from "./cluster-builders.ts";
+import { KnownAddresses } from "../../../../agent/directory/known.ts";
+import { feedsOf } from "../../../../agent/kubernetes/watch-cluster.ts";
+import { type ClusterIdentity, PENDING_MS } from "../../../../agent/naming/identify.ts";
+import { type OwnNodeFacts, ownNodeTrouble } from "../../../../agent/naming/local/own-node.ts";
+import { TroubleLog } from "../../../../agent/shared/trouble-log.ts";
+import { clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS } from "../cluster-builders.ts";
 
 const SET = "set kubernetes.node (--node) to";
 

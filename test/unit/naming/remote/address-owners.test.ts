@@ -1,6 +1,6 @@
 /** Who a remote address was, when pods and workloads follow each other on it. */
 import { describe, expect, test } from "vitest";
-import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
+import type { ClusterIdentity } from "../../../../agent/naming/identify.ts";
 import {
   BOOT_UNIX_MS,
   clusterIdentity,
@@ -13,8 +13,8 @@ import {
   START_MS,
   service,
   slice,
-} from "./cluster-builders.ts";
-import { BILL_POD, CART_POD, end, isPassing, MINUTE, remote, SECOND } from "./remote-end.ts";
+} from "../cluster-builders.ts";
+import { BILL_POD, CART_POD, end, isPassing, MINUTE, remote, SECOND } from "../remote-end.ts";
 
 describe("a Service whose workload is replaced by another", () => {
   const address = "10.96.0.7";

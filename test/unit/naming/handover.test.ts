@@ -8,7 +8,7 @@ import { describe, expect, test } from "vitest";
 import { Aggregate } from "../../../agent/aggregate/aggregate.ts";
 import { AT } from "../../../agent/aggregate/counters.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
-import { HANDOVER_MS } from "../../../agent/identity/claims.ts";
+import { HANDOVER_MS } from "../../../agent/naming/claims.ts";
 import { type Point, seriesTotals } from "../../oracle.ts";
 import { FakeKernel, INTERVAL_NS, keyOf, pointsOf } from "../aggregate/kernel.ts";
 import { BOOT_UNIX_MS, clusterIdentity, node, pod, put } from "./cluster-builders.ts";

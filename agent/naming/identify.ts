@@ -9,14 +9,14 @@
 import type { ClusterChange, ClusterUpsert, Feed, Pod, Service } from "../model/cluster-objects.ts";
 import type { Cgroup, EdgeKey, Identified, Identity, LocalEnd, RemoteEnd } from "../model.ts";
 import { canonicalAddresses } from "../shared/prefix.ts";
-import { Addresses } from "./addresses.ts";
 import { Beginnings } from "./beginnings.ts";
-import { type CgroupPlace, parseCgroup } from "./cgroup.ts";
 import { HANDOVER_MS } from "./claims.ts";
 import { ClusterTables } from "./cluster-tables.ts";
-import { LocalPods } from "./local-pods.ts";
-import { ownNodeTrouble } from "./own-node.ts";
-import { placeEnd, podEnd, type Surroundings } from "./resource.ts";
+import { type CgroupPlace, parseCgroup } from "./local/cgroup.ts";
+import { LocalPods } from "./local/local-pods.ts";
+import { ownNodeTrouble } from "./local/own-node.ts";
+import { placeEnd, podEnd, type Surroundings } from "./local/resource.ts";
+import { Addresses } from "./remote/addresses.ts";
 
 export interface IdentityOptions {
   readonly hostName: string;

@@ -5,7 +5,7 @@
  * Two facts speak against a name: no node has it, or pods run here (their cgroups say so) and the API tells none of
  * them of that node. What is said names the setting and, where the tables know, the right name.
  */
-import type { Node } from "../model/cluster-objects.ts";
+import type { Node } from "../../model/cluster-objects.ts";
 
 export interface OwnNodeFacts {
   readonly nodeName: string;

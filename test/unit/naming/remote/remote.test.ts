@@ -1,11 +1,22 @@
 /** Who a remote address is. */
 import { describe, expect, test } from "vitest";
-import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
-import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";
-import type { Service } from "../../../agent/model/cluster-objects.ts";
-import type { EdgeKey, RemoteEnd } from "../../../agent/model.ts";
-import { clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS, service, slice } from "./cluster-builders.ts";
-import { CART_POD, end, MINUTE, remote, SECOND } from "./remote-end.ts";
+import { feedsOf } from "../../../../agent/kubernetes/watch-cluster.ts";
+import type { Service } from "../../../../agent/model/cluster-objects.ts";
+import type { EdgeKey, RemoteEnd } from "../../../../agent/model.ts";
+import type { ClusterIdentity } from "../../../../agent/naming/identify.ts";
+import {
+  clusterIdentity,
+  edge,
+  identityOf,
+  node,
+  ns,
+  pod,
+  put,
+  START_MS,
+  service,
+  slice,
+} from "../cluster-builders.ts";
+import { CART_POD, end, MINUTE, remote, SECOND } from "../remote-end.ts";
 
 describe("without Kubernetes", () => {
   const identity = identityOf({

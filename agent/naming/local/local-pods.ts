@@ -7,10 +7,10 @@
  * milliseconds.
  */
 
-import { addressesOf, type ContainerDetail, type Pod } from "../model/cluster-objects.ts";
-import type { Beginnings } from "./beginnings.ts";
+import { addressesOf, type ContainerDetail, type Pod } from "../../model/cluster-objects.ts";
+import type { Beginnings } from "../beginnings.ts";
+import { type Owner, OwnerTable } from "../owners.ts";
 import type { CgroupPlace } from "./cgroup.ts";
-import { type Owner, OwnerTable } from "./owners.ts";
 
 export interface FoundPod {
   readonly pod: Pod;

@@ -6,10 +6,10 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { ClusterChange, ClusterUpsert, Feed, FeedObjects, Node } from "../model/cluster-objects.ts";
-import type { Addresses } from "./addresses.ts";
 import type { Beginnings } from "./beginnings.ts";
-import type { LocalPods } from "./local-pods.ts";
-import type { Surroundings } from "./resource.ts";
+import type { LocalPods } from "./local/local-pods.ts";
+import type { Surroundings } from "./local/resource.ts";
+import type { Addresses } from "./remote/addresses.ts";
 
 export interface Tables {
   readonly addresses: Addresses;

@@ -1,8 +1,8 @@
 /** Whose socket it is: the local end by its cgroup, and the Resource that comes of it. */
 import { describe, expect, test } from "vitest";
-import type { ClusterIdentity } from "../../../agent/identity/identify.ts";
-import type { PodDetail } from "../../../agent/model/cluster-objects.ts";
-import type { EdgeKey, LocalEnd } from "../../../agent/model.ts";
+import type { PodDetail } from "../../../../agent/model/cluster-objects.ts";
+import type { EdgeKey, LocalEnd } from "../../../../agent/model.ts";
+import type { ClusterIdentity } from "../../../../agent/naming/identify.ts";
 import {
   BOOT_UNIX_MS,
   clusterIdentity,
@@ -14,7 +14,7 @@ import {
   pod,
   put,
   START_MS,
-} from "./cluster-builders.ts";
+} from "../cluster-builders.ts";
 
 const SECOND = 1_000;
 const ID_A = "a7".repeat(32);

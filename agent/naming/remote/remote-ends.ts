@@ -2,8 +2,8 @@
  * Remote ends of each kind, from what the tables hold of their owner.
  */
 
-import type { Pod, ServiceName } from "../model/cluster-objects.ts";
-import type { RemoteEnd } from "../model.ts";
+import type { Pod, ServiceName } from "../../model/cluster-objects.ts";
+import type { RemoteEnd } from "../../model.ts";
 
 const ANONYMOUS = { name: undefined, namespace: undefined, podName: undefined } as const;
 export const NO_PEER: RemoteEnd = { ...ANONYMOUS, kind: "unknown", label: "" };

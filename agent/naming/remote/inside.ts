@@ -6,9 +6,9 @@
  * addresses alone.
  */
 
-import type { Node } from "../model/cluster-objects.ts";
-import { parseAddress } from "../shared/address.ts";
-import { inPrefix, type Prefix, prefixes } from "../shared/prefix.ts";
+import type { Node } from "../../model/cluster-objects.ts";
+import { parseAddress } from "../../shared/address.ts";
+import { inPrefix, type Prefix, prefixes } from "../../shared/prefix.ts";
 
 /**
  * Addresses that mean something only inside: what IANA's registries of special-purpose addresses call not globally

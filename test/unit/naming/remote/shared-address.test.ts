@@ -1,8 +1,8 @@
 /** One address that several owners have at the same time: what nobody can tell apart is not told. */
 import { describe, expect, test } from "vitest";
-import { BothWays } from "./both-ways.ts";
-import { node, pod, START_MS, service } from "./cluster-builders.ts";
-import { CART_POD, end, MINUTE, SECOND } from "./remote-end.ts";
+import { BothWays } from "../both-ways.ts";
+import { node, pod, START_MS, service } from "../cluster-builders.ts";
+import { CART_POD, end, MINUTE, SECOND } from "../remote-end.ts";
 
 const ADDRESS = "10.1.0.7";
 const LATER = START_MS + MINUTE;

@@ -1,9 +1,9 @@
 /** EndpointSlices that people write: who has an address itself comes first, and a Service goes by who that is. */
 import { describe, expect, test } from "vitest";
-import { PENDING_MS } from "../../../agent/identity/identify.ts";
-import { BothWays } from "./both-ways.ts";
-import { node, pod, START_MS, service, slice } from "./cluster-builders.ts";
-import { MINUTE, SECOND } from "./remote-end.ts";
+import { PENDING_MS } from "../../../../agent/naming/identify.ts";
+import { BothWays } from "../both-ways.ts";
+import { node, pod, START_MS, service, slice } from "../cluster-builders.ts";
+import { MINUTE, SECOND } from "../remote-end.ts";
 
 const ADDRESS = "10.1.0.60";
 const LATER = START_MS + MINUTE;

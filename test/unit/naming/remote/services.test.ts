@@ -1,12 +1,12 @@
 /** Services whose objects change while nobody looks: what a list after an outage says, in its order. */
 import { describe, expect, test } from "vitest";
-import { KnownAddresses } from "../../../agent/directory/known.ts";
-import type { Answer } from "../../../agent/directory/protocol.ts";
-import { DirectoryStore } from "../../../agent/directory/store.ts";
-import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
-import type { ClusterChange, Service } from "../../../agent/model/cluster-objects.ts";
-import { clusterIdentity, node, pod, put, START_MS, service, slice } from "./cluster-builders.ts";
-import { MINUTE, remote, SECOND } from "./remote-end.ts";
+import { KnownAddresses } from "../../../../agent/directory/known.ts";
+import type { Answer } from "../../../../agent/directory/protocol.ts";
+import { DirectoryStore } from "../../../../agent/directory/store.ts";
+import { FEEDS_OF } from "../../../../agent/kubernetes/reads.ts";
+import type { ClusterChange, Service } from "../../../../agent/model/cluster-objects.ts";
+import { clusterIdentity, node, pod, put, START_MS, service, slice } from "../cluster-builders.ts";
+import { MINUTE, remote, SECOND } from "../remote-end.ts";
 
 const AGAIN = START_MS + MINUTE;
 const endpoints = [{ addresses: ["10.1.0.7"], podUid: "uid-cart-a" }];

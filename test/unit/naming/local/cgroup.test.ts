@@ -1,7 +1,7 @@
 /** Cgroup names as the kernel has them, leaf first, and what each layout means. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type CgroupPlace, parseCgroup } from "../../../agent/identity/cgroup.ts";
+import { type CgroupPlace, parseCgroup } from "../../../../agent/naming/local/cgroup.ts";
 
 const A = "a7".repeat(32);
 const B = "b3".repeat(32);

@@ -10,13 +10,13 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
-import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "../model/cluster-objects.ts";
-import type { RemoteEnd, Role } from "../model.ts";
-import { parseAddress } from "../shared/address.ts";
-import { canonicalAddresses, inPrefix, type Prefix, prefixes } from "../shared/prefix.ts";
-import { type Beginnings, BOOT_MS } from "./beginnings.ts";
+import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "../../model/cluster-objects.ts";
+import type { RemoteEnd, Role } from "../../model.ts";
+import { parseAddress } from "../../shared/address.ts";
+import { canonicalAddresses, inPrefix, type Prefix, prefixes } from "../../shared/prefix.ts";
+import { type Beginnings, BOOT_MS } from "../beginnings.ts";
+import { type Owner, type Ownership, OwnerTable } from "../owners.ts";
 import { Inside } from "./inside.ts";
-import { type Owner, type Ownership, OwnerTable } from "./owners.ts";
 import {
   commonEnd,
   externalEnd,

@@ -23,9 +23,9 @@ import {
   ATTR_SERVICE_NAME,
   ATTR_SERVICE_NAMESPACE,
   ATTR_SERVICE_VERSION,
-} from "../generated/semconv.ts";
-import type { ContainerDetail, Pod } from "../model/cluster-objects.ts";
-import type { Attributes, LocalEnd } from "../model.ts";
+} from "../../generated/semconv.ts";
+import type { ContainerDetail, Pod } from "../../model/cluster-objects.ts";
+import type { Attributes, LocalEnd } from "../../model.ts";
 import type { CgroupPlace } from "./cgroup.ts";
 
 /** What all Resources of one agent have in common. Empty or absent: not known. */

@@ -9,7 +9,7 @@
  * is in a zone when all its endpoints are. Where one of them is another node's and only the own node's pods
  * are known, it goes by its own name, in no zone. Times are CLOCK_BOOTTIME milliseconds.
  */
-import type { EndpointSlice, Service, ServiceName, ServiceNaming, ServicePeer } from "../model/cluster-objects.ts";
+import type { EndpointSlice, Service, ServiceName, ServiceNaming, ServicePeer } from "../../model/cluster-objects.ts";
 
 interface KnownService extends ServiceNaming {
   readonly service: Service;

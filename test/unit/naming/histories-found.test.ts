@@ -2,9 +2,9 @@
 import { expect, test } from "vitest";
 import { KnownAddresses } from "../../../agent/directory/known.ts";
 import type { ServiceMessage } from "../../../agent/directory/protocol.ts";
-import { FIRST_SYNC_MS, PENDING_MS } from "../../../agent/identity/identify.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";
+import { FIRST_SYNC_MS, PENDING_MS } from "../../../agent/naming/identify.ts";
 import { BothWays } from "./both-ways.ts";
 import {
   BOOT_UNIX_MS,
