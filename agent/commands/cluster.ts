@@ -3,7 +3,7 @@
  */
 import { hostname, uptime } from "node:os";
 import type { Settings } from "../config/settings.ts";
-import type { DirectoryClient } from "../directory/client.ts";
+import type { DirectoryClient } from "../directory/client/directory-client.ts";
 import { type Connection, inCluster, serviceAccountConnection } from "../kubernetes/connection.ts";
 import { type KubeconfigOptions, kubeconfigConnection } from "../kubernetes/kubeconfig-connection.ts";
 import type { ClusterIdentity } from "../naming/identify.ts";
@@ -62,7 +62,7 @@ export async function startDirectory(
 ): Promise<RunningDirectory | undefined> {
   if (cluster === undefined || settings.kubernetes.metadata !== "directory") return undefined;
   // Loaded only here: an agent that watches needs no protobuf.
-  const { DirectoryClient } = await import("../directory/client.ts");
+  const { DirectoryClient } = await import("../directory/client/directory-client.ts");
   const nowMs = () => uptime() * 1000;
   const client = new DirectoryClient({
     ...settings.directory,

@@ -5,8 +5,8 @@
  */
 import { type ServiceError, status } from "@grpc/grpc-js";
 import type { Settings } from "../config/settings.ts";
+import { connectTo, findReplicas, type Replica } from "../directory/client/replicas.ts";
 import { decodeAnswers, encodeAsk, NOT_READ_YET } from "../directory/protocol.ts";
-import { connectTo, findReplicas, type Replica } from "../directory/replicas.ts";
 import { ownNodeTrouble } from "../naming/local/own-node.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
 import { type Finding, ok } from "./doctor-finding.ts";

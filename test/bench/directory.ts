@@ -3,7 +3,7 @@
  * the API server to an agent. The pods are generated as they are sent (cluster-server.ts).
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { DirectoryClient } from "../../agent/directory/client.ts";
+import { DirectoryClient } from "../../agent/directory/client/directory-client.ts";
 import type { ClusterChange, Pod } from "../../agent/model/cluster-objects.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory } from "../components/directory.ts";
 import { Receiver } from "../lab/receiver.ts";

@@ -9,7 +9,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DirectoryStats } from "../../agent/directory/server.ts";
+import type { DirectoryStats } from "../../agent/directory/server/directory-server.ts";
 import { freePorts } from "./running.ts";
 import { MALLOC_ENV, NODE_FLAGS } from "./shipped-node.ts";
 

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { askAgent } from "../../agent/admin/client.ts";
-import { DirectoryClient } from "../../agent/directory/client.ts";
+import { DirectoryClient } from "../../agent/directory/client/directory-client.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import type { ClusterChange, Pod } from "../../agent/model/cluster-objects.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory, untilReady } from "../components/directory.ts";

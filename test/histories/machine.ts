@@ -5,7 +5,7 @@
 import { Aggregate } from "../../agent/aggregate/aggregate.ts";
 import { AT } from "../../agent/aggregate/counters.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../agent/aggregate/options.ts";
-import { KnownAddresses } from "../../agent/directory/known.ts";
+import { KnownAddresses } from "../../agent/directory/client/known-addresses.ts";
 import type { Answers } from "../../agent/directory/protocol.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import type { ClusterChange } from "../../agent/model/cluster-objects.ts";

@@ -1,8 +1,9 @@
 /** A replica of the directory without its network: the real store and answers, and streams that take a moment. */
-import { Answering } from "../../agent/directory/answering.ts";
-import { clusterMessage } from "../../agent/directory/answers.ts";
-import type { Follower, Interest } from "../../agent/directory/interests.ts";
+
 import { type Answers, decodeAnswers, encodeAnswers, type Key } from "../../agent/directory/protocol.ts";
+import { Answering } from "../../agent/directory/server/answering.ts";
+import { clusterMessage } from "../../agent/directory/server/answers.ts";
+import type { Follower, Interest } from "../../agent/directory/server/interests.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import type { Timeline } from "./timeline.ts";
 import { Watching } from "./watching.ts";

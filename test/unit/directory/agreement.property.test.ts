@@ -4,10 +4,10 @@
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { answerOf } from "../../../agent/directory/answers.ts";
-import { KnownAddresses } from "../../../agent/directory/known.ts";
+import { KnownAddresses } from "../../../agent/directory/client/known-addresses.ts";
 import { decodeAnswers, encodeAnswers } from "../../../agent/directory/protocol.ts";
-import { DirectoryStore } from "../../../agent/directory/store.ts";
+import { answerOf } from "../../../agent/directory/server/answers.ts";
+import { DirectoryStore } from "../../../agent/directory/server/store.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import type { ClusterChange } from "../../../agent/model/cluster-objects.ts";
 import type { Role } from "../../../agent/model.ts";

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
-import { DirectoryClient, type DirectoryClientOptions } from "../../../agent/directory/client.ts";
-import { DirectoryServer, type DirectoryServerOptions } from "../../../agent/directory/server.ts";
+import { DirectoryClient, type DirectoryClientOptions } from "../../../agent/directory/client/directory-client.ts";
+import { DirectoryServer, type DirectoryServerOptions } from "../../../agent/directory/server/directory-server.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import type { ClusterChange, Pod } from "../../../agent/model/cluster-objects.ts";
 

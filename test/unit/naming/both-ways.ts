@@ -1,9 +1,9 @@
 /** One cluster told to an identity that watches it and to one that asks a directory: both must name ends alike. */
 import { expect } from "vitest";
-import { answerOf } from "../../../agent/directory/answers.ts";
-import { KnownAddresses } from "../../../agent/directory/known.ts";
+import { KnownAddresses } from "../../../agent/directory/client/known-addresses.ts";
 import { decodeAnswers, encodeAnswers, type Key } from "../../../agent/directory/protocol.ts";
-import { DirectoryStore } from "../../../agent/directory/store.ts";
+import { answerOf } from "../../../agent/directory/server/answers.ts";
+import { DirectoryStore } from "../../../agent/directory/server/store.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import type { ClusterChange } from "../../../agent/model/cluster-objects.ts";
 import type { EdgeKey, RemoteEnd } from "../../../agent/model.ts";

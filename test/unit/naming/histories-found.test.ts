@@ -1,6 +1,6 @@
 /** What random histories (test/histories/) found wrong with names, each made as small as it could be. */
 import { expect, test } from "vitest";
-import { KnownAddresses } from "../../../agent/directory/known.ts";
+import { KnownAddresses } from "../../../agent/directory/client/known-addresses.ts";
 import type { ServiceMessage } from "../../../agent/directory/protocol.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";

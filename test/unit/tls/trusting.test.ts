@@ -3,7 +3,7 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { connectTo } from "../../../agent/directory/replicas.ts";
+import { connectTo } from "../../../agent/directory/client/replicas.ts";
 import { createTransport } from "../../../agent/export/transport.ts";
 import { kubeconfigConnection } from "../../../agent/kubernetes/kubeconfig-connection.ts";
 import { get } from "../../../agent/kubernetes/request.ts";

@@ -1,6 +1,6 @@
 /** A node's name that the cluster does not know: an empty answer that looks like a complete one. */
 import { describe, expect, test } from "vitest";
-import { KnownAddresses } from "../../../../agent/directory/known.ts";
+import { KnownAddresses } from "../../../../agent/directory/client/known-addresses.ts";
 import { feedsOf } from "../../../../agent/kubernetes/watch-cluster.ts";
 import { type ClusterIdentity, PENDING_MS } from "../../../../agent/naming/identify.ts";
 import { type OwnNodeFacts, ownNodeTrouble } from "../../../../agent/naming/local/own-node.ts";

@@ -1,8 +1,8 @@
 /** Services whose objects change while nobody looks: what a list after an outage says, in its order. */
 import { describe, expect, test } from "vitest";
-import { KnownAddresses } from "../../../../agent/directory/known.ts";
+import { KnownAddresses } from "../../../../agent/directory/client/known-addresses.ts";
 import type { Answer } from "../../../../agent/directory/protocol.ts";
-import { DirectoryStore } from "../../../../agent/directory/store.ts";
+import { DirectoryStore } from "../../../../agent/directory/server/store.ts";
 import { FEEDS_OF } from "../../../../agent/kubernetes/reads.ts";
 import type { ClusterChange, Service } from "../../../../agent/model/cluster-objects.ts";
 import { clusterIdentity, node, pod, put, START_MS, service, slice } from "../cluster-builders.ts";

@@ -3,7 +3,7 @@
  *
  * A large cluster's slices name every pod once more; as objects they take more than the pods themselves.
  */
-import type { Endpoint, EndpointSlice } from "../model/cluster-objects.ts";
+import type { Endpoint, EndpointSlice } from "../../model/cluster-objects.ts";
 
 const UUID = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})$/;
 const UUID_BYTES = 16;

@@ -7,9 +7,9 @@
  * Pure: times come in as arguments, CLOCK_BOOTTIME milliseconds.
  */
 
-import { FEEDS_OF } from "../kubernetes/reads.ts";
-import type { ClusterChange, ClusterUpsert, EndpointSlice, Node, Pod, Service } from "../model/cluster-objects.ts";
-import type { Answer, ClusterMessage, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "./protocol.ts";
+import { FEEDS_OF } from "../../kubernetes/reads.ts";
+import type { ClusterChange, ClusterUpsert, EndpointSlice, Node, Pod, Service } from "../../model/cluster-objects.ts";
+import type { Answer, ClusterMessage, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "../protocol.ts";
 
 export interface KnownOptions {
   readonly onChange: (change: ClusterChange) => void;

@@ -8,12 +8,12 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { FEEDS_OF } from "../kubernetes/reads.ts";
-import type { ClusterChange } from "../model/cluster-objects.ts";
-import type { MetadataReading } from "../self/state.ts";
-import { type BackoffOptions, backoffMs } from "../shared/backoff.ts";
-import { KnownAddresses, type KnownStats } from "./known.ts";
-import { type Answers, type ClusterMessage, decodeAnswers, encodeAsk, type Key } from "./protocol.ts";
+import { FEEDS_OF } from "../../kubernetes/reads.ts";
+import type { ClusterChange } from "../../model/cluster-objects.ts";
+import type { MetadataReading } from "../../self/state.ts";
+import { type BackoffOptions, backoffMs } from "../../shared/backoff.ts";
+import { type Answers, type ClusterMessage, decodeAnswers, encodeAsk, type Key } from "../protocol.ts";
+import { KnownAddresses, type KnownStats } from "./known-addresses.ts";
 import { type ClientOptions, connectTo, type FollowCall, findReplicas, type Replica } from "./replicas.ts";
 
 export interface DirectoryClientOptions extends ClientOptions {

@@ -5,7 +5,7 @@
  * each key's answer is encoded once and goes to all who follow it. A follower that cannot take more keeps
  * its marks, at most one a key: the newest answer is always enough.
  */
-import type { Key } from "./protocol.ts";
+import type { Key } from "../protocol.ts";
 
 export interface Interest {
   readonly key: Key;

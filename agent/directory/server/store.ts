@@ -16,15 +16,15 @@ import {
   type Service,
   type ServiceName,
   type ServiceNaming,
-} from "../model/cluster-objects.ts";
-import { BOOT_MS } from "../naming/beginnings.ts";
-import { GONE_MS } from "../naming/identify.ts";
-import { type BackingPod, endpointKey, Services } from "../naming/remote/services.ts";
-import { parseAddress } from "../shared/address.ts";
+} from "../../model/cluster-objects.ts";
+import { BOOT_MS } from "../../naming/beginnings.ts";
+import { GONE_MS } from "../../naming/identify.ts";
+import { type BackingPod, endpointKey, Services } from "../../naming/remote/services.ts";
+import { parseAddress } from "../../shared/address.ts";
+import type { Key } from "../protocol.ts";
 import { type OwnedInterval, Ownership } from "./ownership.ts";
 import { PackedSlice } from "./packed-slice.ts";
 import { PodRanges } from "./pod-ranges.ts";
-import type { Key } from "./protocol.ts";
 import { SharedValues } from "./shared-values.ts";
 
 /** A pod, in as few words as its answers need. Changed in place. */

@@ -5,7 +5,7 @@
  * An address that had one owner costs one entry of one map; only others have lists of intervals. Ended
  * intervals are kept for a grace period, then only the time is. Times are CLOCK_BOOTTIME milliseconds.
  */
-import { type Claimant, givesWay, isPast } from "../naming/claims.ts";
+import { type Claimant, givesWay, isPast } from "../../naming/claims.ts";
 
 export interface AddressOwner extends Claimant {
   /** When it can have had its addresses at the earliest, unless `#since` has another time for one. */

@@ -1,13 +1,13 @@
 /** The directory's store: who had which address when, said as an answer. */
 import { describe, expect, test } from "vitest";
-import { answerOf } from "../../../agent/directory/answers.ts";
-import { PackedSlice } from "../../../agent/directory/packed-slice.ts";
-import type { Answer } from "../../../agent/directory/protocol.ts";
-import { DirectoryStore } from "../../../agent/directory/store.ts";
-import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
-import type { ClusterChange } from "../../../agent/model/cluster-objects.ts";
-import { GONE_MS } from "../../../agent/naming/identify.ts";
-import { node, pod, service, slice } from "../naming/cluster-builders.ts";
+import type { Answer } from "../../../../agent/directory/protocol.ts";
+import { answerOf } from "../../../../agent/directory/server/answers.ts";
+import { PackedSlice } from "../../../../agent/directory/server/packed-slice.ts";
+import { DirectoryStore } from "../../../../agent/directory/server/store.ts";
+import { FEEDS_OF } from "../../../../agent/kubernetes/reads.ts";
+import type { ClusterChange } from "../../../../agent/model/cluster-objects.ts";
+import { GONE_MS } from "../../../../agent/naming/identify.ts";
+import { node, pod, service, slice } from "../../naming/cluster-builders.ts";
 
 /** A store, and what its listeners were told. */
 class Told {

@@ -4,9 +4,9 @@
  * Every answer stands for itself: the node of a pod and the name that a Service goes by are part of it, so
  * that an agent never has to put two messages together.
  */
-import type { Node, Service } from "../model/cluster-objects.ts";
+import type { Node, Service } from "../../model/cluster-objects.ts";
+import type { Answer, ClusterMessage, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "../protocol.ts";
 import type { OwnedInterval } from "./ownership.ts";
-import type { Answer, ClusterMessage, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "./protocol.ts";
 import { type AtPort, type DirectoryStore, listOf, type OwnerRecord, type PodRecord } from "./store.ts";
 
 export function answerOf(store: DirectoryStore, key: Key, nowMs: number): Answer {

@@ -14,11 +14,8 @@ import {
   type ServiceDefinition,
   status,
 } from "@grpc/grpc-js";
-import type { Feed } from "../model/cluster-objects.ts";
-import { Answering } from "./answering.ts";
-import { clusterMessage } from "./answers.ts";
-import type { Follower, Interest, Interests } from "./interests.ts";
-import { type Ask, decodeAsk, encodeAnswers, FOLLOW, NOT_READ_YET } from "./protocol.ts";
+import type { Feed } from "../../model/cluster-objects.ts";
+import { type Ask, decodeAsk, encodeAnswers, FOLLOW, NOT_READ_YET } from "../protocol.ts";
 import {
   follow,
   RotatingServerCredentials,
@@ -26,7 +23,10 @@ import {
   readTokens,
   type SecretFiles,
   Tokens,
-} from "./secrets.ts";
+} from "../secrets.ts";
+import { Answering } from "./answering.ts";
+import { clusterMessage } from "./answers.ts";
+import type { Follower, Interest, Interests } from "./interests.ts";
 import type { DirectoryStore, StoreStats } from "./store.ts";
 import { hearTlsFailures } from "./tls-failures.ts";
 

@@ -7,9 +7,9 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { type ChannelCredentials, Client, type ClientDuplexStream, credentials, Metadata } from "@grpc/grpc-js";
-import { trustSystem } from "../tls/system-roots.ts";
-import { FOLLOW } from "./protocol.ts";
-import { readCertificates, readTokens, type SecretFiles } from "./secrets.ts";
+import { trustSystem } from "../../tls/system-roots.ts";
+import { FOLLOW } from "../protocol.ts";
+import { readCertificates, readTokens, type SecretFiles } from "../secrets.ts";
 
 export interface ClientOptions extends SecretFiles {
   readonly insecure: boolean;

@@ -7,10 +7,10 @@
  *
  * Pure: what is to happen later is told to `schedule`, and times come in as arguments.
  */
-import type { Feed } from "../model/cluster-objects.ts";
+import type { Feed } from "../../model/cluster-objects.ts";
+import { encodeAnswers } from "../protocol.ts";
 import { answerOf } from "./answers.ts";
 import { type Interest, Interests } from "./interests.ts";
-import { encodeAnswers } from "./protocol.ts";
 import { DirectoryStore, type StoreListeners } from "./store.ts";
 
 export interface Schedule {

@@ -1,8 +1,8 @@
 /**
  * An address → the node whose range for pods holds it, in one look-up for each length that ranges have.
  */
-import type { Node } from "../model/cluster-objects.ts";
-import { parsePrefix } from "../shared/prefix.ts";
+import type { Node } from "../../model/cluster-objects.ts";
+import { parsePrefix } from "../../shared/prefix.ts";
 
 export class PodRanges {
   /** By length in bits, the longest first; then by the prefix' own bytes. */
