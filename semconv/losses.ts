@@ -5,7 +5,7 @@
  * The compiler keeps this list and enum loss of bpf/flowspan.h the same.
  */
 import type { LOSS_NAMES } from "../agent/generated/layout.ts";
-import { AGENT_LOSSES } from "../agent/self/losses.ts";
+import { AGENT_LOSSES } from "../agent/telemetry/losses.ts";
 
 export interface Loss {
   readonly name: string;

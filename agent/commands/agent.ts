@@ -5,7 +5,6 @@
  */
 import { existsSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { answersOn } from "../admin/server.ts";
 import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
 import { secretsOf } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
@@ -16,6 +15,7 @@ import { VERSION } from "../shared/own-version.ts";
 import { hide, secretsIn } from "../shared/scrub.ts";
 import { type FileWatch, watchFile } from "../shared/watched-file.ts";
 import type { SpawnedProbe } from "../source/spawn.ts";
+import { answersOn } from "../telemetry/admin-server.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
 import { dropPrivileges, heldCapabilities, isRoot, threadStatuses } from "./privileges.ts";
 import { LiveConfig } from "./reload.ts";

@@ -3,8 +3,6 @@
  * self metrics and admin around the pipeline.
  */
 import { hostname, uptime } from "node:os";
-import { startAdmin } from "../admin/server.ts";
-import { PipelineVitals } from "../admin/vitals.ts";
 import { Aggregate } from "../aggregate/aggregate.ts";
 import { placeKey } from "../aggregate/flows.ts";
 import { FLOW_METRICS } from "../aggregate/instruments.ts";
@@ -29,11 +27,6 @@ import type { Hello } from "../model.ts";
 import { type ClusterIdentity, createIdentity, type RemoteDirectory } from "../naming/identify.ts";
 import { runPipeline } from "../pipeline.ts";
 import type { Recorder } from "../recording/recorder.ts";
-import { selfExport } from "../self/export-options.ts";
-import { createLosses } from "../self/losses.ts";
-import { startSelfMetrics } from "../self/metrics.ts";
-import type { Sending } from "../self/provider.ts";
-import { SelfState } from "../self/state.ts";
 import { collectRegularly } from "../shared/force-gc.ts";
 import { type Log, redact } from "../shared/log.ts";
 import { VERSION } from "../shared/own-version.ts";
@@ -46,6 +39,13 @@ import { DROP_REASONS, type DropReason } from "../spans/queue.ts";
 import { Spans } from "../spans/spans.ts";
 import { TraceKeyFile } from "../spans/trace-key.ts";
 import { UntoldDrops } from "../spans/untold.ts";
+import { startAdmin } from "../telemetry/admin-server.ts";
+import { startSelfMetrics } from "../telemetry/agent-metrics.ts";
+import { SelfState } from "../telemetry/agent-state.ts";
+import { selfExport } from "../telemetry/export-options.ts";
+import { createLosses } from "../telemetry/losses.ts";
+import type { Sending } from "../telemetry/provider.ts";
+import { PipelineVitals } from "../telemetry/vitals.ts";
 import { type Cluster, clusterOf, startDirectory } from "./cluster.ts";
 import { ownAddresses } from "./own-addresses.ts";
 import type { LiveConfig } from "./reload.ts";

@@ -1,9 +1,10 @@
 /**
  * `flowspan top`: live edges in the terminal, from the agent that runs here, or from a private one.
  */
-import { askAgent } from "../admin/client.ts";
+
 import type { Snapshot } from "../aggregate/snapshot.ts";
 import { loadConfig } from "../config/load.ts";
+import { askAgent } from "../telemetry/admin-client.ts";
 import { type Command, EXIT, type Flags, type Terminal, UsageError, wantsColour } from "./command.ts";
 import { edgeTable } from "./edge-table.ts";
 import { type PrivateAgent, startPrivateAgent } from "./private-agent.ts";

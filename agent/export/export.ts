@@ -4,7 +4,7 @@
  * A request is encoded only when there is room to send it, so memory is bounded by what is in flight,
  * not by how many flows there are. Nothing is queued and nothing is tried again here: what was not
  * accepted stays in the kernel and is part of the next exchange's growth. Every outcome goes to `onResult`,
- * which counts (agent/self/state.ts); failures are logged once per change of state.
+ * which counts (agent/telemetry/agent-state.ts); failures are logged once per change of state.
  */
 import type { ExportOutcome, Flow } from "../model.ts";
 import type { EncodedRequest, FlowEncoder } from "./encode.ts";

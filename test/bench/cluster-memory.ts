@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { askAgent } from "../../agent/admin/client.ts";
+import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import { MALLOC_ENV, NODE_FLAGS } from "../components/shipped-node.ts";
 import { type GeneratedCluster, peakBytes, startGeneratedCluster, timeUntil } from "./generated-cluster.ts";
 import type { Scale } from "./measure.ts";

@@ -12,10 +12,10 @@ import { FlowEncoder } from "../../agent/export/encode.ts";
 import { createFlowExporter, type RequestResult } from "../../agent/export/export.ts";
 import { createTransport } from "../../agent/export/transport.ts";
 import type { Flow, Resource } from "../../agent/model.ts";
-import { createLosses } from "../../agent/self/losses.ts";
-import { startSelfMetrics } from "../../agent/self/metrics.ts";
-import { selfAttributes } from "../../agent/self/provider.ts";
-import { SelfState } from "../../agent/self/state.ts";
+import { startSelfMetrics } from "../../agent/telemetry/agent-metrics.ts";
+import { SelfState } from "../../agent/telemetry/agent-state.ts";
+import { createLosses } from "../../agent/telemetry/losses.ts";
+import { selfAttributes } from "../../agent/telemetry/provider.ts";
 import {
   type Collector,
   type CollectorPorts,

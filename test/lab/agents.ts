@@ -10,7 +10,7 @@
  */
 import { chownSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { answersOn } from "../../agent/admin/server.ts";
+import { answersOn } from "../../agent/telemetry/admin-server.ts";
 import type { Lab } from "./lab.ts";
 import { pinsDirectory, runDirectory } from "./leftovers.ts";
 import { eventually, LabProcess } from "./process.ts";

@@ -7,8 +7,8 @@
 import { chownSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { askAgent } from "../../agent/admin/client.ts";
 import type { SpanStats } from "../../agent/spans/queue.ts";
+import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import { AGENT_USER, type AgentSetup, ENDPOINT_VARIABLE, type NodeAgent } from "./agents.ts";
 import { type Description, twoPods } from "./describe.ts";
 import type { Lab } from "./lab.ts";

@@ -9,7 +9,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import { askAgent } from "../../agent/admin/client.ts";
+import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import { missing, needs } from "../needs.ts";
 import type { ReceivedSpan } from "./otlp-decode-spans.ts";
 import { eventually, type LabProcess } from "./process.ts";

@@ -1,7 +1,7 @@
 /** What an agent makes of the addresses behind the directory's name. DNS is a fake; replicas are on loopback. */
 import { lookup } from "node:dns/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { liveness } from "../../../agent/admin/health.ts";
+import { liveness } from "../../../agent/telemetry/health.ts";
 import { freePorts } from "../../components/running.ts";
 import { eventually, nowMs, startAsking, startServing } from "./serving.ts";
 

@@ -7,7 +7,7 @@ import { createFlowExporter } from "../../../agent/export/export.ts";
 import { Told } from "../../../agent/export/told.ts";
 import type { Transport } from "../../../agent/export/transport.ts";
 import type { ExportOutcome } from "../../../agent/model.ts";
-import { sendingReader } from "../../../agent/self/provider.ts";
+import { sendingReader } from "../../../agent/telemetry/provider.ts";
 import { flow, METRICS, SCOPE } from "./flows.ts";
 
 const AWAY = {

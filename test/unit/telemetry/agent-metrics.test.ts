@@ -3,10 +3,10 @@ import { expect, test } from "vitest";
 import type { RequestResult } from "../../../agent/export/export.ts";
 import { LOSS_NAMES } from "../../../agent/generated/layout.ts";
 import type { Exchange, ProbeStatus, ProgramStats } from "../../../agent/model.ts";
-import { createLosses } from "../../../agent/self/losses.ts";
-import { measureSelf } from "../../../agent/self/metrics.ts";
-import { selfAttributes } from "../../../agent/self/provider.ts";
-import { SelfState } from "../../../agent/self/state.ts";
+import { measureSelf } from "../../../agent/telemetry/agent-metrics.ts";
+import { SelfState } from "../../../agent/telemetry/agent-state.ts";
+import { createLosses } from "../../../agent/telemetry/losses.ts";
+import { selfAttributes } from "../../../agent/telemetry/provider.ts";
 import { collectOnce } from "./collected.ts";
 
 const RESOURCE = selfAttributes({

@@ -4,10 +4,11 @@
  * The pipeline tells it what happened; metrics.ts and the status output read it. Counters of the probe
  * begin anew with its process; what is read here only grows.
  */
-import type { MetadataVitals } from "../admin/health.ts";
+
 import type { RequestResult } from "../export/export.ts";
 import type { Exchange, ProbeStatus, ProgramStats } from "../model.ts";
 import type { SpanStats } from "../spans/queue.ts";
+import type { MetadataVitals } from "./health.ts";
 import type { Losses } from "./losses.ts";
 
 /** The part of an exchange that says what it cost; a source's ExchangeData fits. */

@@ -16,8 +16,8 @@ import {
   METRIC_PROCESS_CPU_TIME,
   METRIC_PROCESS_MEMORY_USAGE,
 } from "../generated/semconv.ts";
+import type { MetadataReading } from "./agent-state.ts";
 import type { Reading } from "./provider.ts";
-import type { MetadataReading } from "./state.ts";
 
 export interface NamesState {
   metadata(): readonly MetadataReading[];

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { askAgent } from "../../../agent/admin/client.ts";
-import type { Vitals } from "../../../agent/admin/health.ts";
-import { type Admin, startAdmin } from "../../../agent/admin/server.ts";
+import { askAgent } from "../../../agent/telemetry/admin-client.ts";
+import { type Admin, startAdmin } from "../../../agent/telemetry/admin-server.ts";
+import type { Vitals } from "../../../agent/telemetry/health.ts";
 
 const HEALTHY: Vitals = {
   nowMs: 10,

@@ -4,7 +4,7 @@ import {
   InMemoryMetricExporter,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
-import type { SelfMetrics } from "../../../agent/self/provider.ts";
+import type { SelfMetrics } from "../../../agent/telemetry/provider.ts";
 
 /**
  * @param start measures with a reader

@@ -42,6 +42,7 @@ import {
 } from "../generated/semconv.ts";
 import type { MetricDescriptor, Attributes as ResourceAttributes } from "../model.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
+import type { DurationListeners, SelfState } from "./agent-state.ts";
 import { errorType, METADATA_READINGS, PROCESS_READINGS } from "./common-readings.ts";
 import {
   measure,
@@ -52,7 +53,6 @@ import {
   type SendOptions,
   sendingReader,
 } from "./provider.ts";
-import type { DurationListeners, SelfState } from "./state.ts";
 
 /**
  * Begins to send the metrics of `state` every `intervalMs`.

@@ -1,7 +1,7 @@
 /** The directory's own metrics: read back through the SDK, compared whole. */
 import { expect, test } from "vitest";
-import { DIRECTORY_READINGS, type DirectoryState } from "../../../agent/self/directory-metrics.ts";
-import { measure, selfAttributes } from "../../../agent/self/provider.ts";
+import { DIRECTORY_READINGS, type DirectoryState } from "../../../agent/telemetry/directory-metrics.ts";
+import { measure, selfAttributes } from "../../../agent/telemetry/provider.ts";
 import { collectOnce } from "./collected.ts";
 
 const RESOURCE = selfAttributes({

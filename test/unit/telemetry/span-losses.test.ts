@@ -5,10 +5,10 @@ import {
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
 import { expect, test } from "vitest";
-import { createLosses } from "../../../agent/self/losses.ts";
-import { measureSelf } from "../../../agent/self/metrics.ts";
-import { SelfState } from "../../../agent/self/state.ts";
 import type { SpanStats } from "../../../agent/spans/queue.ts";
+import { measureSelf } from "../../../agent/telemetry/agent-metrics.ts";
+import { SelfState } from "../../../agent/telemetry/agent-state.ts";
+import { createLosses } from "../../../agent/telemetry/losses.ts";
 
 async function spanMetrics(spans: SpanStats | undefined) {
   const state = new SelfState(createLosses());

@@ -1,7 +1,7 @@
 /** What alive and ready mean. */
 import { expect, test } from "vitest";
-import { liveness, type MetadataVitals, readiness, type Vitals } from "../../../agent/admin/health.ts";
-import { PipelineVitals } from "../../../agent/admin/vitals.ts";
+import { liveness, type MetadataVitals, readiness, type Vitals } from "../../../agent/telemetry/health.ts";
+import { PipelineVitals } from "../../../agent/telemetry/vitals.ts";
 
 /** An agent in good health, one second after an exchange. */
 function vitals(change: Partial<Vitals> = {}): Vitals {
