@@ -17,9 +17,10 @@
  * requests are settled: all else is still in the kernel and comes again, so that an error costs the turn
  * that it happens in and no byte. Decoding is inside of the source, which is a probe or a recording.
  */
-import type { Aggregate, Batch } from "./aggregate/aggregate.ts";
+
 import type { FlowExporter } from "./export/export.ts";
 import type { Identity } from "./model.ts";
+import type { Aggregate, Batch } from "./series/aggregate.ts";
 import type { IntervalClock } from "./shared/ticker.ts";
 import type { ExchangeData, ProbeSource } from "./source/source.ts";
 

@@ -4,7 +4,7 @@
  * The output depends on the recording and the settings alone: nothing of this machine gets into it, and
  * every exchange counts as accepted unless --export really sends it.
  */
-import { Aggregate } from "../aggregate/aggregate.ts";
+
 import { type Config, loadConfig, loadSchemaCheck } from "../config/load.ts";
 import { aggregateOptions, secretsOf, spanLimits, transportOptions } from "../config/options.ts";
 import type { FlowExporter, RequestResult } from "../export/export.ts";
@@ -13,6 +13,7 @@ import type { Connection, Flow } from "../model.ts";
 import { createIdentity } from "../naming/identify.ts";
 import { runPipeline } from "../pipeline.ts";
 import { ReplaySource } from "../recording/recorded-source.ts";
+import { Aggregate } from "../series/aggregate.ts";
 import { createLog, type Log } from "../shared/log.ts";
 import { hide, secretsIn } from "../shared/scrub.ts";
 import { IMMEDIATE_CLOCK } from "../shared/ticker.ts";

@@ -3,9 +3,6 @@
  * self metrics and admin around the pipeline.
  */
 import { hostname, uptime } from "node:os";
-import { Aggregate } from "../aggregate/aggregate.ts";
-import { placeKey } from "../aggregate/flows.ts";
-import { FLOW_METRICS } from "../aggregate/instruments.ts";
 import {
   aggregateOptions,
   exportsMetrics,
@@ -27,6 +24,9 @@ import type { Hello } from "../model.ts";
 import { type ClusterIdentity, createIdentity, type RemoteDirectory } from "../naming/identify.ts";
 import { runPipeline } from "../pipeline.ts";
 import type { Recorder } from "../recording/recorder.ts";
+import { Aggregate } from "../series/aggregate.ts";
+import { placeKey } from "../series/flows.ts";
+import { FLOW_METRICS } from "../series/instruments.ts";
 import { collectRegularly } from "../shared/force-gc.ts";
 import { type Log, redact } from "../shared/log.ts";
 import { VERSION } from "../shared/own-version.ts";

@@ -2,8 +2,8 @@
  * `flowspan top`: live edges in the terminal, from the agent that runs here, or from a private one.
  */
 
-import type { Snapshot } from "../aggregate/snapshot.ts";
 import { loadConfig } from "../config/load.ts";
+import type { Snapshot } from "../series/snapshot.ts";
 import { askAgent } from "../telemetry/admin-client.ts";
 import { type Command, EXIT, type Flags, type Terminal, UsageError, wantsColour } from "./command.ts";
 import { edgeTable } from "./edge-table.ts";

@@ -1,9 +1,10 @@
 /**
  * Settings → the options of each part of the pipeline. Pure; the parts own the meaning.
  */
-import type { AggregateOptions } from "../aggregate/options.ts";
+
 import type { ExportedSignal, TransportOptions } from "../export/transport.ts";
 import type { SettingNames } from "../export/trouble.ts";
+import type { AggregateOptions } from "../series/aggregate-options.ts";
 import type { ProbeSettings, RecordSettings, Scope } from "../source/source.ts";
 import type { SpanLimits } from "../spans/export.ts";
 import { thresholdOf } from "../spans/sampling.ts";

@@ -2,16 +2,17 @@
  * A node's kernel, which keeps growth until it is settled, and the agent that names it, one process after another:
  * the real identity and aggregation, filled by watches of its own or by a directory.
  */
-import { Aggregate } from "../../agent/aggregate/aggregate.ts";
-import { AT } from "../../agent/aggregate/counters.ts";
-import { DEFAULT_AGGREGATE_OPTIONS } from "../../agent/aggregate/options.ts";
+
 import { KnownAddresses } from "../../agent/directory/client/known-addresses.ts";
 import type { Answers } from "../../agent/directory/protocol.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import type { ClusterChange } from "../../agent/model/cluster-objects.ts";
 import { type ClusterIdentity, createIdentity } from "../../agent/naming/identify.ts";
-import { FakeKernel, INTERVAL_NS, keyOf } from "../unit/aggregate/kernel.ts";
+import { Aggregate } from "../../agent/series/aggregate.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../agent/series/aggregate-options.ts";
+import { AT } from "../../agent/series/counters.ts";
 import { BOOT_UNIX_MS, ns } from "../unit/naming/cluster-builders.ts";
+import { FakeKernel, INTERVAL_NS, keyOf } from "../unit/series/kernel.ts";
 import { Replica, Stream } from "./replica.ts";
 import type { Timeline } from "./timeline.ts";
 import { Watching } from "./watching.ts";

@@ -5,9 +5,9 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import type { EdgeSnapshot, Snapshot } from "../../agent/aggregate/snapshot.ts";
 import type { Finding } from "../../agent/commands/doctor-finding.ts";
 import type { ProbeCheck } from "../../agent/commands/doctor-kernel.ts";
+import type { EdgeSnapshot, Snapshot } from "../../agent/series/snapshot.ts";
 import { missing, needs } from "../needs.ts";
 import { AGENT_USER } from "./agents.ts";
 import { twoPods } from "./describe.ts";

@@ -5,12 +5,12 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Aggregate } from "../../../agent/aggregate/aggregate.ts";
-import { AT } from "../../../agent/aggregate/counters.ts";
-import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
 import { HANDOVER_MS } from "../../../agent/naming/claims.ts";
+import { Aggregate } from "../../../agent/series/aggregate.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
+import { AT } from "../../../agent/series/counters.ts";
 import { type Point, seriesTotals } from "../../oracle.ts";
-import { FakeKernel, INTERVAL_NS, keyOf, pointsOf } from "../aggregate/kernel.ts";
+import { FakeKernel, INTERVAL_NS, keyOf, pointsOf } from "../series/kernel.ts";
 import { BOOT_UNIX_MS, clusterIdentity, node, pod, put } from "./cluster-builders.ts";
 
 const ADDRESS = "10.1.0.7";

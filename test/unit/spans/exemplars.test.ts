@@ -1,9 +1,9 @@
 /** Which spans stand for a flow's points, for how long, and that they are few. */
 import { expect, test } from "vitest";
-import { Aggregate } from "../../../agent/aggregate/aggregate.ts";
-import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
+import { Aggregate } from "../../../agent/series/aggregate.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
 import { Exemplars } from "../../../agent/spans/exemplars.ts";
-import { FakeIdentity, FakeKernel, keyOf } from "../aggregate/kernel.ts";
+import { FakeIdentity, FakeKernel, keyOf } from "../series/kernel.ts";
 import { TRACE_ID } from "./builders.ts";
 
 const span = (spanId: string, endUnixNs = 10n) => ({ traceId: TRACE_ID, spanId, endUnixNs });

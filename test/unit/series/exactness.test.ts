@@ -3,10 +3,10 @@
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Aggregate } from "../../../agent/aggregate/aggregate.ts";
-import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
 import type { Temporality } from "../../../agent/model.ts";
+import { Aggregate } from "../../../agent/series/aggregate.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
 import { backwardPoints, type Point, seriesTotals, total } from "../../oracle.ts";
 import { FakeIdentity, FakeKernel, keyOf, pointsOf } from "./kernel.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { Aggregate } from "../../../agent/aggregate/aggregate.ts";
-import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
 import type { NamespaceCounters } from "../../../agent/model.ts";
+import { Aggregate } from "../../../agent/series/aggregate.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
 import { type Counts, FakeIdentity, FakeKernel, keyOf } from "./kernel.ts";
 
 const NETNS = keyOf("client a>b:80").netns;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { Aggregate } from "../../../agent/aggregate/aggregate.ts";
-import { AT } from "../../../agent/aggregate/counters.ts";
-import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
+import { Aggregate } from "../../../agent/series/aggregate.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
+import { AT } from "../../../agent/series/counters.ts";
 import { FakeIdentity, FakeKernel, keyOf } from "./kernel.ts";
 
 /** Edges of one pod to peers of these names. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { FLOW_METRICS } from "../../../agent/aggregate/instruments.ts";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
+import { FLOW_METRICS } from "../../../agent/series/instruments.ts";
 
 const POINTS = FLOW_METRICS.flatMap(({ metric, points }) => points.map((point) => ({ metric, ...point })));
 

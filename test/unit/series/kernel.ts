@@ -2,7 +2,7 @@
  * The outside of the aggregation, in memory: a kernel that keeps growth until it is settled, an identity
  * that says what a test wants, and a Collector that keeps every point that reaches it.
  */
-import { COUNTERS } from "../../../agent/aggregate/counters.ts";
+
 import { EDGE_COUNTERS, type EdgeCountersField, edgeKey } from "../../../agent/generated/layout.ts";
 import type {
   EdgeGrowth,
@@ -14,6 +14,7 @@ import type {
   RemoteEnd,
   Temporality,
 } from "../../../agent/model.ts";
+import { COUNTERS } from "../../../agent/series/counters.ts";
 import { encodeEdge, RowPages } from "../../../agent/source/rows.ts";
 import type { SettledRow } from "../../../agent/source/source.ts";
 import type { Point } from "../../oracle.ts";

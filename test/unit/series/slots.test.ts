@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { RTT } from "../../../agent/aggregate/flows.ts";
-import { SlotCounts, type SlotGrowth } from "../../../agent/aggregate/slots.ts";
 import { HistogramSlot } from "../../../agent/generated/layout.ts";
+import { RTT } from "../../../agent/series/flows.ts";
+import { SlotCounts, type SlotGrowth } from "../../../agent/series/slots.ts";
 
 const EVERYTHING = { from: 0, to: HistogramSlot.SLOT_COUNT };
 const pairs = fc.array(fc.tuple(fc.nat(EVERYTHING.to - 1), fc.integer({ min: 1, max: 23 })), { maxLength: 20 });

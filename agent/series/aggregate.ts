@@ -12,6 +12,7 @@
 
 import type { EdgeGrowth, EdgeKey, Exchange, Flow, Identity, NamespaceCounters, Resource, Role } from "../model.ts";
 import type { Exemplars } from "../spans/exemplars.ts";
+import type { AggregateOptions } from "./aggregate-options.ts";
 import { Budget, weightOf } from "./budget.ts";
 import { ExchangeClock } from "./clock.ts";
 import { COUNTERS, NumberPages } from "./counters.ts";
@@ -20,7 +21,6 @@ import type { Edge, Stretch } from "./edges.ts";
 import { EdgeTable } from "./edges.ts";
 import { Ended } from "./ended.ts";
 import { FlowSeries, type Place, placeAttributes, placeKey, remainderAttributes, remainderKey } from "./flows.ts";
-import type { AggregateOptions } from "./options.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { snapshotOf } from "./snapshot-of.ts";
 

@@ -22,9 +22,9 @@ import {
   ATTR_SERVICE_PEER_NAMESPACE,
 } from "../generated/semconv.ts";
 import type { Attributes, AttributeValue, EdgeGrowth, EdgeKey, Flow, Histogram, Resource, Role } from "../model.ts";
+import type { AggregateOptions } from "./aggregate-options.ts";
 import { AT, COUNTERS, type NumbersAt } from "./counters.ts";
 import type { Edge, Names } from "./edges.ts";
-import type { AggregateOptions } from "./options.ts";
 import { SlotCounts, type SlotRange } from "./slots.ts";
 
 export const HANDSHAKE: SlotRange = slotRange(HistogramSlot.SLOT_HANDSHAKE, HANDSHAKE_SLOTS);

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { Aggregate, type Batch } from "../../../agent/aggregate/aggregate.ts";
-import { START_MARGIN_NS } from "../../../agent/aggregate/clock.ts";
-import { AT } from "../../../agent/aggregate/counters.ts";
-import { type AggregateOptions, DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/aggregate/options.ts";
 import type { Flow } from "../../../agent/model.ts";
+import { Aggregate, type Batch } from "../../../agent/series/aggregate.ts";
+import { type AggregateOptions, DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
+import { START_MARGIN_NS } from "../../../agent/series/clock.ts";
+import { AT } from "../../../agent/series/counters.ts";
 import { BOOT_UNIX_NS, FakeIdentity, FakeKernel, INTERVAL_NS, keyOf, SECOND_NS } from "./kernel.ts";
 
 const CART = "client 10.0.0.1>10.0.0.2:80";
