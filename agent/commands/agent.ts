@@ -6,21 +6,21 @@
 import { existsSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { secretsOf } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { proxyWarnings } from "../export/proxy.ts";
 import { Recorder } from "../recording/recorder.ts";
+import { runAgent } from "../runtime/assemble.ts";
+import { secretsOf } from "../runtime/options.ts";
+import { dropPrivileges, heldCapabilities, isRoot, threadStatuses } from "../runtime/privileges.ts";
+import { isListening, makeOwnDirectory, startProbe } from "../runtime/probe-process.ts";
+import { LiveConfig } from "../runtime/reload.ts";
+import type { SpawnedProbe } from "../runtime/spawn-probe.ts";
 import { createLog, type Log } from "../shared/log.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { hide, secretsIn } from "../shared/scrub.ts";
 import { type FileWatch, watchFile } from "../shared/watched-file.ts";
-import type { SpawnedProbe } from "../source/spawn.ts";
 import { answersOn } from "../telemetry/admin-server.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
-import { dropPrivileges, heldCapabilities, isRoot, threadStatuses } from "./privileges.ts";
-import { LiveConfig } from "./reload.ts";
-import { runAgent } from "./run-agent.ts";
-import { isListening, makeOwnDirectory, startProbe } from "./start-probe.ts";
 
 export const agentCommand: Command = {
   name: "agent",

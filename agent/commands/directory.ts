@@ -8,7 +8,6 @@
  */
 import { hostname, uptime } from "node:os";
 import { type Config, type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { exportsMetrics, secretsOf, transportOptions } from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { DirectoryServer } from "../directory/server/directory-server.ts";
 import { serveHealth } from "../directory/server/readiness.ts";
@@ -16,15 +15,16 @@ import { proxyWarnings } from "../export/proxy.ts";
 import { createTransport } from "../export/transport.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { watchCluster } from "../kubernetes/watch-cluster.ts";
+import { type Cluster, clusterOf } from "../runtime/cluster.ts";
+import { checkServing } from "../runtime/directory-problems.ts";
+import { exportsMetrics, secretsOf, transportOptions } from "../runtime/options.ts";
 import { collectRegularly } from "../shared/force-gc.ts";
 import { createLog, type Log } from "../shared/log.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { hide, secretsIn } from "../shared/scrub.ts";
 import { type DirectoryState, startDirectoryMetrics } from "../telemetry/directory-metrics.ts";
 import { selfExport } from "../telemetry/export-options.ts";
-import { type Cluster, clusterOf } from "./cluster.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
-import { checkServing } from "./directory-problems.ts";
 
 export const directoryCommand: Command = {
   name: "directory",

@@ -8,7 +8,7 @@ import type { Settings } from "../config/settings.ts";
 import { connectTo, findReplicas, type Replica } from "../directory/client/replicas.ts";
 import { decodeAnswers, encodeAsk, NOT_READ_YET } from "../directory/protocol.ts";
 import { ownNodeTrouble } from "../naming/local/own-node.ts";
-import { type Cluster, clusterOf } from "./cluster.ts";
+import { type Cluster, clusterOf } from "../runtime/cluster.ts";
 import { type Finding, ok } from "./doctor-finding.ts";
 import { nodeFinding } from "./doctor-node.ts";
 

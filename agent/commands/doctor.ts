@@ -2,8 +2,8 @@
  * `flowspan doctor`: what this kernel and this cluster allow, what is lost without the rest, what to do.
  */
 import { loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { exportedSignals, secretsOf } from "../config/options.ts";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
+import { exportedSignals, secretsOf } from "../runtime/options.ts";
 import { hide, scrub, secretsIn } from "../shared/scrub.ts";
 import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "./command.ts";
 import { checkConnected } from "./doctor-connected.ts";

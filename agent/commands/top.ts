@@ -3,12 +3,12 @@
  */
 
 import { loadConfig } from "../config/load.ts";
+import { isRoot } from "../runtime/privileges.ts";
 import type { Snapshot } from "../series/snapshot.ts";
 import { askAgent } from "../telemetry/admin-client.ts";
 import { type Command, EXIT, type Flags, type Terminal, UsageError, wantsColour } from "./command.ts";
 import { edgeTable } from "./edge-table.ts";
 import { type PrivateAgent, startPrivateAgent } from "./private-agent.ts";
-import { isRoot } from "./privileges.ts";
 import { drawEdges, pause, streamEdges } from "./top-screen.ts";
 
 export const topCommand: Command = {

@@ -13,9 +13,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Recorder } from "../../agent/recording/recorder.ts";
+import { spawnProbe } from "../../agent/runtime/spawn-probe.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
 import type { SourceLog } from "../../agent/source/source.ts";
-import { spawnProbe } from "../../agent/source/spawn.ts";
 import { eventually } from "../lab/process.ts";
 
 const PROBE = fileURLToPath(new URL("../../build/flowspan-probe", import.meta.url));

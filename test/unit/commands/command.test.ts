@@ -4,13 +4,13 @@ import { agentCommand } from "../../../agent/commands/agent.ts";
 import { type Command, commandHelp, parseCommand, wantsColour } from "../../../agent/commands/command.ts";
 import { directoryCommand } from "../../../agent/commands/directory.ts";
 import { doctorCommand } from "../../../agent/commands/doctor.ts";
-import { heldCapabilities } from "../../../agent/commands/privileges.ts";
 import { replayCommand } from "../../../agent/commands/replay.ts";
-import { isListening, probeArguments } from "../../../agent/commands/start-probe.ts";
 import { topCommand } from "../../../agent/commands/top.ts";
 import { versionCommand } from "../../../agent/commands/version.ts";
-import { scopesOf } from "../../../agent/config/options.ts";
 import { settingsFrom } from "../../../agent/config/settings.ts";
+import { scopesOf } from "../../../agent/runtime/options.ts";
+import { heldCapabilities } from "../../../agent/runtime/privileges.ts";
+import { isListening, probeArguments } from "../../../agent/runtime/probe-process.ts";
 
 const COMMANDS: [string, Command][] = [
   ...[agentCommand, topCommand, doctorCommand, directoryCommand, replayCommand, versionCommand],

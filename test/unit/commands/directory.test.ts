@@ -1,9 +1,9 @@
 /** What keeps a directory from starting: every wrong setting and file at once, each with its remedy. */
 import { writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { checkServing } from "../../../agent/commands/directory-problems.ts";
 import { ConfigError } from "../../../agent/config/problem.ts";
 import { type Settings, settingsFrom } from "../../../agent/config/settings.ts";
+import { checkServing } from "../../../agent/runtime/directory-problems.ts";
 import { certificates } from "../directory/serving.ts";
 
 /** Place, what was found, and what to do, of every problem. */

@@ -1,8 +1,8 @@
 /** The configuration's layers: which one wins, and what is said of the others. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { exportsMetrics } from "../../../agent/config/options.ts";
 import { settingsFrom } from "../../../agent/config/settings.ts";
+import { exportsMetrics } from "../../../agent/runtime/options.ts";
 import { load, ours, yaml } from "./given.ts";
 
 describe("layers", () => {

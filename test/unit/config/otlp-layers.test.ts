@@ -1,6 +1,6 @@
 /** Which settings spans are sent with, beside those of metrics: by file, by flag, by variable. */
 import { describe, expect, test } from "vitest";
-import { exportedSignals, transportOptions } from "../../../agent/config/options.ts";
+import { exportedSignals, transportOptions } from "../../../agent/runtime/options.ts";
 import { type Given, load, yaml } from "./given.ts";
 
 const METRICS = (...lines: string[]) =>

@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { transportOptions } from "../../../agent/config/options.ts";
+import { transportOptions } from "../../../agent/runtime/options.ts";
 import { load } from "./given.ts";
 import { type Effective, stockSettings } from "./stock.ts";
 

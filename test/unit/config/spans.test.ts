@@ -1,6 +1,6 @@
 /** What the configuration says of spans: how they wait, and which are kept. */
 import { describe, expect, test } from "vitest";
-import { probeSettings, spanLimits } from "../../../agent/config/options.ts";
+import { probeSettings, spanLimits } from "../../../agent/runtime/options.ts";
 import { type Given, load, ours, yaml } from "./given.ts";
 
 test("the queue is the batch processor's of the file", () => {

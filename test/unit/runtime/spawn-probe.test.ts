@@ -2,8 +2,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { spawnProbe } from "../../../agent/runtime/spawn-probe.ts";
 import type { SourceLog } from "../../../agent/source/source.ts";
-import { spawnProbe } from "../../../agent/source/spawn.ts";
 
 let directory: string;
 let logged: string[];

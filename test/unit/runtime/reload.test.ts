@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LiveConfig } from "../../../agent/commands/reload.ts";
 import { loadConfig } from "../../../agent/config/load.ts";
+import { LiveConfig } from "../../../agent/runtime/reload.ts";
 
 let directory: string;
 let file: string;

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
-import type { RequestResult } from "../../agent/export/export.ts";
-import type { Cgroup, ExportOutcome, Flow } from "../../agent/model.ts";
-import { type PipelineParts, runPipeline } from "../../agent/pipeline.ts";
-import { Aggregate, type ExchangeRows } from "../../agent/series/aggregate.ts";
-import { DEFAULT_AGGREGATE_OPTIONS } from "../../agent/series/aggregate-options.ts";
-import { AT } from "../../agent/series/counters.ts";
-import { IMMEDIATE_CLOCK, type IntervalClock, SystemClock } from "../../agent/shared/ticker.ts";
-import { type ExchangeData, type SettledRow, SourceError } from "../../agent/source/source.ts";
-import { FakeIdentity, FakeKernel, keyOf } from "./series/kernel.ts";
+import type { RequestResult } from "../../../agent/export/export.ts";
+import type { Cgroup, ExportOutcome, Flow } from "../../../agent/model.ts";
+import { type PipelineParts, runPipeline } from "../../../agent/runtime/pipeline.ts";
+import { Aggregate, type ExchangeRows } from "../../../agent/series/aggregate.ts";
+import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
+import { AT } from "../../../agent/series/counters.ts";
+import { IMMEDIATE_CLOCK, type IntervalClock, SystemClock } from "../../../agent/shared/ticker.ts";
+import { type ExchangeData, type SettledRow, SourceError } from "../../../agent/source/source.ts";
+import { FakeIdentity, FakeKernel, keyOf } from "../series/kernel.ts";
 
 const EDGE = "client a>b:80";
 const ACCEPTED: ExportOutcome = { state: "accepted", rejectedPoints: 0, message: "" };

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import type { SourceLog } from "./source.ts";
+import type { SourceLog } from "../source/source.ts";
 
 export interface SpawnOptions {
   /** The flowspan-probe program. */

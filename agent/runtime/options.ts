@@ -2,6 +2,9 @@
  * Settings → the options of each part of the pipeline. Pure; the parts own the meaning.
  */
 
+import type { Config } from "../config/load.ts";
+import type { Settings } from "../config/settings.ts";
+import { DEFAULT_PROBABILITY } from "../config/span-settings.ts";
 import type { ExportedSignal, TransportOptions } from "../export/transport.ts";
 import type { SettingNames } from "../export/trouble.ts";
 import type { AggregateOptions } from "../series/aggregate-options.ts";
@@ -9,9 +12,6 @@ import type { ProbeSettings, RecordSettings, Scope } from "../source/source.ts";
 import type { SpanLimits } from "../spans/export.ts";
 import { thresholdOf } from "../spans/sampling.ts";
 import type { TraceKey } from "../spans/trace-key.ts";
-import type { Config } from "./load.ts";
-import type { Settings } from "./settings.ts";
-import { DEFAULT_PROBABILITY } from "./span-settings.ts";
 
 /** Where false, nothing is settled either: the kernel keeps what it counts. */
 export function exportsMetrics({ disabled, otlp }: Settings): boolean {

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Settings } from "../config/settings.ts";
 import type { SourceLog } from "../source/source.ts";
-import { type SpawnedProbe, spawnProbe } from "../source/spawn.ts";
+import { type SpawnedProbe, spawnProbe } from "./spawn-probe.ts";
 
 /**
  * True when a process of this machine listens on `socket`. Connecting would replace the probe's agent.

@@ -3,14 +3,6 @@
  * self metrics and admin around the pipeline.
  */
 import { hostname, uptime } from "node:os";
-import {
-  aggregateOptions,
-  exportsMetrics,
-  probeSettings,
-  scopesOf,
-  spanLimits,
-  transportOptions,
-} from "../config/options.ts";
 import type { Settings } from "../config/settings.ts";
 import { FlowEncoder } from "../export/encode.ts";
 import { createFlowExporter, type FlowExporter, type RequestResult } from "../export/export.ts";
@@ -22,7 +14,6 @@ import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { type ClusterWatch, feedsOf, watchCluster } from "../kubernetes/watch-cluster.ts";
 import type { Hello } from "../model.ts";
 import { type ClusterIdentity, createIdentity, type RemoteDirectory } from "../naming/identify.ts";
-import { runPipeline } from "../pipeline.ts";
 import type { Recorder } from "../recording/recorder.ts";
 import { Aggregate } from "../series/aggregate.ts";
 import { placeKey } from "../series/flows.ts";
@@ -47,7 +38,9 @@ import { createLosses } from "../telemetry/losses.ts";
 import type { Sending } from "../telemetry/provider.ts";
 import { PipelineVitals } from "../telemetry/vitals.ts";
 import { type Cluster, clusterOf, startDirectory } from "./cluster.ts";
+import { aggregateOptions, exportsMetrics, probeSettings, scopesOf, spanLimits, transportOptions } from "./options.ts";
 import { ownAddresses } from "./own-addresses.ts";
+import { runPipeline } from "./pipeline.ts";
 import type { LiveConfig } from "./reload.ts";
 
 export interface AgentParts {
