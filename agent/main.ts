@@ -1,7 +1,7 @@
 /**
  * flowspan's command line: the first word names a command, which is loaded only then.
  */
-import { type Command, commandHelp, EXIT, parseCommand, type Terminal, UsageError } from "./commands/command.ts";
+import { type Command, commandHelp, EXIT, parseCommand, type Terminal, UsageError } from "./cli/command.ts";
 import { ConfigError, suggest } from "./config/problem.ts";
 import { VERSION } from "./shared/own-version.ts";
 import { hide, scrub, secretsIn } from "./shared/scrub.ts";
@@ -10,25 +10,25 @@ const COMMANDS: readonly [name: string, summary: string, load: () => Promise<Com
   [
     "agent",
     "read the kernel's books and export them as OpenTelemetry metrics",
-    async () => (await import("./commands/agent.ts")).agentCommand,
+    async () => (await import("./cli/agent.ts")).agentCommand,
   ],
-  ["top", "show who talks to whom, live", async () => (await import("./commands/top.ts")).topCommand],
+  ["top", "show who talks to whom, live", async () => (await import("./cli/top/top.ts")).topCommand],
   [
     "doctor",
     "say what works here, what is lost without the rest, and how to mend it",
-    async () => (await import("./commands/doctor.ts")).doctorCommand,
+    async () => (await import("./cli/doctor/doctor.ts")).doctorCommand,
   ],
   [
     "directory",
     "answer agents who their peers are, from one watch of the cluster",
-    async () => (await import("./commands/directory.ts")).directoryCommand,
+    async () => (await import("./cli/directory.ts")).directoryCommand,
   ],
   [
     "replay",
     "run a recording through the whole pipeline again",
-    async () => (await import("./commands/replay.ts")).replayCommand,
+    async () => (await import("./cli/replay/replay.ts")).replayCommand,
   ],
-  ["version", "print the version", async () => (await import("./commands/version.ts")).versionCommand],
+  ["version", "print the version", async () => (await import("./cli/version.ts")).versionCommand],
 ];
 
 function mainHelp(): string {

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, onTestFinished, vi } from "vitest";
-import type { Finding } from "../../agent/commands/doctor-finding.ts";
+import type { Finding } from "../../agent/cli/doctor/finding.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import type { Health } from "../../agent/telemetry/health.ts";

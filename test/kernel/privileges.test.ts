@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import type { ProbeCheck } from "../../agent/commands/doctor-kernel.ts";
+import type { ProbeCheck } from "../../agent/cli/doctor/check-kernel.ts";
 import { readIfThere, threadFiles } from "../../agent/shared/procfs.ts";
 import { AGENT_USER, type NodeAgent, startAgents } from "../lab/agents.ts";
 import { describe } from "../lab/describe.ts";

@@ -5,8 +5,8 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import type { Finding } from "../../agent/commands/doctor-finding.ts";
-import type { ProbeCheck } from "../../agent/commands/doctor-kernel.ts";
+import type { ProbeCheck } from "../../agent/cli/doctor/check-kernel.ts";
+import type { Finding } from "../../agent/cli/doctor/finding.ts";
 import type { EdgeSnapshot, Snapshot } from "../../agent/series/snapshot.ts";
 import { missing, needs } from "../needs.ts";
 import { AGENT_USER } from "./agents.ts";

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { Recorder } from "../../../agent/recording/recorder.ts";
-import { packFrames } from "../../../agent/source/frames.ts";
+import { Recorder } from "../../../../agent/recording/recorder.ts";
+import { packFrames } from "../../../../agent/source/frames.ts";
 import {
   beginFrame,
   cgroupFrame,
@@ -12,8 +12,8 @@ import {
   endFrame,
   helloFrame,
   statusFrame,
-} from "../source/frames-builder.ts";
-import { TRACE_ID } from "../spans/builders.ts";
+} from "../../source/frames-builder.ts";
+import { TRACE_ID } from "../../spans/builders.ts";
 import { replayed } from "./replayed.ts";
 
 const S = 1_000_000_000n;

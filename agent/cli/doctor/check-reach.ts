@@ -1,9 +1,9 @@
 /**
  * What answers from here: the running agent, the Collector, the Kubernetes API. Facts in, judgements out. Pure.
  */
-import type { ConnectedProbe } from "./doctor-connected.ts";
-import { type Finding, ok } from "./doctor-finding.ts";
-import { checkNode, type NodeFacts } from "./doctor-node.ts";
+import type { ConnectedProbe } from "./check-connected.ts";
+import { checkNode, type NodeFacts } from "./check-node.ts";
+import { type Finding, ok } from "./finding.ts";
 
 export interface AgentFacts {
   readonly socket: string;

@@ -1,9 +1,9 @@
 /** What doctor makes of a running agent's probe, where none is beside it. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { checkConnected, FEATURES } from "../../../agent/commands/doctor-connected.ts";
-import { canRun, type Finding } from "../../../agent/commands/doctor-finding.ts";
-import { Feature } from "../../../agent/generated/layout.ts";
+import { checkConnected, FEATURES } from "../../../../agent/cli/doctor/check-connected.ts";
+import { canRun, type Finding } from "../../../../agent/cli/doctor/finding.ts";
+import { Feature } from "../../../../agent/generated/layout.ts";
 
 const NONE = { error: "there is none", remedy: "make build", isNowhere: true } as const;
 const ALL = Object.values(Feature).reduce<number>((bits, bit) => bits | (1 << bit), 0);
@@ -45,7 +45,7 @@ test.each(Object.entries(Feature))("without %s says what is lost, and the main j
 });
 
 test("what is lost without a hook is said in the probe's own words", () => {
-  const source = readFileSync(new URL("../../../bpf/probe/features.c", import.meta.url), "utf8");
+  const source = readFileSync(new URL("../../../../bpf/probe/features.c", import.meta.url), "utf8");
   const rows = [...source.matchAll(/\{ "(\w+)", "\w+", \w+, (FEATURE_\w+),\s+"([^"]+)" \}/g)];
 
   expect(rows.length).toBe(4);

@@ -1,7 +1,7 @@
 /**
  * What the probe's program and the kernel allow: facts of `flowspan-probe --check` in, judgements out. Pure.
  */
-import { type Finding, ok } from "./doctor-finding.ts";
+import { type Finding, ok } from "./finding.ts";
 
 /** What `flowspan-probe --check` prints. */
 export interface ProbeCheck {

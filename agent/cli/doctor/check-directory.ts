@@ -4,13 +4,13 @@
  * Nothing of it stops the main job: without a directory numbers are as exact, but peers have no names.
  */
 import { type ServiceError, status } from "@grpc/grpc-js";
-import type { Settings } from "../config/settings.ts";
-import { connectTo, findReplicas, type Replica } from "../directory/client/replicas.ts";
-import { decodeAnswers, encodeAsk, NOT_READ_YET } from "../directory/protocol.ts";
-import { ownNodeTrouble } from "../naming/local/own-node.ts";
-import { type Cluster, clusterOf } from "../runtime/cluster.ts";
-import { type Finding, ok } from "./doctor-finding.ts";
-import { nodeFinding } from "./doctor-node.ts";
+import type { Settings } from "../../config/settings.ts";
+import { connectTo, findReplicas, type Replica } from "../../directory/client/replicas.ts";
+import { decodeAnswers, encodeAsk, NOT_READ_YET } from "../../directory/protocol.ts";
+import { ownNodeTrouble } from "../../naming/local/own-node.ts";
+import { type Cluster, clusterOf } from "../../runtime/cluster.ts";
+import { nodeFinding } from "./check-node.ts";
+import { type Finding, ok } from "./finding.ts";
 
 /** Why a replica does not answer, as far as another thing mends it. */
 export type DirectoryTrouble = "name" | "files" | "tls" | "token" | "unread" | "away";

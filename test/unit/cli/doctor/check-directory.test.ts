@@ -3,12 +3,12 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { askDirectory, checkDirectory } from "../../../agent/commands/doctor-directory.ts";
-import { canRun, type Finding } from "../../../agent/commands/doctor-finding.ts";
-import { type Settings, settingsFrom } from "../../../agent/config/settings.ts";
-import { freePorts } from "../../components/running.ts";
-import { certificates, type ServingOptions, startServing as startBare } from "../directory/serving.ts";
-import { node } from "../naming/cluster-builders.ts";
+import { askDirectory, checkDirectory } from "../../../../agent/cli/doctor/check-directory.ts";
+import { canRun, type Finding } from "../../../../agent/cli/doctor/finding.ts";
+import { type Settings, settingsFrom } from "../../../../agent/config/settings.ts";
+import { freePorts } from "../../../components/running.ts";
+import { certificates, type ServingOptions, startServing as startBare } from "../../directory/serving.ts";
+import { node } from "../../naming/cluster-builders.ts";
 
 /** A replica that knows the agent's node. */
 async function startServing(options: ServingOptions = {}) {

@@ -6,13 +6,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
-import { edgeKey, FLOWSPAN_PROTOCOL, FrameKind, frameEdge } from "../../../agent/generated/layout.ts";
-import { EntryKind, readEntries } from "../../../agent/recording/container.ts";
-import { Recorder } from "../../../agent/recording/recorder.ts";
-import { type Frame, FrameSplitter, packFrames } from "../../../agent/source/frames.ts";
+import { edgeKey, FLOWSPAN_PROTOCOL, FrameKind, frameEdge } from "../../../../agent/generated/layout.ts";
+import { EntryKind, readEntries } from "../../../../agent/recording/container.ts";
+import { Recorder } from "../../../../agent/recording/recorder.ts";
+import { type Frame, FrameSplitter, packFrames } from "../../../../agent/source/frames.ts";
 import { replayed } from "./replayed.ts";
 
-const GOLDEN = fileURLToPath(new URL("../../golden/two-services.gz", import.meta.url));
+const GOLDEN = fileURLToPath(new URL("../../../golden/two-services.gz", import.meta.url));
 const ROLE_AT = frameEdge.fields.key.offset + edgeKey.fields.role.offset;
 
 /** The golden recording with a role that does not exist in its first `count` rows. */

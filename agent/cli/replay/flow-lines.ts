@@ -5,10 +5,10 @@
  * and nothing is rounded, so that two runs can be compared as text.
  */
 
-import { SECONDS_SCALE, secondsIndex, spanOf } from "../export/exponential.ts";
-import type { Attributes, Flow, FlowMetric, FlowPoint, Histogram, Temporality } from "../model.ts";
-import { AT } from "../series/counters.ts";
-import { FLOW_METRICS } from "../series/instruments.ts";
+import { SECONDS_SCALE, secondsIndex, spanOf } from "../../export/exponential.ts";
+import type { Attributes, Flow, FlowMetric, FlowPoint, Histogram, Temporality } from "../../model.ts";
+import { AT } from "../../series/counters.ts";
+import { FLOW_METRICS } from "../../series/instruments.ts";
 
 export function flowLines(flow: Flow, temporality: Temporality): string[] {
   return FLOW_METRICS.filter(({ roles }) => roles.includes(flow.role)).flatMap((metric) =>

@@ -1,14 +1,14 @@
 /** What doctor makes of facts. */
 import { describe, expect, test } from "vitest";
-import { canRun, type Finding, findingsText } from "../../../agent/commands/doctor-finding.ts";
 import {
   checkKernel,
   checkMemlock,
   checkProbeProgram,
   type ProbeCheck,
-} from "../../../agent/commands/doctor-kernel.ts";
-import { checkModules, NODE_MODULES } from "../../../agent/commands/doctor-modules.ts";
-import { checkAgent, checkCollector, checkKubernetes } from "../../../agent/commands/doctor-reach.ts";
+} from "../../../../agent/cli/doctor/check-kernel.ts";
+import { checkModules, NODE_MODULES } from "../../../../agent/cli/doctor/check-modules.ts";
+import { checkAgent, checkCollector, checkKubernetes } from "../../../../agent/cli/doctor/check-reach.ts";
+import { canRun, type Finding, findingsText } from "../../../../agent/cli/doctor/finding.ts";
 
 const HOOK = {
   name: "tcp_send_reset",

@@ -5,10 +5,10 @@
  * HELLO tells which features the probe has attached and found, not how the machine looks to its process:
  * privileges, mounts and what has no feature of its own are asked there.
  */
-import { Feature } from "../generated/layout.ts";
-import { type Finding, ok } from "./doctor-finding.ts";
-import { type NoProbeCheck, WITHOUT_STORAGES } from "./doctor-kernel.ts";
-import type { AgentFacts } from "./doctor-reach.ts";
+import { Feature } from "../../generated/layout.ts";
+import { type NoProbeCheck, WITHOUT_STORAGES } from "./check-kernel.ts";
+import type { AgentFacts } from "./check-reach.ts";
+import { type Finding, ok } from "./finding.ts";
 
 /** The last HELLO, as `/status` shows it. */
 export interface ConnectedProbe {

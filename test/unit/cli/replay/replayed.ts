@@ -1,7 +1,7 @@
 /** `flowspan replay` of a file, in this process. */
 import { Writable } from "node:stream";
-import type { Terminal } from "../../../agent/commands/command.ts";
-import { replayCommand } from "../../../agent/commands/replay.ts";
+import type { Terminal } from "../../../../agent/cli/command.ts";
+import { replayCommand } from "../../../../agent/cli/replay/replay.ts";
 
 /** What was written, and why it failed. */
 export async function replayed(path: string): Promise<{ text: string; failure: string | undefined }> {

@@ -2,14 +2,14 @@
  * `flowspan top`: live edges in the terminal, from the agent that runs here, or from a private one.
  */
 
-import { loadConfig } from "../config/load.ts";
-import { isRoot } from "../runtime/privileges.ts";
-import type { Snapshot } from "../series/snapshot.ts";
-import { askAgent } from "../telemetry/admin-client.ts";
-import { type Command, EXIT, type Flags, type Terminal, UsageError, wantsColour } from "./command.ts";
+import { loadConfig } from "../../config/load.ts";
+import { isRoot } from "../../runtime/privileges.ts";
+import type { Snapshot } from "../../series/snapshot.ts";
+import { askAgent } from "../../telemetry/admin-client.ts";
+import { type Command, EXIT, type Flags, type Terminal, UsageError, wantsColour } from "../command.ts";
 import { edgeTable } from "./edge-table.ts";
 import { type PrivateAgent, startPrivateAgent } from "./private-agent.ts";
-import { drawEdges, pause, streamEdges } from "./top-screen.ts";
+import { drawEdges, pause, streamEdges } from "./screen.ts";
 
 export const topCommand: Command = {
   name: "top",

@@ -5,24 +5,24 @@
  * every exchange counts as accepted unless --export really sends it.
  */
 
-import { type Config, loadConfig, loadSchemaCheck } from "../config/load.ts";
-import type { FlowExporter, RequestResult } from "../export/export.ts";
-import { createTransport, type Transport } from "../export/transport.ts";
-import type { Connection, Flow } from "../model.ts";
-import { createIdentity } from "../naming/identify.ts";
-import { ReplaySource } from "../recording/recorded-source.ts";
-import { makeExporter, SCOPE } from "../runtime/assemble.ts";
-import { aggregateOptions, secretsOf, spanLimits, transportOptions } from "../runtime/options.ts";
-import { runPipeline } from "../runtime/pipeline.ts";
-import { Aggregate } from "../series/aggregate.ts";
-import { createLog, type Log } from "../shared/log.ts";
-import { hide, secretsIn } from "../shared/scrub.ts";
-import { IMMEDIATE_CLOCK } from "../shared/ticker.ts";
-import { decodeEdgeKey } from "../source/decode.ts";
-import type { Span } from "../spans/span.ts";
-import { Spans } from "../spans/spans.ts";
-import type { Moment } from "../spans/wall-clock.ts";
-import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
+import { type Config, loadConfig, loadSchemaCheck } from "../../config/load.ts";
+import type { FlowExporter, RequestResult } from "../../export/export.ts";
+import { createTransport, type Transport } from "../../export/transport.ts";
+import type { Connection, Flow } from "../../model.ts";
+import { createIdentity } from "../../naming/identify.ts";
+import { ReplaySource } from "../../recording/recorded-source.ts";
+import { makeExporter, SCOPE } from "../../runtime/assemble.ts";
+import { aggregateOptions, secretsOf, spanLimits, transportOptions } from "../../runtime/options.ts";
+import { runPipeline } from "../../runtime/pipeline.ts";
+import { Aggregate } from "../../series/aggregate.ts";
+import { createLog, type Log } from "../../shared/log.ts";
+import { hide, secretsIn } from "../../shared/scrub.ts";
+import { IMMEDIATE_CLOCK } from "../../shared/ticker.ts";
+import { decodeEdgeKey } from "../../source/decode.ts";
+import type { Span } from "../../spans/span.ts";
+import { Spans } from "../../spans/spans.ts";
+import type { Moment } from "../../spans/wall-clock.ts";
+import { type Command, EXIT, type Flags, type Terminal } from "../command.ts";
 import { flowLines } from "./flow-lines.ts";
 import { spanLine } from "./span-lines.ts";
 

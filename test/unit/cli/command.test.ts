@@ -1,12 +1,12 @@
 /** Arguments, help and what belongs to starting up. */
 import { describe, expect, test } from "vitest";
-import { agentCommand } from "../../../agent/commands/agent.ts";
-import { type Command, commandHelp, parseCommand, wantsColour } from "../../../agent/commands/command.ts";
-import { directoryCommand } from "../../../agent/commands/directory.ts";
-import { doctorCommand } from "../../../agent/commands/doctor.ts";
-import { replayCommand } from "../../../agent/commands/replay.ts";
-import { topCommand } from "../../../agent/commands/top.ts";
-import { versionCommand } from "../../../agent/commands/version.ts";
+import { agentCommand } from "../../../agent/cli/agent.ts";
+import { type Command, commandHelp, parseCommand, wantsColour } from "../../../agent/cli/command.ts";
+import { directoryCommand } from "../../../agent/cli/directory.ts";
+import { doctorCommand } from "../../../agent/cli/doctor/doctor.ts";
+import { replayCommand } from "../../../agent/cli/replay/replay.ts";
+import { topCommand } from "../../../agent/cli/top/top.ts";
+import { versionCommand } from "../../../agent/cli/version.ts";
 import { settingsFrom } from "../../../agent/config/settings.ts";
 import { scopesOf } from "../../../agent/runtime/options.ts";
 import { heldCapabilities } from "../../../agent/runtime/privileges.ts";

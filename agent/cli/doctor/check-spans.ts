@@ -2,10 +2,10 @@
  * What doctor says of connection spans: whether they are made, and whether their traces have a key of their own.
  */
 import { readFileSync } from "node:fs";
-import type { Settings } from "../config/settings.ts";
-import { probeSettings } from "../runtime/options.ts";
-import { DEFAULT_TRACE_KEY, parseTraceKey } from "../spans/trace-key.ts";
-import type { Finding } from "./doctor-finding.ts";
+import type { Settings } from "../../config/settings.ts";
+import { probeSettings } from "../../runtime/options.ts";
+import { DEFAULT_TRACE_KEY, parseTraceKey } from "../../spans/trace-key.ts";
+import type { Finding } from "./finding.ts";
 
 export interface SpanFacts {
   readonly on: boolean;

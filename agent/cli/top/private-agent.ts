@@ -8,9 +8,9 @@
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Settings } from "../config/settings.ts";
-import { findProbe } from "../runtime/probe-process.ts";
-import type { Flags } from "./command.ts";
+import type { Settings } from "../../config/settings.ts";
+import { findProbe } from "../../runtime/probe-process.ts";
+import type { Flags } from "../command.ts";
 
 export interface PrivateAgent {
   /** Its admin socket. */

@@ -1,7 +1,7 @@
 /**
  * Kernel modules that a cluster's node uses: which are missing, and what does not work without them. Pure.
  */
-import { type Finding, ok } from "./doctor-finding.ts";
+import { type Finding, ok } from "./finding.ts";
 
 /** A module that a cluster's node uses, and how to tell that it is there when it is built in. */
 export interface NodeModule {

@@ -3,14 +3,14 @@
  * nothing fails.
  */
 import { text } from "node:stream/consumers";
-import { pathOf, READS } from "../kubernetes/reads.ts";
-import { get } from "../kubernetes/request.ts";
-import { trimNode } from "../kubernetes/trim.ts";
-import { ownNodeTrouble } from "../naming/local/own-node.ts";
-import type { Cluster } from "../runtime/cluster.ts";
-import { ownAddresses } from "../runtime/own-addresses.ts";
-import { canonicalAddresses } from "../shared/prefix.ts";
-import { type Finding, ok } from "./doctor-finding.ts";
+import { pathOf, READS } from "../../kubernetes/reads.ts";
+import { get } from "../../kubernetes/request.ts";
+import { trimNode } from "../../kubernetes/trim.ts";
+import { ownNodeTrouble } from "../../naming/local/own-node.ts";
+import type { Cluster } from "../../runtime/cluster.ts";
+import { ownAddresses } from "../../runtime/own-addresses.ts";
+import { canonicalAddresses } from "../../shared/prefix.ts";
+import { type Finding, ok } from "./finding.ts";
 
 export interface NodeFacts {
   readonly name: string;

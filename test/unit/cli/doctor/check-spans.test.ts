@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { checkSpans, spanFacts } from "../../../agent/commands/doctor-spans.ts";
-import { settingsFrom } from "../../../agent/config/settings.ts";
+import { checkSpans, spanFacts } from "../../../../agent/cli/doctor/check-spans.ts";
+import { settingsFrom } from "../../../../agent/config/settings.ts";
 
 const facts = { on: true, inCluster: true, keyFile: undefined, failure: undefined };
 

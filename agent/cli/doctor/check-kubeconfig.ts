@@ -4,9 +4,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import type { Settings } from "../config/settings.ts";
-import { kubeconfigFiles } from "../kubernetes/kubeconfig-connection.ts";
-import type { Finding } from "./doctor-finding.ts";
+import type { Settings } from "../../config/settings.ts";
+import { kubeconfigFiles } from "../../kubernetes/kubeconfig-connection.ts";
+import type { Finding } from "./finding.ts";
 
 export interface UnreadableFiles {
   readonly user: number;

@@ -1,13 +1,18 @@
 /**
  * `flowspan doctor`: what this kernel and this cluster allow, what is lost without the rest, what to do.
  */
-import { loadConfig, loadSchemaCheck } from "../config/load.ts";
-import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
-import { exportedSignals, secretsOf } from "../runtime/options.ts";
-import { hide, scrub, secretsIn } from "../shared/scrub.ts";
-import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "./command.ts";
-import { checkConnected } from "./doctor-connected.ts";
-import { askDirectory, checkDirectory } from "./doctor-directory.ts";
+import { loadConfig, loadSchemaCheck } from "../../config/load.ts";
+import { FLOWSPAN_PROTOCOL } from "../../generated/layout.ts";
+import { exportedSignals, secretsOf } from "../../runtime/options.ts";
+import { hide, scrub, secretsIn } from "../../shared/scrub.ts";
+import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "../command.ts";
+import { checkConnected } from "./check-connected.ts";
+import { askDirectory, checkDirectory } from "./check-directory.ts";
+import { checkKernel, checkMemlock, checkProbeProgram, type NoProbeCheck, type ProbeCheck } from "./check-kernel.ts";
+import { askKubeconfigFiles, checkKubeconfigFiles } from "./check-kubeconfig.ts";
+import { checkModules } from "./check-modules.ts";
+import { type AgentFacts, checkAgent, checkCollector, checkKubernetes } from "./check-reach.ts";
+import { checkSpans, spanFacts } from "./check-spans.ts";
 import {
   askCollector,
   askKubernetes,
@@ -16,13 +21,8 @@ import {
   chargesMemlock,
   isClusterNode,
   presentModules,
-} from "./doctor-facts.ts";
-import { canRun, type Finding, findingsText } from "./doctor-finding.ts";
-import { checkKernel, checkMemlock, checkProbeProgram, type NoProbeCheck, type ProbeCheck } from "./doctor-kernel.ts";
-import { askKubeconfigFiles, checkKubeconfigFiles } from "./doctor-kubeconfig.ts";
-import { checkModules } from "./doctor-modules.ts";
-import { type AgentFacts, checkAgent, checkCollector, checkKubernetes } from "./doctor-reach.ts";
-import { checkSpans, spanFacts } from "./doctor-spans.ts";
+} from "./facts.ts";
+import { canRun, type Finding, findingsText } from "./finding.ts";
 
 export const doctorCommand: Command = {
   name: "doctor",
