@@ -344,7 +344,7 @@ export type ExportOutcome =
       readonly reason: string;
       /** For people: what the server or the network said. */
       readonly message?: string;
-      /** Why, more finely than `reason`, and what to do, where both are known (agent/export/trouble.ts). */
+      /** Why, more finely than `reason`, and what to do, where both are known (agent/otlp/trouble.ts). */
       readonly cause?: string;
       readonly remedy?: string;
       readonly retryable: boolean;

@@ -7,7 +7,7 @@ import { existsSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
-import { proxyWarnings } from "../export/proxy.ts";
+import { proxyWarnings } from "../otlp/grpc-proxy.ts";
 import { Recorder } from "../recording/recorder.ts";
 import { runAgent } from "../runtime/assemble.ts";
 import { secretsOf } from "../runtime/options.ts";

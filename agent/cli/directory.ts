@@ -11,10 +11,10 @@ import { type Config, type ConfigSources, configFile, loadConfig, loadSchemaChec
 import type { Settings } from "../config/settings.ts";
 import { DirectoryServer } from "../directory/server/directory-server.ts";
 import { serveHealth } from "../directory/server/readiness.ts";
-import { proxyWarnings } from "../export/proxy.ts";
-import { createTransport } from "../export/transport.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { watchCluster } from "../kubernetes/watch-cluster.ts";
+import { proxyWarnings } from "../otlp/grpc-proxy.ts";
+import { createTransport } from "../otlp/transport.ts";
 import { type Cluster, clusterOf } from "../runtime/cluster.ts";
 import { checkServing } from "../runtime/directory-problems.ts";
 import { exportsMetrics, secretsOf, transportOptions } from "../runtime/options.ts";

@@ -4,16 +4,16 @@
  */
 import { hostname, uptime } from "node:os";
 import type { Settings } from "../config/settings.ts";
-import { FlowEncoder } from "../export/encode.ts";
-import { createFlowExporter, type FlowExporter, type RequestResult } from "../export/export.ts";
-import { Told } from "../export/told.ts";
-import { createTransport, type Transport } from "../export/transport.ts";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import { SCHEMA_URL } from "../generated/semconv.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { type ClusterWatch, feedsOf, watchCluster } from "../kubernetes/watch-cluster.ts";
 import type { Hello } from "../model.ts";
 import { type ClusterIdentity, createIdentity, type RemoteDirectory } from "../naming/identify.ts";
+import { FlowEncoder } from "../otlp/encode.ts";
+import { createFlowExporter, type FlowExporter, type RequestResult } from "../otlp/flow-exporter.ts";
+import { Told } from "../otlp/told.ts";
+import { createTransport, type Transport } from "../otlp/transport.ts";
 import type { Recorder } from "../recording/recorder.ts";
 import { Aggregate } from "../series/aggregate.ts";
 import { placeKey } from "../series/flows.ts";

@@ -5,8 +5,8 @@
 import type { Config } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { DEFAULT_PROBABILITY } from "../config/span-settings.ts";
-import type { ExportedSignal, TransportOptions } from "../export/transport.ts";
-import type { SettingNames } from "../export/trouble.ts";
+import type { ExportedSignal, TransportOptions } from "../otlp/transport.ts";
+import type { SettingNames } from "../otlp/trouble.ts";
 import type { AggregateOptions } from "../series/aggregate-options.ts";
 import type { ProbeSettings, RecordSettings, Scope } from "../source/source.ts";
 import type { SpanLimits } from "../spans/export.ts";

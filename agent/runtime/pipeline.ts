@@ -18,8 +18,8 @@
  * that it happens in and no byte. Decoding is inside of the source, which is a probe or a recording.
  */
 
-import type { FlowExporter } from "../export/export.ts";
 import type { Identity } from "../model.ts";
+import type { FlowExporter } from "../otlp/flow-exporter.ts";
 import type { Aggregate, Batch } from "../series/aggregate.ts";
 import type { IntervalClock } from "../shared/ticker.ts";
 import type { ExchangeData, ProbeSource } from "../source/source.ts";

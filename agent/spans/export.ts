@@ -8,9 +8,10 @@
  * The stock exporters never try again; this does, and knows at every moment what became of every span
  * (queue.ts). What it must not do: hold the agent's end up for longer than it is given.
  */
-import { type ExportLog, failureWords } from "../export/export.ts";
-import type { Transport } from "../export/transport.ts";
+
 import type { ExportOutcome } from "../model.ts";
+import { type ExportLog, failureWords } from "../otlp/flow-exporter.ts";
+import type { Transport } from "../otlp/transport.ts";
 import { BACKOFF, backoffMs } from "../shared/backoff.ts";
 import { type DropReason, type Entry, type NamedEntry, type Naming, SpanQueue, type SpanStats } from "./queue.ts";
 

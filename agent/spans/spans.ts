@@ -7,9 +7,10 @@
  *
  * Nothing here holds the metrics up, and nothing of it is in their way when it fails.
  */
-import type { ExportLog } from "../export/export.ts";
-import type { Transport } from "../export/transport.ts";
+
 import type { Connection, EdgeKey, Identified, Identity } from "../model.ts";
+import type { ExportLog } from "../otlp/flow-exporter.ts";
+import type { Transport } from "../otlp/transport.ts";
 import type { Exemplars, Measured } from "./exemplars.ts";
 import { SpanExporter, type SpanLimits } from "./export.ts";
 import { connectionSpanId } from "./ids.ts";

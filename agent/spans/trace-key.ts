@@ -6,7 +6,7 @@
  * tell the trace id, and one who sees trace ids and one number can test guesses of the other. So a cluster sets its own.
  */
 import { readFileSync } from "node:fs";
-import type { ExportLog } from "../export/export.ts";
+import type { ExportLog } from "../otlp/flow-exporter.ts";
 import { type FileWatch, watchFile } from "../shared/watched-file.ts";
 
 /** SipHash's key as its two little-endian words. */

@@ -7,7 +7,6 @@
  */
 import type { Histogram, Meter } from "@opentelemetry/api";
 import type { MetricReader } from "@opentelemetry/sdk-metrics";
-import type { ExportLog } from "../export/export.ts";
 import {
   ATTR_FLOWSPAN_BPF_PROGRAM_NAME,
   ATTR_FLOWSPAN_LOSS_REASON,
@@ -41,6 +40,7 @@ import {
   METRIC_FLOWSPAN_WALK_SOCKETS,
 } from "../generated/semconv.ts";
 import type { MetricDescriptor, Attributes as ResourceAttributes } from "../model.ts";
+import type { ExportLog } from "../otlp/flow-exporter.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
 import type { DurationListeners, SelfState } from "./agent-state.ts";
 import { errorType, METADATA_READINGS, PROCESS_READINGS } from "./common-readings.ts";

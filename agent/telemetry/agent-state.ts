@@ -5,8 +5,8 @@
  * begin anew with its process; what is read here only grows.
  */
 
-import type { RequestResult } from "../export/export.ts";
 import type { Exchange, ProbeStatus, ProgramStats } from "../model.ts";
+import type { RequestResult } from "../otlp/flow-exporter.ts";
 import type { SpanStats } from "../spans/queue.ts";
 import type { MetadataVitals } from "./health.ts";
 import type { Losses } from "./losses.ts";

@@ -1,7 +1,7 @@
 /**
  * The directory's own metrics: what it costs, how fresh its names are, and what it does for agents.
  */
-import type { ExportLog } from "../export/export.ts";
+
 import {
   ATTR_FLOWSPAN_METADATA_FEED,
   METRIC_FLOWSPAN_DIRECTORY_ADDRESSES,
@@ -11,6 +11,7 @@ import {
   METRIC_FLOWSPAN_DIRECTORY_REFUSALS,
 } from "../generated/semconv.ts";
 import type { Attributes } from "../model.ts";
+import type { ExportLog } from "../otlp/flow-exporter.ts";
 import { errorType, METADATA_READINGS, type NamesState, PROCESS_READINGS } from "./common-readings.ts";
 import { measure, type Reading, type SelfMetrics, type SendOptions, sendingReader } from "./provider.ts";
 

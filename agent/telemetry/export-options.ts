@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Settings } from "../config/settings.ts";
-import type { Transport } from "../export/transport.ts";
+import type { Transport } from "../otlp/transport.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { selfAttributes } from "./provider.ts";
 

@@ -18,8 +18,6 @@ import {
   PeriodicExportingMetricReader,
   type PushMetricExporter,
 } from "@opentelemetry/sdk-metrics";
-import type { ExportLog } from "../export/export.ts";
-import type { Transport } from "../export/transport.ts";
 import {
   ATTR_HOST_NAME,
   ATTR_K8S_NODE_NAME,
@@ -31,6 +29,8 @@ import {
   SCHEMA_URL,
 } from "../generated/semconv.ts";
 import type { ExportOutcome, MetricDescriptor, Attributes as ResourceAttributes, Temporality } from "../model.ts";
+import type { ExportLog } from "../otlp/flow-exporter.ts";
+import type { Transport } from "../otlp/transport.ts";
 
 /** A metric, and what gives its points when it is collected. */
 export type Reading<State> = readonly [MetricDescriptor, (state: State, result: ObservableResult) => void];

@@ -5,7 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import { createTransport, type ExportedSignal, type TransportOptions } from "../../agent/export/transport.ts";
+import { createTransport, type ExportedSignal, type TransportOptions } from "../../agent/otlp/transport.ts";
 import { type Collector, startCollector } from "../components/collector.ts";
 import { freePorts } from "../components/running.ts";
 import { missing, needs } from "../needs.ts";

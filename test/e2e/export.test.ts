@@ -8,10 +8,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { FlowEncoder } from "../../agent/export/encode.ts";
-import { createFlowExporter, type RequestResult } from "../../agent/export/export.ts";
-import { createTransport } from "../../agent/export/transport.ts";
 import type { Flow, Resource } from "../../agent/model.ts";
+import { FlowEncoder } from "../../agent/otlp/encode.ts";
+import { createFlowExporter, type RequestResult } from "../../agent/otlp/flow-exporter.ts";
+import { createTransport } from "../../agent/otlp/transport.ts";
 import { startSelfMetrics } from "../../agent/telemetry/agent-metrics.ts";
 import { SelfState } from "../../agent/telemetry/agent-state.ts";
 import { createLosses } from "../../agent/telemetry/losses.ts";
@@ -22,8 +22,8 @@ import {
   collectorPorts,
   startCollector as startReal,
 } from "../components/collector.ts";
-import { flow, histogram, METRICS, SCOPE } from "../unit/export/flows.ts";
-import { decodeRequest } from "../unit/export/otlp.ts";
+import { flow, histogram, METRICS, SCOPE } from "../unit/otlp/flows.ts";
+import { decodeRequest } from "../unit/otlp/otlp.ts";
 
 const DEADLINE_MS = 30_000;
 

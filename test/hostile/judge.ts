@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { Metadata } from "@grpc/grpc-js";
 import { type Config, loadConfig, type loadSchemaCheck } from "../../agent/config/load.ts";
 import { ConfigError, type Problem } from "../../agent/config/problem.ts";
-import { createTransport } from "../../agent/export/transport.ts";
+import { createTransport } from "../../agent/otlp/transport.ts";
 import { exportedSignals, probeSettings, scopesOf, spanLimits, transportOptions } from "../../agent/runtime/options.ts";
 import { redact } from "../../agent/shared/log.ts";
 import type { FixtureFiles } from "./fixtures.ts";

@@ -5,8 +5,8 @@
  * and nothing is rounded, so that two runs can be compared as text.
  */
 
-import { SECONDS_SCALE, secondsIndex, spanOf } from "../../export/exponential.ts";
 import type { Attributes, Flow, FlowMetric, FlowPoint, Histogram, Temporality } from "../../model.ts";
+import { SECONDS_SCALE, secondsIndex, spanOf } from "../../otlp/exponential.ts";
 import { AT } from "../../series/counters.ts";
 import { FLOW_METRICS } from "../../series/instruments.ts";
 

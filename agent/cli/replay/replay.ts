@@ -6,10 +6,10 @@
  */
 
 import { type Config, loadConfig, loadSchemaCheck } from "../../config/load.ts";
-import type { FlowExporter, RequestResult } from "../../export/export.ts";
-import { createTransport, type Transport } from "../../export/transport.ts";
 import type { Connection, Flow } from "../../model.ts";
 import { createIdentity } from "../../naming/identify.ts";
+import type { FlowExporter, RequestResult } from "../../otlp/flow-exporter.ts";
+import { createTransport, type Transport } from "../../otlp/transport.ts";
 import { ReplaySource } from "../../recording/recorded-source.ts";
 import { makeExporter, SCOPE } from "../../runtime/assemble.ts";
 import { aggregateOptions, secretsOf, spanLimits, transportOptions } from "../../runtime/options.ts";

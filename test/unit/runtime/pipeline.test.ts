@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { RequestResult } from "../../../agent/export/export.ts";
 import type { Cgroup, ExportOutcome, Flow } from "../../../agent/model.ts";
+import type { RequestResult } from "../../../agent/otlp/flow-exporter.ts";
 import { type PipelineParts, runPipeline } from "../../../agent/runtime/pipeline.ts";
 import { Aggregate, type ExchangeRows } from "../../../agent/series/aggregate.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";

@@ -1,8 +1,9 @@
 /**
  * A transport whose answers a test gives: by a list, by hand, or always the same.
  */
-import type { Transport } from "../../../agent/export/transport.ts";
+
 import type { ExportOutcome } from "../../../agent/model.ts";
+import type { Transport } from "../../../agent/otlp/transport.ts";
 
 export const ACCEPTED: ExportOutcome = { state: "accepted", rejectedPoints: 0, message: "" };
 

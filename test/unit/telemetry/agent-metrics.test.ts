@@ -1,8 +1,8 @@
 /** The agent's own metrics: read back through the SDK, compared whole. */
 import { expect, test } from "vitest";
-import type { RequestResult } from "../../../agent/export/export.ts";
 import { LOSS_NAMES } from "../../../agent/generated/layout.ts";
 import type { Exchange, ProbeStatus, ProgramStats } from "../../../agent/model.ts";
+import type { RequestResult } from "../../../agent/otlp/flow-exporter.ts";
 import { measureSelf } from "../../../agent/telemetry/agent-metrics.ts";
 import { SelfState } from "../../../agent/telemetry/agent-state.ts";
 import { createLosses } from "../../../agent/telemetry/losses.ts";

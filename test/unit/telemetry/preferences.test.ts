@@ -2,7 +2,7 @@
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-grpc";
 import { AggregationTemporality, InstrumentType } from "@opentelemetry/sdk-metrics";
 import { expect, test } from "vitest";
-import type { Transport } from "../../../agent/export/transport.ts";
+import type { Transport } from "../../../agent/otlp/transport.ts";
 import { sendingReader } from "../../../agent/telemetry/provider.ts";
 
 const transport: Transport = {

@@ -4,10 +4,10 @@ import type { AddressInfo } from "node:net";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { connectTo } from "../../../agent/directory/client/replicas.ts";
-import { createTransport } from "../../../agent/export/transport.ts";
 import { kubeconfigConnection } from "../../../agent/kubernetes/kubeconfig-connection.ts";
 import { get } from "../../../agent/kubernetes/request.ts";
-import { ACCEPT, startFakeCollector } from "../export/fake-collector.ts";
+import { createTransport } from "../../../agent/otlp/transport.ts";
+import { ACCEPT, startFakeCollector } from "../otlp/fake-collector.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 
 // gRPC reads it when it is loaded.

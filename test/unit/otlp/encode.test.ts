@@ -1,9 +1,9 @@
 /** Our OTLP bytes against the stock serializer's, and how flows are divided among requests. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type EncodedRequest, FlowEncoder } from "../../../agent/export/encode.ts";
 import { DURATION_SLOTS, EDGE_COUNTERS, RTT_SLOTS } from "../../../agent/generated/layout.ts";
 import type { Attributes, Flow, Resource, Temporality } from "../../../agent/model.ts";
+import { type EncodedRequest, FlowEncoder } from "../../../agent/otlp/encode.ts";
 import { type FlowSpec, flow, histogram, METRICS, RESOURCE, SCOPE } from "./flows.ts";
 import { decodeRequest, metricsOf, pointsOf } from "./otlp.ts";
 import { stockBytes } from "./stock.ts";

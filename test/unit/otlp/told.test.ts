@@ -2,11 +2,11 @@
 
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import { expect, test } from "vitest";
-import { FlowEncoder } from "../../../agent/export/encode.ts";
-import { createFlowExporter } from "../../../agent/export/export.ts";
-import { Told } from "../../../agent/export/told.ts";
-import type { Transport } from "../../../agent/export/transport.ts";
 import type { ExportOutcome } from "../../../agent/model.ts";
+import { FlowEncoder } from "../../../agent/otlp/encode.ts";
+import { createFlowExporter } from "../../../agent/otlp/flow-exporter.ts";
+import { Told } from "../../../agent/otlp/told.ts";
+import type { Transport } from "../../../agent/otlp/transport.ts";
 import { sendingReader } from "../../../agent/telemetry/provider.ts";
 import { flow, METRICS, SCOPE } from "./flows.ts";
 

@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { ConfigError } from "../../../agent/config/problem.ts";
-import { readTlsFiles, type TlsFiles } from "../../../agent/tls/files.ts";
+import { readTlsFiles, type TlsFiles } from "../../../agent/otlp/tls-files.ts";
 import { certificatesIn } from "../../../agent/tls/pem.ts";
-import { makeCertificates } from "./certificates.ts";
+import { makeCertificates } from "../tls/certificates.ts";
 
 const made = makeCertificates();
 afterAll(() => made[Symbol.dispose]());

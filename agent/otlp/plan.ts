@@ -5,7 +5,7 @@
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
 import type { FlowMetric, FlowPoint, Role, Temporality } from "../model.ts";
-import { attributeBytes } from "./attributes.ts";
+import { attributeBytes } from "./attribute-bytes.ts";
 import { encodeMessage, encodeText } from "./wire.ts";
 
 export interface Scope {

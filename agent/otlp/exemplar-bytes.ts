@@ -5,7 +5,7 @@
  * the metric is exported in: seconds for histograms, segments for retransmits.
  */
 import type { Exemplar, Flow } from "../model.ts";
-import { attributeBytes } from "./attributes.ts";
+import { attributeBytes } from "./attribute-bytes.ts";
 import { encodeMessage, WireWriter } from "./wire.ts";
 
 export interface FlowExemplars {

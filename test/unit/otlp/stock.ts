@@ -89,7 +89,7 @@ function numberOf(flow: Flow, from: Exclude<FlowPoint["from"], { histogram: unkn
   return from.scale === undefined ? value : value / Math.round(1 / from.scale);
 }
 
-/** Bucket i in microseconds is bucket 2i - 159 at scale 3 in seconds (agent/export/exponential.ts). */
+/** Bucket i in microseconds is bucket 2i - 159 at scale 3 in seconds (agent/otlp/exponential.ts). */
 function exponential(flow: Flow, name: "handshake" | "rtt" | "duration") {
   const { buckets, sumUs } = flow[name];
   const counts = new Map<number, number>();

@@ -1,14 +1,14 @@
 /** Requests in flight, what is kept back after a failure, and what is told and logged. */
 import { expect, test } from "vitest";
-import { FlowEncoder } from "../../../agent/export/encode.ts";
+import type { ExportOutcome, Flow } from "../../../agent/model.ts";
+import { FlowEncoder } from "../../../agent/otlp/encode.ts";
 import {
   createFlowExporter,
   type FlowExporterOptions,
   NOT_SENT,
   type RequestResult,
-} from "../../../agent/export/export.ts";
-import type { Transport } from "../../../agent/export/transport.ts";
-import type { ExportOutcome, Flow } from "../../../agent/model.ts";
+} from "../../../agent/otlp/flow-exporter.ts";
+import type { Transport } from "../../../agent/otlp/transport.ts";
 import { flow, METRICS, SCOPE } from "./flows.ts";
 
 const ACCEPTED: ExportOutcome = { state: "accepted", rejectedPoints: 0, message: "" };

@@ -6,8 +6,8 @@
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
 import type { Flow } from "../model.ts";
-import { attributeBytes } from "./attributes.ts";
-import { encodeExemplars, type FlowExemplars } from "./exemplars.ts";
+import { attributeBytes } from "./attribute-bytes.ts";
+import { encodeExemplars, type FlowExemplars } from "./exemplar-bytes.ts";
 import { type CountSpan, EMPTY_SPAN, spanOf } from "./exponential.ts";
 import type { NumberPoint } from "./plan.ts";
 

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import protobuf from "protobufjs";
 import { expect, test } from "vitest";
-import { varintSize, WireWriter } from "../../../agent/export/wire.ts";
+import { varintSize, WireWriter } from "../../../agent/otlp/wire.ts";
 
 const uint53 = fc.oneof(
   fc.nat({ max: Number.MAX_SAFE_INTEGER }),

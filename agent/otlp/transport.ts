@@ -15,10 +15,10 @@ import type { Origin } from "../config/layer.ts";
 import { ConfigError } from "../config/problem.ts";
 import type { ExportOutcome } from "../model.ts";
 import { VERSION } from "../shared/own-version.ts";
-import { readTlsFiles, type TlsFiles } from "../tls/files.ts";
 import { trustSystem } from "../tls/system-roots.ts";
-import { keepGrpcQuiet, proxyFor, proxyWords } from "./proxy.ts";
+import { keepGrpcQuiet, proxyFor, proxyWords } from "./grpc-proxy.ts";
 import { failureOf } from "./status.ts";
+import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
 import { Told } from "./told.ts";
 import { plainWords, type SettingNames, troubleOf } from "./trouble.ts";
 

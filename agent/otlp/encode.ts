@@ -10,7 +10,7 @@
  * decoded, against the stock serializer's.
  */
 import type { Attributes, Flow, FlowMetric, Histogram, Resource, Role, Temporality } from "../model.ts";
-import { encodeAttributes, FIRST_FIELD_TAG, retag } from "./attributes.ts";
+import { encodeAttributes, FIRST_FIELD_TAG, retag } from "./attribute-bytes.ts";
 import { type CountSpan, SECONDS_SCALE, secondsIndex } from "./exponential.ts";
 import {
   encodeScope,

@@ -3,7 +3,7 @@ import { Metadata, status } from "@grpc/grpc-js";
 import fc from "fast-check";
 import protobuf from "protobufjs";
 import { expect, test } from "vitest";
-import { failureOf, retryDelayMs } from "../../../agent/export/status.ts";
+import { failureOf, retryDelayMs } from "../../../agent/otlp/status.ts";
 
 const { root } = protobuf.parse(`
 syntax = "proto3";

@@ -1,8 +1,8 @@
 /** The error that a histogram's way from the kernel's microseconds to OTLP's seconds may add. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { SECONDS_SCALE, secondsIndex, spanOf } from "../../../agent/export/exponential.ts";
 import { DURATION_SLOTS, HISTOGRAM_SCALE } from "../../../agent/generated/layout.ts";
+import { SECONDS_SCALE, secondsIndex, spanOf } from "../../../agent/otlp/exponential.ts";
 
 /** The kernel's bucket of a value, from the contract: 2^(i/4) < v <= 2^((i+1)/4). */
 function slotOf(valueUs: number): number {

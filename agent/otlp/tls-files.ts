@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import type { Origin } from "../config/layer.ts";
 import { ConfigError, type Problem } from "../config/problem.ts";
-import { certificateProblem, isPair, keyProblem } from "./pem.ts";
+import { certificateProblem, isPair, keyProblem } from "../tls/pem.ts";
 
 /** All optional; certificate and key belong together. */
 export interface TlsFiles {

@@ -3,8 +3,8 @@ import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createTransport, type TransportOptions } from "../../../agent/export/transport.ts";
 import type { ExportOutcome } from "../../../agent/model.ts";
+import { createTransport, type TransportOptions } from "../../../agent/otlp/transport.ts";
 import { ACCEPT, type Answer, fail, startFakeCollector } from "./fake-collector.ts";
 
 const REQUEST = Buffer.from("twenty-three bytes of it");
