@@ -312,7 +312,7 @@ export interface MetricDescriptor {
   readonly instrument: "counter" | "updowncounter" | "gauge" | "histogram";
 }
 
-/** How one metric is read from a flow: aggregate/instruments.ts holds the one table of these. */
+/** How one metric is read from a flow: agent/series/instruments.ts holds the one table of these. */
 export interface FlowMetric {
   readonly metric: MetricDescriptor;
   readonly roles: readonly Role[];

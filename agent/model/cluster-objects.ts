@@ -1,9 +1,9 @@
 /**
  * What is kept of a cluster's objects, and the changes that carry it.
  *
- * agent/kubernetes/ turns API objects into these values and agent/identity/ answers from them; neither
+ * agent/kubernetes/ turns API objects into these values and agent/naming/ answers from them; neither
  * knows the other's insides. Everything here is plain JSON, so a recording can hold the changes beside
- * the probe's frames. Addresses are canonical text (ip.ts); times are CLOCK_BOOTTIME milliseconds.
+ * the probe's frames. Addresses are canonical text (agent/shared/address.ts); times are CLOCK_BOOTTIME milliseconds.
  */
 import type { Attributes } from "../model.ts";
 

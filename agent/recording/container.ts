@@ -1,5 +1,5 @@
 /**
- * The container of a recording: what record.ts writes and replay.ts reads.
+ * The container of a recording: what recorder.ts writes and recorded-source.ts reads.
  *
  *   file   = head, entries…, the end entry; all of it through gzip when the name ends in .gz
  *   head   = "FLOWSPAN" (8 bytes), u32 container version, u32 protocol of the frames
@@ -13,7 +13,7 @@ const RECORDING_MAGIC = "FLOWSPAN";
 const RECORDING_VERSION = 1;
 const HEAD_SIZE = 16;
 const ENTRY_HEADER_SIZE = 16;
-/** Longer than any write of connection.ts and any read of a socket: more is damage. */
+/** Longer than any write of source/probe-connection.ts and any read of a socket: more is damage. */
 const ENTRY_LENGTH_MAX = 1024 * 1024;
 
 export const EntryKind = {

@@ -1,5 +1,5 @@
 /**
- * The raw bytes of all connections to the probe → a recording (recording.ts), for `--record FILE`.
+ * The raw bytes of all connections to the probe → a recording (container.ts), for `--record FILE`.
  *
  * Never holds up the agent: when the disk fails or falls behind, the recording ends with a named error
  * and the agent goes on. The file holds addresses and process names: only its owner may read it.

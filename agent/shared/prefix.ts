@@ -1,5 +1,5 @@
 /**
- * Addresses as other people write them → the one text that the decoder gives (source/address.ts), and
+ * Addresses as other people write them → the one text that the decoder gives (address.ts), and
  * prefixes over addresses. Tables can therefore be keyed by text. Nothing here resolves names.
  */
 import { isIPv4 } from "node:net";

@@ -1,5 +1,5 @@
 /**
- * Where exchanges come from: the probe's socket (probe.ts) or a recording (replay.ts).
+ * Where exchanges come from: the probe's socket (probe-client.ts) or a recording (replay.ts).
  *
  * The pipeline knows only this interface. A source hands out whole exchanges, takes back the rows that
  * the Collector accepted, and promises that a settled row reaches the probe even when the probe dies in

@@ -1,7 +1,7 @@
 /**
  * What the agent knows about itself, its probe and its exports, between two collections of its metrics.
  *
- * The pipeline tells it what happened; metrics.ts and the status output read it. Counters of the probe
+ * The pipeline tells it what happened; agent-metrics.ts and the status output read it. Counters of the probe
  * begin anew with its process; what is read here only grows.
  */
 
