@@ -124,6 +124,12 @@ static __always_inline __u32 connection__claim(struct connection *c, __u32 wante
 	return wanted & ~__sync_fetch_and_or(&c->flags, wanted);
 }
 
+/* Whether the kernel's spinlock has the shape that we know: not so on a real-time kernel. */
+static __always_inline bool lock__is_known(struct sock *sk)
+{
+	return bpf_core_field_exists(sk->sk_lock.slock.rlock.raw_lock.val.counter);
+}
+
 /*
  * Whether someone works on the socket right now. Where the kernel's spinlock has another shape, we
  * say no: then a read may rarely be torn (see books__read()).
@@ -132,9 +138,7 @@ static __always_inline bool sock__is_locked(struct sock *sk)
 {
 	if (sk->sk_lock.owned)
 		return true;
-	if (bpf_core_field_exists(struct qspinlock, val))
-		return sk->sk_lock.slock.rlock.raw_lock.val.counter != 0;
-	return false;
+	return lock__is_known(sk) && sk->sk_lock.slock.rlock.raw_lock.val.counter != 0;
 }
 
 static __always_inline void books__read_chronograph(struct books *b, struct tcp_sock *tp)

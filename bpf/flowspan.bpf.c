@@ -29,6 +29,7 @@ struct undecided;
 #include "edges.h"
 #include "round_trips.h"
 #include "connections.h"
+#include "handshakes.h"
 #include "siphash.h"
 #include "tokens.h"
 #include "aborts.h"
@@ -64,6 +65,8 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	if (!state_matters(to) && !state_is_birth(from, to)) {
 		if (is_in_sockmap(sk))
 			on_sockmap(sk);
+		if (state_is_peer_closed(from, to) && settings__if_active())
+			on_fin(sk);
 		return 0;
 	}
 	s = settings__if_active();
@@ -85,8 +88,11 @@ int BPF_PROG(inet_sock_set_state_twin, struct sock *sk, int from, int to)
 {
 	struct settings *s;
 
-	if (!state_matters(to))
+	if (!state_matters(to)) {
+		if (state_is_peer_closed(from, to) && settings__if_active())
+			on_fin(sk);
 		return 0;
+	}
 	s = settings__if_active();
 	if (s && !state_is_noted(sk, to))
 		on_state(sk, from, to, s);

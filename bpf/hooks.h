@@ -235,7 +235,9 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 		return;
 	c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	if (!c || !c->start_ns) {
-		if (from != TCP_SYN_RECV && from != TCP_LISTEN && cgroup__of_socket(sk, s) && !mptcp__forget_first(sk))
+		if (from == TCP_LISTEN)
+			listener__forget(sk); /* an older MPTCP socket's, which has the storage */
+		else if (from != TCP_SYN_RECV && cgroup__of_socket(sk, s) && !mptcp__forget_first(sk))
 			loss__count(LOSS_CLOSED_UNSEEN);
 		return;
 	}
@@ -281,10 +283,8 @@ static __always_inline void on_close_mptcp(struct sock *sk, int from, struct set
 	if (!edge)
 		return; /* cannot be: an array always has its entry */
 	if (c->flags & LISTENS) {
-		if (tp) {
+		if (tp)
 			count_drops(c, edge, &tp->inet_conn.icsk_inet.sk);
-			listener__forget(&tp->inet_conn.icsk_inet.sk);
-		}
 	} else if (tp) {
 		books__read(&b, tp, false, c);
 		connection__count(c, edge, &b, s, &measured);

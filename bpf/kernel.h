@@ -118,6 +118,7 @@ struct sock_common {
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
 	__u16 skc_num;
+	unsigned int skc_hash;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
@@ -252,6 +253,7 @@ struct tcp_sock {
 	__u32 undo_marker;
 	int linger2;
 	__u8 repair : 1;
+	__u32 snd_wl1; /* where the segment began that last told of the peer's window */
 	__u32 snd_wnd;
 	__u32 delivered; /* segments of ours that were acknowledged */
 	struct tcp_rack rack;

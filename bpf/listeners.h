@@ -86,7 +86,7 @@ static __always_inline void on_child(struct sock *sk, struct settings *s)
 		return;
 	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c)
-		return; /* the handshake's end tries again, and counts it */
+		return; /* the handshake's end tries again, and counts it; without a process, as its record does */
 	c->pid = owner->pid;
 	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
 }

@@ -145,7 +145,8 @@ struct {
 struct {
 	/*
 	 * Who listens, by the address of the listening socket. Written when it listens or is adopted, read for records
-	 * when a child is made, removed when it closes. Full: the least recently used listener's have no process.
+	 * when a child is made, removed when it closes. Full: connections to the least recently used listener have no
+	 * process, each LOSS_PROCESS_UNKNOWN_DETAIL.
 	 */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -200,10 +201,15 @@ struct {
 	__type(value, __u8);
 } unfound SEC(".maps");
 
+#define UNDECIDED_MAX 64
+
 struct {
-	/* A reset of which nobody can tell yet who sent it, on each CPU: see undecided.h. A second one decides the first. */
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	/*
+	 * Resets of which nobody can tell yet who sent them: see undecided.h. Full only where so many are worked on at this
+	 * moment: LOSS_RESET_UNDECIDED.
+	 */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, UNDECIDED_MAX);
 	__type(key, __u32);
 	__type(value, struct undecided);
 } undecideds SEC(".maps");

@@ -26,7 +26,7 @@ struct record {
 
 /* A reset that came or is about to be sent, and the record of the close in between: see undecided.h. */
 struct undecided {
-	__u32 is_held;
+	__u32 phase; /* enum undecided_phase */
 	__u32 has_record;
 	__u64 socket; /* its address */
 	struct edge_key key;
@@ -288,6 +288,8 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 	t = bpf_sk_storage_get(&troubles, sk, 0, 0);
 	if (!record__choose(&choice, c, tp, before, false, now, s))
 		return;
+	if (c->key.role == ROLE_SERVER && !c->pid && !(c->flags & ADOPTED))
+		loss__count(LOSS_PROCESS_UNKNOWN_DETAIL);
 	if (c->flags & UNDECIDED) {
 		if (undecided__keep_record(c, sk, tp, from, before, s, &choice, now))
 			return;

@@ -44,8 +44,9 @@ static __always_inline bool is_cookie_timestamp(struct tcp_sock *tp)
  * ESTABLISHED. 0 where that sample spans something else:
  *
  *  - SYN-ACKs were sent again: which one was answered is not known.
- *  - What completed the handshake carried data. Then the bare answer was lost, held back by TCP_DEFER_ACCEPT or
- *    dropped at a full accept queue, or the client had nothing to say before; with Fast Open, data came first.
+ *  - What completed the handshake carried data, or came after data that is missing. Then the bare answer was lost,
+ *    held back by TCP_DEFER_ACCEPT or dropped at a full accept queue, or the client had nothing to say before; with
+ *    Fast Open, data came first. So it is with a FIN: handshakes.h.
  *  - Data of ours was acknowledged before (Fast Open): the sample may be its.
  *  - A SYN cookie kept no time. The sample is of its timestamp, whole milliseconds and up to 64 ms too much:
  *    one in 32,000 others that takes a millisecond or more looks the same.
@@ -54,7 +55,7 @@ static __always_inline __u32 server_handshake_us(struct tcp_sock *tp)
 {
 	__u32 first_us = tp->srtt_us >> 3;
 
-	if (tp->total_retrans || tp->data_segs_in || newest_rtt_us(tp))
+	if (tp->total_retrans || tp->data_segs_in || newest_rtt_us(tp) || tp->snd_wl1 != tp->rcv_nxt)
 		return 0;
 	if (first_us % TIMESTAMP_US == 0 && is_cookie_timestamp(tp))
 		return 0;

@@ -28,10 +28,19 @@ static __always_inline void trouble__add(struct trouble *t, struct tcp_sock *tp,
 	t->events[slot].recovery = BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
 }
 
-/* Without memory for it the counters still know: only the event is missing from the record. */
-static __always_inline void trouble__note(struct sock *sk, struct tcp_sock *tp, __u8 kind, __u32 segs, __u64 now)
+/* @return the socket's trouble, made at the first one; NULL without memory: the counters still know, its record does not */
+static __always_inline struct trouble *trouble__of(struct sock *sk)
 {
 	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!t)
+		loss__count(LOSS_EVENT_FAILED_DETAIL);
+	return t;
+}
+
+static __always_inline void trouble__note(struct sock *sk, struct tcp_sock *tp, __u8 kind, __u32 segs, __u64 now)
+{
+	struct trouble *t = trouble__of(sk);
 
 	if (!t || !tp)
 		return;
@@ -51,7 +60,7 @@ static __always_inline void trouble__note(struct sock *sk, struct tcp_sock *tp, 
 /* Once for each time that the window is found closed, however long it stays so. */
 static __always_inline void trouble__note_zero_window(struct sock *sk, struct tcp_sock *tp, struct state *st)
 {
-	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct trouble *t = trouble__of(sk);
 	bool is_new;
 
 	if (!t)

@@ -2,18 +2,35 @@
 /*
  * Resets of which nobody can tell yet who sent them.
  *
- * Data for a socket that was closed, or shut down for reading, ends it as a RST would: tcp_reset() runs, and with it
- * the tracepoint of a RST that came, though none did and one is sent right after (tcp_rcv_state_process(), TCPAbortOnData).
+ * Data for a socket that was closed, or shut down for reading, ends it as a RST would: tcp_rcv_state_process() calls
+ * tcp_reset() for it in FIN_WAIT1 and FIN_WAIT2 (TCPAbortOnData), and with that runs the tracepoint of a RST that came,
+ * though none did: tcp_v4_do_rcv() and tcp_v6_do_rcv() send one when it returns. The tracepoint has no segment, and
+ * no field of the socket tells the two apart for sure. What follows does: tcp_send_reset of the same socket, or nothing.
  *
  *   tcp_receive_reset ──► held ──► close: its record is held, too ──► tcp_send_reset of that socket: we sent it
- *                                                                  └─► next one held, or the walk: it came
+ *                                                                  └─► its lock is free: it came
  *
- * All three run within one softirq, so what is held waits for no other CPU's event.
+ * All of it is one segment's way under the socket's lock: in tcp_v4_rcv(), or from the backlog, where it may be
+ * preempted and go on on another CPU. So what is held is found by the socket, and is decided by nobody else while the
+ * lock is taken. It lies in no storage, since a closed socket that no file leads to is gone when its lock is free.
+ * Not told apart: data after the peer's own FIN (CLOSE_WAIT, CLOSING, LAST_ACK), which no TCP sends.
  */
 #ifndef FLOWSPAN_UNDECIDED_H
 #define FLOWSPAN_UNDECIDED_H
 
 #define RCV_SHUTDOWN 1
+/* Where a socket's may lie: from the place of its hash on, which it keeps when it closes. */
+#define UNDECIDED_PLACES 8
+/* So long no segment is on its way: the lock is another's by now, or has a shape that we do not know. */
+#define UNDECIDED_NS 10000000000ULL
+
+/* In the low bits of a phase; the rest of it is a number of its own for each that was held. */
+enum undecided_phase {
+	UNDECIDED_FREE,
+	UNDECIDED_HELD,
+	UNDECIDED_TAKEN, /* somebody fills or decides it */
+	UNDECIDED_PHASES,
+};
 
 /* The kernel's answers to strays carry no timestamp, so a RST without one came for sure. */
 static __always_inline bool reset__is_undecided(struct sock *sk, struct tcp_sock *tp)
@@ -25,10 +42,55 @@ static __always_inline bool reset__is_undecided(struct sock *sk, struct tcp_sock
 	return !BPF_CORE_READ_BITFIELD(tp, rx_opt.tstamp_ok) || BPF_CORE_READ_BITFIELD(tp, rx_opt.saw_tstamp);
 }
 
-/* @return whether a record waits and is the caller's now: the walk, an interrupt and the close may all look for it */
-static __always_inline bool undecided__take_record(struct undecided *u)
+static __always_inline __u32 undecided__place(struct sock *sk, __u32 i)
 {
-	return __sync_val_compare_and_swap(&u->has_record, 1, 0) == 1;
+	return (sk->__sk_common.skc_hash + i) % UNDECIDED_MAX;
+}
+
+/* @param phase as it was read, before what made the caller want it */
+static __always_inline bool undecided__take(struct undecided *u, __u32 phase)
+{
+	__u32 taken = (phase & ~UNDECIDED_PHASES) | UNDECIDED_TAKEN;
+
+	return __sync_val_compare_and_swap(&u->phase, phase, taken) == phase;
+}
+
+static __always_inline void undecided__hold_on(struct undecided *u)
+{
+	__sync_fetch_and_add(&u->phase, UNDECIDED_HELD - UNDECIDED_TAKEN);
+}
+
+static __always_inline void undecided__free(struct undecided *u)
+{
+	__sync_fetch_and_add(&u->phase, UNDECIDED_PHASES + 1 - UNDECIDED_TAKEN);
+}
+
+/* @return what is held of the socket, taken; NULL: nothing */
+static __always_inline struct undecided *undecided__take_of(struct sock *sk)
+{
+	__u32 i;
+
+	for (i = 0; i < UNDECIDED_PLACES; i++) {
+		__u32 place = undecided__place(sk, i);
+		struct undecided *u = bpf_map_lookup_elem(&undecideds, &place);
+		__u32 phase = u ? *(volatile __u32 *)&u->phase : UNDECIDED_FREE;
+
+		if ((phase & UNDECIDED_PHASES) == UNDECIDED_HELD && u->socket == (__u64)sk && undecided__take(u, phase))
+			return u;
+	}
+	return NULL;
+}
+
+/* Whether its segment may still be worked on. The socket may be gone: then this is another's lock, or none. */
+static __always_inline bool undecided__is_under_way(struct undecided *u, __u64 now)
+{
+	struct sock *sk = (struct sock *)u->socket;
+
+	if (now > u->time_ns + UNDECIDED_NS)
+		return false;
+	if (!lock__is_known(sk))
+		return true;
+	return BPF_CORE_READ(sk, sk_lock.owned) || BPF_CORE_READ(sk, sk_lock.slock.rlock.raw_lock.val.counter);
 }
 
 /* @param flag RESET_SENT or RESET_RECEIVED: what it turned out to be */
@@ -37,6 +99,8 @@ static __always_inline void undecided__send_record(struct undecided *u, __u32 fl
 	struct frame_connection *r = &u->record.connection;
 	__u32 last = r->event_count;
 
+	if (!u->has_record)
+		return;
 	r->flags |= flag == RESET_SENT ? 1 << CONNECTION_RESET_SENT : 1 << CONNECTION_RESET_RECEIVED;
 	if (last < CONNECTION_EVENTS) {
 		u->record.events[last].time_ns = u->time_ns;
@@ -50,60 +114,98 @@ static __always_inline void undecided__send_record(struct undecided *u, __u32 fl
 		loss__count(LOSS_RECORDS_FULL);
 }
 
-/* Nobody sent a RST for it: it came. */
-static __always_inline void undecided__came(struct undecided *u)
+/*
+ * Decides what is held at `place` where it shows that nobody sent a RST for it: it came. Not static: the verifier looks
+ * at it once, and not for each caller.
+ *
+ * @param is_over whether that is known: its socket has another one
+ */
+__noinline int undecided__came(__u32 place, bool is_over, __u64 now)
 {
+	struct undecided *u = bpf_map_lookup_elem(&undecideds, &place);
 	struct edge_value *edge;
+	__u32 phase;
 
-	if (__sync_val_compare_and_swap(&u->is_held, 1, 0) != 1)
-		return;
+	if (!u)
+		return 0;
+	phase = *(volatile __u32 *)&u->phase;
+	if ((phase & UNDECIDED_PHASES) != UNDECIDED_HELD || (!is_over && undecided__is_under_way(u, now)) ||
+	    !undecided__take(u, phase))
+		return 0;
 	edge = edge__enter(&u->key, EDGE_MISS_OVERFLOWS);
 	if (edge) {
 		edge__add(edge->growth.reset_received, 1);
 		edge__touch(edge, u->time_ns);
 		edge__leave(edge);
 	}
-	if (undecided__take_record(u))
-		undecided__send_record(u, RESET_RECEIVED);
+	undecided__send_record(u, RESET_RECEIVED);
+	undecided__free(u);
+	return 0;
 }
 
-static __always_inline void undecided__hold(struct connection *c, struct sock *sk, struct tcp_sock *tp, __u64 now)
+/* @return a place of its own, taken; NULL: others are held on all of the socket's, and worked on at this moment */
+static __always_inline struct undecided *undecided__make(struct sock *sk, __u64 now)
 {
-	struct undecided *u = bpf_map_lookup_elem(&undecideds, &zero);
+	struct undecided *made = NULL;
+	__u32 i;
 
-	if (!u)
-		return;
-	undecided__came(u);
+	for (i = 0; i < UNDECIDED_PLACES; i++) {
+		__u32 place = undecided__place(sk, i);
+		struct undecided *u = bpf_map_lookup_elem(&undecideds, &place);
+		__u32 phase;
+
+		if (!u)
+			continue;
+		undecided__came(place, u->socket == (__u64)sk, now);
+		if (made)
+			continue;
+		phase = *(volatile __u32 *)&u->phase;
+		if ((phase & UNDECIDED_PHASES) == UNDECIDED_FREE && undecided__take(u, phase))
+			made = u;
+	}
+	return made;
+}
+
+/* @return false: there is no place for it */
+static __always_inline bool undecided__hold(struct connection *c, struct sock *sk, struct tcp_sock *tp, __u64 now)
+{
+	struct undecided *u = undecided__make(sk, now);
+
+	if (!u) {
+		loss__count(LOSS_RESET_UNDECIDED);
+		return false;
+	}
 	u->socket = (__u64)sk;
 	u->key = c->key;
 	u->time_ns = now;
 	u->state = sk->__sk_common.skc_state;
 	u->recovery = BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
 	u->has_record = 0;
-	__sync_lock_test_and_set(&u->is_held, 1);
+	undecided__hold_on(u);
+	return true;
 }
 
 /* This end sent a RST: if that of the socket was held, none came. */
 static __always_inline void undecided__was_sent(struct sock *sk)
 {
-	struct undecided *u = bpf_map_lookup_elem(&undecideds, &zero);
+	struct undecided *u = undecided__take_of(sk);
 
-	if (!u || u->socket != (__u64)sk || __sync_val_compare_and_swap(&u->is_held, 1, 0) != 1)
+	if (!u)
 		return;
-	if (undecided__take_record(u))
-		undecided__send_record(u, RESET_SENT);
+	undecided__send_record(u, RESET_SENT);
+	undecided__free(u);
 }
 
-/* Keeps the record of a close for whoever decides. @return false: it was decided already, a RST came */
+/* Keeps the record of a close for whoever decides. @return false: nothing is held of the socket, a RST came */
 static __always_inline bool undecided__keep_record(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 						   const struct stretch *before, struct settings *s,
 						   const struct choice *choice, __u64 now)
 {
-	struct undecided *u = bpf_map_lookup_elem(&undecideds, &zero);
+	struct undecided *u = undecided__take_of(sk);
 	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, 0);
 	struct frame_connection *r;
 
-	if (!u || u->socket != (__u64)sk || !u->is_held)
+	if (!u)
 		return false;
 	r = &u->record.connection;
 	record__fill(r, c, sk, tp, s);
@@ -117,28 +219,22 @@ static __always_inline bool undecided__keep_record(struct connection *c, struct 
 		r->event_count = t->count < CONNECTION_EVENTS ? t->count : CONNECTION_EVENTS;
 		__builtin_memcpy(u->record.events, t->events, sizeof(u->record.events));
 	}
-	__sync_lock_test_and_set(&u->has_record, 1);
-	/* Decided while it was filled, by someone who found no record yet: then it is still here. */
-	return *(volatile __u32 *)&u->is_held || !undecided__take_record(u);
+	u->has_record = 1;
+	undecided__hold_on(u);
+	return true;
 }
 
-static long undecided__came_on_cpu(__u32 cpu, void *unused)
+static long undecided__came_at(__u32 place, void *unused)
 {
-	struct undecided *u = bpf_map_lookup_percpu_elem(&undecideds, &zero, cpu);
-
 	(void)unused;
-	if (!u)
-		return 1;
-	undecided__came(u);
+	undecided__came(place, false, bpf_ktime_get_boot_ns());
 	return 0;
 }
 
-#define CPUS_MAX 8192
-
-/* Once a walk. One that is decided meanwhile is whoever's comes first. */
+/* Once a walk: of what is held, all that is worked on no more. */
 static __always_inline void undecided__came_all(void)
 {
-	bpf_loop(CPUS_MAX, undecided__came_on_cpu, NULL, 0);
+	bpf_loop(UNDECIDED_MAX, undecided__came_at, NULL, 0);
 }
 
 #endif

@@ -54,7 +54,7 @@ static __always_inline bool walk_books(struct tcp_sock *tp, struct connection *c
 		return false;
 	edge__begin_gauges(edge, st->walk);
 	edge->open++;
-	opened = connection__count_opened(c, edge);
+	opened = !handshake__is_under_way(c, tp) && connection__count_opened(c, edge);
 	grown = connection__count(c, edge, &b, s, &measured);
 	if (measured && newest_rtt_us(tp))
 		edge__observe(edge, rtt, RTT, newest_rtt_us(tp));

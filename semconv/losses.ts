@@ -35,6 +35,12 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
     "A cgroup's name has more than 255 bytes: what follows is missing, and with it perhaps the container's id.",
   sockmap_bypass:
     "An end of a connection was in a BPF sockmap: bytes and segments that a program handed to another socket of the machine went around TCP, and are in no number.",
+  reset_undecided:
+    "A reset that answered data for a socket shut down for reading, or that came for one, found no place to wait for what shows which: it counts as received, and as sent, too, if it was.",
+  process_unknown_detail:
+    "Who listens is not known where a connection was accepted (its listener was pushed out of a full table, no program saw the socket's birth, the kernel itself listens): its span has no process.",
+  event_failed_detail:
+    "The kernel had no memory for a connection's events: they, and the types of what it sent again, are missing in its span.",
 };
 
 export function listLosses(): Loss[] {

@@ -78,7 +78,10 @@ export const Loss = {
   LOSS_ROLE_UNKNOWN_DETAIL: 12,
   LOSS_CGROUP_NAME_CUT_DETAIL: 13,
   LOSS_SOCKMAP_BYPASS: 14,
-  LOSS_COUNT: 15,
+  LOSS_RESET_UNDECIDED: 15,
+  LOSS_PROCESS_UNKNOWN_DETAIL: 16,
+  LOSS_EVENT_FAILED_DETAIL: 17,
+  LOSS_COUNT: 18,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -270,17 +273,17 @@ export const frameProgram = {
 } as const;
 
 export const frameStatus = {
-  size: 184,
+  size: 208,
   fields: {
-    losses: { offset: 0, type: "array", count: 15, of: { type: "u64" } },
-    edges: { offset: 120, type: "u64" },
-    edgeCapacity: { offset: 128, type: "u64" },
-    evicted: { offset: 136, type: "u64" },
-    cgroups: { offset: 144, type: "u64" },
-    records: { offset: 152, type: "u64" },
-    probeCpuUs: { offset: 160, type: "u64" },
-    probeRssBytes: { offset: 168, type: "u64" },
-    adopted: { offset: 176, type: "u64" },
+    losses: { offset: 0, type: "array", count: 18, of: { type: "u64" } },
+    edges: { offset: 144, type: "u64" },
+    edgeCapacity: { offset: 152, type: "u64" },
+    evicted: { offset: 160, type: "u64" },
+    cgroups: { offset: 168, type: "u64" },
+    records: { offset: 176, type: "u64" },
+    probeCpuUs: { offset: 184, type: "u64" },
+    probeRssBytes: { offset: 192, type: "u64" },
+    adopted: { offset: 200, type: "u64" },
   },
 } as const;
 
@@ -437,6 +440,9 @@ export const LOSS_NAMES = [
   "role_unknown_detail",
   "cgroup_name_cut_detail",
   "sockmap_bypass",
+  "reset_undecided",
+  "process_unknown_detail",
+  "event_failed_detail",
 ] as const;
 
 /** The name of each feature, by its bit in struct frame_hello. */

@@ -120,16 +120,15 @@ function compareEnd(
         `${name}: bytes received is ${record.bytesReceived}, must be ${low}${high > low ? ` to ${high}` : ""}`,
       );
   }
-  const reset = end.isAbortOnData ? "reset-by-data" : "reset";
   if (end.resetSent !== undefined)
-    said.equal(reset, `${name}: a RST was sent`, (flags & RESET_SENT) !== 0, end.resetSent);
+    said.equal("reset", `${name}: a RST was sent`, (flags & RESET_SENT) !== 0, end.resetSent);
   if (end.resetReceived !== undefined)
-    said.equal(reset, `${name}: a RST came`, (flags & RESET_RECEIVED) !== 0, end.resetReceived);
+    said.equal("reset", `${name}: a RST came`, (flags & RESET_RECEIVED) !== 0, end.resetReceived);
   if (use && role === "client" && record.pid !== 0)
     said.equal("process", `${name}: its process`, record.pid, trace.puppets[use.call.who]);
   if (role === "server" && conversation && record.pid !== 0)
     compareListener(name, conversation, record, trace, uses, said);
-  compareTimes(name, end, record, uses, said, precision);
+  compareTimes(name, end, record, said, precision);
 }
 
 function compareListener(

@@ -4,7 +4,6 @@ import type { Precision } from "./compare.ts";
 import type { Differences } from "./differences.ts";
 import type { ExpectedEnd } from "./oracle.ts";
 import { ADOPTED } from "./record-flags.ts";
-import type { Uses } from "./uses.ts";
 import type { Conversation } from "./wire.ts";
 
 /** One tick of the kernel's clock, in which busy time is counted. */
@@ -14,7 +13,6 @@ export function compareTimes(
   name: string,
   { role, use, conversation }: ExpectedEnd,
   record: Connection,
-  uses: Uses,
   said: Differences,
   precision?: Precision,
 ): void {
@@ -32,7 +30,7 @@ export function compareTimes(
   }
   if (conversation && Number(record.startNs) < conversation.began - CLOCK_US * 1000 && !(record.flags & ADOPTED))
     said.add("times", `${name}: begins before its SYN`);
-  if (conversation && record.establishedNs > 0n) compareHandshake(name, role, conversation, record, uses, said);
+  if (conversation && record.establishedNs > 0n) compareHandshake(name, role, conversation, record, said);
   if (conversation && record.endNs < record.startNs) said.add("times", `${name}: ends before it begins`);
 }
 
@@ -45,16 +43,14 @@ function compareHandshake(
   role: string,
   { began, sent: { client, server } }: Conversation,
   record: Connection,
-  uses: Uses,
   said: Differences,
 ): void {
   if (record.handshakeUs === 0 || record.flags & ADOPTED) return;
   const from = role === "client" ? began : server.firstSyn;
   const most = (client.firstAck - from) / 1000 + CLOCK_US;
-  const isDeferred = uses.listening.some(({ port, defers }) => defers && port === record.key.serverPort);
   if (from > 0 && client.firstAck > 0 && record.handshakeUs > most)
     said.add(
-      isDeferred ? "deferred" : "handshake",
+      "handshake",
       `${name}: its handshake took ${record.handshakeUs} µs, on the wire ${Math.round(most)} at most`,
     );
 }

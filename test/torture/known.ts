@@ -5,10 +5,7 @@
 import { FEATURES, type Feature } from "./lives/life.ts";
 
 /** Checks of compare.ts that are not made, and why. */
-export const KNOWN_CHECKS: Readonly<Record<string, string>> = {
-  deferred: "8: a FIN that ends a handshake which TCP_DEFER_ACCEPT held back is taken for its answer",
-  "reset-by-data": "5: data for a socket that no longer reads makes the kernel itself send a RST, after the record",
-};
+export const KNOWN_CHECKS: Readonly<Record<string, string>> = {};
 
 /** What programs do not contain, and why. */
 export const KNOWN_FEATURES: { readonly [F in Feature]?: string } = {};

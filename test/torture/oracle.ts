@@ -22,8 +22,8 @@ export interface ExpectedEnd {
   readonly bytesReceived: readonly [number, number] | undefined;
   readonly resetSent: boolean | undefined;
   readonly resetReceived: boolean | undefined;
-  /** Its RST answered data that nobody would read any more: no call asked for it. */
-  readonly isAbortOnData: boolean;
+  /** Its RST may have answered data that came with the acknowledgement of its FIN: its record was done by then. */
+  readonly mayAnswerLate: boolean;
 }
 
 export interface Truth {
@@ -83,7 +83,7 @@ function withoutWire(use: Use, filtered: boolean): ExpectedEnd {
   const errno = use.errno ?? (filtered || use.end === undefined ? undefined : 0);
   return {
     ...{ role: "client", conversation: undefined, use, established: false, errno, bytesSent: 0, bytesReceived: [0, 0] },
-    ...{ resetSent: false, resetReceived: false, isAbortOnData: false },
+    ...{ resetSent: false, resetReceived: false, mayAnswerLate: false },
   };
 }
 
@@ -143,9 +143,9 @@ function gone(role: Role, talk: Conversation, use: Use | undefined): number {
   return Math.max(closed, talk.sent[role].finAcknowledged);
 }
 
-type Resets = Pick<ExpectedEnd, "resetSent" | "resetReceived" | "isAbortOnData">;
-const NONE: Resets = { resetSent: false, resetReceived: false, isAbortOnData: false };
-const UNKNOWN: Resets = { resetSent: undefined, resetReceived: undefined, isAbortOnData: false };
+type Resets = Pick<ExpectedEnd, "resetSent" | "resetReceived" | "mayAnswerLate">;
+const NONE: Resets = { resetSent: false, resetReceived: false, mayAnswerLate: false };
+const UNKNOWN: Resets = { resetSent: undefined, resetReceived: undefined, mayAnswerLate: false };
 
 function resets(
   role: Role,
@@ -165,17 +165,17 @@ function resets(
     use?.end !== undefined && sent !== undefined && sent >= use.end.from - NEAR_NS && sent <= use.end.to + NEAR_NS;
   const unasked = sent !== undefined && !asked && !use?.killed;
   // What an OUTPUT rule took is not on the wire, what an INPUT rule took never came.
-  if (filtered) return { ...UNKNOWN, isAbortOnData: unasked };
+  if (filtered) return { ...UNKNOWN, mayAnswerLate: unasked };
   if (sent === undefined && came === undefined) return NONE;
   const until = gone(role, talk, use);
   const blurred = established === undefined || use?.timedOut || use?.uncertain || use === undefined;
   const both = sent !== undefined && came !== undefined;
-  if (blurred || near(sent, until) || near(came, until)) return { ...UNKNOWN, isAbortOnData: unasked };
+  if (blurred || near(sent, until) || near(came, until)) return { ...UNKNOWN, mayAnswerLate: unasked };
   const resetSent = sent !== undefined && sent <= until && !(both && came < sent);
   return {
     resetSent,
     resetReceived: came !== undefined && came <= until && !(both && sent < came),
-    isAbortOnData: unasked && sent <= until + ORPHAN_NS && !(both && came < sent),
+    mayAnswerLate: unasked && sent > until && sent <= until + ORPHAN_NS && !(both && came < sent),
   };
 }
 

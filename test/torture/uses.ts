@@ -43,8 +43,6 @@ export interface Listening {
   readonly who: string;
   readonly cgroup: string;
   readonly from: number;
-  /** TCP_DEFER_ACCEPT: a handshake ends when data comes. */
-  readonly defers: boolean;
 }
 
 export interface Uses {
@@ -214,9 +212,6 @@ class Books implements Uses {
         who: call.who,
         cgroup: socket.cgroup,
         from: call.from,
-        defers: this.#program.some(
-          (line) => line.startsWith(`${call.who} sock ${call.slot} `) && line.includes("defer="),
-        ),
       });
   }
 
