@@ -4,9 +4,11 @@
  *
  * Compares growth since the first exchange that saw a namespace. Only segments sent are compared, for both sides
  * count those as they are cut for the wire; of what arrives a socket counts segments and InSegs what GRO merged
- * them into. They stand against OutSegs + RetransSegs (Linux leaves retransmits out of OutSegs), less what no
- * full socket sends: the SYN-ACK of each passive open, and resets. Sockets' opens and failed
- * SYNs stand against ActiveOpens + PassiveOpens. Both sides are read within milliseconds, not at one moment.
+ * them into. They stand against OutSegs + RetransSegs (Linux leaves retransmits out of OutSegs), less resets.
+ * No socket has sent the SYN-ACK of a connection that was opened, but it is accounted for: one for each open that a
+ * flow knows, and not one for each of PassiveOpens, where Linux counts a connection twice when two of its
+ * segments complete the handshake on two CPUs at once. Sockets' opens and failed SYNs stand against ActiveOpens +
+ * PassiveOpens. Both sides are read within milliseconds, not at one moment.
  */
 import type { EdgeKey, NamespaceCounters } from "../model.ts";
 import { AT, SENT_FAILURES } from "./counters.ts";
@@ -52,7 +54,8 @@ export class Coverage {
       this.#growth.set(netns, growth);
     }
     growth.segments += fresh[AT.segsOut] as number;
-    if (role === "server") growth.segments += (fresh[AT.retransmitsSyn] as number) * TIMES_SYNACK_AGAIN;
+    if (role === "server")
+      growth.segments += (fresh[AT.opened] as number) + (fresh[AT.retransmitsSyn] as number) * TIMES_SYNACK_AGAIN;
     growth.connections += fresh[AT.opened] as number;
     for (const failure of SENT_FAILURES) growth.connections += fresh[failure] as number;
   }
@@ -104,8 +107,7 @@ function isAnother(before: NamespaceCounters, now: NamespaceCounters): boolean {
 }
 
 function segmentsOf(counters: NamespaceCounters): number {
-  const { outSegs, retransSegs, outRsts, passiveOpens } = counters;
-  return outSegs + retransSegs - outRsts - passiveOpens;
+  return counters.outSegs + counters.retransSegs - counters.outRsts;
 }
 
 function connectionsOf({ activeOpens, passiveOpens }: NamespaceCounters): number {
