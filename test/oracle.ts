@@ -7,7 +7,7 @@
  * overlaps, and what makes repeating an exchange safe. Deltas add up; a delta seen later supersedes
  * those that reach into its interval.
  */
-import type { Attributes, AttributeValue } from "../agent/model.ts";
+import type { Attributes, AttributeValue } from "../agent/model/attribute.ts";
 import { attributesOf, type JsonAttribute } from "./otlp-json.ts";
 
 export interface Point {

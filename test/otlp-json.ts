@@ -4,7 +4,7 @@
  *
  * What protobuf leaves out because it is empty is here in full, so that whole values can be compared.
  */
-import type { Attributes, AttributeValue } from "../agent/model.ts";
+import type { Attributes, AttributeValue } from "../agent/model/attribute.ts";
 
 export type SpanKind = "unspecified" | "internal" | "server" | "client" | "producer" | "consumer";
 export type SpanStatus = "unset" | "ok" | "error";

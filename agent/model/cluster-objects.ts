@@ -5,7 +5,7 @@
  * knows the other's insides. Everything here is plain JSON, so a recording can hold the changes beside
  * the probe's frames. Addresses are canonical text (agent/shared/address.ts); times are CLOCK_BOOTTIME milliseconds.
  */
-import type { Attributes } from "../model.ts";
+import type { Attributes } from "./attribute.ts";
 
 /** Where a change comes from; each feed is one watch of its own. */
 export const FEEDS = ["local-pods", "pods", "services", "endpoint-slices", "nodes", "namespaces"] as const;

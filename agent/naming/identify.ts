@@ -7,7 +7,9 @@
  */
 
 import type { ClusterChange, ClusterUpsert, Feed, Pod, Service } from "../model/cluster-objects.ts";
-import type { Cgroup, EdgeKey, Identified, Identity, LocalEnd, RemoteEnd } from "../model.ts";
+import type { EdgeKey } from "../model/edge.ts";
+import type { Identified, Identity, LocalEnd, RemoteEnd } from "../model/names.ts";
+import type { Cgroup } from "../model/probe-event.ts";
 import { canonicalAddresses } from "../shared/prefix.ts";
 import { Beginnings } from "./beginnings.ts";
 import { HANDOVER_MS } from "./claims.ts";

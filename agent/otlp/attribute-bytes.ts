@@ -4,7 +4,7 @@
  * The pipeline keeps the attribute objects of a flow and of a resource between exchanges, so that their
  * identity is the cache's key and nothing has to be compared, evicted or counted here.
  */
-import type { Attributes, AttributeValue } from "../model.ts";
+import type { Attributes, AttributeValue } from "../model/attribute.ts";
 import { WireWriter } from "./wire.ts";
 
 /** Field 7 of NumberDataPoint and of Exemplar, length-delimited: the tag before each KeyValue. */

@@ -9,7 +9,10 @@
  * in time. Field numbers are those of opentelemetry-proto 1.x; `test/unit/export/` holds the bytes,
  * decoded, against the stock serializer's.
  */
-import type { Attributes, Flow, FlowMetric, Histogram, Resource, Role, Temporality } from "../model.ts";
+import type { Attributes } from "../model/attribute.ts";
+import type { Role } from "../model/edge.ts";
+import type { Flow, Histogram, Resource, Temporality } from "../model/flow.ts";
+import type { FlowMetric } from "../model/metric.ts";
 import { encodeAttributes, FIRST_FIELD_TAG, retag } from "./attribute-bytes.ts";
 import { type CountSpan, SECONDS_SCALE, secondsIndex } from "./exponential.ts";
 import {

@@ -4,7 +4,7 @@
  * Rare and never the same twice, so nothing is cached but their attributes. Values are in the unit that
  * the metric is exported in: seconds for histograms, segments for retransmits.
  */
-import type { Exemplar, Flow } from "../model.ts";
+import type { Exemplar, Flow } from "../model/flow.ts";
 import { attributeBytes } from "./attribute-bytes.ts";
 import { encodeMessage, WireWriter } from "./wire.ts";
 

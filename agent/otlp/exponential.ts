@@ -14,7 +14,7 @@
  * kernel's own buckets give. The bound is a test (exponential.test.ts), not only this comment.
  */
 
-import type { Histogram } from "../model.ts";
+import type { Histogram } from "../model/flow.ts";
 
 /** Scale of every exponential histogram that we export. */
 export const SECONDS_SCALE = 3;

@@ -6,7 +6,8 @@
  * accepted stays in the kernel and is part of the next exchange's growth. Every outcome goes to `onResult`,
  * which counts (agent/telemetry/agent-state.ts); failures are logged once per change of state.
  */
-import type { ExportOutcome, Flow } from "../model.ts";
+import type { ExportOutcome } from "../model/export-outcome.ts";
+import type { Flow } from "../model/flow.ts";
 import type { EncodedRequest, FlowEncoder } from "./encode.ts";
 import type { Transport } from "./transport.ts";
 

@@ -4,7 +4,9 @@
  * Made once, when the agent starts. A table that cannot be encoded is refused here, by the metric's name.
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
-import type { FlowMetric, FlowPoint, Role, Temporality } from "../model.ts";
+import type { Role } from "../model/edge.ts";
+import type { Temporality } from "../model/flow.ts";
+import type { FlowMetric, FlowPoint } from "../model/metric.ts";
 import { attributeBytes } from "./attribute-bytes.ts";
 import { encodeMessage, encodeText } from "./wire.ts";
 

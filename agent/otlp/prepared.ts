@@ -5,7 +5,7 @@
  * for each flow would grow old while a request is written, and wait for a full garbage collection.
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
-import type { Flow } from "../model.ts";
+import type { Flow } from "../model/flow.ts";
 import { attributeBytes } from "./attribute-bytes.ts";
 import { encodeExemplars, type FlowExemplars } from "./exemplar-bytes.ts";
 import { type CountSpan, EMPTY_SPAN, spanOf } from "./exponential.ts";

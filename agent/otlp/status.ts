@@ -6,7 +6,7 @@
  * google.rpc.Status in the trailer `grpc-status-details-bin`; anything unreadable there counts as absent.
  */
 import { type ServiceError, status } from "@grpc/grpc-js";
-import type { ExportOutcome } from "../model.ts";
+import type { ExportOutcome } from "../model/export-outcome.ts";
 
 const RETRYABLE: ReadonlySet<number> = new Set([
   status.CANCELLED,

@@ -13,7 +13,7 @@ import { createOtlpGrpcExportDelegate } from "@opentelemetry/otlp-grpc-exporter-
 import { ProtobufMetricsSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import type { Origin } from "../config/layer.ts";
 import { ConfigError } from "../config/problem.ts";
-import type { ExportOutcome } from "../model.ts";
+import type { ExportOutcome } from "../model/export-outcome.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { trustSystem } from "../tls/system-roots.ts";
 import { keepGrpcQuiet, proxyFor, proxyWords } from "./grpc-proxy.ts";

@@ -8,7 +8,7 @@
 import { open } from "node:fs/promises";
 import { constants, createGunzip } from "node:zlib";
 import { FLOWSPAN_PROTOCOL, FrameKind } from "../generated/layout.ts";
-import type { Hello, ProbeEvent } from "../model.ts";
+import type { Hello, ProbeEvent } from "../model/probe-event.ts";
 import { ExchangeCollector, OUT_OF_ORDER } from "../source/collector.ts";
 import { scopeCommands } from "../source/commands.ts";
 import { decodeFrame } from "../source/decode.ts";

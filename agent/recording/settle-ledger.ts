@@ -7,7 +7,7 @@
  * edge's next row: what comes out is what the kernel would have said to the replaying agent.
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
-import type { EdgeGrowth } from "../model.ts";
+import type { EdgeGrowth } from "../model/edge.ts";
 import { type DecodeFailure, decodeEdge } from "../source/decode.ts";
 import { encodeEdge, RowPages } from "../source/rows.ts";
 

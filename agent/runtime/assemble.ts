@@ -8,7 +8,7 @@ import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import { SCHEMA_URL } from "../generated/semconv.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { type ClusterWatch, feedsOf, watchCluster } from "../kubernetes/watch-cluster.ts";
-import type { Hello } from "../model.ts";
+import type { Hello } from "../model/probe-event.ts";
 import { type ClusterIdentity, createIdentity, type RemoteDirectory } from "../naming/identify.ts";
 import { FlowEncoder } from "../otlp/encode.ts";
 import { createFlowExporter, type FlowExporter, type RequestResult } from "../otlp/flow-exporter.ts";

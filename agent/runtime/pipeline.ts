@@ -18,7 +18,7 @@
  * that it happens in and no byte. Decoding is inside of the source, which is a probe or a recording.
  */
 
-import type { Identity } from "../model.ts";
+import type { Identity } from "../model/names.ts";
 import type { FlowExporter } from "../otlp/flow-exporter.ts";
 import type { Aggregate, Batch } from "../series/aggregate.ts";
 import type { IntervalClock } from "../shared/ticker.ts";

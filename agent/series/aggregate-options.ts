@@ -1,7 +1,7 @@
 /**
  * What can be chosen about aggregation. agent/config/ fills it; the defaults suit a production node.
  */
-import type { Temporality } from "../model.ts";
+import type { Temporality } from "../model/flow.ts";
 
 export interface AggregateOptions {
   readonly temporality: Temporality;

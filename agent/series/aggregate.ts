@@ -10,7 +10,10 @@
  * because the request may have arrived although its answer did not.
  */
 
-import type { EdgeGrowth, EdgeKey, Exchange, Flow, Identity, NamespaceCounters, Resource, Role } from "../model.ts";
+import type { EdgeGrowth, EdgeKey, Role } from "../model/edge.ts";
+import type { Flow, Resource } from "../model/flow.ts";
+import type { Identity } from "../model/names.ts";
+import type { Exchange, NamespaceCounters } from "../model/probe-event.ts";
 import type { Exemplars } from "../spans/exemplars.ts";
 import type { AggregateOptions } from "./aggregate-options.ts";
 import { Budget, weightOf } from "./budget.ts";

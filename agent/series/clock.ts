@@ -4,7 +4,7 @@
  * The two clocks drift together (both are slewed), so mappings of two exchanges differ by nanoseconds,
  * except where the wall clock was set. A series' start is mapped once and kept.
  */
-import type { Exchange } from "../model.ts";
+import type { Exchange } from "../model/probe-event.ts";
 
 /**
  * Starts lie this much after the moment that they stand for. Two readings of two clocks may disagree by

@@ -10,7 +10,8 @@
  * segments complete the handshake on two CPUs at once. Sockets' opens and failed SYNs stand against ActiveOpens +
  * PassiveOpens. Both sides are read within milliseconds, not at one moment.
  */
-import type { EdgeKey, NamespaceCounters } from "../model.ts";
+import type { EdgeKey } from "../model/edge.ts";
+import type { NamespaceCounters } from "../model/probe-event.ts";
 import { AT, SENT_FAILURES } from "./counters.ts";
 
 export interface NamespaceCoverage {

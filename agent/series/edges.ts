@@ -6,7 +6,8 @@
  * that goes into totals, rates and coverage, so that nothing is counted twice while a Collector is away.
  * Where what is new belongs to another owner, the row before is sent and settled by itself (`split`).
  */
-import type { EdgeGrowth, EdgeKey, LocalEnd, RemoteEnd } from "../model.ts";
+import type { EdgeGrowth, EdgeKey } from "../model/edge.ts";
+import type { LocalEnd, RemoteEnd } from "../model/names.ts";
 import { AT, COUNTERS, NumberPages, type NumbersAt } from "./counters.ts";
 import type { FlowSeries, Place } from "./flows.ts";
 import { KeptRow } from "./kept-row.ts";

@@ -21,7 +21,9 @@ import {
   ATTR_SERVICE_PEER_NAME,
   ATTR_SERVICE_PEER_NAMESPACE,
 } from "../generated/semconv.ts";
-import type { Attributes, AttributeValue, EdgeGrowth, EdgeKey, Flow, Histogram, Resource, Role } from "../model.ts";
+import type { Attributes, AttributeValue } from "../model/attribute.ts";
+import type { EdgeGrowth, EdgeKey, Role } from "../model/edge.ts";
+import type { Flow, Histogram, Resource } from "../model/flow.ts";
 import type { AggregateOptions } from "./aggregate-options.ts";
 import { AT, COUNTERS, type NumbersAt } from "./counters.ts";
 import type { Edge, Names } from "./edges.ts";

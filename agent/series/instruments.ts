@@ -4,6 +4,8 @@
  * `always` is for what a reader divides by or draws as a line from zero; the rest appears once it has
  * happened, so that a quiet flow costs seven points, not twenty-seven.
  */
+
+import type { MetricDescriptor } from "../generated/semconv.ts";
 import {
   ATTR_ERROR_TYPE,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_TYPE,
@@ -46,7 +48,9 @@ import {
   NETWORK_IO_DIRECTION_VALUE_RECEIVE,
   NETWORK_IO_DIRECTION_VALUE_TRANSMIT,
 } from "../generated/semconv.ts";
-import type { Attributes, EdgeCounterName, FlowMetric, FlowPoint, MetricDescriptor, Role } from "../model.ts";
+import type { Attributes } from "../model/attribute.ts";
+import type { EdgeCounterName, Role } from "../model/edge.ts";
+import type { FlowMetric, FlowPoint } from "../model/metric.ts";
 
 const PEERS: readonly Role[] = ["client", "server"];
 const LISTENERS: readonly Role[] = ["listener"];

@@ -4,7 +4,7 @@
  *
  * Rows of an exchange lie in memory that is given back with the exchange; these do not.
  */
-import type { EdgeGrowth } from "../model.ts";
+import type { EdgeGrowth } from "../model/edge.ts";
 
 export class KeptRow implements EdgeGrowth {
   readonly id: string;

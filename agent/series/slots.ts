@@ -4,7 +4,7 @@
  * Dense they would take 3 kB; an edge between two hosts rarely fills more than a dozen slots.
  */
 import { HISTOGRAM_SCALE } from "../generated/layout.ts";
-import type { EdgeGrowth } from "../model.ts";
+import type { EdgeGrowth } from "../model/edge.ts";
 
 /** Where one histogram lies among the slots: `from` inclusive, `to` exclusive. */
 export interface SlotRange {

@@ -4,7 +4,9 @@
  * Plain JSON values only. Totals count from the agent's start and include growth that the Collector has
  * not accepted yet; nothing here is rounded.
  */
-import type { RemoteEnd, Role } from "../model.ts";
+
+import type { Role } from "../model/edge.ts";
+import type { RemoteEnd } from "../model/names.ts";
 
 export interface Snapshot {
   /** Of the last exchange; 0 before the first. */

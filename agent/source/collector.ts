@@ -4,15 +4,16 @@
  * Bounded by the probe's edge table: it keeps one exchange at most, and the cgroups that nobody was told
  * of yet.
  */
+
+import type { EdgeGrowth } from "../model/edge.ts";
 import type {
   Cgroup,
-  EdgeGrowth,
   Exchange,
   NamespaceCounters,
   ProbeEvent,
   ProbeStatus,
   ProgramStats,
-} from "../model.ts";
+} from "../model/probe-event.ts";
 import { RowPages } from "./rows.ts";
 import type { ExchangeData } from "./source.ts";
 

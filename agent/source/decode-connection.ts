@@ -26,7 +26,8 @@ import {
   NETWORK_CONNECTION_STATE_VALUE_TIME_WAIT,
   type NetworkConnectionState,
 } from "../generated/semconv.ts";
-import type { Connection, ConnectionEvent, ConnectionEventKind, EdgeKey } from "../model.ts";
+import type { Connection, ConnectionEvent, ConnectionEventKind } from "../model/connection-record.ts";
+import type { EdgeKey } from "../model/edge.ts";
 
 export type ConnectionFailure = "wrong_length" | "unknown_role" | "unknown_event" | "number_too_large";
 

@@ -23,7 +23,8 @@ import {
   LOSS_NAMES,
   slotGrowth,
 } from "../generated/layout.ts";
-import type { Cgroup, EdgeKey, Exchange, Hello, NamespaceCounters, ProbeEvent, Role } from "../model.ts";
+import type { EdgeKey, Role } from "../model/edge.ts";
+import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeEvent } from "../model/probe-event.ts";
 import { formatAddress } from "../shared/address.ts";
 import { type ConnectionFailure, decodeConnection } from "./decode-connection.ts";
 import type { EdgeRow, RowPages } from "./rows.ts";

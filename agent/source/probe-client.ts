@@ -12,7 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
-import type { Hello, ProbeEvent } from "../model.ts";
+import type { Hello, ProbeEvent } from "../model/probe-event.ts";
 import { Calls } from "./calls.ts";
 import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
 import {

@@ -8,7 +8,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { FrameKind } from "../generated/layout.ts";
-import type { ProbeEvent } from "../model.ts";
+import type { ProbeEvent } from "../model/probe-event.ts";
 import { decodeFrame } from "./decode.ts";
 import { type Frame, FrameSplitter, frameSize, writeFrame } from "./frames.ts";
 import type { RowPages } from "./rows.ts";

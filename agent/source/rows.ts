@@ -8,7 +8,7 @@
  * read in the machine's byte order, which is the frames' wherever the probe runs.
  */
 import { EDGE_COUNTERS, edgeKey, frameEdge, slotGrowth } from "../generated/layout.ts";
-import type { EdgeGrowth } from "../model.ts";
+import type { EdgeGrowth } from "../model/edge.ts";
 
 /** Large enough for malloc to give it back to the kernel at once. */
 const PAGE_BYTES = 256 * 1024;

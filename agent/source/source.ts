@@ -5,16 +5,10 @@
  * the Collector accepted, and promises that a settled row reaches the probe even when the probe dies in
  * between. It interprets nothing: names, sums and requests are made further down the pipeline.
  */
-import type {
-  Cgroup,
-  Connection,
-  EdgeGrowth,
-  Exchange,
-  Hello,
-  NamespaceCounters,
-  ProbeStatus,
-  ProgramStats,
-} from "../model.ts";
+
+import type { Connection } from "../model/connection-record.ts";
+import type { EdgeGrowth } from "../model/edge.ts";
+import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeStatus, ProgramStats } from "../model/probe-event.ts";
 
 /** All frames of one exchange, in the order in which they came. */
 export interface ExchangeData {

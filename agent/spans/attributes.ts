@@ -54,7 +54,9 @@ import {
   NETWORK_TYPE_VALUE_IPV4,
   NETWORK_TYPE_VALUE_IPV6,
 } from "../generated/semconv.ts";
-import type { AttributeValue, Connection, RemoteEnd } from "../model.ts";
+import type { AttributeValue } from "../model/attribute.ts";
+import type { Connection } from "../model/connection-record.ts";
+import type { RemoteEnd } from "../model/names.ts";
 
 type Attributes = Record<string, AttributeValue>;
 

@@ -24,7 +24,8 @@ import {
   FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TAIL_LOSS_PROBE,
   FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TIMEOUT,
 } from "../generated/semconv.ts";
-import type { Attributes, AttributeValue, Connection, ConnectionEvent, ConnectionEventKind } from "../model.ts";
+import type { Attributes, AttributeValue } from "../model/attribute.ts";
+import type { Connection, ConnectionEvent, ConnectionEventKind } from "../model/connection-record.ts";
 
 export interface SpanEvent {
   readonly name: string;

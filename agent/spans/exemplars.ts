@@ -5,7 +5,8 @@
  * by the next exchange. Each flow keeps the two largest values of each kind: those are looked for. Bounded
  * by the number of flows; what finds no room is no loss, every point is exact without it.
  */
-import type { Attributes, Exemplar, Flow } from "../model.ts";
+import type { Attributes } from "../model/attribute.ts";
+import type { Exemplar, Flow } from "../model/flow.ts";
 import type { Span } from "./span.ts";
 
 type Lists = NonNullable<Flow["exemplars"]>;

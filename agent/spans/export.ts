@@ -9,7 +9,7 @@
  * (queue.ts). What it must not do: hold the agent's end up for longer than it is given.
  */
 
-import type { ExportOutcome } from "../model.ts";
+import type { ExportOutcome } from "../model/export-outcome.ts";
 import { type ExportLog, failureWords } from "../otlp/flow-exporter.ts";
 import type { Transport } from "../otlp/transport.ts";
 import { BACKOFF, backoffMs } from "../shared/backoff.ts";

@@ -14,7 +14,7 @@ import {
 } from "@opentelemetry/api";
 import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
-import type { Attributes } from "../model.ts";
+import type { Attributes } from "../model/attribute.ts";
 import type { SpanEvent } from "./events.ts";
 import type { Span } from "./span.ts";
 

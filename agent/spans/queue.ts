@@ -6,7 +6,7 @@
  * Bounded: what finds no room is dropped and counted, the newest first, so that a Collector that is away
  * costs no memory. Pure but for its own state; times come in as arguments.
  */
-import type { Connection } from "../model.ts";
+import type { Connection } from "../model/connection-record.ts";
 import type { Names } from "./span.ts";
 
 /** Why a span was given up. */

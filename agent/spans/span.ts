@@ -26,7 +26,9 @@ import {
   SPAN_TCP_CONNECTION_SERVER,
   SPAN_TCP_CONNECTION_STRETCH,
 } from "../generated/semconv.ts";
-import type { Attributes, Connection, LocalEnd, RemoteEnd } from "../model.ts";
+import type { Attributes } from "../model/attribute.ts";
+import type { Connection } from "../model/connection-record.ts";
+import type { LocalEnd, RemoteEnd } from "../model/names.ts";
 import { addEnd, addStretch, connectionAttributes } from "./attributes.ts";
 import { eventsOf, type SpanEvent } from "./events.ts";
 import { connectionSpanId, stretchSpanId } from "./ids.ts";

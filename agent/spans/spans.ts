@@ -8,7 +8,9 @@
  * Nothing here holds the metrics up, and nothing of it is in their way when it fails.
  */
 
-import type { Connection, EdgeKey, Identified, Identity } from "../model.ts";
+import type { Connection } from "../model/connection-record.ts";
+import type { EdgeKey } from "../model/edge.ts";
+import type { Identified, Identity } from "../model/names.ts";
 import type { ExportLog } from "../otlp/flow-exporter.ts";
 import type { Transport } from "../otlp/transport.ts";
 import type { Exemplars, Measured } from "./exemplars.ts";

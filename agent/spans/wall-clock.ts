@@ -5,7 +5,7 @@
  * during suspend and no clock step moves it, so that the difference of the two is all that changes: a
  * time is mapped with the last difference read at or before it, or the first one read after it.
  */
-import type { Exchange } from "../model.ts";
+import type { Exchange } from "../model/probe-event.ts";
 
 export type Moment = Pick<Exchange, "bootNs" | "realtimeNs">;
 

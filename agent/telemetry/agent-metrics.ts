@@ -7,6 +7,7 @@
  */
 import type { Histogram, Meter } from "@opentelemetry/api";
 import type { MetricReader } from "@opentelemetry/sdk-metrics";
+import type { MetricDescriptor } from "../generated/semconv.ts";
 import {
   ATTR_FLOWSPAN_BPF_PROGRAM_NAME,
   ATTR_FLOWSPAN_LOSS_REASON,
@@ -39,7 +40,7 @@ import {
   METRIC_FLOWSPAN_WALK_DURATION,
   METRIC_FLOWSPAN_WALK_SOCKETS,
 } from "../generated/semconv.ts";
-import type { MetricDescriptor, Attributes as ResourceAttributes } from "../model.ts";
+import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
 import type { ExportLog } from "../otlp/flow-exporter.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
 import type { DurationListeners, SelfState } from "./agent-state.ts";

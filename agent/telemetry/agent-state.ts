@@ -5,7 +5,7 @@
  * begin anew with its process; what is read here only grows.
  */
 
-import type { Exchange, ProbeStatus, ProgramStats } from "../model.ts";
+import type { Exchange, ProbeStatus, ProgramStats } from "../model/probe-event.ts";
 import type { RequestResult } from "../otlp/flow-exporter.ts";
 import type { SpanStats } from "../spans/queue.ts";
 import type { MetadataVitals } from "./health.ts";

@@ -10,7 +10,7 @@ import {
   METRIC_FLOWSPAN_DIRECTORY_CHANGES,
   METRIC_FLOWSPAN_DIRECTORY_REFUSALS,
 } from "../generated/semconv.ts";
-import type { Attributes } from "../model.ts";
+import type { Attributes } from "../model/attribute.ts";
 import type { ExportLog } from "../otlp/flow-exporter.ts";
 import { errorType, METADATA_READINGS, type NamesState, PROCESS_READINGS } from "./common-readings.ts";
 import { measure, type Reading, type SelfMetrics, type SendOptions, sendingReader } from "./provider.ts";

@@ -18,6 +18,7 @@ import {
   PeriodicExportingMetricReader,
   type PushMetricExporter,
 } from "@opentelemetry/sdk-metrics";
+import type { MetricDescriptor } from "../generated/semconv.ts";
 import {
   ATTR_HOST_NAME,
   ATTR_K8S_NODE_NAME,
@@ -28,7 +29,9 @@ import {
   ATTR_SERVICE_VERSION,
   SCHEMA_URL,
 } from "../generated/semconv.ts";
-import type { ExportOutcome, MetricDescriptor, Attributes as ResourceAttributes, Temporality } from "../model.ts";
+import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
+import type { ExportOutcome } from "../model/export-outcome.ts";
+import type { Temporality } from "../model/flow.ts";
 import type { ExportLog } from "../otlp/flow-exporter.ts";
 import type { Transport } from "../otlp/transport.ts";
 

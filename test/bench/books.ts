@@ -3,7 +3,8 @@
  * and keeps the sums. For what concerns the kernel and the probe alone.
  */
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
-import type { Connection, Role } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
+import type { Role } from "../../agent/model/edge.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
 import type { ExchangeData } from "../../agent/source/source.ts";

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ProgramStats } from "../../agent/model.ts";
+import type { ProgramStats } from "../../agent/model/probe-event.ts";
 
 /** How much each benchmark does: a run to publish, or one that only shows that all still works. */
 export interface Scale {

@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Flow, Resource } from "../../agent/model.ts";
+import type { Flow, Resource } from "../../agent/model/flow.ts";
 import { FlowEncoder } from "../../agent/otlp/encode.ts";
 import { createFlowExporter, type RequestResult } from "../../agent/otlp/flow-exporter.ts";
 import { createTransport } from "../../agent/otlp/transport.ts";

@@ -10,7 +10,8 @@ import {
   feedsOf,
   watchCluster,
 } from "../../agent/kubernetes/watch-cluster.ts";
-import type { EdgeKey, Identified } from "../../agent/model.ts";
+import type { EdgeKey } from "../../agent/model/edge.ts";
+import type { Identified } from "../../agent/model/names.ts";
 import { type ClusterIdentity, createIdentity } from "../../agent/naming/identify.ts";
 
 export interface NamingAgent {

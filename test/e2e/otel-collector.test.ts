@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, expect, onTestFinished, test } from "vitest";
-import type { Flow, Resource } from "../../agent/model.ts";
+import type { Flow, Resource } from "../../agent/model/flow.ts";
 import { FlowEncoder } from "../../agent/otlp/encode.ts";
 import { createFlowExporter } from "../../agent/otlp/flow-exporter.ts";
 import { createTransport } from "../../agent/otlp/transport.ts";

@@ -6,7 +6,7 @@
  */
 import { statSync } from "node:fs";
 import { afterEach, beforeEach, expect } from "vitest";
-import type { Role } from "../../agent/model.ts";
+import type { Role } from "../../agent/model/edge.ts";
 import { describe } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";
 import { eventually, LabProcess } from "../lab/process.ts";

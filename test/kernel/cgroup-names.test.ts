@@ -5,7 +5,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
-import type { Cgroup } from "../../agent/model.ts";
+import type { Cgroup } from "../../agent/model/probe-event.ts";
 import { parseCgroup } from "../../agent/naming/local/cgroup.ts";
 import { describe } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";

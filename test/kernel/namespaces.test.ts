@@ -5,7 +5,7 @@
  */
 import { statSync } from "node:fs";
 import { afterEach, beforeEach, expect } from "vitest";
-import type { NamespaceCounters } from "../../agent/model.ts";
+import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
 import { describe } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";
 import { eventually, LabProcess } from "../lab/process.ts";

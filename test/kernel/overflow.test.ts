@@ -8,7 +8,8 @@
  * of addresses is an edge at either end.
  */
 import { afterAll, beforeAll, expect } from "vitest";
-import type { Attributes, Role } from "../../agent/model.ts";
+import type { Attributes } from "../../agent/model/attribute.ts";
+import type { Role } from "../../agent/model/edge.ts";
 import { type NodeAgent, startAgents } from "../lab/agents.ts";
 import { describe } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";

@@ -11,7 +11,7 @@
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import type { Role } from "../../agent/model.ts";
+import type { Role } from "../../agent/model/edge.ts";
 import { describe } from "../lab/describe.ts";
 import { booksGrowth, type KernelBooks } from "../lab/kernel-books.ts";
 import { type Lab, startLab } from "../lab/lab.ts";

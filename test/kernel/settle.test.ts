@@ -6,7 +6,7 @@
  */
 import { afterAll, beforeAll, expect } from "vitest";
 import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
-import type { EdgeGrowth } from "../../agent/model.ts";
+import type { EdgeGrowth } from "../../agent/model/edge.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
 import { describe } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";

@@ -8,7 +8,7 @@ import {
   ATTR_SERVER_PORT,
   METRIC_FLOWSPAN_TCP_IO,
 } from "../../agent/generated/semconv.ts";
-import type { Attributes, AttributeValue } from "../../agent/model.ts";
+import type { Attributes, AttributeValue } from "../../agent/model/attribute.ts";
 import { type Point, seriesTotals } from "../oracle.ts";
 
 export interface Which {

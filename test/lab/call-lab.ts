@@ -8,7 +8,9 @@
  */
 import { afterAll, beforeAll } from "vitest";
 import { SAMPLE_NEVER } from "../../agent/generated/layout.ts";
-import type { Connection, RemoteEnd, Role } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
+import type { Role } from "../../agent/model/edge.ts";
+import type { RemoteEnd } from "../../agent/model/names.ts";
 import { type Span, spanOf } from "../../agent/spans/span.ts";
 import { missing, type Need } from "../needs.ts";
 import { describe } from "./describe.ts";

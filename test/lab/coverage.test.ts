@@ -6,6 +6,7 @@
  */
 import { statSync } from "node:fs";
 import { afterAll, beforeAll, expect } from "vitest";
+import type { MetricDescriptor } from "../../agent/generated/semconv.ts";
 import {
   ATTR_FLOWSPAN_NETNS,
   ATTR_FLOWSPAN_ROLE,
@@ -17,7 +18,7 @@ import {
   METRIC_FLOWSPAN_TCP_RETRANSMITS,
   METRIC_FLOWSPAN_TCP_SEGMENTS,
 } from "../../agent/generated/semconv.ts";
-import type { Attributes, MetricDescriptor } from "../../agent/model.ts";
+import type { Attributes } from "../../agent/model/attribute.ts";
 import { missing, needs } from "../needs.ts";
 import { seriesTotals, total } from "../oracle.ts";
 import { describe } from "./describe.ts";

@@ -29,7 +29,7 @@ import {
   METRIC_FLOWSPAN_TCP_SEGMENTS,
   NETWORK_IO_DIRECTION_VALUE_TRANSMIT,
 } from "../../agent/generated/semconv.ts";
-import type { Attributes } from "../../agent/model.ts";
+import type { Attributes } from "../../agent/model/attribute.ts";
 import type { ReceivedPoint } from "./otlp-decode.ts";
 
 const WINDOW_MS = 10_000;

@@ -11,6 +11,7 @@
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
+import type { MetricDescriptor } from "../../agent/generated/semconv.ts";
 import {
   ATTR_FLOWSPAN_NETNS,
   ATTR_FLOWSPAN_ROLE,
@@ -26,7 +27,7 @@ import {
   METRIC_FLOWSPAN_TCP_SEGMENTS,
   METRIC_FLOWSPAN_TCP_SEND_TIME,
 } from "../../agent/generated/semconv.ts";
-import type { Attributes, MetricDescriptor } from "../../agent/model.ts";
+import type { Attributes } from "../../agent/model/attribute.ts";
 import { missing, needs } from "../needs.ts";
 import { seriesTotals, total } from "../oracle.ts";
 import { SEGMENTS_AT_ONCE, startWitness } from "../witness.ts";

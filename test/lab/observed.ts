@@ -5,6 +5,8 @@
  *   lab pods ─ kernel ─ probe ─ agent ─ OTLP ─ receiver ─ sums
  *                                 └ names ─ stand-in API
  */
+
+import type { MetricDescriptor } from "../../agent/generated/semconv.ts";
 import {
   ATTR_ERROR_TYPE,
   ATTR_FLOWSPAN_LOSS_REASON,
@@ -20,7 +22,7 @@ import {
   METRIC_FLOWSPAN_TCP_IO,
   METRIC_FLOWSPAN_WALK_DURATION,
 } from "../../agent/generated/semconv.ts";
-import type { Attributes, MetricDescriptor } from "../../agent/model.ts";
+import type { Attributes } from "../../agent/model/attribute.ts";
 import { type SeriesTotal, seriesTotals, total } from "../oracle.ts";
 import { type AgentSetup, type NodeAgent, startAgents } from "./agents.ts";
 import type { ApiServerStandIn } from "./apiserver-standin.ts";

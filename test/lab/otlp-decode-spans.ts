@@ -2,7 +2,7 @@
  * OTLP trace requests as plain spans, decoded by hand from opentelemetry-proto's field numbers, like
  * otlp-decode.ts: no code is shared with the serializer that wrote them.
  */
-import type { Attributes } from "../../agent/model.ts";
+import type { Attributes } from "../../agent/model/attribute.ts";
 import { attributes, type Fields, hex, message, messages, readFields, scalar, text } from "./otlp-decode.ts";
 
 export interface ReceivedSpan {

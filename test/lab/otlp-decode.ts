@@ -4,7 +4,7 @@
  *
  * Throws on bytes that are no valid request; unknown fields are skipped, as protobuf demands.
  */
-import type { Attributes, AttributeValue } from "../../agent/model.ts";
+import type { Attributes, AttributeValue } from "../../agent/model/attribute.ts";
 import type { Point } from "../oracle.ts";
 
 /** A point as test/oracle.ts reads it, and what else an OTLP point says. */

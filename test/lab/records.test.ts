@@ -7,7 +7,7 @@
  */
 import { afterAll, beforeAll, expect } from "vitest";
 import { ConnectionFlag, SAMPLE_NEVER, SampleReason } from "../../agent/generated/layout.ts";
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import { threadFiles } from "../../agent/shared/procfs.ts";
 import type { RecordSettings } from "../../agent/source/source.ts";
 import { missing, needs } from "../needs.ts";

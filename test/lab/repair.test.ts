@@ -4,7 +4,7 @@
  */
 import { expect } from "vitest";
 import { ConnectionFlag } from "../../agent/generated/layout.ts";
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import { needs } from "../needs.ts";
 import { NEEDS, pair, spanOfRecord, useCallLab } from "./call-lab.ts";
 

@@ -5,7 +5,7 @@
  *   both ends on one loopback, rules that mark and lose what arrives
  */
 import { expect } from "vitest";
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import { missing, needs } from "../needs.ts";
 import { SEGMENTS_AT_ONCE, startWitness } from "../witness.ts";
 import { NEEDS, pair, times, useCallLab } from "./call-lab.ts";

@@ -3,7 +3,7 @@
  * both ends and in the metrics, and nothing of the one before.
  */
 import { expect } from "vitest";
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import { needs } from "../needs.ts";
 import { NEEDS, spanOfRecord, useCallLab } from "./call-lab.ts";
 

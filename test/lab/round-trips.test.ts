@@ -5,13 +5,13 @@
  *   client on node-1 ── rules of one pod ── servers on node-2, a probe and an agent on each node
  */
 import { afterAll, beforeAll, expect, describe as group } from "vitest";
+import type { MetricDescriptor } from "../../agent/generated/semconv.ts";
 import {
   ATTR_FLOWSPAN_ROLE,
   ATTR_SERVER_PORT,
   METRIC_FLOWSPAN_TCP_HANDSHAKE_DURATION,
   METRIC_FLOWSPAN_TCP_RTT,
 } from "../../agent/generated/semconv.ts";
-import type { MetricDescriptor } from "../../agent/model.ts";
 import { missing, needs } from "../needs.ts";
 import { type SeriesTotal, seriesTotals } from "../oracle.ts";
 import { describe } from "./describe.ts";

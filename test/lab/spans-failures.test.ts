@@ -6,7 +6,7 @@
  */
 import { afterAll, beforeAll, expect } from "vitest";
 import { METRIC_FLOWSPAN_TCP_CONNECTIONS } from "../../agent/generated/semconv.ts";
-import type { Attributes } from "../../agent/model.ts";
+import type { Attributes } from "../../agent/model/attribute.ts";
 import { missing, needs } from "../needs.ts";
 import { seriesTotals } from "../oracle.ts";
 import { uuid } from "./describe.ts";

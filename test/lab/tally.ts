@@ -7,7 +7,9 @@
  * A sum is therefore exact only if the kernel subtracts exactly what was settled, also while it counts.
  */
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
-import type { Cgroup, Connection, EdgeGrowth, EdgeKey } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
+import type { EdgeGrowth, EdgeKey } from "../../agent/model/edge.ts";
+import type { Cgroup } from "../../agent/model/probe-event.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
 import type { ExchangeData, RecordSettings, SourceLog } from "../../agent/source/source.ts";

@@ -6,7 +6,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { EdgeKey } from "../../agent/model.ts";
+import type { EdgeKey } from "../../agent/model/edge.ts";
 import { SourceError } from "../../agent/source/source.ts";
 import { describe } from "../lab/describe.ts";
 import { type Lab, startLab } from "../lab/lab.ts";

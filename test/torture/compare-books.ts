@@ -1,6 +1,6 @@
 /** Sums over the edges of a namespace are the kernel's own counters of it, as `nstat` shows them. */
 import type { EdgeCountersField } from "../../agent/generated/layout.ts";
-import type { NamespaceCounters } from "../../agent/model.ts";
+import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
 import type { Seen } from "./compare.ts";
 import { count } from "./compare-sums.ts";
 import type { Differences } from "./differences.ts";

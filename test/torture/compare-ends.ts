@@ -1,5 +1,5 @@
 /** Each connection at each end is one record, with its own bytes, resets, outcome, process and times. */
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import type { Precision, Seen } from "./compare.ts";
 import { CLOCK_US, compareTimes } from "./compare-times.ts";
 import { type Differences, describeEnd, describeRecord } from "./differences.ts";

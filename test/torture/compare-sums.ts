@@ -1,6 +1,6 @@
 /** Edges are the sums of their records. */
 import type { EdgeCountersField } from "../../agent/generated/layout.ts";
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import type { EdgeSum } from "../lab/tally.ts";
 import type { Seen } from "./compare.ts";
 import type { Differences } from "./differences.ts";

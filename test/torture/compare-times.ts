@@ -1,5 +1,5 @@
 /** When a connection began and ended, how long its handshake took and for how long it was busy. */
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import type { Precision } from "./compare.ts";
 import type { Differences } from "./differences.ts";
 import type { ExpectedEnd } from "./oracle.ts";

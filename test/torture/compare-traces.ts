@@ -1,5 +1,5 @@
 /** Trace ids: both ends of a connection give themselves the same one, and no other connection has it. */
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import type { Seen } from "./compare.ts";
 import { type Differences, describeRecord } from "./differences.ts";
 import type { ExpectedEnd } from "./oracle.ts";

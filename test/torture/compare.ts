@@ -9,7 +9,8 @@
  *
  * Pure: each difference is a sentence under the name of its check; no difference is an empty list.
  */
-import type { Connection, NamespaceCounters } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
+import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
 import type { EdgeSum } from "../lab/tally.ts";
 import { compareBooks } from "./compare-books.ts";
 import { compareEnds } from "./compare-ends.ts";

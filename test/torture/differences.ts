@@ -1,5 +1,5 @@
 /** Sentences of what differs, and how an end and a record are called in them. */
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import type { ExpectedEnd } from "./oracle.ts";
 
 /** Sentences, each under the name of its check: what is known and not mended yet is left out by that name. */

@@ -6,7 +6,8 @@
  */
 
 import { type Config, loadConfig, loadSchemaCheck } from "../../config/load.ts";
-import type { Connection, Flow } from "../../model.ts";
+import type { Connection } from "../../model/connection-record.ts";
+import type { Flow } from "../../model/flow.ts";
 import { createIdentity } from "../../naming/identify.ts";
 import type { FlowExporter, RequestResult } from "../../otlp/flow-exporter.ts";
 import { createTransport, type Transport } from "../../otlp/transport.ts";

@@ -4,7 +4,7 @@
  * Names are those of OTLP's JSON encoding, with the Resource on every line. Keys stand in a fixed order, so
  * that two runs can be compared as text.
  */
-import type { Attributes } from "../../model.ts";
+import type { Attributes } from "../../model/attribute.ts";
 import type { Span } from "../../spans/span.ts";
 
 export function spanLine(span: Span): string {

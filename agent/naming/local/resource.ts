@@ -24,8 +24,9 @@ import {
   ATTR_SERVICE_NAMESPACE,
   ATTR_SERVICE_VERSION,
 } from "../../generated/semconv.ts";
+import type { Attributes } from "../../model/attribute.ts";
 import type { ContainerDetail, Pod } from "../../model/cluster-objects.ts";
-import type { Attributes, LocalEnd } from "../../model.ts";
+import type { LocalEnd } from "../../model/names.ts";
 import type { CgroupPlace } from "./cgroup.ts";
 
 /** What all Resources of one agent have in common. Empty or absent: not known. */

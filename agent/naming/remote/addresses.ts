@@ -11,7 +11,8 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "../../model/cluster-objects.ts";
-import type { RemoteEnd, Role } from "../../model.ts";
+import type { Role } from "../../model/edge.ts";
+import type { RemoteEnd } from "../../model/names.ts";
 import { parseAddress } from "../../shared/address.ts";
 import { canonicalAddresses, inPrefix, type Prefix, prefixes } from "../../shared/prefix.ts";
 import { type Beginnings, BOOT_MS } from "../beginnings.ts";

@@ -3,7 +3,7 @@
  */
 
 import type { Pod, ServiceName } from "../../model/cluster-objects.ts";
-import type { RemoteEnd } from "../../model.ts";
+import type { RemoteEnd } from "../../model/names.ts";
 
 const ANONYMOUS = { name: undefined, namespace: undefined, podName: undefined } as const;
 export const NO_PEER: RemoteEnd = { ...ANONYMOUS, kind: "unknown", label: "" };

@@ -10,7 +10,7 @@ import { answerOf } from "../../../agent/directory/server/answers.ts";
 import { DirectoryStore } from "../../../agent/directory/server/store.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import type { ClusterChange } from "../../../agent/model/cluster-objects.ts";
-import type { Role } from "../../../agent/model.ts";
+import type { Role } from "../../../agent/model/edge.ts";
 import type { ClusterIdentity } from "../../../agent/naming/identify.ts";
 import { clusterIdentity, edge, node, ns, pod, START_MS, service, slice } from "../naming/cluster-builders.ts";
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { MetricDescriptor } from "../../../agent/generated/semconv.ts";
 import {
   ATTR_ERROR_TYPE,
   ATTR_FLOWSPAN_ROLE,
@@ -15,7 +16,7 @@ import {
   METRIC_FLOWSPAN_TCP_LISTENER_DROPS,
   METRIC_FLOWSPAN_TCP_RTT,
 } from "../../../agent/generated/semconv.ts";
-import type { Attributes, MetricDescriptor } from "../../../agent/model.ts";
+import type { Attributes } from "../../../agent/model/attribute.ts";
 import { DemoRows, quantile } from "../../lab/demo-rows.ts";
 import { bytesText, pictureLines, secondsText } from "../../lab/demo-table.ts";
 import type { ReceivedPoint } from "../../lab/otlp-decode.ts";

@@ -2,7 +2,7 @@
 
 import { feedsOf, type PodScope } from "../../../agent/kubernetes/watch-cluster.ts";
 import type { ClusterChange, EndpointSlice, Node, Pod, Service } from "../../../agent/model/cluster-objects.ts";
-import type { EdgeKey } from "../../../agent/model.ts";
+import type { EdgeKey } from "../../../agent/model/edge.ts";
 import { type ClusterIdentity, createIdentity, type IdentityOptions } from "../../../agent/naming/identify.ts";
 
 /** Boot time at which identities of tests begin. */

@@ -1,6 +1,7 @@
 /** The remote end of an edge, as an identity names it for growth of some time. */
 
-import type { EdgeKey, RemoteEnd } from "../../../agent/model.ts";
+import type { EdgeKey } from "../../../agent/model/edge.ts";
+import type { RemoteEnd } from "../../../agent/model/names.ts";
 import type { ClusterIdentity } from "../../../agent/naming/identify.ts";
 import { edge, ns, START_MS } from "./cluster-builders.ts";
 

@@ -2,7 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DURATION_SLOTS, EDGE_COUNTERS, RTT_SLOTS } from "../../../agent/generated/layout.ts";
-import type { Attributes, Flow, Resource, Temporality } from "../../../agent/model.ts";
+import type { Attributes } from "../../../agent/model/attribute.ts";
+import type { Flow, Resource, Temporality } from "../../../agent/model/flow.ts";
 import { type EncodedRequest, FlowEncoder } from "../../../agent/otlp/encode.ts";
 import { type FlowSpec, flow, histogram, METRICS, RESOURCE, SCOPE } from "./flows.ts";
 import { decodeRequest, metricsOf, pointsOf } from "./otlp.ts";

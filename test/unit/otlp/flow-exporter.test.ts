@@ -1,6 +1,7 @@
 /** Requests in flight, what is kept back after a failure, and what is told and logged. */
 import { expect, test } from "vitest";
-import type { ExportOutcome, Flow } from "../../../agent/model.ts";
+import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
+import type { Flow } from "../../../agent/model/flow.ts";
 import { FlowEncoder } from "../../../agent/otlp/encode.ts";
 import {
   createFlowExporter,

@@ -2,7 +2,9 @@
  * Builders of flows and of the table of metrics, with defaults: a test names only what matters to it.
  */
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
-import type { EdgeCounterName, Flow, FlowMetric, Histogram, Resource } from "../../../agent/model.ts";
+import type { EdgeCounterName } from "../../../agent/model/edge.ts";
+import type { Flow, Histogram, Resource } from "../../../agent/model/flow.ts";
+import type { FlowMetric } from "../../../agent/model/metric.ts";
 
 export const SCOPE = { name: "flowspan", version: "1.2.3", schemaUrl: "https://example.org/schemas/1.0.0" };
 

@@ -14,7 +14,8 @@ import {
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
-import type { Flow, FlowMetric, FlowPoint, Temporality } from "../../../agent/model.ts";
+import type { Flow, Temporality } from "../../../agent/model/flow.ts";
+import type { FlowMetric, FlowPoint } from "../../../agent/model/metric.ts";
 import { SCOPE } from "./flows.ts";
 
 export function stockBytes(

@@ -2,7 +2,7 @@
 
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import { expect, test } from "vitest";
-import type { ExportOutcome } from "../../../agent/model.ts";
+import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
 import { FlowEncoder } from "../../../agent/otlp/encode.ts";
 import { createFlowExporter } from "../../../agent/otlp/flow-exporter.ts";
 import { Told } from "../../../agent/otlp/told.ts";

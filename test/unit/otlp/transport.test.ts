@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { ExportOutcome } from "../../../agent/model.ts";
+import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
 import { createTransport, type TransportOptions } from "../../../agent/otlp/transport.ts";
 import { ACCEPT, type Answer, fail, startFakeCollector } from "./fake-collector.ts";
 

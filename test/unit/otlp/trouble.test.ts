@@ -5,7 +5,7 @@ import { createServer as createHttps } from "node:https";
 import { type AddressInfo, createServer as createTcp, type Server as TcpServer } from "node:net";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { ExportOutcome } from "../../../agent/model.ts";
+import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
 import { proxyWarnings } from "../../../agent/otlp/grpc-proxy.ts";
 import { createTransport, type TransportOptions } from "../../../agent/otlp/transport.ts";
 import { makeCertificates } from "../tls/certificates.ts";

@@ -1,7 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
-import type { Connection, EdgeGrowth } from "../../../agent/model.ts";
+import type { Connection } from "../../../agent/model/connection-record.ts";
+import type { EdgeGrowth } from "../../../agent/model/edge.ts";
 import { ReplaySource } from "../../../agent/recording/recorded-source.ts";
 import { decodeEdgeKey } from "../../../agent/source/decode.ts";
 import type { ExchangeData } from "../../../agent/source/source.ts";

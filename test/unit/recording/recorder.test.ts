@@ -5,7 +5,7 @@ import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FrameKind } from "../../../agent/generated/layout.ts";
-import type { EdgeGrowth } from "../../../agent/model.ts";
+import type { EdgeGrowth } from "../../../agent/model/edge.ts";
 import { RecordingDamage, readEntries } from "../../../agent/recording/container.ts";
 import { ReplaySource } from "../../../agent/recording/recorded-source.ts";
 import { Recorder } from "../../../agent/recording/recorder.ts";

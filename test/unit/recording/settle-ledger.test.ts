@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
-import type { EdgeGrowth } from "../../../agent/model.ts";
+import type { EdgeGrowth } from "../../../agent/model/edge.ts";
 import { SettleLedger } from "../../../agent/recording/settle-ledger.ts";
 import { edgeGrowth } from "../source/frames-builder.ts";
 

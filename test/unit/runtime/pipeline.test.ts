@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import type { Cgroup, ExportOutcome, Flow } from "../../../agent/model.ts";
+import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
+import type { Flow } from "../../../agent/model/flow.ts";
+import type { Cgroup } from "../../../agent/model/probe-event.ts";
 import type { RequestResult } from "../../../agent/otlp/flow-exporter.ts";
 import { type PipelineParts, runPipeline } from "../../../agent/runtime/pipeline.ts";
 import { Aggregate, type ExchangeRows } from "../../../agent/series/aggregate.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Flow } from "../../../agent/model.ts";
+import type { Flow } from "../../../agent/model/flow.ts";
 import { Aggregate, type Batch } from "../../../agent/series/aggregate.ts";
 import { type AggregateOptions, DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
 import { START_MARGIN_NS } from "../../../agent/series/clock.ts";

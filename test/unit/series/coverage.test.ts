@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { NamespaceCounters } from "../../../agent/model.ts";
+import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
 import { Aggregate } from "../../../agent/series/aggregate.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
 import { type Counts, FakeIdentity, FakeKernel, keyOf } from "./kernel.ts";

@@ -4,7 +4,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
-import type { Temporality } from "../../../agent/model.ts";
+import type { Temporality } from "../../../agent/model/flow.ts";
 import { Aggregate } from "../../../agent/series/aggregate.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
 import { backwardPoints, type Point, seriesTotals, total } from "../../oracle.ts";

@@ -4,16 +4,10 @@
  */
 
 import { EDGE_COUNTERS, type EdgeCountersField, edgeKey } from "../../../agent/generated/layout.ts";
-import type {
-  EdgeGrowth,
-  EdgeKey,
-  Flow,
-  Identified,
-  Identity,
-  NamespaceCounters,
-  RemoteEnd,
-  Temporality,
-} from "../../../agent/model.ts";
+import type { EdgeGrowth, EdgeKey } from "../../../agent/model/edge.ts";
+import type { Flow, Temporality } from "../../../agent/model/flow.ts";
+import type { Identified, Identity, RemoteEnd } from "../../../agent/model/names.ts";
+import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
 import { COUNTERS } from "../../../agent/series/counters.ts";
 import { encodeEdge, RowPages } from "../../../agent/source/rows.ts";
 import type { SettledRow } from "../../../agent/source/source.ts";

@@ -25,17 +25,16 @@ import {
   LOSS_NAMES,
   slotGrowth,
 } from "../../../agent/generated/layout.ts";
+import type { Connection } from "../../../agent/model/connection-record.ts";
+import type { EdgeGrowth, EdgeKey } from "../../../agent/model/edge.ts";
 import type {
   Cgroup,
-  Connection,
-  EdgeGrowth,
-  EdgeKey,
   Exchange,
   Hello,
   NamespaceCounters,
   ProbeStatus,
   ProgramStats,
-} from "../../../agent/model.ts";
+} from "../../../agent/model/probe-event.ts";
 import { parseAddress } from "../../../agent/shared/address.ts";
 import type { Frame } from "../../../agent/source/frames.ts";
 import { type EdgeRow, RowPages } from "../../../agent/source/rows.ts";

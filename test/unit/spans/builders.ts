@@ -1,7 +1,9 @@
 /**
  * Records and names with defaults, so that a test shows only what matters to it.
  */
-import type { Connection, ConnectionEvent, EdgeKey, LocalEnd, RemoteEnd } from "../../../agent/model.ts";
+import type { Connection, ConnectionEvent } from "../../../agent/model/connection-record.ts";
+import type { EdgeKey } from "../../../agent/model/edge.ts";
+import type { LocalEnd, RemoteEnd } from "../../../agent/model/names.ts";
 import type { Names } from "../../../agent/spans/span.ts";
 
 export const SECOND_NS = 1_000_000_000n;

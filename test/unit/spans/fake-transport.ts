@@ -2,7 +2,7 @@
  * A transport whose answers a test gives: by a list, by hand, or always the same.
  */
 
-import type { ExportOutcome } from "../../../agent/model.ts";
+import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
 import type { Transport } from "../../../agent/otlp/transport.ts";
 
 export const ACCEPTED: ExportOutcome = { state: "accepted", rejectedPoints: 0, message: "" };

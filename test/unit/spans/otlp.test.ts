@@ -4,7 +4,7 @@
  */
 import { expect, test } from "vitest";
 import { ConnectionFlag, EventKind, SampleReason } from "../../../agent/generated/layout.ts";
-import type { Connection } from "../../../agent/model.ts";
+import type { Connection } from "../../../agent/model/connection-record.ts";
 import { decodeFrame } from "../../../agent/source/decode.ts";
 import { RowPages } from "../../../agent/source/rows.ts";
 import { encodeSpans } from "../../../agent/spans/otlp.ts";

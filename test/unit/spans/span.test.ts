@@ -1,7 +1,7 @@
 /** What becomes of a record: kind, ids, parent, status, events and attributes of its span. */
 import { describe, expect, test } from "vitest";
 import { ConnectionFlag, SAMPLE_NEVER, SampleReason } from "../../../agent/generated/layout.ts";
-import type { RemoteEnd } from "../../../agent/model.ts";
+import type { RemoteEnd } from "../../../agent/model/names.ts";
 import { connectionSpanId, stretchSpanId } from "../../../agent/spans/ids.ts";
 import { spanOf } from "../../../agent/spans/span.ts";
 import { connectionOf, eventOf, namesOf, OFFSET_NS, SECOND_NS, TRACE_ID } from "./builders.ts";

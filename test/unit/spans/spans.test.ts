@@ -1,6 +1,7 @@
 /** Records in, requests out: names that come late, wall times as of the record, and exemplars of what arrived. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { EdgeKey, Identified } from "../../../agent/model.ts";
+import type { EdgeKey } from "../../../agent/model/edge.ts";
+import type { Identified } from "../../../agent/model/names.ts";
 import { Exemplars } from "../../../agent/spans/exemplars.ts";
 import { connectionSpanId } from "../../../agent/spans/ids.ts";
 import { type SpanIdentity, Spans, type SpansOptions } from "../../../agent/spans/spans.ts";

@@ -1,7 +1,7 @@
 /** The agent's own metrics: read back through the SDK, compared whole. */
 import { expect, test } from "vitest";
 import { LOSS_NAMES } from "../../../agent/generated/layout.ts";
-import type { Exchange, ProbeStatus, ProgramStats } from "../../../agent/model.ts";
+import type { Exchange, ProbeStatus, ProgramStats } from "../../../agent/model/probe-event.ts";
 import type { RequestResult } from "../../../agent/otlp/flow-exporter.ts";
 import { measureSelf } from "../../../agent/telemetry/agent-metrics.ts";
 import { SelfState } from "../../../agent/telemetry/agent-state.ts";

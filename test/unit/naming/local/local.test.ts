@@ -1,7 +1,8 @@
 /** Whose socket it is: the local end by its cgroup, and the Resource that comes of it. */
 import { describe, expect, test } from "vitest";
 import type { PodDetail } from "../../../../agent/model/cluster-objects.ts";
-import type { EdgeKey, LocalEnd } from "../../../../agent/model.ts";
+import type { EdgeKey } from "../../../../agent/model/edge.ts";
+import type { LocalEnd } from "../../../../agent/model/names.ts";
 import type { ClusterIdentity } from "../../../../agent/naming/identify.ts";
 import {
   BOOT_UNIX_MS,

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { feedsOf } from "../../../../agent/kubernetes/watch-cluster.ts";
 import type { Service } from "../../../../agent/model/cluster-objects.ts";
-import type { EdgeKey, RemoteEnd } from "../../../../agent/model.ts";
+import type { EdgeKey } from "../../../../agent/model/edge.ts";
+import type { RemoteEnd } from "../../../../agent/model/names.ts";
 import type { ClusterIdentity } from "../../../../agent/naming/identify.ts";
 import {
   clusterIdentity,

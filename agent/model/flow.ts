@@ -1,0 +1,62 @@
+/**
+ * What is exported: flows, the points of one attribute set under one Resource.
+ *
+ * Only types live here. Times are Unix nanoseconds.
+ */
+import type { Attributes } from "./attribute.ts";
+import type { Role } from "./edge.ts";
+
+/** A Resource as OTLP means it. Equal ids mean equal attributes; the object is kept between exchanges. */
+export interface Resource {
+  readonly id: string;
+  readonly attributes: Attributes;
+}
+
+/**
+ * Growth or sum of one base-2 exponential histogram in microseconds, scale HISTOGRAM_SCALE.
+ *
+ * `buckets` are the occupied ones only, as flat pairs (OTLP bucket index in microseconds, count) by ascending
+ * index; no count is 0. Export moves them to seconds.
+ */
+export interface Histogram {
+  readonly buckets: readonly number[];
+  readonly sumUs: number;
+}
+
+export interface Exemplar {
+  readonly value: number;
+  readonly timeUnixNs: bigint;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly filteredAttributes: Attributes;
+}
+
+/**
+ * All edges of one attribute set under one Resource: what becomes one point of every flow metric.
+ * All points of a flow travel in one request, so that one answer of the Collector settles it whole.
+ * `attributes` and `resource` are the same objects in every exchange: the encoder caches their bytes.
+ */
+export interface Flow {
+  readonly resource: Resource;
+  readonly attributes: Attributes;
+  readonly role: Role;
+  /** Unix nanoseconds: start of the sums (cumulative) or of the growth (delta). */
+  readonly startUnixNs: bigint;
+  readonly timeUnixNs: bigint;
+  /** Indexed by EDGE_COUNTERS. */
+  readonly counters: Float64Array;
+  readonly handshake: Histogram;
+  readonly rtt: Histogram;
+  readonly duration: Histogram;
+  readonly open: number;
+  readonly limit: number;
+  readonly exemplars?:
+    | {
+        readonly handshake?: readonly Exemplar[];
+        readonly rtt?: readonly Exemplar[];
+        readonly retransmits?: readonly Exemplar[];
+      }
+    | undefined;
+}
+
+export type Temporality = "cumulative" | "delta";
