@@ -1,5 +1,5 @@
 /**
- * agent/directory/directory.proto → agent/generated/directory.ts: the same, as the JSON that protobuf.js reads.
+ * agent/directory/directory.proto → agent/generated/directory-schema.ts: the same, as the JSON that protobuf.js reads.
  *
  *   node scripts/generate-directory.ts           writes it
  *   node scripts/generate-directory.ts --check   fails when the tree's copy is stale
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
 
 const SOURCE = fileURLToPath(new URL("../agent/directory/directory.proto", import.meta.url));
-const TARGET = fileURLToPath(new URL("../agent/generated/directory.ts", import.meta.url));
+const TARGET = fileURLToPath(new URL("../agent/generated/directory-schema.ts", import.meta.url));
 
 const { root } = protobuf.parse(readFileSync(SOURCE, "utf8"));
 const wanted = `// Generated from agent/directory/directory.proto by scripts/generate-directory.ts: run \`npm run generate\`.
@@ -20,7 +20,7 @@ export const DIRECTORY: object = ${JSON.stringify(root.toJSON(), undefined, 2)};
 
 if (process.argv.includes("--check")) {
   if (readFileSync(TARGET, "utf8") !== wanted) {
-    process.stderr.write("agent/generated/directory.ts is stale: run `npm run generate`\n");
+    process.stderr.write("agent/generated/directory-schema.ts is stale: run `npm run generate`\n");
     process.exitCode = 1;
   }
 } else {

@@ -7,7 +7,8 @@
  * 443, and it takes `unix:PATH` for a host that is named unix. Pure.
  */
 import { bracketed } from "./bare-host.ts";
-import { checkedText, type Field, type Read, refuse, type Words } from "./fields.ts";
+import { type Field, type Read, refuse, type Words } from "./field.ts";
+import { checkedText } from "./fields.ts";
 import { withoutSecrets } from "./problem.ts";
 
 /** As written: a scheme that is left out is left to `insecure` (see `fullEndpoint`). */

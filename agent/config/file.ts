@@ -8,7 +8,8 @@
 import { readFileSync } from "node:fs";
 import type { Document } from "yaml";
 import { isCollection, isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLError } from "yaml";
-import { textOf, type Written } from "./fields.ts";
+import type { Written } from "./field.ts";
+import { textOf } from "./fields.ts";
 import { emptyLayer, type Layer, take } from "./layer.ts";
 import { foundText, type Problem, refusalProblem, suggest } from "./problem.ts";
 import type { Row } from "./settings.ts";

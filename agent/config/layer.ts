@@ -2,7 +2,7 @@
  * What one layer of the configuration states: a file, variables, flags. Later layers win, value by value; where
  * each value came from is kept, since whoever must mend it has to know its name there.
  */
-import type { Read } from "./fields.ts";
+import type { Read } from "./field.ts";
 import type { Problem } from "./problem.ts";
 
 /** Where a value was set: `environment` and the variable's name, `command line` and the flag, the file's line and path. */

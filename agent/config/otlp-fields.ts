@@ -5,7 +5,8 @@
  * gRPC prints a header's value when it refuses it; so none may get there that it refuses. Neither the name nor the
  * value of a header that is refused is shown: a token that was written without a name would be the name.
  */
-import { type Field, field, type Read, type Refusal, refuse, unquoted, type Words, type WrittenAt } from "./fields.ts";
+import { type Field, field, type Read, type Refusal, refuse, type Words, type WrittenAt } from "./field.ts";
+import { unquoted } from "./fields.ts";
 
 /** A name and a value, as OTLP headers and resource attributes are. */
 export type Pairs = Readonly<Record<string, string>>;

@@ -5,7 +5,7 @@
  * error at a time. The value of a secret never gets into one.
  */
 
-import type { Field, Refusal, Written } from "./fields.ts";
+import type { Field, Refusal, Written } from "./field.ts";
 
 export interface Problem {
   /** Where it was set: a file (with its line where known), `environment` or `command line`. */

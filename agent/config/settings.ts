@@ -5,8 +5,8 @@
  * Reading, `--help`, error texts and docs/configuration.md are all made from it. Keys become the file's
  * names in snake case below `distribution.flowspan`, unless `standard` names OTel's own place.
  */
-import { PRIVATE_PREFIXES } from "../naming/remote/inside.ts";
-import type { Field } from "./fields.ts";
+import { PRIVATE_PREFIXES } from "../shared/prefix.ts";
+import type { Field } from "./field.ts";
 import {
   absolutePath,
   boolean,

@@ -3,7 +3,8 @@
  * defaults. What flowspan adds are words and bounds.
  */
 import { endpoint } from "./endpoint.ts";
-import { boolean, choice, logLevel, milliseconds, optional, type Read, text } from "./fields.ts";
+import type { Read } from "./field.ts";
+import { boolean, choice, logLevel, milliseconds, optional, text } from "./fields.ts";
 import { headersList, headersText, pairsList, pairsText, temporality } from "./otlp-fields.ts";
 
 const READER = "meter_provider.readers[0].periodic";

@@ -5,7 +5,7 @@
  * Changes the document. Names of fields are left alone, and no variable can bring in a list or a group.
  */
 import { type Document, isMap, isScalar, isSeq, parseDocument, Scalar } from "yaml";
-import type { Written } from "./fields.ts";
+import type { Written } from "./field.ts";
 
 export interface Substitution {
   /** By path (`a.b[0]`): values that variables were filled into, and those that YAML makes something of. */

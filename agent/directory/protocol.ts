@@ -1,12 +1,12 @@
 /**
  * The messages of directory.proto as plain values, to bytes and back, and the gRPC method that carries them.
  *
- * protobuf.js in its light form reads the schema as JSON (agent/generated/directory.ts): it bundles as data.
+ * protobuf.js in its light form reads the schema as JSON (agent/generated/directory-schema.ts): it bundles as data.
  * proto-loader would bring a parser and read a file at run time; static code would be a thousand lines.
  */
 import type { MethodDefinition } from "@grpc/grpc-js";
 import protobuf from "protobufjs/light.js";
-import { DIRECTORY } from "../generated/directory.ts";
+import { DIRECTORY } from "../generated/directory-schema.ts";
 import type { ServiceName } from "../model/cluster-objects.ts";
 
 export interface Key {

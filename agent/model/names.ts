@@ -28,15 +28,19 @@ export interface RemoteEnd {
   readonly label: string;
 }
 
+/** Both ends. */
+export interface Names {
+  readonly local: LocalEnd;
+  readonly remote: RemoteEnd;
+}
+
 /** Both names of an edge. `pending` keeps its growth in the kernel until metadata has caught up. */
 export type Identified =
-  | {
+  | (Names & {
       readonly state: "named";
-      readonly local: LocalEnd;
-      readonly remote: RemoteEnd;
       /** Later growth of this edge may be named otherwise at the same version: it is asked for anew. */
       readonly passing: boolean;
-    }
+    })
   | { readonly state: "pending"; readonly why: string };
 
 /** Names both ends of edges. Implementations are pure lookups; effects only fill their tables. */

@@ -14,7 +14,6 @@ import type { EdgeGrowth, EdgeKey, Role } from "../model/edge.ts";
 import type { Flow, Resource } from "../model/flow.ts";
 import type { Identity } from "../model/names.ts";
 import type { Exchange, NamespaceCounters } from "../model/probe-event.ts";
-import type { Exemplars } from "../spans/exemplars.ts";
 import type { AggregateOptions } from "./aggregate-options.ts";
 import { Budget, weightOf } from "./budget.ts";
 import { ExchangeClock } from "./clock.ts";
@@ -23,7 +22,8 @@ import { Coverage, type NamespaceCoverage } from "./coverage.ts";
 import type { Edge, Stretch } from "./edges.ts";
 import { EdgeTable } from "./edges.ts";
 import { Ended } from "./ended.ts";
-import { FlowSeries, type Place, placeAttributes, placeKey, remainderAttributes, remainderKey } from "./flows.ts";
+import { FlowSeries } from "./flow-series.ts";
+import { type Place, placeAttributes, placeKey, remainderAttributes, remainderKey } from "./place.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { snapshotOf } from "./snapshot-of.ts";
 
@@ -53,6 +53,14 @@ export interface Batch {
   accept(flows: readonly Flow[]): EdgeGrowth[];
 }
 
+/** Which connections stand for a flow's points; spans/exemplars.ts fits. */
+export interface ExemplarSource {
+  /** Those of one flow that lie after its start; each is handed out once. */
+  take(flow: string, startUnixNs: bigint): Flow["exemplars"];
+  /** Ends an exchange: what no flow has taken is of flows that have no point. */
+  clear(): void;
+}
+
 /** Gauges and counters of the aggregation itself. */
 export interface AggregateStats {
   readonly edges: number;
@@ -79,7 +87,7 @@ export class Aggregate {
   readonly #resources = new Map<string, { readonly resource: Resource; places: number }>();
   readonly #pool = new NumberPages(COUNTERS);
   readonly #coverage = new Coverage();
-  readonly #exemplars: Pick<Exemplars, "take" | "clear"> | undefined;
+  readonly #exemplars: ExemplarSource | undefined;
   /** Series that carry rows of the last batch which were not accepted. */
   #unaccepted: FlowSeries[] = [];
   /** Series whose last point was accepted in this batch. */
@@ -97,7 +105,7 @@ export class Aggregate {
     options: AggregateOptions,
     identity: Identity,
     decodeKey: (id: string) => EdgeKey,
-    exemplars?: Pick<Exemplars, "take" | "clear">,
+    exemplars?: ExemplarSource,
   ) {
     this.#options = options;
     this.#identity = identity;

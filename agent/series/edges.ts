@@ -6,17 +6,14 @@
  * that goes into totals, rates and coverage, so that nothing is counted twice while a Collector is away.
  * Where what is new belongs to another owner, the row before is sent and settled by itself (`split`).
  */
-import type { EdgeGrowth, EdgeKey } from "../model/edge.ts";
-import type { LocalEnd, RemoteEnd } from "../model/names.ts";
-import { AT, COUNTERS, NumberPages, type NumbersAt } from "./counters.ts";
-import type { FlowSeries, Place } from "./flows.ts";
-import { KeptRow } from "./kept-row.ts";
-import { SlotCounts } from "./slots.ts";
 
-export interface Names {
-  readonly local: LocalEnd;
-  readonly remote: RemoteEnd;
-}
+import type { EdgeGrowth, EdgeKey } from "../model/edge.ts";
+import type { Names } from "../model/names.ts";
+import { AT, COUNTERS, NumberPages, type NumbersAt } from "./counters.ts";
+import type { FlowSeries } from "./flow-series.ts";
+import { KeptRow } from "./kept-row.ts";
+import type { Place } from "./place.ts";
+import { SlotCounts } from "./slots.ts";
 
 /** Growth up to the time of one exchange. */
 export interface Stretch {

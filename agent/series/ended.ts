@@ -2,7 +2,7 @@
  * Series that have ended: they say so once, with nothing open, and are remembered so that a series that
  * comes back starts no earlier than its former one ended.
  */
-import type { FlowSeries } from "./flows.ts";
+import type { FlowSeries } from "./flow-series.ts";
 
 export class Ended {
   readonly #limit: number;

@@ -3,7 +3,7 @@
  */
 import { AT } from "./counters.ts";
 import { type Edge, LATEST } from "./edges.ts";
-import { HANDSHAKE, RTT } from "./flows.ts";
+import { HANDSHAKE, RTT } from "./flow-series.ts";
 import type { SlotRange } from "./slots.ts";
 import type { EdgeSnapshot, LocalSnapshot, QuantilesSnapshot, RemoteSnapshot, Snapshot } from "./snapshot.ts";
 

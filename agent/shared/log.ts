@@ -5,10 +5,10 @@
  * the values of configured headers are replaced wherever they appear, also inside messages and stacks.
  */
 import { destination, type Logger, pino } from "pino";
-import type { LogLevel } from "../config/fields.ts";
 import { scrubberOf } from "./scrub.ts";
 
 export type Log = Logger;
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
 const REDACTED = "[redacted]";
 const SECRET_NAME =

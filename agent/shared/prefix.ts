@@ -21,6 +21,25 @@ export function canonicalAddresses(texts: readonly unknown[]): string[] {
   return [...found];
 }
 
+/**
+ * Addresses that mean something only inside: what IANA's registries of special-purpose addresses call not globally
+ * reachable, besides loopback and the ranges of documentation.
+ */
+export const PRIVATE_PREFIXES = [
+  "10.0.0.0/8", // RFC 1918
+  "172.16.0.0/12",
+  "192.168.0.0/16",
+  "100.64.0.0/10", // RFC 6598: carriers' NAT; pods on some clouds
+  "169.254.0.0/16", // RFC 3927: link-local
+  "192.0.0.0/24", // RFC 6890: DS-Lite and NAT64 gateways
+  "198.18.0.0/15", // RFC 2544: benchmarks; proxies and meshes
+  "240.0.0.0/4", // RFC 1112: reserved; pods on some clouds
+  "fc00::/7", // RFC 4193: unique local
+  "fe80::/10", // RFC 4291: link-local
+  "fec0::/10", // RFC 3879: site-local, deprecated
+  "64:ff9b:1::/48", // RFC 8215: NAT64 of one's own
+] as const;
+
 export interface Prefix {
   readonly bytes: Uint8Array;
   /** Of 128: an IPv4 /8 is 104. */

@@ -5,10 +5,10 @@
  * begin anew with its process; what is read here only grows.
  */
 
+import type { MetadataReading } from "../model/metadata.ts";
 import type { Exchange, ProbeStatus, ProgramStats } from "../model/probe-event.ts";
 import type { RequestResult } from "../otlp/flow-exporter.ts";
 import type { SpanStats } from "../spans/queue.ts";
-import type { MetadataVitals } from "./health.ts";
 import type { Losses } from "./losses.ts";
 
 /** The part of an exchange that says what it cost; a source's ExchangeData fits. */
@@ -28,15 +28,6 @@ export interface CoverageReading {
   readonly netns: number;
   readonly segments: number | undefined;
   readonly connections: number | undefined;
-}
-
-/** One source of names, as far as metrics need it; the state of a watch fits. */
-export interface MetadataReading extends MetadataVitals {
-  readonly objects: number;
-  readonly lists: number;
-  /** Connections that ended without a failure. */
-  readonly ends: number;
-  readonly failures: Readonly<Record<string, number>>;
 }
 
 /** Told of each duration as it is measured, in seconds. */

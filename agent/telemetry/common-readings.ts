@@ -16,7 +16,7 @@ import {
   METRIC_PROCESS_CPU_TIME,
   METRIC_PROCESS_MEMORY_USAGE,
 } from "../generated/semconv.ts";
-import type { MetadataReading } from "./agent-state.ts";
+import type { MetadataReading } from "../model/metadata.ts";
 import type { Reading } from "./provider.ts";
 
 export interface NamesState {

@@ -5,19 +5,7 @@
  * a probe answers, exchanges are fresh, names are complete and not old. A Collector that is away makes neither
  * fail, since nothing is lost meanwhile; an API server that is away makes names old, and nothing dead.
  */
-
-/** One source of names: a watch's state fits. */
-export interface MetadataVitals {
-  readonly name: string;
-  /** It has been read in whole since the start. */
-  readonly synced: boolean;
-  /** Since it was last confirmed, or since the start. */
-  readonly ageMs: number;
-  /** Since it last heard or tried anything. */
-  readonly idleMs: number;
-  readonly trouble: string | undefined;
-}
-
+import type { MetadataVitals } from "../model/metadata.ts";
 export interface Vitals {
   /** All on one clock that only moves forward, milliseconds. */
   readonly nowMs: number;

@@ -1,7 +1,8 @@
 /**
  * When the pipeline did what: kept as it happens, read by health.
  */
-import type { MetadataVitals, Vitals } from "./health.ts";
+import type { MetadataVitals } from "../model/metadata.ts";
+import type { Vitals } from "./health.ts";
 
 export interface VitalsFacts {
   readonly intervalMs: () => number;

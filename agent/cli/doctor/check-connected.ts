@@ -6,17 +6,9 @@
  * privileges, mounts and what has no feature of its own are asked there.
  */
 import { Feature } from "../../generated/layout.ts";
+import type { AgentFacts } from "./agent-facts.ts";
 import { type NoProbeCheck, WITHOUT_STORAGES } from "./check-kernel.ts";
-import type { AgentFacts } from "./check-reach.ts";
 import { type Finding, ok } from "./finding.ts";
-
-/** The last HELLO, as `/status` shows it. */
-export interface ConnectedProbe {
-  readonly protocol: number;
-  readonly kernel: string;
-  /** A bit each of `enum feature`, in decimal digits. */
-  readonly features: string;
-}
 
 interface FeatureWords {
   readonly name: string;

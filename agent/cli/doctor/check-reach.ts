@@ -1,19 +1,10 @@
 /**
  * What answers from here: the running agent, the Collector, the Kubernetes API. Facts in, judgements out. Pure.
  */
-import type { ConnectedProbe } from "./check-connected.ts";
+
+import type { AgentFacts } from "./agent-facts.ts";
 import { checkNode, type NodeFacts } from "./check-node.ts";
 import { type Finding, ok } from "./finding.ts";
-
-export interface AgentFacts {
-  readonly socket: string;
-  /** The answer of /readyz, or why there was none. */
-  readonly ready:
-    | { readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[] }
-    | { readonly error: string };
-  /** Of /status: the probe that it is or was connected to. */
-  readonly probe?: ConnectedProbe | undefined;
-}
 
 /** A running agent, where there is one: doctor also runs before the first. */
 export function checkAgent({ socket, ready }: AgentFacts): Finding {

@@ -6,12 +6,13 @@ import { FLOWSPAN_PROTOCOL } from "../../generated/layout.ts";
 import { exportedSignals, secretsOf } from "../../runtime/options.ts";
 import { hide, scrub, secretsIn } from "../../shared/scrub.ts";
 import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "../command.ts";
+import type { AgentFacts } from "./agent-facts.ts";
 import { checkConnected } from "./check-connected.ts";
 import { askDirectory, checkDirectory } from "./check-directory.ts";
 import { checkKernel, checkMemlock, checkProbeProgram, type NoProbeCheck, type ProbeCheck } from "./check-kernel.ts";
 import { askKubeconfigFiles, checkKubeconfigFiles } from "./check-kubeconfig.ts";
 import { checkModules } from "./check-modules.ts";
-import { type AgentFacts, checkAgent, checkCollector, checkKubernetes } from "./check-reach.ts";
+import { checkAgent, checkCollector, checkKubernetes } from "./check-reach.ts";
 import { checkSpans, spanFacts } from "./check-spans.ts";
 import {
   askCollector,

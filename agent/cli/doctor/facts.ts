@@ -19,11 +19,11 @@ import { type Cluster, clusterOf } from "../../runtime/cluster.ts";
 import { transportOptions } from "../../runtime/options.ts";
 import { findProbe } from "../../runtime/probe-process.ts";
 import { askAgent } from "../../telemetry/admin-client.ts";
-import type { ConnectedProbe } from "./check-connected.ts";
+import type { AgentFacts, ConnectedProbe } from "./agent-facts.ts";
 import type { NoProbeCheck, ProbeCheck } from "./check-kernel.ts";
 import { NODE_MODULES } from "./check-modules.ts";
 import { askNode } from "./check-node.ts";
-import type { AgentFacts, ApiTrouble, CollectorFacts, KubernetesFacts } from "./check-reach.ts";
+import type { ApiTrouble, CollectorFacts, KubernetesFacts } from "./check-reach.ts";
 
 const PROBE_TIMEOUT_MS = 30_000;
 const API_TIMEOUT_MS = 5_000;

@@ -6,7 +6,7 @@
  */
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
-import type { MetadataVitals } from "../../telemetry/health.ts";
+import type { MetadataVitals } from "../../model/metadata.ts";
 
 /** Credentials, an answer and the wait that it asks for have limits that are less together. */
 const IDLE_MAX_MS = 600_000;

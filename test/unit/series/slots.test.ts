@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { HistogramSlot } from "../../../agent/generated/layout.ts";
-import { RTT } from "../../../agent/series/flows.ts";
+import { RTT } from "../../../agent/series/flow-series.ts";
 import { SlotCounts, type SlotGrowth } from "../../../agent/series/slots.ts";
 
 const EVERYTHING = { from: 0, to: HistogramSlot.SLOT_COUNT };

@@ -1,6 +1,7 @@
 /** What alive and ready mean. */
 import { expect, test } from "vitest";
-import { liveness, type MetadataVitals, readiness, type Vitals } from "../../../agent/telemetry/health.ts";
+import type { MetadataVitals } from "../../../agent/model/metadata.ts";
+import { liveness, readiness, type Vitals } from "../../../agent/telemetry/health.ts";
 import { PipelineVitals } from "../../../agent/telemetry/vitals.ts";
 
 /** An agent in good health, one second after an exchange. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { isAlive, isReady, serveHealth } from "../../../../agent/directory/server/readiness.ts";
-import type { MetadataVitals } from "../../../../agent/telemetry/health.ts";
+import type { MetadataVitals } from "../../../../agent/model/metadata.ts";
 import { freePorts } from "../../../components/running.ts";
 
 const watch = (name: string, more: Partial<MetadataVitals> = {}): MetadataVitals => ({

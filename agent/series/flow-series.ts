@@ -1,32 +1,14 @@
 /**
- * Edges → flows: which attribute set an edge's growth belongs to, and the sums of that set.
- *
- *   edge ──► Place (one attribute set of one Resource)
- *              ├─ resident: a FlowSeries of its own
- *              └─ not:      the remainder of its (Resource, role), otel.metric.overflow=true
+ * The sums of one attribute set: what a flow is while it is counted.
  *
  * A series holds what is to be sent: sums the Collector has confirmed plus growth of this exchange. Growth
  * that is not confirmed is taken out again, because the kernel says it again, larger.
  */
-
 import { DURATION_SLOTS, HANDSHAKE_SLOTS, HistogramSlot, RTT_SLOTS } from "../generated/layout.ts";
-import {
-  ATTR_FLOWSPAN_PEER_K8S_POD_NAME,
-  ATTR_FLOWSPAN_PEER_KIND,
-  ATTR_FLOWSPAN_PEER_ZONE,
-  ATTR_FLOWSPAN_ROLE,
-  ATTR_NETWORK_PEER_ADDRESS,
-  ATTR_OTEL_METRIC_OVERFLOW,
-  ATTR_SERVER_PORT,
-  ATTR_SERVICE_PEER_NAME,
-  ATTR_SERVICE_PEER_NAMESPACE,
-} from "../generated/semconv.ts";
-import type { Attributes, AttributeValue } from "../model/attribute.ts";
-import type { EdgeGrowth, EdgeKey, Role } from "../model/edge.ts";
+import type { Attributes } from "../model/attribute.ts";
+import type { EdgeGrowth, Role } from "../model/edge.ts";
 import type { Flow, Histogram, Resource } from "../model/flow.ts";
-import type { AggregateOptions } from "./aggregate-options.ts";
 import { AT, COUNTERS, type NumbersAt } from "./counters.ts";
-import type { Edge, Names } from "./edges.ts";
 import { SlotCounts, type SlotRange } from "./slots.ts";
 
 export const HANDSHAKE: SlotRange = slotRange(HistogramSlot.SLOT_HANDSHAKE, HANDSHAKE_SLOTS);
@@ -37,25 +19,36 @@ function slotRange(from: number, length: number): SlotRange {
   return { from, to: from + length };
 }
 
-/** An attribute set that edges belong to. It lives as long as one of its edges. */
-export interface Place {
+/** Which series: equal keys mean equal Resource and attributes. */
+export interface SeriesKey {
   readonly key: string;
   readonly resource: Resource;
   readonly role: Role;
   readonly attributes: Attributes;
-  /** How many edges belong here. */
-  edges: number;
-  /** Bytes and opens of late, fading: see budget.ts. */
-  weight: number;
-  /** Whether it has, or may make, a series of its own. */
-  resident: boolean;
-  /** False for the kernel's overflow edges, which have no room of their own by nature. */
-  readonly eligible: boolean;
-  series: FlowSeries | undefined;
+}
+
+/** What a series reads and sets of an edge whose row it takes. */
+export interface Member {
+  /** The row that is to be sent now, and accepted or not as a whole. */
+  readonly due: EdgeGrowth | undefined;
+  /** Whether there is growth. */
+  readonly grown: boolean;
+  /** Whether its row has less than the unsettled row before it. */
+  readonly shrunk: boolean;
+  /** The part of its row that is sent and settled before the rest is. */
+  readonly split: object | undefined;
+  /** Of the last exchange that had a row, on CLOCK_BOOTTIME. */
+  readonly seenNs: bigint;
+  readonly open: number;
+  readonly limit: number;
+  /** Where growth was sent that was not confirmed. */
+  home: FlowSeries | undefined;
+  /** The kernel is told that the row that was due is settled. */
+  settle(): void;
 }
 
 /** Of a series without members; nothing is ever added to it. */
-const NO_EDGES: Edge[] = [];
+const NO_EDGES: Member[] = [];
 
 /** One series of every flow metric: the Flow that exporters see, and what must be known to take it back. */
 export class FlowSeries implements Flow {
@@ -84,7 +77,7 @@ export class FlowSeries implements Flow {
   #members = NO_EDGES;
   readonly #slots = new SlotCounts();
 
-  constructor(place: Pick<Place, "key" | "resource" | "attributes" | "role">, { page, at }: NumbersAt) {
+  constructor(place: SeriesKey, { page, at }: NumbersAt) {
     this.key = place.key;
     this.resource = place.resource;
     this.attributes = place.attributes;
@@ -97,7 +90,7 @@ export class FlowSeries implements Flow {
     return this.page.subarray(this.at, this.at + COUNTERS);
   }
 
-  get members(): readonly Edge[] {
+  get members(): readonly Member[] {
     return this.#members;
   }
 
@@ -114,7 +107,7 @@ export class FlowSeries implements Flow {
   }
 
   /** Puts the row that is due of an edge into the sums. */
-  add(edge: Edge): void {
+  add(edge: Member): void {
     // A list of one, as most are, takes a third of the room that an empty one makes at its first push.
     if (this.#members.length === 0) this.#members = [edge];
     else this.#members.push(edge);
@@ -169,52 +162,4 @@ export class FlowSeries implements Flow {
   #histogram(range: SlotRange, sum: number): Histogram {
     return { buckets: this.#slots.buckets(range), sumUs: this.page[this.at + sum] as number };
   }
-}
-
-/** Separates the parts of a key: no name holds it. */
-const SEPARATOR = "\0";
-
-/** Names the place of an edge: equal keys mean equal Resource and attributes. */
-export function placeKey(key: EdgeKey, { local, remote }: Names, options: AggregateOptions): string {
-  if (key.overflow) return remainderKey(local.id, key.role);
-  const parts = [local.id, key.role, key.serverPort];
-  if (key.role !== "listener") {
-    parts.push(remote.kind, optional(remote.namespace), optional(remote.name));
-    if (options.peerZone) parts.push(optional(remote.zone));
-    if (options.peerPod) parts.push(optional(remote.podName));
-    if (options.peerAddress) parts.push(key.remoteAddress);
-  }
-  return parts.join(SEPARATOR);
-}
-
-export function remainderKey(resourceId: string, role: Role): string {
-  return [resourceId, role, "remainder"].join(SEPARATOR);
-}
-
-export function placeAttributes(key: EdgeKey, { remote }: Names, options: AggregateOptions): Attributes {
-  if (key.overflow) return remainderAttributes(key.role);
-  if (key.role === "listener") return { [ATTR_SERVER_PORT]: key.serverPort };
-  const attributes: Record<string, AttributeValue> = {
-    [ATTR_FLOWSPAN_ROLE]: key.role,
-    // 0: adopted, and nobody knows which end's it is.
-    ...(key.serverPort === 0 ? {} : { [ATTR_SERVER_PORT]: key.serverPort }),
-    [ATTR_FLOWSPAN_PEER_KIND]: remote.kind,
-  };
-  if (remote.name !== undefined) attributes[ATTR_SERVICE_PEER_NAME] = remote.name;
-  if (remote.namespace !== undefined) attributes[ATTR_SERVICE_PEER_NAMESPACE] = remote.namespace;
-  if (options.peerZone && remote.zone !== undefined) attributes[ATTR_FLOWSPAN_PEER_ZONE] = remote.zone;
-  if (options.peerPod && remote.podName !== undefined) attributes[ATTR_FLOWSPAN_PEER_K8S_POD_NAME] = remote.podName;
-  if (options.peerAddress) attributes[ATTR_NETWORK_PEER_ADDRESS] = key.remoteAddress;
-  return attributes;
-}
-
-/** Attributes of what found no room of its own. */
-export function remainderAttributes(role: Role): Attributes {
-  const overflow = { [ATTR_OTEL_METRIC_OVERFLOW]: true };
-  return role === "listener" ? overflow : { [ATTR_FLOWSPAN_ROLE]: role, ...overflow };
-}
-
-/** Tells an absent part from an empty one. */
-function optional(part: string | undefined): string {
-  return part === undefined ? "" : `=${part}`;
 }

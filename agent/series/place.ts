@@ -1,0 +1,84 @@
+/**
+ * Which attribute set an edge's growth belongs to.
+ *
+ *   edge ──► Place (one attribute set of one Resource)
+ *              ├─ resident: a FlowSeries of its own
+ *              └─ not:      the remainder of its (Resource, role), otel.metric.overflow=true
+ */
+import {
+  ATTR_FLOWSPAN_PEER_K8S_POD_NAME,
+  ATTR_FLOWSPAN_PEER_KIND,
+  ATTR_FLOWSPAN_PEER_ZONE,
+  ATTR_FLOWSPAN_ROLE,
+  ATTR_NETWORK_PEER_ADDRESS,
+  ATTR_OTEL_METRIC_OVERFLOW,
+  ATTR_SERVER_PORT,
+  ATTR_SERVICE_PEER_NAME,
+  ATTR_SERVICE_PEER_NAMESPACE,
+} from "../generated/semconv.ts";
+import type { Attributes, AttributeValue } from "../model/attribute.ts";
+import type { EdgeKey, Role } from "../model/edge.ts";
+import type { Names } from "../model/names.ts";
+import type { AggregateOptions } from "./aggregate-options.ts";
+import type { FlowSeries, SeriesKey } from "./flow-series.ts";
+
+/** An attribute set that edges belong to. It lives as long as one of its edges. */
+export interface Place extends SeriesKey {
+  /** How many edges belong here. */
+  edges: number;
+  /** Bytes and opens of late, fading: see budget.ts. */
+  weight: number;
+  /** Whether it has, or may make, a series of its own. */
+  resident: boolean;
+  /** False for the kernel's overflow edges, which have no room of their own by nature. */
+  readonly eligible: boolean;
+  series: FlowSeries | undefined;
+}
+
+/** Separates the parts of a key: no name holds it. */
+const SEPARATOR = "\0";
+
+/** Names the place of an edge: equal keys mean equal Resource and attributes. */
+export function placeKey(key: EdgeKey, { local, remote }: Names, options: AggregateOptions): string {
+  if (key.overflow) return remainderKey(local.id, key.role);
+  const parts = [local.id, key.role, key.serverPort];
+  if (key.role !== "listener") {
+    parts.push(remote.kind, optional(remote.namespace), optional(remote.name));
+    if (options.peerZone) parts.push(optional(remote.zone));
+    if (options.peerPod) parts.push(optional(remote.podName));
+    if (options.peerAddress) parts.push(key.remoteAddress);
+  }
+  return parts.join(SEPARATOR);
+}
+
+export function remainderKey(resourceId: string, role: Role): string {
+  return [resourceId, role, "remainder"].join(SEPARATOR);
+}
+
+export function placeAttributes(key: EdgeKey, { remote }: Names, options: AggregateOptions): Attributes {
+  if (key.overflow) return remainderAttributes(key.role);
+  if (key.role === "listener") return { [ATTR_SERVER_PORT]: key.serverPort };
+  const attributes: Record<string, AttributeValue> = {
+    [ATTR_FLOWSPAN_ROLE]: key.role,
+    // 0: adopted, and nobody knows which end's it is.
+    ...(key.serverPort === 0 ? {} : { [ATTR_SERVER_PORT]: key.serverPort }),
+    [ATTR_FLOWSPAN_PEER_KIND]: remote.kind,
+  };
+  if (remote.name !== undefined) attributes[ATTR_SERVICE_PEER_NAME] = remote.name;
+  if (remote.namespace !== undefined) attributes[ATTR_SERVICE_PEER_NAMESPACE] = remote.namespace;
+  if (options.peerZone && remote.zone !== undefined) attributes[ATTR_FLOWSPAN_PEER_ZONE] = remote.zone;
+  if (options.peerPod && remote.podName !== undefined) attributes[ATTR_FLOWSPAN_PEER_K8S_POD_NAME] = remote.podName;
+  if (options.peerAddress) attributes[ATTR_NETWORK_PEER_ADDRESS] = key.remoteAddress;
+  return attributes;
+}
+
+/** Attributes of what found no room of its own. */
+export function remainderAttributes(role: Role): Attributes {
+  const overflow = { [ATTR_OTEL_METRIC_OVERFLOW]: true };
+  return role === "listener" ? overflow : { [ATTR_FLOWSPAN_ROLE]: role, ...overflow };
+}
+
+/** Tells an absent part from an empty one. */
+function optional(part: string | undefined): string {
+  return part === undefined ? "" : `=${part}`;
+}
