@@ -4,11 +4,9 @@
  *
  * Read from /proc and from the kernel's own lists of programs and links, not from what our processes say.
  */
-import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import type { ProbeCheck } from "../../agent/cli/doctor/check-kernel.ts";
 import { readIfThere, threadFiles } from "../../agent/shared/procfs.ts";
 import { AGENT_USER, type NodeAgent, startAgents } from "../lab/agents.ts";
 import { describe } from "../lab/describe.ts";
@@ -19,6 +17,7 @@ import { eventually, LabProcess } from "../lab/process.ts";
 import { Receiver } from "../lab/receiver.ts";
 import { ROOT, run } from "../lab/run.ts";
 import { missing, needs } from "../needs.ts";
+import { walksAllSockets } from "../walks.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
@@ -101,13 +100,6 @@ test("an agent that is started as root gives all of it up, and so does the probe
   expect((await agent.ended).code).toBe(0);
 });
 
-/** One of the two walks, by what the kernel allows: over all sockets' storages, or over all open files. */
-function walk(): Readonly<Record<string, string>> {
-  const { stdout } = spawnSync(join(ROOT, "build/flowspan-probe"), ["--check"], { encoding: "utf8" });
-  const { iterators } = JSON.parse(stdout) as ProbeCheck;
-  return iterators.bpf_sk_storage_map ? { walk: "iter bpf_sk_storage_map" } : { walk_files: "iter task_file" };
-}
-
 /** What each of our links hangs on. None of these happens once a packet. */
 const ATTACHED = {
   inet_sk_error_report: "raw_tracepoint inet_sk_error_report",
@@ -131,7 +123,10 @@ test("our programs are the documented ones, and hang on what happens to sockets 
     nameOf.get(prog_id),
     `${type} ${tp_name ?? target_name}`,
   ]);
-  const documented = { ...ATTACHED, ...walk() };
+  const documented = {
+    ...ATTACHED,
+    ...(walksAllSockets() ? { walk: "iter bpf_sk_storage_map" } : { walk_files: "iter task_file" }),
+  };
   expect(Object.fromEntries(attached)).toEqual(documented);
   expect(links.length).toBe(Object.keys(documented).length);
   const tracing = Object.fromEntries(Object.keys(documented).map((name) => [name, "tracing"]));

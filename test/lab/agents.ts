@@ -96,6 +96,7 @@ export class NodeAgent {
         const now = socketIdentity(this.probeSocket);
         return now !== undefined && now !== before;
       },
+      30_000,
     );
     return probe;
   }
