@@ -344,7 +344,7 @@ export class Aggregate {
     const flows: FlowSeries[] = [];
     for (const series of this.#series()) {
       if (series.sinceNs !== undefined) this.#start(series, series.sinceNs, clock);
-      if (cumulative || series.members.length > 0) flows.push(series);
+      if (cumulative || series.members.length > 0 || series.hasMoved) flows.push(series);
     }
     for (const series of this.#ended.unsaid()) flows.push(series);
     for (const series of flows) {

@@ -297,6 +297,26 @@ test("deltas hold the growth since the last accepted point and skip quiet flows"
   });
 });
 
+test("deltas say once that nothing is open any more, also where the kernel has no row for it, as of a listener that closed", () => {
+  const { kernel, exchange } = start({ temporality: "delta" });
+  kernel.open(CART, 0, 128);
+  const listening = exchange();
+  const before = gauges(listening.flows);
+  kernel.settle(listening.accept(listening.flows));
+  kernel.open(CART, 0, 0);
+
+  const untold = gauges(exchange().flows);
+  const closed = exchange();
+  const after = gauges(closed.flows);
+  kernel.settle(closed.accept(closed.flows));
+
+  expect([before, untold, after, gauges(exchange().flows)]).toEqual([[[0, 128]], [[0, 0]], [[0, 0]], []]);
+});
+
+function gauges(flows: readonly Flow[]) {
+  return flows.map(({ open, limit }) => [open, limit]);
+}
+
 test("a series whose doubtful growth is gone from the kernel ends: no point goes backwards", () => {
   const { kernel, exchange } = start();
   kernel.grow(CART, { bytesSent: 23 });
