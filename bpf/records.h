@@ -48,11 +48,16 @@ static __always_inline __u64 randomness(const __u64 id[2])
 	return bpf_be64_to_cpu(id[1]) & (SAMPLE_NEVER - 1);
 }
 
-/* Both ends make the same id of an established connection; one that never was has only one end. */
+/*
+ * Both ends make the same id of an established connection; one that never was has only one end. A restored one has the
+ * numbers of the socket before it where that had sent and received nothing: its begin tells the two apart.
+ */
 static __always_inline void trace__identify(struct connection *c, struct settings *s, __u64 id[2])
 {
+	__u64 numbers = (__u64)c->client_isn << 32 | c->server_isn;
+
 	if (c->flags & ESTABLISHED) {
-		siphash__of_word(s->asked.trace_key, (__u64)c->client_isn << 32 | c->server_isn, id);
+		siphash__of_word(s->asked.trace_key, c->flags & RESTORED ? numbers ^ c->start_ns : numbers, id);
 		return;
 	}
 	id[0] = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();

@@ -43,6 +43,24 @@ for (const [socket, role] of [
   });
 }
 
+test("a connection that is restored before it sent a byte is in a trace of its own each time", async () => {
+  const port = 7806;
+  const again = ["save 1", "restore 1", "save 1", "restore 1"];
+  const told = await calls().play(pair(port), again, TALK(AFTER), END);
+  const records = await calls().records(port, 4);
+
+  expect(told.failures).toEqual({});
+  const traces = Map.groupBy(records, ({ traceId }) => traceId);
+  const sharing = [...traces.values()].map((list) =>
+    list.map((record) => `${record.key.role} ${flagsOf(record)}`.trim()).sort(),
+  );
+  expect(sharing.toSorted()).toEqual([
+    ["client checkpointed restored"],
+    ["client checkpointed", "server"],
+    ["client restored"],
+  ]);
+});
+
 test("bytes that the old socket sent and the new one has to send again are sent once", async () => {
   const port = 7803;
   const told = await calls().play(
