@@ -27,8 +27,8 @@ test-fresh: ## both, demo and test, on a minimal Debian 12 made for it (root; an
 check: setup-test ## types, lint, formats, freshness of what is generated
 	@scripts/check
 
-torture: build ## random programs of socket calls against their own count, `ss` and `nstat` (root; SEED=1, SECONDS=600, PROGRAMS=10000)
-	@$(TYPESCRIPT) test/torture/run.ts $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(PROGRAMS),--programs $(PROGRAMS))
+torture: build ## random programs of socket calls against their own count, `ss` and `nstat` (root; SEED=1, SECONDS=600, PROGRAMS=10000, THROUGH=agent)
+	@$(TYPESCRIPT) test/torture/run.ts $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(PROGRAMS),--programs $(PROGRAMS)) $(if $(filter agent,$(THROUGH)),--through-agent 1)
 
 torture-names: setup-build ## random cluster histories against the names that agents give (SEED=…, SECONDS=…)
 	@$(TYPESCRIPT) test/histories/main.ts $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))

@@ -27,6 +27,8 @@ export interface SpanLabOptions {
   readonly spans?: object | ((node: string) => object);
   /** `tracer_provider.processors[0].batch` of the file. */
   readonly batch?: { readonly exporter?: object; readonly [name: string]: unknown };
+  /** More of the metrics' `otlp_grpc`. */
+  readonly metrics?: object;
   readonly setup?: Partial<Omit<AgentSetup, "agentArguments">>;
   /** What happens before the probes and agents start. */
   readonly before?: (lab: Lab) => Promise<unknown>;
@@ -38,6 +40,8 @@ export interface SpanLabOptions {
 export interface AgentStatus {
   /** Null before the first exchange. */
   readonly probe: object | null;
+  /** `lastExchangeMs` changes with each exchange. */
+  readonly vitals: { readonly lastExchangeMs?: number };
   readonly spans: SpanStats;
   readonly losses: Readonly<Record<string, number>>;
   readonly memory: { readonly rss: number };
@@ -208,7 +212,7 @@ export async function recording(agents: readonly NodeAgent[]): Promise<void> {
   });
 }
 
-async function statusOf({ adminSocket }: NodeAgent): Promise<AgentStatus> {
+export async function statusOf({ adminSocket }: NodeAgent): Promise<AgentStatus> {
   return (await askAgent(adminSocket, "/status")).body as AgentStatus;
 }
 
@@ -230,10 +234,10 @@ export function replaceFile(path: string, content: string): void {
 }
 
 /** JSON is YAML. */
-export function configText({ spans = ALL_SPANS, batch = {} }: SpanLabOptions, node = ""): string {
+export function configText({ spans = ALL_SPANS, batch = {}, metrics = {} }: SpanLabOptions, node = ""): string {
   return JSON.stringify({
     file_format: "1.1",
-    meter_provider: { readers: [{ periodic: { exporter: { otlp_grpc: METRICS } } }] },
+    meter_provider: { readers: [{ periodic: { exporter: { otlp_grpc: { ...METRICS, ...metrics } } } }] },
     tracer_provider: { processors: [{ batch: { ...BATCH, ...batch } }] },
     distribution: { flowspan: { spans: typeof spans === "function" ? spans(node) : spans } },
   });

@@ -45,7 +45,7 @@ export async function judge<Upheaval>(
 const OF_RECORDS = ["record", "sums", "busy", "reset-sums", "estab-resets"];
 
 /** A loss has no program, as other things that are said of a whole batch: where nothing else differs it is every program's. */
-function failuresOf({ performed, losses, beyond, hidden }: BatchResult, known: ReadonlySet<string>): Failure[] {
+export function failuresOf({ performed, losses, beyond, hidden }: BatchResult, known: ReadonlySet<string>): Failure[] {
   const left = losses.agent_gone_records ? new Set([...known, ...OF_RECORDS]) : known;
   const failures = performed
     .map(({ program, trace, seen, beyond = [] }) => ({

@@ -1,18 +1,21 @@
 /**
- * `make torture`: random programs under one probe, each held against its own count, the wire and the kernel's books. What
- * differs is made small and left in build/torture/, to become a program of test/torture/found/.
+ * `make torture`: random programs under one probe, each held against its own count, the wire and the kernel's books; every
+ * fifth batch under a real agent too, by what a Collector holds of it. What differs is made small and left in
+ * build/torture/, to become a program of test/torture/found/.
  *
- *     node test/torture/run.ts --seed 1 --programs 10000 --seconds 600 --at-once 100
+ *     node test/torture/run.ts --seed 1 --programs 10000 --seconds 600 --at-once 100 --through-agent 5
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../lab/run.ts";
 import { numberOptions } from "../number-options.ts";
+import { AgentBench } from "./agent-bench.ts";
+import { AGENT_UPHEAVALS, type AgentUpheaval } from "./agent-upheavals.ts";
 import { TortureBench, type Upheaval } from "./batch.ts";
 import { generate } from "./generate.ts";
-import { type Failure, judge, minimize } from "./judge.ts";
+import { type Bench, type Failure, judge, minimize } from "./judge.ts";
 import { KNOWN_CHECKS, KNOWN_FEATURES, SOUND_FEATURES } from "./known.ts";
-import { formatProgram, programSeed } from "./program.ts";
+import { formatProgram, type Program, programSeed } from "./program.ts";
 
 const OUTPUT = join(ROOT, "build/torture");
 const UPHEAVALS: readonly Upheaval[] = ["none", "none", "upgrade", "none", "kill"];
@@ -23,8 +26,9 @@ const options = numberOptions({
   seconds: 600,
   "at-once": 100,
   from: 0,
+  "through-agent": 5,
 });
-const { seed, programs, "at-once": atOnce } = options;
+const { seed, programs, "at-once": atOnce, "through-agent": throughAgent } = options;
 const deadline = Date.now() + options.seconds * 1000;
 
 console.log(`torture: seed ${seed}, ${programs} programs, ${atOnce} at once`);
@@ -33,27 +37,40 @@ for (const [name, why] of Object.entries({ ...KNOWN_CHECKS, ...KNOWN_FEATURES })
 
 let done = options.from;
 let failed = 0;
-const bench = await TortureBench.start();
+const benches: { probe?: TortureBench; agent?: AgentBench } = {};
 try {
   for (let batch = 0; done < programs && Date.now() < deadline; batch++) {
     const count = Math.min(atOnce, programs - done);
-    const upheaval = UPHEAVALS[batch % UPHEAVALS.length] ?? "none";
     const batchPrograms = Array.from({ length: count }, (_, i) =>
       generate(programSeed(seed, done + i), SOUND_FEATURES),
     );
-    const failures = await judge(bench, batchPrograms, upheaval);
-    for (const failure of failures) await report(failure, done + batchPrograms.indexOf(failure.program), upheaval);
-    failed += failures.length;
+    if (throughAgent > 0 && batch % throughAgent === throughAgent - 1) {
+      const upheaval: AgentUpheaval =
+        AGENT_UPHEAVALS[Math.floor(batch / throughAgent) % AGENT_UPHEAVALS.length] ?? "none";
+      benches.agent ??= await AgentBench.start();
+      await play(benches.agent, batchPrograms, upheaval);
+    } else {
+      benches.probe ??= await TortureBench.start();
+      const upheaval: Upheaval = UPHEAVALS[batch % UPHEAVALS.length] ?? "none";
+      await play<Upheaval>(benches.probe, batchPrograms, upheaval);
+    }
     done += count;
     console.log(`torture: ${done} programs, ${failed} differ`);
   }
 } finally {
-  await bench.close();
+  await benches.agent?.close();
+  await benches.probe?.close();
 }
 process.exitCode = failed > 0 || done === 0 ? 1 : 0;
 
+async function play<U extends string>(bench: Bench<U>, batch: readonly Program[], upheaval: U): Promise<void> {
+  const failures = await judge(bench, batch, upheaval);
+  for (const failure of failures) await report(bench, failure, done + batch.indexOf(failure.program), upheaval);
+  failed += failures.length;
+}
+
 /** Prints the difference and writes the program, made small while there is time. */
-async function report(failure: Failure, index: number, upheaval: Upheaval): Promise<void> {
+async function report<U extends string>(bench: Bench<U>, failure: Failure, index: number, upheaval: U): Promise<void> {
   console.log(
     `torture: program ${index} of seed ${seed} (${upheaval}) differs:\n  ${failure.differences.slice(0, 5).join("\n  ")}`,
   );

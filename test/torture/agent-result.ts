@@ -1,0 +1,57 @@
+/** From what was performed and what a Collector holds of it to what differs. Pure. */
+import type { ReceivedPoint } from "../lab/otlp-decode.ts";
+import type { ReceivedSpan } from "../lab/otlp-decode-spans.ts";
+import { agentBooks } from "./agent-books.ts";
+import { through } from "./agent-compare.ts";
+import type { Temporality } from "./agent-metrics.ts";
+import { sortTold, type Told } from "./agent-told.ts";
+import type { AgentUpheavalKind } from "./agent-upheavals.ts";
+import { batchDifferences, withoutCopies } from "./agent-whole.ts";
+import type { BatchResult, Performed } from "./batch.ts";
+import type { Program } from "./program.ts";
+import type { Trace } from "./trace.ts";
+
+/** One batch, as it was performed and heard. */
+export interface Heard {
+  readonly batch: number;
+  readonly temporality: Temporality;
+  readonly programs: readonly Program[];
+  /** In the same order. */
+  readonly traces: readonly Trace[];
+  /** In the order in which they came. */
+  readonly spans: readonly ReceivedSpan[];
+  readonly points: readonly ReceivedPoint[];
+  readonly befell: Omit<AgentUpheavalKind, "befall">;
+  /** Spans that came while an agent died. */
+  readonly justTaken: number;
+  /** Losses of kernel and probe before. */
+  readonly lossesBefore: Readonly<Record<string, number>>;
+  readonly hidden: number;
+}
+
+export function resultOf(heard: Heard): BatchResult {
+  const { batch, temporality, traces, points, befell, justTaken, hidden } = heard;
+  const { spans, copies } = withoutCopies(heard.spans);
+  const told = sortTold(spans, points, { batch, namespaces: traces.map(({ netns }) => netns) });
+  const books = agentBooks(points);
+  const losses = growthOf(books.losses, heard.lossesBefore);
+  const circumstances = { temporality, isWhole: !losses.agent_gone_records, isOneAgent: befell.isOneAgent };
+  const performed = heard.programs.map((program, i): Performed => {
+    const trace = traces[i] as Trace;
+    return { program, trace, ...through(told.programs[i] as Told, program, trace, circumstances) };
+  });
+  const beyond = [
+    ...told.strangers.map((stranger) => `stranger: ${stranger}`),
+    ...batchDifferences({ ...befell, performed, spans, books, losses, justTaken }),
+    ...(copies.length > 0 && !befell.mayRepeat ? [`twice: ${copies.length} spans came again`] : []),
+  ];
+  return { performed, losses, beyond, hidden };
+}
+
+function growthOf(
+  now: Readonly<Record<string, number>>,
+  before: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const growth = Object.entries(now).map(([name, count]) => [name, count - (before[name] ?? 0)] as const);
+  return Object.fromEntries(growth.filter(([, count]) => count > 0));
+}
