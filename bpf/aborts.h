@@ -11,7 +11,8 @@
  *   too many orphans, no memory       RST, from an orphan whose FIN is not acknowledged
  *   TCP_LINGER2 below 0               RST, from an orphan in FIN_WAIT2
  *   the peer's FIN, or its last ACK   none: TIME_WAIT or nothing follows
- *   an orphan reaches FIN_WAIT2       none: TIME_WAIT follows
+ *   an orphan reaches FIN_WAIT2       none: TIME_WAIT follows; but RST where the segment that acknowledges its FIN
+ *                                     carries data, which only the RST itself tells: reset_may_follow()
  *   TCP_REPAIR                        none
  *   an error (sk_err)                 what was sent or came was seen before the close
  */
@@ -52,6 +53,31 @@ static __always_inline bool reset_follows(struct sock *sk, struct tcp_sock *tp, 
 	if (from == TCP_CLOSING || from == TCP_LAST_ACK)
 		return is_orphan ? tp->snd_una != tp->write_seq : tp->snd_nxt != tp->write_seq;
 	return false;
+}
+
+/*
+ * Whether data may have come with the acknowledgement of an orphan's FIN (tcp_rcv_state_process(), FIN_WAIT1): such data
+ * came after the FIN was sent. Then undecided.h waits for the RST; where application and peer go on in half
+ * closed ones, in vain.
+ */
+static __always_inline bool reset_may_follow(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from)
+{
+	unsigned long both = 1UL << SOCK_DEAD | 1UL << SOCK_DONE;
+	/* In one: each branch doubles what the verifier goes through. */
+	__u64 is_another =
+		(from ^ TCP_FIN_WAIT2) | ((sk->__sk_common.skc_flags & both) ^ 1UL << SOCK_DEAD) | (__u32)sk->sk_err;
+
+	return !is_another && tp->data_segs_in != c->data_segs_at_fin;
+}
+
+/* Its own FIN is about to be sent. */
+static __always_inline void on_own_fin(struct sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (c && tp)
+		c->data_segs_at_fin = tp->data_segs_in;
 }
 
 #endif

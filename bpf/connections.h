@@ -51,7 +51,8 @@ struct connection {
 	__u32 handshake_us; /* waits here until it is counted as opened */
 	__u32 client_isn; /* initial sequence numbers, from ESTABLISHED on: never leave the kernel. Before: sk_txhash */
 	__u32 server_isn;
-	__u32 loss_high_seq; /* of the last Loss that a timer began: tcp_sock.high_seq */
+	__u32 data_segs_at_fin; /* tcp_sock.data_segs_in when its own FIN was sent */
+	__u32 loss_high_seq;    /* of the last Loss that a timer began: tcp_sock.high_seq */
 	__u32 former_busy; /* jiffies, as the next two: of connections that the socket had before, which it goes on counting */
 	__u32 former_rwnd_limited;
 	__u32 former_sndbuf_limited;

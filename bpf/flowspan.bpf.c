@@ -65,8 +65,11 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	if (!state_matters(to) && !state_is_birth(from, to)) {
 		if (is_in_sockmap(sk))
 			on_sockmap(sk);
-		if (state_is_peer_closed(from, to) && settings__if_active())
+		s = settings__if_active();
+		if (s && state_is_peer_closed(from, to))
 			on_fin(sk);
+		if (s && to == TCP_FIN_WAIT1 && s->asked.records)
+			on_own_fin(sk);
 		return 0;
 	}
 	s = settings__if_active();

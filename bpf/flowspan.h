@@ -245,7 +245,7 @@ enum loss {
 	LOSS_ROLE_UNKNOWN_DETAIL, /* an older connection's socket did not show who opened it: a server's, without port */
 	LOSS_CGROUP_NAME_CUT_DETAIL, /* a cgroup's name is longer than CGROUP_NAME_MAX: its end is missing */
 	LOSS_SOCKMAP_BYPASS,  /* an end of a connection in a BPF sockmap: what a program redirected went around TCP */
-	LOSS_RESET_UNDECIDED, /* a reset found no place to wait for who sent it: it counts as one that came, too */
+	LOSS_RESET_UNDECIDED, /* no place to wait for who sent a reset: it counts as one that came, if as one at all */
 	LOSS_PROCESS_UNKNOWN_DETAIL, /* a server's connection record without the process that listens */
 	LOSS_EVENT_FAILED_DETAIL,    /* no memory for a connection's events: they are missing in its record */
 	LOSS_COUNT,

@@ -103,7 +103,7 @@ static __always_inline bool reset__decides_later(struct connection *c, struct so
 	}
 	if (!tp || c->flags & (RESET_SENT | RESET_RECEIVED) || !reset__is_undecided(sk, tp))
 		return false;
-	return !connection__claim(c, UNDECIDED) || undecided__hold(c, sk, tp, now);
+	return !connection__claim(c, UNDECIDED) || undecided__hold(c, sk, tp, RESET_RECEIVED, now);
 }
 
 /* @param flag RESET_SENT or RESET_RECEIVED, counted once a connection */

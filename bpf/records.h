@@ -26,8 +26,9 @@ struct record {
 
 /* A reset that came or is about to be sent, and the record of the close in between: see undecided.h. */
 struct undecided {
-	__u32 phase; /* enum undecided_phase */
-	__u32 has_record;
+	__u32 phase;     /* enum undecided_phase */
+	__u16 otherwise; /* what it is where this end sends no RST: RESET_RECEIVED, or 0, no reset at all */
+	__u16 has_record;
 	__u64 socket; /* its address */
 	struct edge_key key;
 	__u64 time_ns;
@@ -273,6 +274,8 @@ static __always_inline void record__send_troubled(struct connection *c, struct s
 	record__finish(&record->connection, choice, now);
 }
 
+static __always_inline bool undecided__hold(struct connection *c, struct sock *sk, struct tcp_sock *tp, __u32 otherwise,
+					    __u64 now);
 static __always_inline bool undecided__keep_record(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 						   const struct stretch *before, struct settings *s,
 						   const struct choice *choice, __u64 now);
@@ -285,10 +288,13 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 	struct trouble *t;
 	struct choice choice;
 
-	if (c->flags & ESTABLISHED && !(c->flags & (RESET_SENT | RESET_RECEIVED | UNDECIDED)) &&
-	    reset_follows(sk, tp, from)) {
-		__sync_fetch_and_or(&c->flags, ABORTED);
-		trouble__note(sk, tp, EVENT_RESET_SENT, 0, now);
+	if (c->flags & ESTABLISHED && !(c->flags & (RESET_SENT | RESET_RECEIVED | UNDECIDED))) {
+		if (reset_follows(sk, tp, from)) {
+			__sync_fetch_and_or(&c->flags, ABORTED);
+			trouble__note(sk, tp, EVENT_RESET_SENT, 0, now);
+		} else if (reset_may_follow(c, sk, tp, from) && undecided__hold(c, sk, tp, 0, now)) {
+			__sync_fetch_and_or(&c->flags, UNDECIDED);
+		}
 	}
 	t = bpf_sk_storage_get(&troubles, sk, 0, 0);
 	if (!record__choose(&choice, c, tp, before, false, now, s))

@@ -42,9 +42,16 @@ static __always_inline bool reset__is_undecided(struct sock *sk, struct tcp_sock
 	return !BPF_CORE_READ_BITFIELD(tp, rx_opt.tstamp_ok) || BPF_CORE_READ_BITFIELD(tp, rx_opt.saw_tstamp);
 }
 
-static __always_inline __u32 undecided__place(struct sock *sk, __u32 i)
+/* One socket, for functions that the verifier looks at by themselves and not for each caller: they take no socket. */
+struct undecided_socket {
+	__u64 address;
+	__u32 hash;
+	__u32 zero;
+};
+
+static __always_inline struct undecided_socket undecided__socket(struct sock *sk)
 {
-	return (sk->__sk_common.skc_hash + i) % UNDECIDED_MAX;
+	return (struct undecided_socket){ .address = (__u64)sk, .hash = sk->__sk_common.skc_hash };
 }
 
 /* @param phase as it was read, before what made the caller want it */
@@ -65,20 +72,29 @@ static __always_inline void undecided__free(struct undecided *u)
 	__sync_fetch_and_add(&u->phase, UNDECIDED_PHASES + 1 - UNDECIDED_TAKEN);
 }
 
-/* @return what is held of the socket, taken; NULL: nothing */
-static __always_inline struct undecided *undecided__take_of(struct sock *sk)
+/* @return the place of what is held of the socket, taken; -1: nothing */
+__noinline int undecided__find(struct undecided_socket *of)
 {
 	__u32 i;
 
-	for (i = 0; i < UNDECIDED_PLACES; i++) {
-		__u32 place = undecided__place(sk, i);
+	for (i = 0; i < UNDECIDED_PLACES && of; i++) {
+		__u32 place = (of->hash + i) % UNDECIDED_MAX;
 		struct undecided *u = bpf_map_lookup_elem(&undecideds, &place);
 		__u32 phase = u ? *(volatile __u32 *)&u->phase : UNDECIDED_FREE;
 
-		if ((phase & UNDECIDED_PHASES) == UNDECIDED_HELD && u->socket == (__u64)sk && undecided__take(u, phase))
-			return u;
+		if ((phase & UNDECIDED_PHASES) == UNDECIDED_HELD && u->socket == of->address &&
+		    undecided__take(u, phase))
+			return place;
 	}
-	return NULL;
+	return -1;
+}
+
+static __always_inline struct undecided *undecided__take_of(struct sock *sk)
+{
+	struct undecided_socket of = undecided__socket(sk);
+	__u32 place = undecided__find(&of);
+
+	return bpf_map_lookup_elem(&undecideds, &place);
 }
 
 /* Whether its segment may still be worked on. The socket may be gone: then this is another's lock, or none. */
@@ -93,7 +109,7 @@ static __always_inline bool undecided__is_under_way(struct undecided *u, __u64 n
 	return BPF_CORE_READ(sk, sk_lock.owned) || BPF_CORE_READ(sk, sk_lock.slock.rlock.raw_lock.val.counter);
 }
 
-/* @param flag RESET_SENT or RESET_RECEIVED: what it turned out to be */
+/* @param flag RESET_SENT, RESET_RECEIVED or 0: what it turned out to be */
 static __always_inline void undecided__send_record(struct undecided *u, __u32 flag)
 {
 	struct frame_connection *r = &u->record.connection;
@@ -101,8 +117,9 @@ static __always_inline void undecided__send_record(struct undecided *u, __u32 fl
 
 	if (!u->has_record)
 		return;
-	r->flags |= flag == RESET_SENT ? 1 << CONNECTION_RESET_SENT : 1 << CONNECTION_RESET_RECEIVED;
-	if (last < CONNECTION_EVENTS) {
+	if (flag)
+		r->flags |= flag == RESET_SENT ? 1 << CONNECTION_RESET_SENT : 1 << CONNECTION_RESET_RECEIVED;
+	if (flag && last < CONNECTION_EVENTS) {
 		u->record.events[last].time_ns = u->time_ns;
 		u->record.events[last].segments = 0;
 		u->record.events[last].kind = flag == RESET_SENT ? EVENT_RESET_SENT : EVENT_RESET_RECEIVED;
@@ -115,12 +132,11 @@ static __always_inline void undecided__send_record(struct undecided *u, __u32 fl
 }
 
 /*
- * Decides what is held at `place` where it shows that nobody sent a RST for it: it came. Not static: the verifier looks
- * at it once, and not for each caller.
+ * Decides what is held at `place` where it shows that nobody sent a RST for it: one came, or there was none.
  *
  * @param is_over whether that is known: its socket has another one
  */
-__noinline int undecided__came(__u32 place, bool is_over, __u64 now)
+__noinline int undecided__pass(__u32 place, bool is_over, __u64 now)
 {
 	struct undecided *u = bpf_map_lookup_elem(&undecideds, &place);
 	struct edge_value *edge;
@@ -132,44 +148,48 @@ __noinline int undecided__came(__u32 place, bool is_over, __u64 now)
 	if ((phase & UNDECIDED_PHASES) != UNDECIDED_HELD || (!is_over && undecided__is_under_way(u, now)) ||
 	    !undecided__take(u, phase))
 		return 0;
-	edge = edge__enter(&u->key, EDGE_MISS_OVERFLOWS);
+	edge = u->otherwise ? edge__enter(&u->key, EDGE_MISS_OVERFLOWS) : NULL;
 	if (edge) {
 		edge__add(edge->growth.reset_received, 1);
 		edge__touch(edge, u->time_ns);
 		edge__leave(edge);
 	}
-	undecided__send_record(u, RESET_RECEIVED);
+	undecided__send_record(u, u->otherwise);
 	undecided__free(u);
 	return 0;
 }
 
-/* @return a place of its own, taken; NULL: others are held on all of the socket's, and worked on at this moment */
-static __always_inline struct undecided *undecided__make(struct sock *sk, __u64 now)
+/* @return a place for the socket's, taken; -1: others are held on all of its places, and worked on at this moment */
+__noinline int undecided__make(struct undecided_socket *of, __u64 now)
 {
-	struct undecided *made = NULL;
+	int made = -1;
 	__u32 i;
 
-	for (i = 0; i < UNDECIDED_PLACES; i++) {
-		__u32 place = undecided__place(sk, i);
+	for (i = 0; i < UNDECIDED_PLACES && of; i++) {
+		__u32 place = (of->hash + i) % UNDECIDED_MAX;
 		struct undecided *u = bpf_map_lookup_elem(&undecideds, &place);
 		__u32 phase;
 
 		if (!u)
 			continue;
-		undecided__came(place, u->socket == (__u64)sk, now);
-		if (made)
-			continue;
+		undecided__pass(place, u->socket == of->address, now);
 		phase = *(volatile __u32 *)&u->phase;
-		if ((phase & UNDECIDED_PHASES) == UNDECIDED_FREE && undecided__take(u, phase))
-			made = u;
+		if (made < 0 && (phase & UNDECIDED_PHASES) == UNDECIDED_FREE && undecided__take(u, phase))
+			made = place;
 	}
 	return made;
 }
 
-/* @return false: there is no place for it */
-static __always_inline bool undecided__hold(struct connection *c, struct sock *sk, struct tcp_sock *tp, __u64 now)
+/*
+ * @param otherwise what it is where no RST is sent: RESET_RECEIVED, or 0
+ * @return false: there is no place for it
+ */
+static __always_inline bool undecided__hold(struct connection *c, struct sock *sk, struct tcp_sock *tp, __u32 otherwise,
+					    __u64 now)
 {
-	struct undecided *u = undecided__make(sk, now);
+	struct undecided_socket of = undecided__socket(sk);
+	__u32 place = undecided__make(&of, now);
+	struct undecided *u = bpf_map_lookup_elem(&undecideds, &place);
 
 	if (!u) {
 		loss__count(LOSS_RESET_UNDECIDED);
@@ -180,6 +200,7 @@ static __always_inline bool undecided__hold(struct connection *c, struct sock *s
 	u->time_ns = now;
 	u->state = sk->__sk_common.skc_state;
 	u->recovery = BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
+	u->otherwise = otherwise;
 	u->has_record = 0;
 	undecided__hold_on(u);
 	return true;
@@ -224,17 +245,17 @@ static __always_inline bool undecided__keep_record(struct connection *c, struct 
 	return true;
 }
 
-static long undecided__came_at(__u32 place, void *unused)
+static long undecided__pass_at(__u32 place, void *unused)
 {
 	(void)unused;
-	undecided__came(place, false, bpf_ktime_get_boot_ns());
+	undecided__pass(place, false, bpf_ktime_get_boot_ns());
 	return 0;
 }
 
 /* Once a walk: of what is held, all that is worked on no more. */
-static __always_inline void undecided__came_all(void)
+static __always_inline void undecided__pass_all(void)
 {
-	bpf_loop(UNDECIDED_MAX, undecided__came_at, NULL, 0);
+	bpf_loop(UNDECIDED_MAX, undecided__pass_at, NULL, 0);
 }
 
 #endif

@@ -146,7 +146,7 @@ static __always_inline void walk_file(struct sock *sk, struct settings *s)
 /* After the last socket, also where there was none. */
 static __always_inline void walk_end(void)
 {
-	undecided__came_all();
+	undecided__pass_all();
 }
 
 #endif

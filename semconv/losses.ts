@@ -36,7 +36,7 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
   sockmap_bypass:
     "An end of a connection was in a BPF sockmap: bytes and segments that a program handed to another socket of the machine went around TCP, and are in no number.",
   reset_undecided:
-    "A reset that answered data for a socket shut down for reading, or that came for one, found no place to wait for what shows which: it counts as received, and as sent, too, if it was.",
+    "The end of a socket that was shut down for reading found no place to wait for what shows who reset it, if anybody: it counts as received where it may have been sent, and a span may say that it ended in order.",
   process_unknown_detail:
     "Who listens is not known where a connection was accepted (its listener was pushed out of a full table, no program saw the socket's birth, the kernel itself listens): its span has no process.",
   event_failed_detail:

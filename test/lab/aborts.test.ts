@@ -8,6 +8,7 @@ import { type CallLab, NEEDS, pair, SHUT, STATE, useCallLab } from "./call-lab.t
 import { eventually } from "./process.ts";
 
 const test = needs(...NEEDS);
+const filtered = needs(...NEEDS, "iptables");
 const calls = useCallLab();
 
 /** The client is socket 1, the server 2. All but the last line leads to the state that is closed from. */
@@ -136,6 +137,26 @@ for (const [i, { name, lines, resets, spans }] of WAYS.entries()) {
     expect(calls().tally.losses).toEqual({});
   });
 }
+
+filtered("closed, data comes with the acknowledgement of its FIN: a reset, as both ends say", async () => {
+  const port = 7391;
+  // The server does not learn of a larger window before the FIN: what it has left to send goes with its answer.
+  const isAcknowledgement = "--tcp-flags FIN,SYN,RST NONE -m length --length 40:52";
+  const remove = await calls().rule(`-t filter INPUT -i lo -p tcp --dport ${port} ${isAcknowledgement} -j DROP`);
+
+  const told = await calls().play(
+    ["sndbuf 0 212992", `listen 0 ${port}`, `connect 1 ${port}`, "send 1 211", "accept 2 0"],
+    [`shutdown 1 ${SHUT.read}`, "send 2 150003", "recv 1 0", "close 1", "state 2 7"],
+  );
+  const outcomes = await calls().outcomes(port, 2);
+  await remove();
+
+  expect(told.failures).toEqual({});
+  expect([told.tcp.OutRsts, told.tcpExt.TCPAbortOnData]).toEqual([1, 1]);
+  expect(outcomes).toEqual(BY_CLIENT);
+  expect(counted(calls(), port)).toEqual({ client: [1, 0, 1], server: [0, 1, 1] });
+  expect(calls().tally.losses).toEqual({});
+});
 
 test("an operator who ends a socket (ss -K): a reset, as both ends say", async () => {
   const port = 7390;

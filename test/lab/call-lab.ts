@@ -66,6 +66,30 @@ export class CallLab {
     await run(enterArguments(this.pod.place, ["sysctl", "-q", "-w", ...assignments]));
   }
 
+  /** Adds a rule of iptables to the pod, `-t TABLE CHAIN RULE`. @returns removes it again */
+  async rule(words: string): Promise<() => Promise<unknown>> {
+    const [option = "", table = "", ...rest] = words.split(" ");
+    const change = (how: "-A" | "-D") =>
+      run(enterArguments(this.pod.place, ["iptables", "-w", option, table, how, ...rest]));
+    await change("-A");
+    return () => change("-D");
+  }
+
+  /** Segments of the port that were sent again, by type, of both ends together or of one. */
+  resent(port: number, role?: Role) {
+    const all = this.tally.sum(
+      (key) => key.serverPort === port && key.role !== "listener" && (role === undefined || key.role === role),
+    );
+    return {
+      syn: all.retransmitsSyn,
+      fast: all.retransmitsFast,
+      timeout: all.retransmitsTimeout,
+      probe: all.retransmitsTlp,
+      nonCongestion: all.retransmitsNonCongestion,
+      other: all.retransmitsOther,
+    };
+  }
+
   /** Plays the lines to their end. */
   async play(...lines: readonly (string | readonly string[])[]): Promise<Told> {
     const before = await this.pod.books();

@@ -285,6 +285,16 @@ static int do_restore(int s, int unacked)
 	return set(s, IPPROTO_TCP, TCP_REPAIR, 0);
 }
 
+/* Segments from and to 127.0.0.1 are signed with this key from now on (RFC 2385). */
+static int do_md5(int s, int key)
+{
+	struct tcp_md5sig sign = { .tcpm_keylen = 1, .tcpm_key = { key } };
+	struct sockaddr_in peer = at(0);
+
+	memcpy(&sign.tcpm_addr, &peer, sizeof(peer));
+	return setsockopt(own(s), IPPROTO_TCP, TCP_MD5SIG, &sign, sizeof(sign));
+}
+
 static int do_relisten(int s, int backlog)
 {
 	return listen(sockets[s], backlog);
@@ -298,7 +308,7 @@ static const struct call {
 	{ "fast", do_fast },         { "accept", do_accept },     { "send", do_send },     { "recv", do_recv },
 	{ "shutdown", do_shutdown }, { "linger", do_linger },     { "unspec", do_unspec }, { "close", do_close },
 	{ "state", do_state },       { "drained", do_drained },   { "unread", do_unread }, { "pause", do_pause },
-	{ "save", do_save },         { "restore", do_restore },
+	{ "save", do_save },         { "restore", do_restore },   { "md5", do_md5 },
 };
 
 static const struct option {
@@ -307,6 +317,11 @@ static const struct option {
 } options[] = {
 	{ "rcvbuf", SOL_SOCKET, SO_RCVBUF },
 	{ "linger2", IPPROTO_TCP, TCP_LINGER2 },
+	{ "sndbuf", SOL_SOCKET, SO_SNDBUF },
+	{ "keepalive", SOL_SOCKET, SO_KEEPALIVE },
+	{ "keepalive-after", IPPROTO_TCP, TCP_KEEPIDLE },
+	{ "keepalive-every", IPPROTO_TCP, TCP_KEEPINTVL },
+	{ "keepalive-probes", IPPROTO_TCP, TCP_KEEPCNT },
 	{ "user-timeout", IPPROTO_TCP, TCP_USER_TIMEOUT },
 	{ "fastopen", IPPROTO_TCP, TCP_FASTOPEN },
 	{ "fastopen-connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT },

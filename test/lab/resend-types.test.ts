@@ -50,8 +50,8 @@ test("data on a SYN that is not taken is resent without a loss, and no timer ran
   expect(told.failures).toEqual({});
   expect(told.tcp.RetransSegs).toBe(COUNT);
   expect(told.tcpExt).toMatchObject({ TCPFastOpenActiveFail: COUNT, TCPFastOpenPassive: COUNT, TCPTimeouts: 0 });
-  expect(types(refused)).toEqual({ syn: 0, fast: 0, timeout: 0, probe: 0, nonCongestion: COUNT, other: 0 });
-  expect(types(taken)).toEqual({ syn: 0, fast: 0, timeout: 0, probe: 0, nonCongestion: 0, other: 0 });
+  expect(calls().resent(refused)).toEqual({ syn: 0, fast: 0, timeout: 0, probe: 0, nonCongestion: COUNT, other: 0 });
+  expect(calls().resent(taken)).toEqual({ syn: 0, fast: 0, timeout: 0, probe: 0, nonCongestion: 0, other: 0 });
   expect(calls().counters(refused, "client").bytesSent).toBe(COUNT * FAST_BYTES);
   expect(records.map(({ retransmits, retransmitsNonCongestion }) => [retransmits, retransmitsNonCongestion])).toEqual(
     Array(COUNT).fill([1, 1]),
@@ -61,8 +61,8 @@ test("data on a SYN that is not taken is resent without a loss, and no timer ran
 test("each type is what the kernel counted, also of probes while a congestion mark has the window reduced", async () => {
   const port = 7403;
   await calls().sysctl("net.ipv4.tcp_ecn=1");
-  const mark = await rule("-t mangle OUTPUT -o lo -p tcp -m length --length 500:65535 -j TOS --set-tos 3/3");
-  const lose = await rule(
+  const mark = await calls().rule("-t mangle OUTPUT -o lo -p tcp -m length --length 500:65535 -j TOS --set-tos 3/3");
+  const lose = await calls().rule(
     "-t filter INPUT -i lo -p tcp --tcp-flags SYN NONE -m statistic --mode random --probability 0.05 -j DROP",
   );
   const witness = startWitness();
@@ -93,32 +93,10 @@ test("each type is what the kernel counted, also of probes while a congestion ma
   const kernel = { syn: 0, fast, timeout, probe: RetransSegs - fast - timeout, nonCongestion: 0, other: 0 };
   expect(records.some(isProbedInCwr)).toBe(true);
   expect(kernel.probe).toBeLessThanOrEqual(TCPLossProbes);
-  if (hidden === 0) expect(types(port)).toEqual(kernel);
-  expect(Object.values(types(port)).reduce((all, count) => all + count)).toBe(RetransSegs);
+  if (hidden === 0) expect(calls().resent(port)).toEqual(kernel);
+  expect(Object.values(calls().resent(port)).reduce((all, count) => all + count)).toBe(RetransSegs);
 }, 60_000);
-
-/** Adds a rule of iptables to the pod: table and chain come first. @returns removes it again */
-async function rule(words: string): Promise<() => Promise<unknown>> {
-  const [option = "", table = "", ...rest] = words.split(" ");
-  const change = (how: "-A" | "-D") =>
-    run(enterArguments(calls().pod.place, ["iptables", "-w", option, table, how, ...rest]));
-  await change("-A");
-  return () => change("-D");
-}
 
 function isProbedInCwr({ events }: Connection): boolean {
   return events.some(({ kind, recovery }) => kind === "retransmit_tlp" && recovery === "cwr");
-}
-
-/** Of both ends. */
-function types(port: number) {
-  const all = calls().tally.sum((key) => key.serverPort === port && key.role !== "listener");
-  return {
-    syn: all.retransmitsSyn,
-    fast: all.retransmitsFast,
-    timeout: all.retransmitsTimeout,
-    probe: all.retransmitsTlp,
-    nonCongestion: all.retransmitsNonCongestion,
-    other: all.retransmitsOther,
-  };
 }

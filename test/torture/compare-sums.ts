@@ -53,12 +53,8 @@ function durationUs({ establishedNs, endNs, flags }: Connection): number {
     : 0;
 }
 
-/**
- * Edges are the sums of their records; only SYN-ACKs that were sent again may belong to no connection.
- *
- * @param answeredLate how many ends may have sent a reset that only the metric has: ExpectedEnd.mayAnswerLate
- */
-export function compareSums(seen: Seen, answeredLate: number, said: Differences): void {
+/** Edges are the sums of their records; only SYN-ACKs that were sent again may belong to no connection. */
+export function compareSums(seen: Seen, said: Differences): void {
   const groups = new Map<string, { edges: EdgeSum[]; records: Connection[] }>();
   const group = ({ role, serverPort, cgroup }: Connection["key"]) => {
     const name = `${role} ${serverPort} of cgroup ${cgroup}`;
@@ -71,10 +67,7 @@ export function compareSums(seen: Seen, answeredLate: number, said: Differences)
   for (const [name, { edges, records }] of groups)
     for (const [counter, of] of SUMS) {
       const sum = records.reduce((total, record) => total + of(record), 0);
-      const is = count(edges, counter);
-      // The metric has a reset that came after its record.
-      const late = counter === "resetSent" && is > sum ? Math.min(is - sum, answeredLate) : 0;
-      said.equal(SUM_CHECKS[counter] ?? "sums", `${name}: ${counter} of the edges`, is - late, sum);
+      said.equal(SUM_CHECKS[counter] ?? "sums", `${name}: ${counter} of the edges`, count(edges, counter), sum);
     }
 }
 

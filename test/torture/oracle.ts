@@ -22,8 +22,6 @@ export interface ExpectedEnd {
   readonly bytesReceived: readonly [number, number] | undefined;
   readonly resetSent: boolean | undefined;
   readonly resetReceived: boolean | undefined;
-  /** Its RST may have answered data that came with the acknowledgement of its FIN: its record was done by then. */
-  readonly mayAnswerLate: boolean;
 }
 
 export interface Truth {
@@ -83,7 +81,7 @@ function withoutWire(use: Use, filtered: boolean): ExpectedEnd {
   const errno = use.errno ?? (filtered || use.end === undefined ? undefined : 0);
   return {
     ...{ role: "client", conversation: undefined, use, established: false, errno, bytesSent: 0, bytesReceived: [0, 0] },
-    ...{ resetSent: false, resetReceived: false, mayAnswerLate: false },
+    ...{ resetSent: false, resetReceived: false },
   };
 }
 
@@ -143,9 +141,9 @@ function gone(role: Role, talk: Conversation, use: Use | undefined): number {
   return Math.max(closed, talk.sent[role].finAcknowledged);
 }
 
-type Resets = Pick<ExpectedEnd, "resetSent" | "resetReceived" | "mayAnswerLate">;
-const NONE: Resets = { resetSent: false, resetReceived: false, mayAnswerLate: false };
-const UNKNOWN: Resets = { resetSent: undefined, resetReceived: undefined, mayAnswerLate: false };
+type Resets = Pick<ExpectedEnd, "resetSent" | "resetReceived">;
+const NONE: Resets = { resetSent: false, resetReceived: false };
+const UNKNOWN: Resets = { resetSent: undefined, resetReceived: undefined };
 
 function resets(
   role: Role,
@@ -161,25 +159,21 @@ function resets(
   const isLater = (time: number) => time >= talk.sent.client.firstAck;
   const sent = talk.sent[role].resets.find(isLater);
   const came = [...talk.sent[other].resets, ...talk.sent[other].forged].filter(isLater).sort((a, b) => a - b)[0];
-  const asked =
-    use?.end !== undefined && sent !== undefined && sent >= use.end.from - NEAR_NS && sent <= use.end.to + NEAR_NS;
-  const unasked = sent !== undefined && !asked && !use?.killed;
   // What an OUTPUT rule took is not on the wire, what an INPUT rule took never came.
-  if (filtered) return { ...UNKNOWN, mayAnswerLate: unasked };
+  if (filtered) return UNKNOWN;
   if (sent === undefined && came === undefined) return NONE;
   const until = gone(role, talk, use);
   const blurred = established === undefined || use?.timedOut || use?.uncertain || use === undefined;
   const both = sent !== undefined && came !== undefined;
-  if (blurred || near(sent, until) || near(came, until)) return { ...UNKNOWN, mayAnswerLate: unasked };
-  const resetSent = sent !== undefined && sent <= until && !(both && came < sent);
+  const mayAnswerFinsAck = sent !== undefined && sent > until && sent <= until + ORPHAN_NS;
+  if (blurred || near(sent, until) || near(came, until) || mayAnswerFinsAck) return UNKNOWN;
   return {
-    resetSent,
+    resetSent: sent !== undefined && sent <= until && !(both && came < sent),
     resetReceived: came !== undefined && came <= until && !(both && sent < came),
-    mayAnswerLate: unasked && sent > until && sent <= until + ORPHAN_NS && !(both && came < sent),
   };
 }
 
-/** The acknowledgement of an orphan's FIN may carry the data that it answers with a RST. */
+/** The acknowledgement of an orphan's FIN may carry data, which the orphan answers with a RST, and a TIME_WAIT, too. */
 const ORPHAN_NS = 1_000_000;
 const NEAR_NS = 20_000;
 
