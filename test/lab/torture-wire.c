@@ -3,13 +3,15 @@
  * The wire: every TCP segment that the loopback device delivered, before any INPUT rule saw it.
  *
  * What the local stack refused to send (an OUTPUT rule) is not on the wire, what an INPUT rule drops is. One line
- * for each segment: `wire TIME FROM FPORT TO TPORT FLAGS SEQ ACK PAYLOAD TTL`, TIME as CLOCK_REALTIME.
+ * for each packet: `wire TIME FROM FPORT TO TPORT FLAGS SEQ ACK PAYLOAD TTL SEGMENTS`, TIME as CLOCK_REALTIME. The
+ * loopback device takes several segments in one packet (GSO); the socket's PACKET_VNET_HDR tells how many.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/virtio_net.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/tcp.h>
@@ -18,7 +20,7 @@
 #include <unistd.h>
 #include "torture.h"
 
-#define KEPT_BYTES 160
+#define KEPT_BYTES 176
 #define BUFFER (256 << 20)
 
 int wire_open(void)
@@ -26,9 +28,10 @@ int wire_open(void)
 	struct sock_filter all[] = { { BPF_RET | BPF_K, 0, 0, KEPT_BYTES } };
 	struct sock_fprog program = { 1, all };
 	int size = BUFFER, on = 1;
-	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_ALL));
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
 	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)))
@@ -36,13 +39,14 @@ int wire_open(void)
 	return fd;
 }
 
-static void print_segment(const uint8_t *packet, size_t kept, uint64_t time)
+/* @param gso_size payload of each segment of the packet but the last; 0: it is one segment */
+static void print_segment(const uint8_t *packet, size_t kept, size_t gso_size, uint64_t time)
 {
 	const struct ip *v4 = (const void *)packet;
 	const struct ip6_hdr *v6 = (const void *)packet;
 	char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
 	const struct tcphdr *tcp;
-	size_t header, length;
+	size_t header, length, payload;
 	int ttl;
 
 	if (v4->ip_v == 4 && v4->ip_p == IPPROTO_TCP) {
@@ -63,20 +67,25 @@ static void print_segment(const uint8_t *packet, size_t kept, uint64_t time)
 	tcp = (const void *)(packet + header);
 	if (kept < header + sizeof(*tcp))
 		return;
-	printf("wire %lu %s %u %s %u %s%s%s%s. %u %u %zu %d\n", time, from, ntohs(tcp->source), to, ntohs(tcp->dest),
-	       tcp->syn ? "S" : "", tcp->fin ? "F" : "", tcp->rst ? "R" : "", tcp->ack ? "A" : "", ntohl(tcp->seq),
-	       ntohl(tcp->ack_seq), length - header - tcp->doff * 4, ttl);
+	payload = length - header - tcp->doff * 4;
+	printf("wire %lu %s %u %s %u %s%s%s%s. %u %u %zu %d %zu\n", time, from, ntohs(tcp->source), to,
+	       ntohs(tcp->dest), tcp->syn ? "S" : "", tcp->fin ? "F" : "", tcp->rst ? "R" : "", tcp->ack ? "A" : "",
+	       ntohl(tcp->seq), ntohl(tcp->ack_seq), payload, ttl, gso_size ? (payload + gso_size - 1) / gso_size : 1);
 }
 
 void wire_print(int wire)
 {
 	struct tpacket_stats stats = { 0 };
 	socklen_t size = sizeof(stats);
-	uint8_t packet[KEPT_BYTES];
+	struct {
+		struct virtio_net_hdr gso;
+		uint8_t bytes[KEPT_BYTES];
+	} __attribute__((packed)) packet;
+	const size_t before = sizeof(packet.gso) + ETH_HLEN;
 	char control[256];
 
 	for (;;) {
-		struct iovec iov = { packet, sizeof(packet) };
+		struct iovec iov = { &packet, sizeof(packet) };
 		struct msghdr message = {
 			.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
 		};
@@ -86,9 +95,12 @@ void wire_print(int wire)
 
 		if (length < 0)
 			break;
+		if ((size_t)length < before)
+			continue;
 		if (c && c->cmsg_type == SCM_TIMESTAMPNS)
 			memcpy(&time, CMSG_DATA(c), sizeof(time));
-		print_segment(packet, length, time.tv_sec * 1000000000ULL + time.tv_nsec);
+		print_segment(packet.bytes + ETH_HLEN, length - before, packet.gso.gso_type ? packet.gso.gso_size : 0,
+			      time.tv_sec * 1000000000ULL + time.tv_nsec);
 	}
 	getsockopt(wire, SOL_PACKET, PACKET_STATISTICS, &stats, &size);
 	printf("missed %u\n", stats.tp_drops);

@@ -87,6 +87,7 @@ static pid_t fork_into(const char *cgroup)
 static void start_puppet(int i, const char *cgroups, const int *passing)
 {
 	struct puppet *puppet = &puppets[i];
+	struct stat directory;
 	char cgroup[512];
 	int pair[2];
 	pid_t pid;
@@ -112,6 +113,10 @@ static void start_puppet(int i, const char *cgroups, const int *passing)
 	}
 	close(pair[1]);
 	channels[i] = pair[0];
+	if (stat(cgroup, &directory))
+		die(cgroup);
+	/* A cgroup's id is its directory's inode number. */
+	printf("cgroup %c %lu\n", puppet->name, directory.st_ino);
 	printf("puppet %c %d\n", puppet->name, pid);
 }
 

@@ -48,6 +48,8 @@ export interface BatchResult {
 export type Upheaval = "none" | "upgrade" | "kill";
 
 const NODE = "node-1";
+/** Longer than the probe lets records gather (bpf/probe/pace.h). */
+const GATHER_MS = 50;
 const RECORDING = {
   stretchNs: 0n,
   traceKey: [0x23n, 0x29n] as const,
@@ -152,6 +154,7 @@ export class TortureBench implements Bench<Upheaval> {
     await this.#tally.take();
     let records = -1;
     await eventually("records to be quiet", async () => {
+      await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
       await this.#tally.take();
       const quiet = records === this.#tally.records.length;
       records = this.#tally.records.length;

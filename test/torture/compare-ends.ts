@@ -1,6 +1,8 @@
 /** Each connection at each end is one record, with its own bytes, resets, outcome, process and times. */
 import type { Connection } from "../../agent/model/connection-record.ts";
 import type { Precision, Seen } from "./compare.ts";
+import { compareCgroup } from "./compare-cgroups.ts";
+import { compareRange, compareSegments } from "./compare-segments.ts";
 import { CLOCK_US, compareTimes } from "./compare-times.ts";
 import { type Differences, describeEnd, describeRecord } from "./differences.ts";
 import type { ExpectedEnd, Truth } from "./oracle.ts";
@@ -84,11 +86,11 @@ function isWithin({ startNs }: Connection, { call }: Use, clockNs: number): bool
   return Number(startNs) >= call.from - clockNs && Number(startNs) <= call.to + clockNs;
 }
 
-interface Context {
+export interface Context {
   readonly trace: Trace;
   readonly uses: Uses;
   readonly said: Differences;
-  readonly precision: Precision | undefined;
+  readonly precision?: Precision | undefined;
 }
 
 function compareEnd(
@@ -113,12 +115,7 @@ function compareEnd(
   if (end.bytesSent !== undefined && !restored)
     said.equal("bytes", `${name}: bytes sent`, record.bytesSent, end.bytesSent);
   if (end.bytesReceived && isOpen && !restored) {
-    const [low, high] = end.bytesReceived;
-    if (record.bytesReceived < low || record.bytesReceived > high)
-      said.add(
-        "bytes",
-        `${name}: bytes received is ${record.bytesReceived}, must be ${low}${high > low ? ` to ${high}` : ""}`,
-      );
+    compareRange("bytes", `${name}: bytes received`, record.bytesReceived, end.bytesReceived, said);
   }
   if (end.resetSent !== undefined)
     said.equal("reset", `${name}: a RST was sent`, (flags & RESET_SENT) !== 0, end.resetSent);
@@ -128,6 +125,8 @@ function compareEnd(
     said.equal("process", `${name}: its process`, record.pid, trace.puppets[use.call.who]);
   if (role === "server" && conversation && record.pid !== 0)
     compareListener(name, conversation, record, trace, uses, said);
+  compareSegments(name, end, record, said);
+  if (!precision) compareCgroup(name, end, record, { trace, uses, said });
   compareTimes(name, end, record, said, precision);
 }
 

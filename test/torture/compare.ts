@@ -3,8 +3,11 @@
  *
  *   compare-ends    each connection at each end is one record, with its own bytes, resets and outcome (oracle.ts)
  *   compare-times   … and its own times
+ *   compare-segments … and the segments that its socket counted
+ *   compare-cgroups … and is its group's, as every edge is
  *   compare-traces  … and both ends of one connection are in one trace
  *   compare-sums    edges are the sums of the records
+ *   compare-coverage  the kernel sent no segment of no flow but those that no socket sends
  *   compare-books   sums over the edges are the kernel's counters of the namespace (`nstat`)
  *
  * Pure: each difference is a sentence under the name of its check; no difference is an empty list.
@@ -13,6 +16,8 @@ import type { Connection } from "../../agent/model/connection-record.ts";
 import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
 import type { EdgeSum } from "../lab/tally.ts";
 import { compareBooks } from "./compare-books.ts";
+import { compareEdgeCgroups } from "./compare-cgroups.ts";
+import { compareCoverage } from "./compare-coverage.ts";
 import { compareEnds } from "./compare-ends.ts";
 import { compareSums } from "./compare-sums.ts";
 import { CLOCK_US } from "./compare-times.ts";
@@ -55,5 +60,7 @@ export function differences(
   compareTraceIds(seen, truth.ends, said);
   compareSums(seen, said);
   compareBooks(trace, seen, said);
+  compareCoverage(truth, seen, said);
+  if (!seen.precision) compareEdgeCgroups(seen.edges, { trace, uses: truth.uses, said });
   return said.list;
 }

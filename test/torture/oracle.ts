@@ -6,6 +6,9 @@
  * a forked child was the last to close. Such a thing is only compared in sums (compare.ts).
  */
 import type { Program } from "./program.ts";
+import { Rules } from "./rules.ts";
+import { type SegmentCounts, segmentsOf } from "./segments.ts";
+import { type Facts, outlivesClose } from "./socket-life.ts";
 import type { Trace } from "./trace.ts";
 import { type Role, type Use, type Uses, usesOf } from "./uses.ts";
 import { type Conversation, conversations } from "./wire.ts";
@@ -22,17 +25,23 @@ export interface ExpectedEnd {
   readonly bytesReceived: readonly [number, number] | undefined;
   readonly resetSent: boolean | undefined;
   readonly resetReceived: boolean | undefined;
+  /** What its socket counted. */
+  readonly segments: SegmentCounts | undefined;
 }
 
 export interface Truth {
   readonly ends: readonly ExpectedEnd[];
   readonly uses: Uses;
+  readonly rules: Rules;
+  /** Segments on the wire that belong to no connection. */
+  readonly outside: number;
 }
 
 export function truthOf(program: Program, trace: Trace): Truth {
   const uses = usesOf(trace, program);
-  const talks = conversations(trace.wire);
-  const isBlurred = blurredBy(program, trace);
+  const { talks, outside } = conversations(trace.wire);
+  const rules = new Rules(program);
+  const factsOf = factsBy(rules, trace, uses);
   const claimed = new Map<Conversation, Partial<Record<Role, Use>>>();
   const alone: Use[] = [];
   for (const use of uses.uses) {
@@ -44,24 +53,33 @@ export function truthOf(program: Program, trace: Trace): Truth {
   }
   const ends = talks.flatMap((talk) =>
     (["client", "server"] as const).map((role) =>
-      endOf(role, talk, claimed.get(talk) ?? {}, isBlurred(talk.server.port)),
+      endOf(role, talk, claimed.get(talk) ?? {}, factsOf(talk.server.port)),
     ),
   );
   return {
     ends: [
       ...ends,
-      ...alone.filter(({ role }) => role === "client").map((use) => withoutWire(use, isBlurred(use.remote.port))),
+      ...alone.filter(({ role }) => role === "client").map((use) => withoutWire(use, rules.touch(use.remote.port))),
     ],
     uses,
+    rules,
+    outside,
   };
 }
 
-/** Whether packets of a connection to this port may not have come: by a rule, or for want of room. */
-function blurredBy(program: Program, trace: Trace): (port: number) => boolean {
-  const refused = ["TCPZeroWindowDrop", "TCPRcvQDrop", "TCPBacklogDrop"].some((name) => trace.books[`TcpExt.${name}`]);
-  if (refused) return () => true;
-  const rules = program.filter((line) => line.startsWith(". rule"));
-  return (port) => rules.some((rule) => new RegExp(` --[ds]port ${port}\\b`).test(rule) || !/ --[ds]port /.test(rule));
+const ETIMEDOUT = 110;
+/** What the kernel does with data that it has no room for. */
+const REFUSED = ["TCPZeroWindowDrop", "TCPRcvQDrop", "TCPBacklogDrop"];
+/** What it does with answers to a SYN-ACK that it does not want yet. */
+const DROPPED = ["TCPDeferAcceptDrop", "ListenOverflows", "ListenDrops"];
+
+/** What may have become of packets of a connection to a port. */
+function factsBy(rules: Rules, { books }: Trace, { uses }: Uses): (port: number) => Facts {
+  const grew = (names: readonly string[]) => names.some((name) => books[`TcpExt.${name}`]);
+  const [refused, answersDropped] = [grew(REFUSED), grew(DROPPED)];
+  const told = uses.filter(({ errno }) => errno === ETIMEDOUT).length;
+  const timedOut = (books["TcpExt.TCPAbortOnTimeout"] ?? 0) > told;
+  return (port) => ({ rules, lossy: refused || rules.touch(port), timedOut, answersDropped });
 }
 
 /** The wire has another clock than the calls. */
@@ -82,10 +100,12 @@ function withoutWire(use: Use, filtered: boolean): ExpectedEnd {
   return {
     ...{ role: "client", conversation: undefined, use, established: false, errno, bytesSent: 0, bytesReceived: [0, 0] },
     ...{ resetSent: false, resetReceived: false },
+    segments: filtered ? undefined : { out: [0, 0], in: [0, 0] },
   };
 }
 
-function endOf(role: Role, talk: Conversation, by: Partial<Record<Role, Use>>, filtered: boolean): ExpectedEnd {
+function endOf(role: Role, talk: Conversation, by: Partial<Record<Role, Use>>, facts: Facts): ExpectedEnd {
+  const filtered = facts.lossy;
   const use = by[role];
   const ours = talk.sent[role];
   const established = isEstablished(role, talk, use, filtered);
@@ -97,7 +117,8 @@ function endOf(role: Role, talk: Conversation, by: Partial<Record<Role, Use>>, f
     errno: established === false ? outcome(talk, use, filtered) : undefined,
     bytesSent: ours.bytes,
     bytesReceived: received(role, talk, use),
-    ...resets(role, talk, by, established, filtered),
+    ...resets(role, talk, by, established, facts),
+    segments: segmentsOf(role, talk, use, established, facts),
   };
 }
 
@@ -150,7 +171,7 @@ function resets(
   talk: Conversation,
   by: Partial<Record<Role, Use>>,
   established: boolean | undefined,
-  filtered: boolean,
+  { lossy, timedOut }: Facts,
 ): Resets {
   if (established === false) return NONE;
   const other = role === "client" ? "server" : "client";
@@ -160,13 +181,14 @@ function resets(
   const sent = talk.sent[role].resets.find(isLater);
   const came = [...talk.sent[other].resets, ...talk.sent[other].forged].filter(isLater).sort((a, b) => a - b)[0];
   // What an OUTPUT rule took is not on the wire, what an INPUT rule took never came.
-  if (filtered) return UNKNOWN;
+  if (lossy) return UNKNOWN;
   if (sent === undefined && came === undefined) return NONE;
   const until = gone(role, talk, use);
-  const blurred = established === undefined || use?.timedOut || use?.uncertain || use === undefined;
+  const blurred = established === undefined || timedOut || use?.timedOut || use?.uncertain || use === undefined;
   const both = sent !== undefined && came !== undefined;
   const mayAnswerFinsAck = sent !== undefined && sent > until && sent <= until + ORPHAN_NS;
-  if (blurred || near(sent, until) || near(came, until) || mayAnswerFinsAck) return UNKNOWN;
+  if (blurred || outlivesClose(use, talk.sent[role]) || near(sent, until) || near(came, until) || mayAnswerFinsAck)
+    return UNKNOWN;
   return {
     resetSent: sent !== undefined && sent <= until && !(both && came < sent),
     resetReceived: came !== undefined && came <= until && !(both && sent < came),

@@ -26,7 +26,7 @@ export interface Call {
   readonly said: Readonly<Record<string, string>>;
 }
 
-/** One TCP segment as the loopback device delivered it. */
+/** One packet as the loopback device delivered it: a TCP segment, or several that nobody had to cut. */
 export interface Segment {
   readonly time: number;
   readonly from: End;
@@ -38,6 +38,8 @@ export interface Segment {
   readonly sequence: number;
   readonly acknowledged: number;
   readonly payload: number;
+  /** How many segments it is to the kernel's counters. */
+  readonly segments: number;
   /** A RST of the interpreter's own making. */
   readonly forged: boolean;
 }
@@ -46,6 +48,8 @@ export interface Trace {
   readonly netns: number;
   /** Process ids by puppet. */
   readonly puppets: Readonly<Record<string, number>>;
+  /** Ids of the cgroups `a`, `b` and `c`. */
+  readonly cgroups: Readonly<Record<string, bigint>>;
   readonly calls: readonly Call[];
   readonly wire: readonly Segment[];
   /** /proc/net/snmp and netstat of the namespace at the end: `Tcp.ActiveOpens`, `TcpExt.TCPTimeouts`. */
@@ -66,6 +70,7 @@ const FORGED_TTL = 99;
 
 export function parseTrace(lines: readonly string[]): Trace {
   const puppets: Record<string, number> = {};
+  const cgroups: Record<string, bigint> = {};
   const calls: Call[] = [];
   const segments: Segment[] = [];
   const booksLines: string[] = [];
@@ -78,6 +83,7 @@ export function parseTrace(lines: readonly string[]): Trace {
     else if (kind === "wire") segments.push(parseSegment(words));
     else if (kind === "books") booksLines.push(line.slice("books ".length));
     else if (kind === "puppet") puppets[first] = Number(second);
+    else if (kind === "cgroup") cgroups[first] = BigInt(second);
     else if (kind === "realtime") clocks.push(Number(first));
     else if (kind in numbers) numbers[kind] = Number(first);
   }
@@ -88,6 +94,7 @@ export function parseTrace(lines: readonly string[]): Trace {
   return {
     netns,
     puppets,
+    cgroups,
     calls,
     wire,
     books: parseBooks(booksLines),
@@ -118,7 +125,7 @@ function parseCall(words: readonly string[]): Call {
 }
 
 function parseSegment(words: readonly string[]): Segment {
-  const [, time, from, fromPort, to, toPort, flags = "", sequence, acknowledged, payload, ttl] = words;
+  const [, time, from, fromPort, to, toPort, flags = "", sequence, acknowledged, payload, ttl, segments] = words;
   return {
     time: Number(time),
     from: { address: unmapped(from ?? ""), port: Number(fromPort) },
@@ -130,6 +137,7 @@ function parseSegment(words: readonly string[]): Segment {
     sequence: Number(sequence),
     acknowledged: Number(acknowledged),
     payload: Number(payload),
+    segments: Number(segments),
     forged: Number(ttl) === FORGED_TTL,
   };
 }

@@ -13,9 +13,10 @@ export interface Use {
   readonly role: Role;
   /** The call that began it: connect, sendto with MSG_FASTOPEN, accept. */
   readonly call: Call;
-  /** Whose socket it is: the puppet that made it, or made its listener; its group of that moment. */
+  /** Whose socket it is: the puppet that made it, or made its listener. */
   readonly who: string;
-  readonly cgroup: string;
+  /** The groups in which its sockets were made: one, and one more for each that TCP_REPAIR made in its place. */
+  readonly cgroups: readonly string[];
   /** Undefined where the kernel did not say: a connect that failed has given its port back. */
   readonly local: End | undefined;
   readonly remote: End;
@@ -50,6 +51,8 @@ export interface Uses {
   readonly listening: readonly Listening[];
 }
 
+const EBUSY = 16;
+const ENOTCONN = 107;
 const EALREADY = 114;
 const EISCONN = 106;
 const EINPROGRESS = 115;
@@ -63,7 +66,7 @@ type Growing = { -readonly [K in keyof Use]: Use[K] };
 interface Socket {
   references: number;
   readonly who: string;
-  readonly cgroup: string;
+  cgroup: string;
   readonly mptcp: boolean;
   use: Growing | undefined;
 }
@@ -103,13 +106,18 @@ class Books implements Uses {
     return (this.#program[call.line] ?? "").split(" ");
   }
 
+  /** In which it is now: each puppet begins in its own. */
+  #groupOf(who: string): string {
+    return this.#cgroups.get(who) ?? who;
+  }
+
   #put(who: string, slot: number, socket: Socket): void {
     this.#slots.set(`${who} ${slot}`, socket);
   }
 
   #make(call: Call): void {
     if (call.result < 0) return;
-    const cgroup = this.#cgroups.get(call.who) ?? call.who;
+    const cgroup = this.#groupOf(call.who);
     const mptcp = this.#words(call)[4] === "mptcp";
     this.#put(call.who, call.slot, { references: 1, who: call.who, cgroup, mptcp, use: undefined });
   }
@@ -189,7 +197,7 @@ class Books implements Uses {
   #begin(socket: Socket, role: Role, call: Call, local: End | undefined, remote: End, errno: number | undefined): void {
     const { who, cgroup, mptcp } = socket;
     const use: Growing = {
-      ...{ role, call, who, cgroup, local, remote, errno, mptcp },
+      ...{ role, call, who, cgroups: [cgroup], local, remote, errno, mptcp },
       ...{ received: 0, written: 0, unread: undefined, end: undefined, timedOut: errno === ETIMEDOUT },
       ...{ restored: 0, killed: false, uncertain: false },
     };
@@ -224,7 +232,11 @@ class Books implements Uses {
   #repair(call: Call, socket: Socket): void {
     if (!socket.use) return;
     if (call.result === 0) socket.use.restored++;
-    if (call.result !== 0 ? call.errno !== 16 && call.errno !== 107 : socket.references > 1)
+    if (call.result === 0 || (call.errno !== EBUSY && call.errno !== ENOTCONN)) {
+      socket.cgroup = this.#groupOf(call.who);
+      socket.use.cgroups = [...socket.use.cgroups, socket.cgroup];
+    }
+    if (call.result !== 0 ? call.errno !== EBUSY && call.errno !== ENOTCONN : socket.references > 1)
       socket.use.uncertain = true;
   }
 

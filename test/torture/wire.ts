@@ -4,21 +4,28 @@
  */
 import type { End, Segment } from "./trace.ts";
 
+/** One packet of one end: several segments where the sender left it to the device to cut them. */
+export type Packet = Pick<Segment, "time" | "segments" | "syn" | "rst" | "forged">;
+
 /** What one end of a connection sent. */
 export interface Sent {
+  /** In order of time, forged ones too. */
+  readonly packets: readonly Packet[];
   /** Payload, each byte once however often it was sent again. */
   readonly bytes: number;
-  /** Segments as the wire has them: several in one where the sender left it to the device to cut them. */
-  readonly segments: number;
   /** Times of its RSTs, without forged ones. */
   readonly resets: readonly number[];
   /** Times of RSTs that were forged in its name. */
   readonly forged: readonly number[];
+  /** Of its first FIN; Infinity: none. */
+  readonly firstFin: number;
   /** When the peer acknowledged its FIN; Infinity: never. */
   readonly finAcknowledged: number;
   /** Whether it acknowledged the other's SYN outside of its own SYN: it was established. */
   readonly acknowledged: boolean;
   readonly syns: number;
+  /** A SYN of it carried data. */
+  readonly isFast: boolean;
   /** Times of its first SYN or SYN-ACK, and of its first segment without one; 0: none. */
   readonly firstSyn: number;
   readonly firstAck: number;
@@ -34,10 +41,15 @@ export interface Conversation {
 }
 
 /** Every SYN with a new sequence number begins a conversation; what comes before any SYN belongs to none. */
-export function conversations(wire: readonly Segment[]): Conversation[] {
+export function conversations(wire: readonly Segment[]): {
+  readonly talks: readonly Conversation[];
+  /** Segments that belong to none, without RSTs. */
+  readonly outside: number;
+} {
   const open = new Map<string, Side[]>();
   const former = new Map<string, Side[]>();
   const all: [Side, Side][] = [];
+  let outside = 0;
   for (const segment of wire) {
     const key = [text(segment.from), text(segment.to)].sort().join(" ");
     let sides = open.get(key);
@@ -58,14 +70,16 @@ export function conversations(wire: readonly Segment[]): Conversation[] {
     const from = sides?.find(({ end }) => text(end) === text(segment.from));
     const to = sides?.find((side) => side !== from);
     if (from && to) from.send(segment, to);
+    else if (!segment.rst) outside += segment.segments;
   }
-  return all.map(([client, server]) => ({
+  const talks = all.map(([client, server]) => ({
     client: client.end,
     server: server.end,
     began: client.began,
     last: Math.max(client.last, server.last),
     sent: { client, server },
   }));
+  return { talks, outside };
 }
 
 /** A RST may answer for the connection that had the same two ends before. */
@@ -84,11 +98,13 @@ class Side implements Sent {
   readonly began: number;
   last: number;
   sequence: number | undefined;
+  packets: Packet[] = [];
   bytes = 0;
-  segments = 0;
   resets: number[] = [];
   forged: number[] = [];
+  firstFin = Number.POSITIVE_INFINITY;
   finAcknowledged = Number.POSITIVE_INFINITY;
+  isFast = false;
   acknowledged = false;
   syns = 0;
   firstSyn = 0;
@@ -103,6 +119,7 @@ class Side implements Sent {
 
   send(segment: Segment, peer: Side): void {
     this.last = segment.time;
+    this.packets.push(segment);
     if (segment.forged) {
       this.forged.push(segment.time);
       return;
@@ -110,10 +127,10 @@ class Side implements Sent {
     // It answers the SYN of a connection that had the same two ends before this one.
     if (segment.syn && segment.ack && peer.#position(segment.acknowledged) > peer.bytes) return;
     if (segment.syn && segment.ack && peer.#position(segment.acknowledged) < 0) return;
-    this.segments++;
     if (segment.syn) {
       this.sequence = segment.sequence;
       this.syns++;
+      if (segment.payload > 0) this.isFast = true;
       if (this.firstSyn === 0) this.firstSyn = segment.time;
     }
     if (segment.rst) {
@@ -126,7 +143,10 @@ class Side implements Sent {
     }
     const end = this.#position(segment.sequence + (segment.syn ? 1 : 0)) + segment.payload;
     if (segment.payload > 0) this.bytes = Math.max(this.bytes, end);
-    if (segment.fin) this.#fin = end;
+    if (segment.fin) {
+      this.#fin = end;
+      this.firstFin = Math.min(this.firstFin, segment.time);
+    }
     if (segment.ack) peer.#acknowledge(segment);
   }
 
