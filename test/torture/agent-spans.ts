@@ -135,7 +135,9 @@ function compareAddresses(name: string, span: ReceivedSpan, end: ExpectedEnd, sa
     if (role === "server") address("client", client);
   }
   if (role === "client") said.equal("address", `${name}: client.address`, attributes["client.address"], undefined);
-  if (use) said.equal("whose", `${name}: its cgroup`, ownerOf(span.resource)?.puppet, use.cgroup);
+  const puppet = ownerOf(span.resource)?.puppet;
+  if (use && !use.cgroups.some((cgroup) => cgroup === puppet))
+    said.add("whose", `${name}: its cgroup is ${puppet}, must be ${use.cgroups.join(" or ")}`);
 }
 
 function unmapped(address: unknown): string {

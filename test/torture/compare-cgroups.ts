@@ -2,7 +2,7 @@
  * Whose records and edges are: a socket is of the group in which it was made, an accepted one of its listener's
  * (docs/telemetry.md, "Whose a server's connections are").
  */
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import type { EdgeSum } from "../lab/tally.ts";
 import type { Context } from "./compare-ends.ts";
 import type { ExpectedEnd } from "./oracle.ts";

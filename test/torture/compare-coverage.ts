@@ -9,7 +9,7 @@
  * ended from outside (`ss -K`) or by a timer counts its own: then one too many is seen.
  */
 import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
-import type { NamespaceCounters } from "../../agent/model.ts";
+import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
 import { Coverage } from "../../agent/series/coverage.ts";
 import type { Seen } from "./compare.ts";
 import { compareRange } from "./compare-segments.ts";

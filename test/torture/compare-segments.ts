@@ -1,5 +1,5 @@
 /** Segments that each end has counted, as the wire has them (segments.ts). */
-import type { Connection } from "../../agent/model.ts";
+import type { Connection } from "../../agent/model/connection-record.ts";
 import type { Differences } from "./differences.ts";
 import type { ExpectedEnd } from "./oracle.ts";
 import { ADOPTED } from "./record-flags.ts";
