@@ -27,54 +27,69 @@ export function attributeBytes(attributes: Attributes): Uint8Array {
 
 /** Encodes attributes anew, each KeyValue under `tag`. */
 export function encodeAttributes(attributes: Attributes, tag: number): Uint8Array {
-  for (const [key, value] of Object.entries(attributes)) {
-    writer.reserve(32);
-    writer.byte(tag);
-    const pair = writer.open();
-    writer.byte(0x0a);
-    writer.text(key);
-    writer.reserve(32);
-    writer.byte(0x12);
-    const any = writer.open();
-    writeAnyValue(value);
-    writer.close(any);
-    writer.close(pair);
-  }
+  writeAttributes(writer, attributes, tag);
   return writer.take();
 }
 
+export function writeAttributes(w: WireWriter, attributes: Attributes, tag: number): void {
+  for (const name in attributes) writeAttribute(w, tag, name, attributes[name] as AttributeValue);
+}
+
+/** Most KeyValues, and the values in them, are shorter than 128 bytes: their lengths take one. */
+const SHORT = 1;
+/** More than a tag, a length and a number take. */
+const NUMBER_ROOM = 32;
+
+/** Writes one KeyValue under `tag`. Reserves for itself. */
+export function writeAttribute(w: WireWriter, tag: number, name: string, value: AttributeValue): void {
+  w.reserve(NUMBER_ROOM);
+  w.byte(tag);
+  const pair = w.open(SHORT);
+  w.byte(0x0a);
+  w.text(name);
+  w.reserve(NUMBER_ROOM);
+  w.byte(0x12);
+  const any = w.open(SHORT);
+  writeAnyValue(w, value);
+  w.close(any, SHORT);
+  w.close(pair, SHORT);
+}
+
 /** An empty value is a value: its tag is written, so that it does not decode to "no value at all". */
-function writeAnyValue(value: AttributeValue): void {
-  if (typeof value === "string") {
-    writer.byte(0x0a);
-    writer.text(value);
+function writeAnyValue(w: WireWriter, value: AttributeValue): void {
+  if (typeof value === "number") {
+    writeNumber(w, value);
+  } else if (typeof value === "string") {
+    w.byte(0x0a);
+    w.text(value);
   } else if (typeof value === "boolean") {
-    writer.byte(0x10);
-    writer.byte(value ? 1 : 0);
-  } else if (typeof value === "number") {
-    writeNumber(value);
+    w.byte(0x10);
+    w.byte(value ? 1 : 0);
   } else {
-    writer.byte(0x2a);
-    const array = writer.open();
+    w.byte(0x2a);
+    const array = w.open();
     for (const item of value) {
-      writer.reserve(32);
-      writer.byte(0x0a);
-      const any = writer.open();
-      writeAnyValue(item);
-      writer.close(any);
+      w.reserve(NUMBER_ROOM);
+      w.byte(0x0a);
+      const any = w.open(SHORT);
+      writeAnyValue(w, item);
+      w.close(any, SHORT);
     }
-    writer.close(array);
+    w.close(array);
   }
 }
 
 /** As the SDK does: whole numbers that fit int64 are int_value, all others double_value. */
-function writeNumber(value: number): void {
-  if (Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63) {
-    writer.byte(0x18);
-    writer.int64(BigInt(value));
+function writeNumber(w: WireWriter, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 0) {
+    w.byte(0x18);
+    w.varint(value);
+  } else if (Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63) {
+    w.byte(0x18);
+    w.int64(BigInt(value));
   } else {
-    writer.byte(0x21);
-    writer.double(value);
+    w.byte(0x21);
+    w.double(value);
   }
 }
 

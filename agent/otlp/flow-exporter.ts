@@ -10,6 +10,7 @@ import type { ExportOutcome } from "../model/export-outcome.ts";
 import type { Flow } from "../model/flow.ts";
 import type { EncodedRequest, FlowEncoder } from "./encode.ts";
 import type { Transport } from "./transport.ts";
+import { release } from "./wire.ts";
 
 /** What became of one request and of the flows in it. Every flow is in exactly one result. */
 export interface RequestResult {
@@ -157,11 +158,6 @@ export function failureWords(
   { told, target }: Pick<Transport, "told" | "target">,
 ): object {
   return (told?.isNews(target, cause) ?? true) ? { message, remedy } : { message };
-}
-
-/** Gives a request's memory back at once: tens of megabytes would wait for the next garbage collection. */
-function release({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /** The result of what was not sent, if there is any. */

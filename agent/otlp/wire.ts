@@ -7,6 +7,7 @@
  */
 
 const LENGTH_ROOM = 4;
+const VARINT_MAX_BYTES = 10;
 const TWO_32 = 4_294_967_296;
 
 export class WireWriter {
@@ -77,6 +78,17 @@ export class WireWriter {
     this.at += 8;
   }
 
+  fixed32(value: number): void {
+    this.#view.setUint32(this.at, value, true);
+    this.at += 4;
+  }
+
+  /** A time or another unsigned integer as fixed64; of more than 64 bits the low ones. */
+  bigFixed64(value: bigint): void {
+    this.#view.setBigUint64(this.at, value, true);
+    this.at += 8;
+  }
+
   /** An integer within ±2^53 as fixed64 or sfixed64. */
   integer64(value: number): void {
     this.fixed64(value >>> 0, Math.floor(value / TWO_32));
@@ -92,27 +104,56 @@ export class WireWriter {
     this.at += bytes.length;
   }
 
-  /** A length and the bytes. Reserves for itself: texts are written once and cached by the caller. */
+  /** A length and the bytes of UTF-8. Reserves for itself. */
   text(value: string): void {
-    const bytes = Buffer.from(value, "utf8");
-    this.reserve(bytes.length + 5);
+    const { length } = value;
+    this.reserve(length + VARINT_MAX_BYTES);
+    const start = this.at;
+    this.varint(length);
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > 0x7f) {
+        this.at = start;
+        this.#longText(Buffer.from(value, "utf8"));
+        return;
+      }
+      this.#bytes[this.at++] = code;
+    }
+  }
+
+  #longText(bytes: Uint8Array): void {
+    this.reserve(bytes.length + VARINT_MAX_BYTES);
     this.varint(bytes.length);
     this.raw(bytes);
   }
 
-  /** Begins a length-delimited field whose length is not known yet. */
-  open(): number {
+  /** A length and the bytes that these hexadecimal digits stand for. @param digits an even number of them, in lower case */
+  hex(digits: string): void {
+    const { length } = digits;
+    this.varint(length / 2);
+    for (let i = 0; i < length; i += 2) {
+      this.#bytes[this.at++] = (nibble(digits.charCodeAt(i)) << 4) | nibble(digits.charCodeAt(i + 1));
+    }
+  }
+
+  /**
+   * Begins a length-delimited field whose length is not known yet.
+   *
+   * @param room how many bytes the length is expected to take: where it takes others, `close` moves the field
+   */
+  open(room = LENGTH_ROOM): number {
     const start = this.at;
-    this.at += LENGTH_ROOM;
+    this.at += room;
     return start;
   }
 
-  /** Ends the field begun by `open`: writes its length and closes the gap that was left for it. */
-  close(start: number): void {
+  /** Ends the field begun by `open` with the same `room`: writes its length and closes the gap that was left for it. */
+  close(start: number, room = LENGTH_ROOM): void {
     const end = this.at;
-    const length = end - start - LENGTH_ROOM;
+    const length = end - start - room;
     const size = varintSize(length);
-    if (size < LENGTH_ROOM) this.#bytes.copyWithin(start + size, start + LENGTH_ROOM, end);
+    if (size > room) this.reserve(size - room);
+    if (size !== room) this.#bytes.copyWithin(start + size, start + room, end);
     this.at = start;
     this.varint(length);
     this.at += length;
@@ -128,11 +169,25 @@ export class WireWriter {
   }
 }
 
+/** The value of a lower-case hexadecimal digit's character code. */
+function nibble(code: number): number {
+  return code - (code < 0x60 ? 0x30 : 0x57);
+}
+
 /** Bytes that `varint(value)` takes. */
 export function varintSize(value: number): number {
   let size = 1;
   for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) size++;
   return size;
+}
+
+/**
+ * Gives a request's memory back at once: tens of megabytes would wait for the next garbage collection.
+ *
+ * @param bytes that nobody reads any more; part of a larger buffer stays, since it is others' too
+ */
+export function release({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 /** A whole string field; nothing for the empty string, which is what its absence means. */

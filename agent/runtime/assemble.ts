@@ -206,7 +206,7 @@ function makeSpans(
   log: Log,
   clock: SystemClock,
   into: Exemplars,
-  onSettled: () => void,
+  onResolved: () => void,
 ): Spans {
   const { settings } = live;
   const options = aggregateOptions(settings);
@@ -221,7 +221,7 @@ function makeSpans(
     // The next exchange tells it, or the one after that if it was just under way.
     cgroupWaitMs: () => 2 * clock.intervalMs + 5_000,
     exemplars: { into, flowOf: (key, names) => placeKey(key, names, options) },
-    onSettled,
+    onResolved,
   });
 }
 

@@ -1,9 +1,12 @@
 /**
  * A FRAME_CONNECTION → one connection, with what happened to it.
  *
- * Like decode.ts it never throws and never rounds: a frame that cannot be used fails by name. The kernel's
- * numbers for states and kinds become names here, once; a number that no enum knows is kept as undefined
- * where it only describes, and fails the frame where the meaning hangs on it.
+ *   page ─ record ─ record ─ …      a ConnectionRow is a place in a page: its numbers are read where they lie
+ *
+ * Records may wait for a Collector by the thousand, and most of what they say is read once. Like decode.ts it never throws
+ * and never rounds: a frame that cannot be used fails by name. The kernel's numbers for states and kinds become names
+ * here, once; a number that no enum knows is kept as undefined where it only describes, and fails the frame where the
+ * meaning hangs on it. Numbers are read in the machine's byte order, which is the frames' wherever the probe runs.
  */
 import { connectionEvent, EdgeRole, EventKind, edgeKey, frameConnection } from "../generated/layout.ts";
 import {
@@ -28,6 +31,7 @@ import {
 } from "../generated/semconv.ts";
 import type { Connection, ConnectionEvent, ConnectionEventKind } from "../model/connection-record.ts";
 import type { EdgeKey } from "../model/edge.ts";
+import type { EdgeKeys } from "./edge-keys.ts";
 
 export type ConnectionFailure = "wrong_length" | "unknown_role" | "unknown_event" | "number_too_large";
 
@@ -68,85 +72,288 @@ const KINDS: ReadonlyMap<number, ConnectionEventKind> = new Map([
   [EventKind.EVENT_ZERO_WINDOW, "zero_window"],
 ]);
 
-const SAFE = 2n ** 53n;
 const AT = frameConnection.fields;
 
-/** @param decodeKey makes an EdgeKey of its 48 bytes as latin1 text */
-export function decodeConnection(payload: Buffer, decodeKey: (id: string) => EdgeKey): Connection | ConnectionFailure {
+/**
+ * Some records lie in one page, which lives as long as one of them: small, so that one that waits for its names holds
+ * little more than itself.
+ */
+const PAGE_BYTES = 4 * 1024;
+const LONG = 8;
+const TWO_32 = 2 ** 32;
+/** Past this high half a u64 is 2^53 or more. */
+const HIGH_LIMIT = 0x200000;
+
+interface Page {
+  readonly bytes: Buffer<ArrayBuffer>;
+  readonly halves: Uint16Array;
+  readonly words: Uint32Array;
+  readonly longs: BigUint64Array;
+}
+
+/** Where records lie that came one after the other. */
+export class RecordPages {
+  readonly #keys: EdgeKeys;
+  #page = pageOf(PAGE_BYTES);
+  #used = 0;
+
+  /** @param keys decodes the keys of edges */
+  constructor(keys: EdgeKeys) {
+    this.#keys = keys;
+  }
+
+  /** @param payload of a FRAME_CONNECTION, whole; copied */
+  add(payload: Buffer): ConnectionRow | ConnectionFailure {
+    const failure = failureOf(payload);
+    if (failure !== undefined) return failure;
+    if (this.#used + payload.length > this.#page.bytes.length) {
+      this.#page = pageOf(Math.max(PAGE_BYTES, payload.length));
+      this.#used = 0;
+    }
+    this.#page.bytes.set(payload, this.#used);
+    const row = new ConnectionRow(this.#page, this.#used, this.#keys);
+    this.#used += payload.length;
+    return row;
+  }
+}
+
+function pageOf(size: number): Page {
+  const buffer = new ArrayBuffer(size);
+  return {
+    bytes: Buffer.from(buffer),
+    halves: new Uint16Array(buffer),
+    words: new Uint32Array(buffer),
+    longs: new BigUint64Array(buffer),
+  };
+}
+
+function failureOf(payload: Buffer): ConnectionFailure | undefined {
   if (payload.length < frameConnection.size) return "wrong_length";
   const eventCount = payload.readUInt16LE(AT.eventCount.offset);
   if (payload.length !== frameConnection.size + eventCount * connectionEvent.size) return "wrong_length";
   const role = payload[AT.key.offset + edgeKey.fields.role.offset];
   if (role !== EdgeRole.ROLE_CLIENT && role !== EdgeRole.ROLE_SERVER) return "unknown_role";
-  const u64 = ({ offset }: { readonly offset: number }) => payload.readBigUInt64LE(offset);
-  const bytesSent = u64(AT.bytesSent);
-  const bytesReceived = u64(AT.bytesReceived);
-  if (bytesSent >= SAFE || bytesReceived >= SAFE) return "number_too_large";
-  const events = decodeEvents(payload, eventCount);
-  if (events === undefined) return "unknown_event";
-
-  const u32 = ({ offset }: { readonly offset: number }) => payload.readUInt32LE(offset);
-  const u16 = ({ offset }: { readonly offset: number }) => payload.readUInt16LE(offset);
-  return {
-    key: decodeKey(payload.toString("latin1", AT.key.offset, AT.key.offset + edgeKey.size)),
-    traceId: payload.toString("hex", AT.traceId.offset, AT.traceId.offset + AT.traceId.length),
-    startNs: u64(AT.startNs),
-    establishedNs: u64(AT.establishedNs),
-    endNs: u64(AT.endNs),
-    bytesSent: Number(bytesSent),
-    bytesReceived: Number(bytesReceived),
-    sampleThreshold: u64(AT.sampleThreshold),
-    segsOut: u32(AT.segsOut),
-    segsIn: u32(AT.segsIn),
-    retransmits: u32(AT.retransmits),
-    retransmitsSyn: u32(AT.retransmitsSyn),
-    retransmitsFast: u32(AT.retransmitsFast),
-    retransmitsTimeout: u32(AT.retransmitsTimeout),
-    retransmitsTlp: u32(AT.retransmitsTlp),
-    retransmitsNonCongestion: u32(AT.retransmitsNonCongestion),
-    spurious: u32(AT.spurious),
-    outOfOrder: u32(AT.outOfOrder),
-    handshakeUs: u32(AT.handshakeUs),
-    srttUs: u32(AT.srttUs),
-    minRttUs: u32(AT.minRttUs),
-    lastRttUs: u32(AT.lastRttUs),
-    busyUs: u32(AT.busyUs),
-    rwndLimitedUs: u32(AT.rwndLimitedUs),
-    sndbufLimitedUs: u32(AT.sndbufLimitedUs),
-    pid: u32(AT.pid),
-    stretch: u32(AT.stretch),
-    localPort: u16(AT.localPort),
-    remotePort: u16(AT.remotePort),
-    error: u16(AT.error),
-    flags: u16(AT.flags),
-    kept: u16(AT.kept),
-    state: STATES[payload[AT.state.offset] as number],
-    comm: textAt(payload, AT.comm),
-    events,
-  };
+  const high = Math.max(highWord(payload, AT.bytesSent), highWord(payload, AT.bytesReceived));
+  if (high >= HIGH_LIMIT) return "number_too_large";
+  for (let at = frameConnection.size; at < payload.length; at += connectionEvent.size) {
+    if (!KINDS.has(payload[at + connectionEvent.fields.kind.offset] as number)) return "unknown_event";
+  }
+  return undefined;
 }
 
-/** @returns undefined when one is of a kind that this agent does not know */
-function decodeEvents(payload: Buffer, count: number): ConnectionEvent[] | undefined {
-  const { timeNs, segments, kind, state, recovery } = connectionEvent.fields;
-  const events: ConnectionEvent[] = [];
-  for (let i = 0; i < count; i++) {
-    const base = frameConnection.size + i * connectionEvent.size;
-    const name = KINDS.get(payload[base + kind.offset] as number);
-    if (name === undefined) return undefined;
-    events.push({
-      timeNs: payload.readBigUInt64LE(base + timeNs.offset),
-      kind: name,
-      segments: payload.readUInt32LE(base + segments.offset),
-      state: STATES[payload[base + state.offset] as number],
-      recovery: RECOVERIES[payload[base + recovery.offset] as number],
-    });
+interface At {
+  readonly offset: number;
+}
+
+function highWord(payload: Buffer, { offset }: At): number {
+  return payload.readUInt32LE(offset + 4);
+}
+
+const NO_EVENTS: readonly ConnectionEvent[] = [];
+
+/** One record in a page. */
+export class ConnectionRow implements Connection {
+  readonly #page: Page;
+  /** Its first byte. */
+  readonly #at: number;
+  readonly #keys: EdgeKeys;
+  #key: EdgeKey | undefined;
+
+  constructor(page: Page, at: number, keys: EdgeKeys) {
+    this.#page = page;
+    this.#at = at;
+    this.#keys = keys;
   }
-  return events;
+
+  get kind(): "connection" {
+    return "connection";
+  }
+
+  get key(): EdgeKey {
+    const at = this.#at + AT.key.offset;
+    this.#key ??= this.#keys.of(this.#page.bytes.toString("latin1", at, at + edgeKey.size));
+    return this.#key;
+  }
+
+  get traceId(): string {
+    const at = this.#at + AT.traceId.offset;
+    return this.#page.bytes.toString("hex", at, at + AT.traceId.length);
+  }
+
+  get startNs(): bigint {
+    return this.#long(AT.startNs);
+  }
+
+  get establishedNs(): bigint {
+    return this.#long(AT.establishedNs);
+  }
+
+  get endNs(): bigint {
+    return this.#long(AT.endNs);
+  }
+
+  get sampleThreshold(): bigint {
+    return this.#long(AT.sampleThreshold);
+  }
+
+  get bytesSent(): number {
+    return this.#count(AT.bytesSent);
+  }
+
+  get bytesReceived(): number {
+    return this.#count(AT.bytesReceived);
+  }
+
+  get segsOut(): number {
+    return this.#word(AT.segsOut);
+  }
+
+  get segsIn(): number {
+    return this.#word(AT.segsIn);
+  }
+
+  get retransmits(): number {
+    return this.#word(AT.retransmits);
+  }
+
+  get retransmitsSyn(): number {
+    return this.#word(AT.retransmitsSyn);
+  }
+
+  get retransmitsFast(): number {
+    return this.#word(AT.retransmitsFast);
+  }
+
+  get retransmitsTimeout(): number {
+    return this.#word(AT.retransmitsTimeout);
+  }
+
+  get retransmitsTlp(): number {
+    return this.#word(AT.retransmitsTlp);
+  }
+
+  get retransmitsNonCongestion(): number {
+    return this.#word(AT.retransmitsNonCongestion);
+  }
+
+  get spurious(): number {
+    return this.#word(AT.spurious);
+  }
+
+  get outOfOrder(): number {
+    return this.#word(AT.outOfOrder);
+  }
+
+  get handshakeUs(): number {
+    return this.#word(AT.handshakeUs);
+  }
+
+  get srttUs(): number {
+    return this.#word(AT.srttUs);
+  }
+
+  get minRttUs(): number {
+    return this.#word(AT.minRttUs);
+  }
+
+  get lastRttUs(): number {
+    return this.#word(AT.lastRttUs);
+  }
+
+  get busyUs(): number {
+    return this.#word(AT.busyUs);
+  }
+
+  get rwndLimitedUs(): number {
+    return this.#word(AT.rwndLimitedUs);
+  }
+
+  get sndbufLimitedUs(): number {
+    return this.#word(AT.sndbufLimitedUs);
+  }
+
+  get pid(): number {
+    return this.#word(AT.pid);
+  }
+
+  get stretch(): number {
+    return this.#word(AT.stretch);
+  }
+
+  get localPort(): number {
+    return this.#half(AT.localPort);
+  }
+
+  get remotePort(): number {
+    return this.#half(AT.remotePort);
+  }
+
+  get error(): number {
+    return this.#half(AT.error);
+  }
+
+  get flags(): number {
+    return this.#half(AT.flags);
+  }
+
+  get kept(): number {
+    return this.#half(AT.kept);
+  }
+
+  get state(): NetworkConnectionState | undefined {
+    return STATES[this.#byte(AT.state)];
+  }
+
+  get comm(): string {
+    return textAt(this.#page.bytes, this.#at + AT.comm.offset, AT.comm.length);
+  }
+
+  /** Made anew at each call. */
+  get events(): readonly ConnectionEvent[] {
+    const count = this.#half(AT.eventCount);
+    return count === 0 ? NO_EVENTS : Array.from({ length: count }, (_, i) => this.#event(i));
+  }
+
+  #event(index: number): ConnectionEvent {
+    const { timeNs, segments, kind, state, recovery } = connectionEvent.fields;
+    const base = frameConnection.size + index * connectionEvent.size;
+    const byte = ({ offset }: At) => this.#page.bytes[this.#at + base + offset] as number;
+    return {
+      timeNs: this.#long({ offset: base + timeNs.offset }),
+      // One of an unknown kind fails the frame.
+      kind: KINDS.get(byte(kind)) as ConnectionEventKind,
+      segments: this.#word({ offset: base + segments.offset }),
+      state: STATES[byte(state)],
+      recovery: RECOVERIES[byte(recovery)],
+    };
+  }
+
+  #byte({ offset }: At): number {
+    return this.#page.bytes[this.#at + offset] as number;
+  }
+
+  #half({ offset }: At): number {
+    return this.#page.halves[(this.#at + offset) / 2] as number;
+  }
+
+  #word({ offset }: At): number {
+    return this.#page.words[(this.#at + offset) / 4] as number;
+  }
+
+  #long({ offset }: At): bigint {
+    return this.#page.longs[(this.#at + offset) / LONG] as bigint;
+  }
+
+  /** Below 2^53, else the frame fails. */
+  #count({ offset }: At): number {
+    const at = (this.#at + offset) / 4;
+    return (this.#page.words[at + 1] as number) * TWO_32 + (this.#page.words[at] as number);
+  }
 }
 
 /** A char array up to its NUL. Bytes that are no UTF-8 become U+FFFD. */
-function textAt(payload: Buffer, { offset, length }: { readonly offset: number; readonly length: number }): string {
-  const nul = payload.indexOf(0, offset);
-  return payload.toString("utf8", offset, nul < 0 || nul > offset + length ? offset + length : nul);
+function textAt(bytes: Buffer, at: number, length: number): string {
+  let end = at;
+  while (end < at + length && bytes[end] !== 0) end++;
+  return bytes.toString("utf8", at, end);
 }

@@ -26,7 +26,8 @@ import {
 import type { EdgeKey, Role } from "../model/edge.ts";
 import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeEvent } from "../model/probe-event.ts";
 import { formatAddress } from "../shared/address.ts";
-import { type ConnectionFailure, decodeConnection } from "./decode-connection.ts";
+import { type ConnectionFailure, RecordPages } from "./decode-connection.ts";
+import { EdgeKeys } from "./edge-keys.ts";
 import type { EdgeRow, RowPages } from "./rows.ts";
 
 export type DecodeFailure =
@@ -94,6 +95,9 @@ class Fields {
   }
 }
 
+/** Connection records live for themselves, whatever connection they came on. */
+const records = new RecordPages(new EdgeKeys(decodeEdgeKey));
+
 interface Decoder {
   readonly size: number;
   readonly read: (fields: Fields) => ProbeEvent | DecodeFailure;
@@ -133,10 +137,7 @@ function decoders(): (Decoder | undefined)[] {
  */
 export function decodeFrame(kind: number, payload: Buffer, pages: RowPages): ProbeEvent | DecodeFailure {
   if (kind === FrameKind.FRAME_EDGE) return decodeEdge(payload, pages);
-  if (kind === FrameKind.FRAME_CONNECTION) {
-    const connection = decodeConnection(payload, decodeEdgeKey);
-    return typeof connection === "string" ? connection : { kind: "connection", ...connection };
-  }
+  if (kind === FrameKind.FRAME_CONNECTION) return records.add(payload);
   const decoder = DECODERS[kind];
   if (decoder === undefined) return "unknown_kind";
   const sized = kind === FrameKind.FRAME_HELLO ? foreignHello(payload) : payload;

@@ -1,6 +1,9 @@
 /**
  * The attributes of a connection span, from the record's counters and the names of the remote end. Pure.
  *
+ *   addEnds          the same for all connections of one edge to one peer: encoded once (span-encoder.ts)
+ *   addConnection    of this connection alone
+ *
  * Released names first. What is 0 because nothing of it happened is left out where the reference says so;
  * what is not known is never written as 0. Durations are seconds, as everywhere in OTLP.
  */
@@ -54,11 +57,16 @@ import {
   NETWORK_TYPE_VALUE_IPV4,
   NETWORK_TYPE_VALUE_IPV6,
 } from "../generated/semconv.ts";
-import type { AttributeValue } from "../model/attribute.ts";
+import type { Attributes, AttributeValue } from "../model/attribute.ts";
 import type { Connection } from "../model/connection-record.ts";
+import type { EdgeKey } from "../model/edge.ts";
 import type { RemoteEnd } from "../model/names.ts";
 
-type Attributes = Record<string, AttributeValue>;
+/** Where attributes go: into an object, or straight into the bytes of a request. */
+export interface AttributeSink {
+  /** Called once for each name. */
+  add(name: string, value: AttributeValue): void;
+}
 
 const FACTS = [
   [ConnectionFlag.CONNECTION_ADOPTED, ATTR_FLOWSPAN_TCP_ADOPTED],
@@ -67,111 +75,122 @@ const FACTS = [
   [ConnectionFlag.CONNECTION_IN_SOCKMAP, ATTR_FLOWSPAN_TCP_SOCKMAP],
 ] as const;
 
-/** What the record of a connection and that of a stretch have in common; the caller may add to it. */
-export function connectionAttributes(connection: Connection, remote: RemoteEnd): Attributes {
-  const all: Attributes = {};
-  addEnds(all, connection, remote);
-  addCounts(all, connection);
-  addTimes(all, connection);
-  add(all, ATTR_NETWORK_CONNECTION_STATE, connection.state);
-  for (const [flag, name] of FACTS) if (isSet(connection.flags, flag)) all[name] = true;
-  add(all, ATTR_FLOWSPAN_SAMPLING_REASONS, reasons(connection.kept));
-  addUnlessZero(all, ATTR_FLOWSPAN_TASK_PID, connection.pid);
-  if (connection.comm !== "") all[ATTR_FLOWSPAN_TASK_NAME] = connection.comm;
+/** What `add` adds, as an object. */
+export function attributesOf(add: (into: AttributeSink) => void): Attributes {
+  const all: Record<string, AttributeValue> = {};
+  add({
+    add: (name, value) => {
+      all[name] = value;
+    },
+  });
   return all;
 }
 
-/** What only the end of a connection can tell. */
-export function addEnd(all: Attributes, { handshakeUs, stretch }: Connection): void {
-  addSeconds(all, ATTR_FLOWSPAN_TCP_HANDSHAKE_TIME, handshakeUs);
-  addUnlessZero(all, ATTR_FLOWSPAN_TCP_STRETCH_COUNT, stretch);
-}
-
-export function addStretch(all: Attributes, { stretch }: Connection): void {
-  all[ATTR_FLOWSPAN_TCP_STRETCH_INDEX] = stretch;
-}
-
-function addEnds(all: Attributes, { key, localPort, remotePort }: Connection, remote: RemoteEnd): void {
+/** Of both ends, without the ports that change from connection to connection. */
+export function addEnds(into: AttributeSink, key: EdgeKey, remote: RemoteEnd): void {
   const isClient = key.role === "client";
-  all[ATTR_NETWORK_TRANSPORT] = NETWORK_TRANSPORT_VALUE_TCP;
-  all[ATTR_NETWORK_TYPE] = key.localAddress.includes(":") ? NETWORK_TYPE_VALUE_IPV6 : NETWORK_TYPE_VALUE_IPV4;
-  all[ATTR_NETWORK_LOCAL_ADDRESS] = key.localAddress;
-  // The kernel takes the port of a connection that never came to be back before it says so.
-  addUnlessZero(all, ATTR_NETWORK_LOCAL_PORT, localPort);
-  all[ATTR_NETWORK_PEER_ADDRESS] = key.remoteAddress;
-  all[ATTR_NETWORK_PEER_PORT] = remotePort;
-  all[ATTR_SERVER_ADDRESS] = isClient ? key.remoteAddress : key.localAddress;
-  // Where the role of an adopted connection is not known, it counts as the server's end.
-  all[ATTR_SERVER_PORT] = key.serverPort === 0 ? localPort : key.serverPort;
-  if (!isClient) {
-    all[ATTR_CLIENT_ADDRESS] = key.remoteAddress;
-    all[ATTR_CLIENT_PORT] = remotePort;
-  }
-  add(all, ATTR_SERVICE_PEER_NAME, remote.name);
-  add(all, ATTR_SERVICE_PEER_NAMESPACE, remote.namespace);
-  all[ATTR_FLOWSPAN_PEER_KIND] = remote.kind;
-  add(all, ATTR_FLOWSPAN_PEER_K8S_POD_NAME, remote.podName);
-  add(all, ATTR_FLOWSPAN_PEER_ZONE, remote.zone);
+  into.add(ATTR_NETWORK_TRANSPORT, NETWORK_TRANSPORT_VALUE_TCP);
+  into.add(ATTR_NETWORK_TYPE, key.localAddress.includes(":") ? NETWORK_TYPE_VALUE_IPV6 : NETWORK_TYPE_VALUE_IPV4);
+  into.add(ATTR_NETWORK_LOCAL_ADDRESS, key.localAddress);
+  into.add(ATTR_NETWORK_PEER_ADDRESS, key.remoteAddress);
+  into.add(ATTR_SERVER_ADDRESS, isClient ? key.remoteAddress : key.localAddress);
+  if (!isClient) into.add(ATTR_CLIENT_ADDRESS, key.remoteAddress);
+  add(into, ATTR_SERVICE_PEER_NAME, remote.name);
+  add(into, ATTR_SERVICE_PEER_NAMESPACE, remote.namespace);
+  into.add(ATTR_FLOWSPAN_PEER_KIND, remote.kind);
+  add(into, ATTR_FLOWSPAN_PEER_K8S_POD_NAME, remote.podName);
+  add(into, ATTR_FLOWSPAN_PEER_ZONE, remote.zone);
 }
 
-function addCounts(all: Attributes, connection: Connection): void {
-  all[ATTR_FLOWSPAN_TCP_BYTES_SENT] = connection.bytesSent;
-  all[ATTR_FLOWSPAN_TCP_BYTES_RECEIVED] = connection.bytesReceived;
-  all[ATTR_FLOWSPAN_TCP_SEGMENTS_SENT] = connection.segsOut;
-  all[ATTR_FLOWSPAN_TCP_SEGMENTS_RECEIVED] = connection.segsIn;
-  addUnlessZero(all, ATTR_FLOWSPAN_TCP_SEGMENTS_OUT_OF_ORDER, connection.outOfOrder);
-  all[ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT] = connection.retransmits;
-  addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN, connection.retransmitsSyn);
-  addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_FAST, connection.retransmitsFast);
-  addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_TIMEOUT, connection.retransmitsTimeout);
-  addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_TAIL_LOSS_PROBE, connection.retransmitsTlp);
-  addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_NON_CONGESTION, connection.retransmitsNonCongestion);
-  addUnlessZero(all, ATTR_FLOWSPAN_TCP_RETRANSMIT_SPURIOUS, connection.spurious);
+/** What the record of a connection and that of a stretch have in common, apart from the ends. */
+export function addConnection(into: AttributeSink, connection: Connection): void {
+  addPorts(into, connection);
+  addCounts(into, connection);
+  addTimes(into, connection);
+  add(into, ATTR_NETWORK_CONNECTION_STATE, connection.state);
+  for (const [flag, name] of FACTS) if (isSet(connection.flags, flag)) into.add(name, true);
+  add(into, ATTR_FLOWSPAN_SAMPLING_REASONS, REASONS[connection.kept % REASONS.length]);
+  addUnlessZero(into, ATTR_FLOWSPAN_TASK_PID, connection.pid);
+  if (connection.comm !== "") into.add(ATTR_FLOWSPAN_TASK_NAME, connection.comm);
+}
+
+/** What only the end of a connection can tell. */
+export function addEnd(into: AttributeSink, { handshakeUs, stretch }: Connection): void {
+  addSeconds(into, ATTR_FLOWSPAN_TCP_HANDSHAKE_TIME, handshakeUs);
+  addUnlessZero(into, ATTR_FLOWSPAN_TCP_STRETCH_COUNT, stretch);
+}
+
+export function addStretch(into: AttributeSink, { stretch }: Connection): void {
+  into.add(ATTR_FLOWSPAN_TCP_STRETCH_INDEX, stretch);
+}
+
+function addPorts(into: AttributeSink, { key, localPort, remotePort }: Connection): void {
+  // The kernel takes the port of a connection that never came to be back before it says so.
+  addUnlessZero(into, ATTR_NETWORK_LOCAL_PORT, localPort);
+  into.add(ATTR_NETWORK_PEER_PORT, remotePort);
+  // Where the role of an adopted connection is not known, it counts as the server's end.
+  into.add(ATTR_SERVER_PORT, key.serverPort === 0 ? localPort : key.serverPort);
+  if (key.role !== "client") into.add(ATTR_CLIENT_PORT, remotePort);
+}
+
+function addCounts(into: AttributeSink, connection: Connection): void {
+  into.add(ATTR_FLOWSPAN_TCP_BYTES_SENT, connection.bytesSent);
+  into.add(ATTR_FLOWSPAN_TCP_BYTES_RECEIVED, connection.bytesReceived);
+  into.add(ATTR_FLOWSPAN_TCP_SEGMENTS_SENT, connection.segsOut);
+  into.add(ATTR_FLOWSPAN_TCP_SEGMENTS_RECEIVED, connection.segsIn);
+  addUnlessZero(into, ATTR_FLOWSPAN_TCP_SEGMENTS_OUT_OF_ORDER, connection.outOfOrder);
+  into.add(ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT, connection.retransmits);
+  addUnlessZero(into, ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN, connection.retransmitsSyn);
+  addUnlessZero(into, ATTR_FLOWSPAN_TCP_RETRANSMIT_FAST, connection.retransmitsFast);
+  addUnlessZero(into, ATTR_FLOWSPAN_TCP_RETRANSMIT_TIMEOUT, connection.retransmitsTimeout);
+  addUnlessZero(into, ATTR_FLOWSPAN_TCP_RETRANSMIT_TAIL_LOSS_PROBE, connection.retransmitsTlp);
+  addUnlessZero(into, ATTR_FLOWSPAN_TCP_RETRANSMIT_NON_CONGESTION, connection.retransmitsNonCongestion);
+  addUnlessZero(into, ATTR_FLOWSPAN_TCP_RETRANSMIT_SPURIOUS, connection.spurious);
 }
 
 /** What the kernel's minimum filter holds before the first measurement. */
 const NO_RTT = 0xffff_ffff;
 
-function addTimes(all: Attributes, connection: Connection): void {
-  addRoundTrips(all, connection);
-  addSeconds(all, ATTR_FLOWSPAN_TCP_SEND_BUSY_TIME, connection.busyUs);
-  addSeconds(all, ATTR_FLOWSPAN_TCP_SEND_RECEIVE_WINDOW_LIMITED_TIME, connection.rwndLimitedUs);
-  addSeconds(all, ATTR_FLOWSPAN_TCP_SEND_SEND_BUFFER_LIMITED_TIME, connection.sndbufLimitedUs);
+function addTimes(into: AttributeSink, connection: Connection): void {
+  addRoundTrips(into, connection);
+  addSeconds(into, ATTR_FLOWSPAN_TCP_SEND_BUSY_TIME, connection.busyUs);
+  addSeconds(into, ATTR_FLOWSPAN_TCP_SEND_RECEIVE_WINDOW_LIMITED_TIME, connection.rwndLimitedUs);
+  addSeconds(into, ATTR_FLOWSPAN_TCP_SEND_SEND_BUFFER_LIMITED_TIME, connection.sndbufLimitedUs);
 }
 
 /**
  * Before a segment of this end was acknowledged, the kernel's values are of the handshake alone, and that may have been
  * seconds, a timestamp's millisecond or a SYN cookie's 64.
  */
-function addRoundTrips(all: Attributes, { minRttUs, srttUs, lastRttUs }: Connection): void {
+function addRoundTrips(into: AttributeSink, { minRttUs, srttUs, lastRttUs }: Connection): void {
   if (lastRttUs === 0) return;
-  if (minRttUs !== NO_RTT) addSeconds(all, ATTR_FLOWSPAN_TCP_RTT_MIN, minRttUs);
-  addSeconds(all, ATTR_FLOWSPAN_TCP_RTT_SMOOTHED, srttUs);
-  addSeconds(all, ATTR_FLOWSPAN_TCP_RTT_LAST, lastRttUs);
+  if (minRttUs !== NO_RTT) addSeconds(into, ATTR_FLOWSPAN_TCP_RTT_MIN, minRttUs);
+  addSeconds(into, ATTR_FLOWSPAN_TCP_RTT_SMOOTHED, srttUs);
+  addSeconds(into, ATTR_FLOWSPAN_TCP_RTT_LAST, lastRttUs);
 }
 
-const REASONS = [
+const REASON_NAMES = [
   [SampleReason.SAMPLE_ADAPTIVE, "adaptive"],
   [SampleReason.SAMPLE_RANDOM, "random"],
   [SampleReason.SAMPLE_EVERY_NTH, "every_nth"],
 ] as const;
-
-function reasons(kept: number): readonly string[] | undefined {
-  if (kept === 0) return undefined;
-  return REASONS.filter(([bit]) => isSet(kept, bit)).map(([, name]) => name);
-}
+/** By the bits of `Connection.kept`; of none, nothing. */
+const REASONS: readonly (readonly string[] | undefined)[] = Array.from(
+  { length: 1 << REASON_NAMES.length },
+  (_, kept) => (kept === 0 ? undefined : REASON_NAMES.filter(([bit]) => isSet(kept, bit)).map(([, name]) => name)),
+);
 
 /** 0 is "not known" or "never" in every field that this is used for. */
-function addSeconds(all: Attributes, name: string, us: number): void {
-  if (us !== 0) all[name] = us / 1e6;
+function addSeconds(into: AttributeSink, name: string, us: number): void {
+  if (us !== 0) into.add(name, us / 1e6);
 }
 
-function addUnlessZero(all: Attributes, name: string, count: number): void {
-  if (count !== 0) all[name] = count;
+function addUnlessZero(into: AttributeSink, name: string, count: number): void {
+  if (count !== 0) into.add(name, count);
 }
 
-function add(all: Attributes, name: string, value: AttributeValue | undefined): void {
-  if (value !== undefined) all[name] = value;
+function add(into: AttributeSink, name: string, value: AttributeValue | undefined): void {
+  if (value !== undefined) into.add(name, value);
 }
 
 function isSet(bits: number, bit: number): boolean {

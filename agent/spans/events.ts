@@ -33,6 +33,8 @@ export interface SpanEvent {
   readonly attributes: Attributes;
 }
 
+const NO_ATTRIBUTES: Attributes = {};
+
 interface Said {
   readonly name: string;
   readonly attributes: Attributes;
@@ -58,25 +60,46 @@ function reset(by: string): Said {
 }
 
 /** @param offsetNs from boot time to Unix time */
-export function eventsOf(connection: Connection, offsetNs: bigint): SpanEvent[] {
-  const { establishedNs, endNs, state, flags } = connection;
-  const events = connection.events.map((event) => spanEvent(event, offsetNs));
-  if ((flags & (1 << ConnectionFlag.CONNECTION_STRETCH)) !== 0) return events;
-  if (establishedNs !== 0n && (flags & (1 << ConnectionFlag.CONNECTION_RESTORED)) === 0) {
+export function eventsOf(connection: Connection, offsetNs: bigint): readonly SpanEvent[] {
+  const { establishedNs, flags } = connection;
+  const isStretch = has(flags, ConnectionFlag.CONNECTION_STRETCH);
+  const isRestored = has(flags, ConnectionFlag.CONNECTION_RESTORED);
+  let toEstablish = establishedNs !== 0n && !isRestored && !isStretch;
+  const established = () => spanEvent(EVENT_FLOWSPAN_TCP_ESTABLISHED, establishedNs + offsetNs, NO_ATTRIBUTES);
+  const events: SpanEvent[] = [];
+  for (const event of connection.events) {
     // A client's SYNs that were sent again come before it. Those of a server's SYN-ACKs would, but there is no socket yet
     // to note them: they are only counted.
-    const established = establishedNs + offsetNs;
-    const at = events.findIndex(({ timeUnixNs }) => timeUnixNs > established);
-    const event = { name: EVENT_FLOWSPAN_TCP_ESTABLISHED, timeUnixNs: established, attributes: {} };
-    events.splice(at < 0 ? events.length : at, 0, event);
+    if (toEstablish && event.timeNs > establishedNs) {
+      events.push(established());
+      toEstablish = false;
+    }
+    events.push(spanEvent(SAID[event.kind].name, event.timeNs + offsetNs, attributesOf(event)));
   }
-  if ((flags & (1 << ConnectionFlag.CONNECTION_CHECKPOINTED)) !== 0) return events;
-  const attributes: Attributes = state === undefined ? {} : { [ATTR_NETWORK_CONNECTION_STATE]: state };
-  events.push({ name: EVENT_FLOWSPAN_TCP_CLOSE, timeUnixNs: endNs + offsetNs, attributes });
+  if (toEstablish) events.push(established());
+  if (isStretch || has(flags, ConnectionFlag.CONNECTION_CHECKPOINTED)) return events;
+  const { endNs, state } = connection;
+  events.push(spanEvent(EVENT_FLOWSPAN_TCP_CLOSE, endNs + offsetNs, inState(state)));
   return events;
 }
 
-function spanEvent({ kind, timeNs, segments, state, recovery }: ConnectionEvent, offsetNs: bigint): SpanEvent {
+function spanEvent(name: string, timeUnixNs: bigint, attributes: Attributes): SpanEvent {
+  return { name, timeUnixNs, attributes };
+}
+
+/** Of a close: there are few states. */
+const states = new Map<Connection["state"], Attributes>([[undefined, NO_ATTRIBUTES]]);
+
+function inState(state: Connection["state"]): Attributes {
+  let attributes = states.get(state);
+  if (attributes === undefined) {
+    attributes = { [ATTR_NETWORK_CONNECTION_STATE]: state as string };
+    states.set(state, attributes);
+  }
+  return attributes;
+}
+
+function attributesOf({ kind, segments, state, recovery }: ConnectionEvent): Attributes {
   const { name, attributes } = SAID[kind];
   const all: Record<string, AttributeValue> = { ...attributes };
   if (state !== undefined) all[ATTR_NETWORK_CONNECTION_STATE] = state;
@@ -84,5 +107,9 @@ function spanEvent({ kind, timeNs, segments, state, recovery }: ConnectionEvent,
     all[ATTR_FLOWSPAN_TCP_RETRANSMIT_SEGMENTS] = segments;
     if (recovery !== undefined) all[ATTR_FLOWSPAN_TCP_RECOVERY_STATE] = recovery;
   }
-  return { name, timeUnixNs: timeNs + offsetNs, attributes: all };
+  return all;
+}
+
+function has(bits: number, bit: number): boolean {
+  return (bits & (1 << bit)) !== 0;
 }

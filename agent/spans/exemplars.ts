@@ -6,47 +6,39 @@
  * by the number of flows; what finds no room is no loss, every point is exact without it.
  */
 import type { Attributes } from "../model/attribute.ts";
+import type { Connection } from "../model/connection-record.ts";
 import type { Exemplar, Flow } from "../model/flow.ts";
 import type { Span } from "./span.ts";
 
 type Lists = NonNullable<Flow["exemplars"]>;
 type Kind = keyof Lists;
 
-/** What one connection measured; undefined where it measured nothing. In the unit of the metric. */
-export interface Measured {
-  /** Seconds. */
-  readonly handshake: number | undefined;
-  /** Seconds. */
-  readonly rtt: number | undefined;
-  readonly retransmits: number | undefined;
-}
+/** What one connection measured; 0 where it measured nothing. */
+export type Measured = Pick<Connection, "handshakeUs" | "lastRttUs" | "retransmits">;
 
+/** A span that may stand for a point. */
+type Stood = Pick<Span, "traceId" | "spanId" | "endUnixNs">;
+type Kept = { [K in Kind]?: Exemplar[] };
+
+const MICROSECONDS = 1_000_000;
 const FLOWS_MAX = 1_000;
 const KEPT = 2;
 const NO_ATTRIBUTES: Attributes = {};
 
 export class Exemplars {
-  #flows = new Map<string, { [K in Kind]?: Exemplar[] }>();
+  #flows = new Map<string, Kept>();
 
   /** @param flow the key of the flow that the connection was counted in */
-  offer(
-    flow: string,
-    { traceId, spanId, endUnixNs }: Pick<Span, "traceId" | "spanId" | "endUnixNs">,
-    measured: Measured,
-  ) {
+  offer(flow: string, span: Stood, { handshakeUs, lastRttUs, retransmits }: Measured): void {
     let lists = this.#flows.get(flow);
     if (lists === undefined) {
       if (this.#flows.size >= FLOWS_MAX) return;
       lists = {};
       this.#flows.set(flow, lists);
     }
-    for (const kind of ["handshake", "rtt", "retransmits"] as const) {
-      const value = measured[kind];
-      if (value === undefined) continue;
-      const exemplar = { value, timeUnixNs: endUnixNs, traceId, spanId, filteredAttributes: NO_ATTRIBUTES };
-      const list = lists[kind] ?? [];
-      lists[kind] = [...list, exemplar].sort((a, b) => b.value - a.value).slice(0, KEPT);
-    }
+    keep(lists, "handshake", handshakeUs, MICROSECONDS, span);
+    keep(lists, "rtt", lastRttUs, MICROSECONDS, span);
+    keep(lists, "retransmits", retransmits, 1, span);
   }
 
   /** Those of one flow that lie after its start; each is handed out once. */
@@ -62,4 +54,13 @@ export class Exemplars {
   clear(): void {
     this.#flows.clear();
   }
+}
+
+/** Sees to it that the list has the largest values. @param unit how many of them are one of the metric's */
+function keep(lists: Kept, kind: Kind, count: number, unit: number, span: Stood): void {
+  const list = lists[kind] ?? [];
+  if (count === 0 || (list.length === KEPT && count / unit <= (list[KEPT - 1] as Exemplar).value)) return;
+  const { traceId, spanId, endUnixNs: timeUnixNs } = span;
+  const exemplar = { value: count / unit, timeUnixNs, traceId, spanId, filteredAttributes: NO_ATTRIBUTES };
+  lists[kind] = [...list, exemplar].sort((a, b) => b.value - a.value).slice(0, KEPT);
 }

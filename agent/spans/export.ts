@@ -1,32 +1,35 @@
 /**
- * Sends queued spans in batches, one request at a time, until each is accepted or given up.
+ * Sends queued records as spans in batches, one request at a time, until each is accepted or given up.
  *
- *   queue ─► batch when it is full or old enough ─► request ─► accepted (in part) ─► counted
- *                                                     ▲  │
- *                                  back-off, RetryInfo └──┴─► refused for good, or too long ─► dropped
+ *   queue ─► batch when it is full or old enough ─► names, spans, bytes ─► retrying transport ─► resolved
  *
- * The stock exporters never try again; this does, and knows at every moment what became of every span
- * (queue.ts). What it must not do: hold the agent's end up for longer than it is given.
+ * A record becomes a span when there is room to send it, so that what waits is small. It is known at every moment what
+ * became of each (queue.ts). What it must not do: hold the agent's end up for longer than it is given.
  */
-
-import type { ExportOutcome } from "../model/export-outcome.ts";
-import { type ExportLog, failureWords } from "../otlp/flow-exporter.ts";
+import type { ExportLog } from "../otlp/flow-exporter.ts";
+import { type Resolution, RetryingTransport } from "../otlp/retrying.ts";
 import type { Transport } from "../otlp/transport.ts";
-import { BACKOFF, backoffMs } from "../shared/backoff.ts";
-import { type DropReason, type Entry, type NamedEntry, type Naming, SpanQueue, type SpanStats } from "./queue.ts";
+import { release } from "../otlp/wire.ts";
+import { type Entry, type Naming, SpanQueue, type SpanStats } from "./queue.ts";
+import type { Span } from "./span.ts";
 
 export interface SpanExporterOptions {
   readonly transport: Transport;
-  readonly encode: (entries: readonly NamedEntry[]) => Uint8Array;
-  readonly name: (entry: Entry) => Naming;
+  readonly encode: (spans: readonly Span[]) => Uint8Array;
+  /** Called when names are about to be asked for. @returns who names the entries */
+  readonly naming: () => (entry: Entry) => Naming;
   readonly limits: SpanLimits;
   readonly log: ExportLog;
-  /** Told of what the Collector has accepted whole. */
-  readonly onAccepted?: (entries: readonly NamedEntry[]) => void;
-  /** A request's spans, or at the end the rest, are no longer pending. */
-  readonly onSettled?: () => void;
+  /** Some records are no longer pending. */
+  readonly onResolved?: (resolved: Resolved) => void;
   /** In [0, 1): spreads the pauses of many agents. */
   readonly random?: () => number;
+}
+
+/** One request's spans, or at the end the rest, are no longer pending. */
+export interface Resolved {
+  /** Those that the Collector took; none of a request that it refused, or took in part: which ones it does not say. */
+  readonly accepted: readonly Span[];
 }
 
 export interface SpanLimits {
@@ -40,45 +43,35 @@ export interface SpanLimits {
 
 /** What a Collector refuses is 4 MiB; the rest is room for the frame. */
 const REQUEST_MAX_BYTES = 3.5 * 1024 * 1024;
-/** Between tries while the agent ends. */
-const LAST_TRIES_MS = 250;
-/** As long as the Collector's own exporters try by default. */
-const GIVE_UP_MS = 300_000;
-/** A timer of Node takes no more than 2^31 - 1 and would fire at once; who waits for longer looks again. */
-const TIMER_MAX_MS = 86_400_000;
 /** How often names that were not there are asked for again. */
 const RENAME_MS = 1_000;
+const NOTHING_ACCEPTED: Resolved = { accepted: [] };
 
 /** One request's spans, until they are counted. */
 interface Batch {
-  readonly entries: readonly NamedEntry[];
-  settled: boolean;
+  readonly spans: readonly Span[];
+  resolved: boolean;
 }
 
 export class SpanExporter {
   readonly #options: SpanExporterOptions;
   readonly #queue: SpanQueue;
-  readonly #stop = new AbortController();
+  readonly #transport: RetryingTransport;
+  #ending = false;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   /** Taken from the queue and not counted yet. */
   readonly #open = new Set<Batch>();
-  /** When the time that shutdown was given is over, on performance.now(). */
-  #deadlineMs = Number.POSITIVE_INFINITY;
-  /** Until then the Collector has asked to be left alone (RetryInfo), whichever request that answered. */
-  #holdUntilMs = 0;
   #renamedMs = 0;
-  /** Why requests have failed since one was last accepted. */
-  readonly #troubles = new Set<string>();
-  #rejection = "";
 
   constructor(options: SpanExporterOptions) {
     this.#options = options;
     this.#queue = new SpanQueue(options.limits.queue);
+    this.#transport = new RetryingTransport({ ...options, items: "spans" });
   }
 
   add(entry: Entry): void {
-    if (this.#stop.signal.aborted) {
+    if (this.#ending) {
       this.#queue.refuse();
       return;
     }
@@ -108,18 +101,18 @@ export class SpanExporter {
 
   /** Sends what is left, for at most `withinMs`; what is not accepted by then is dropped and counted. */
   async shutdown(withinMs: number): Promise<void> {
-    this.#deadlineMs = performance.now() + withinMs;
-    this.#stop.abort();
+    this.#ending = true;
+    this.#transport.end(withinMs);
     clearTimeout(this.#timer);
     this.#queue.retryNames();
     const overdue = Promise.withResolvers<void>();
     const timer = setTimeout(overdue.resolve, withinMs);
     await Promise.race([this.#drain(), overdue.promise]);
-    for (const batch of [...this.#open]) this.#drop(batch, "shutdown");
+    for (const batch of [...this.#open]) this.#resolve(batch, { state: "dropped", reason: "shutdown" });
     this.#queue.dropRest("shutdown");
-    this.#options.onSettled?.();
+    this.#options.onResolved?.(NOTHING_ACCEPTED);
     // It waits for what is on its way: only as long as there is time.
-    await Promise.race([this.#options.transport.shutdown(), overdue.promise]);
+    await Promise.race([this.#transport.shutdown(), overdue.promise]);
     clearTimeout(timer);
   }
 
@@ -131,7 +124,7 @@ export class SpanExporter {
 
   /** Sees to it that the queue is looked at within `ms`. */
   #arm(ms: number): void {
-    if (this.#stop.signal.aborted || this.#running !== undefined) return;
+    if (this.#ending || this.#running !== undefined) return;
     if (this.#timer !== undefined && ms > 0) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#run(), ms);
@@ -149,142 +142,57 @@ export class SpanExporter {
   }
 
   async #sendAll(): Promise<void> {
-    const { limits, name } = this.#options;
+    const { limits, naming } = this.#options;
     const nowMs = performance.now();
     if (nowMs - this.#renamedMs >= RENAME_MS) {
       this.#renamedMs = nowMs;
       this.#queue.retryNames();
     }
-    while (performance.now() < this.#deadlineMs) {
-      const entries = this.#queue.take(limits.batch, name);
-      if (entries.length === 0) return;
-      await this.#sendOrSplit(this.#batchOf(entries));
+    while (!this.#transport.isOver) {
+      const spans = this.#queue.take(limits.batch, naming());
+      if (spans.length === 0) return;
+      await this.#sendOrSplit(this.#batchOf(spans));
     }
   }
 
-  #batchOf(entries: readonly NamedEntry[]): Batch {
-    const batch = { entries, settled: false };
+  #batchOf(spans: readonly Span[]): Batch {
+    const batch = { spans, resolved: false };
     this.#open.add(batch);
     return batch;
   }
 
   async #sendOrSplit(batch: Batch): Promise<void> {
-    const { entries } = batch;
+    const { spans } = batch;
     let bytes: Uint8Array;
     try {
-      bytes = this.#options.encode(entries);
+      bytes = this.#options.encode(spans);
     } catch (error) {
-      this.#options.log.warn({ error, spans: entries.length }, "spans could not be encoded: they are dropped");
-      this.#drop(batch, "rejected");
+      this.#options.log.warn({ error, spans: spans.length }, "spans could not be encoded: they are dropped");
+      this.#resolve(batch, { state: "dropped", reason: "rejected" });
       return;
     }
-    if (bytes.length <= REQUEST_MAX_BYTES || entries.length === 1) {
-      await this.#send(batch, bytes);
+    if (bytes.length <= REQUEST_MAX_BYTES || spans.length === 1) {
+      const resolution = await this.#transport.send(bytes);
+      // What is not accepted may still be on its way through a compressor.
+      if (resolution.state === "accepted") release(bytes);
+      this.#resolve(batch, resolution);
       return;
     }
     this.#open.delete(batch);
-    const half = Math.ceil(entries.length / 2);
-    const halves = [this.#batchOf(entries.slice(0, half)), this.#batchOf(entries.slice(half))];
+    const half = Math.ceil(spans.length / 2);
+    const halves = [this.#batchOf(spans.slice(0, half)), this.#batchOf(spans.slice(half))];
     for (const part of halves) await this.#sendOrSplit(part);
   }
 
-  /** Tries until there is an answer that is final, or no time left. */
-  async #send(batch: Batch, bytes: Uint8Array): Promise<void> {
-    if (!(await this.#mayAsk())) return this.#drop(batch, "shutdown");
-    const giveUpMs = performance.now() + GIVE_UP_MS;
-    for (let attempt = 0; !batch.settled; attempt++) {
-      const outcome = await this.#options.transport.send(bytes);
-      this.#say(outcome);
-      if (outcome.state === "accepted") return this.#accept(batch, outcome.rejectedPoints);
-      if (!outcome.retryable) return this.#drop(batch, "rejected");
-      const nowMs = performance.now();
-      const pauseMs = this.#backoff(attempt);
-      const { retryAfterMs: askedMs = 0 } = outcome;
-      const atMs = nowMs + Math.max(askedMs, pauseMs);
-      this.#holdUntilMs = Math.max(this.#holdUntilMs, nowMs + askedMs);
-      if (this.#stop.signal.aborted && atMs >= this.#deadlineMs) return this.#drop(batch, "shutdown");
-      if (atMs > giveUpMs) return this.#drop(batch, "gave_up");
-      // The agent's end cuts a back-off short; what the Collector asked for is its right, also beyond it.
-      await pause(pauseMs, this.#stop.signal);
-      if (!(await this.#mayAsk())) return this.#drop(batch, "shutdown");
-    }
-  }
-
-  /** Leaves the Collector alone for as long as it asked. @returns false where the agent's end comes first */
-  async #mayAsk(): Promise<boolean> {
-    while (this.#holdUntilMs < this.#deadlineMs) {
-      const leftMs = this.#holdUntilMs - performance.now();
-      if (leftMs <= 0) return true;
-      await pause(Math.min(leftMs, TIMER_MAX_MS), this.#stop.signal);
-    }
-    return false;
-  }
-
-  #backoff(attempt: number): number {
-    // Ending: a few more tries in the time there is.
-    if (this.#stop.signal.aborted) return LAST_TRIES_MS;
-    return backoffMs(attempt + 1, (this.#options.random ?? Math.random)(), BACKOFF);
-  }
-
-  #accept(batch: Batch, rejected: number): void {
-    if (!this.#settle(batch)) return;
-    this.#queue.accept(batch.entries.length, rejected);
-    this.#options.onSettled?.();
-    if (rejected === 0) this.#options.onAccepted?.(batch.entries);
-  }
-
-  #drop(batch: Batch, reason: DropReason): void {
-    if (!this.#settle(batch)) return;
-    this.#queue.drop(batch.entries.length, reason);
-    this.#options.onSettled?.();
-  }
-
-  /** @returns false for a batch that was counted already: its answer came after the end */
-  #settle(batch: Batch): boolean {
-    if (batch.settled) return false;
-    batch.settled = true;
+  /** Once for each batch: an answer that comes after the end finds it counted already. */
+  #resolve(batch: Batch, resolution: Resolution): void {
+    if (batch.resolved) return;
+    batch.resolved = true;
     this.#open.delete(batch);
-    return true;
+    const { spans } = batch;
+    if (resolution.state === "accepted") this.#queue.accept(spans.length, resolution.rejected);
+    else this.#queue.drop(spans.length, resolution.reason);
+    const isWhole = resolution.state === "accepted" && resolution.rejected === 0;
+    this.#options.onResolved?.(isWhole ? { accepted: spans } : NOTHING_ACCEPTED);
   }
-
-  /** A line when it begins to fail and when it works again. */
-  #say(outcome: ExportOutcome): void {
-    const { log, transport } = this.#options;
-    const { target } = transport;
-    if (outcome.state === "failed") {
-      const { reason, cause = reason, retryable, retryAfterMs } = outcome;
-      if (this.#troubles.has(cause)) return;
-      this.#troubles.add(cause);
-      const words = failureWords(outcome, transport);
-      log.warn({ target, reason, ...words, retryable, retryAfterMs }, "spans are not accepted");
-      return;
-    }
-    transport.told?.isWell(target);
-    if (this.#troubles.size > 0) log.info({ target }, "spans are accepted again");
-    this.#troubles.clear();
-    const { rejectedPoints, message } = outcome;
-    const rejection = rejectedPoints > 0 && message === "" ? "no reason given" : message;
-    if (rejection !== this.#rejection && rejection !== "") {
-      log.warn({ target, rejectedSpans: rejectedPoints, message: rejection }, "the Collector accepted spans in part");
-    }
-    this.#rejection = rejection;
-  }
-}
-
-/** Waits, or until `signal`. */
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) {
-      // Already ending: the pause is short by itself.
-      setTimeout(resolve, ms);
-      return;
-    }
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end, { once: true });
-  });
 }

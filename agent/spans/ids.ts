@@ -8,6 +8,9 @@
 import { hash } from "node:crypto";
 
 const DIGITS = 16;
+/** All zeros is no span id (W3C Trace Context): one in 2^64. */
+const NO_ID = "0".repeat(DIGITS);
+const INSTEAD = `${"0".repeat(DIGITS - 1)}1`;
 
 /** The span of one end of a connection. @param traceId 32 hex digits */
 export function connectionSpanId(traceId: string, role: "client" | "server"): string {
@@ -21,6 +24,5 @@ export function stretchSpanId(traceId: string, role: "client" | "server", index:
 
 function digest(text: string): string {
   const id = hash("sha256", text, "hex").slice(0, DIGITS);
-  // All zeros is no span id (W3C Trace Context): one in 2^64.
-  return id === "0".repeat(DIGITS) ? `${"0".repeat(DIGITS - 1)}1` : id;
+  return id === NO_ID ? INSTEAD : id;
 }

@@ -7,7 +7,7 @@
  * costs no memory. Pure but for its own state; times come in as arguments.
  */
 import type { Connection } from "../model/connection-record.ts";
-import type { Names } from "./span.ts";
+import { type Names, Span } from "./span.ts";
 
 /** Why a span was given up. */
 export const DROP_REASONS = {
@@ -28,11 +28,8 @@ export interface Entry {
   readonly connection: Connection;
   /** From boot time to Unix time, as of its end. */
   readonly offsetNs: bigint;
-  readonly arrivedNs: bigint;
-}
-
-export interface NamedEntry extends Entry {
-  readonly names: Names;
+  /** CLOCK_BOOTTIME. */
+  readonly arrivedMs: number;
 }
 
 export type Naming = Names | "pending" | "unnamed";
@@ -98,20 +95,20 @@ export class SpanQueue {
     this.#waiting = [];
   }
 
-  /** Takes at most `count` whose ends have names; the others wait or are given up. Settle what was taken. */
-  take(count: number, name: (entry: Entry) => Naming): NamedEntry[] {
-    const named: NamedEntry[] = [];
+  /** Takes at most `count` whose ends have names, as spans; the others wait or are given up. Settle what was taken. */
+  take(count: number, name: (entry: Entry) => Naming): Span[] {
+    const spans: Span[] = [];
     let looked = 0;
-    while (named.length < count && looked < this.#ready.length) {
+    while (spans.length < count && looked < this.#ready.length) {
       const entry = this.#ready[looked++] as Entry;
       const names = name(entry);
       if (names === "pending") this.#waiting.push(entry);
       else if (names === "unnamed") this.#dropped.unnamed++;
-      else named.push({ ...entry, names });
+      else spans.push(new Span(entry.connection, names, entry.offsetNs));
     }
-    this.#ready.splice(0, looked);
-    this.#taken += named.length;
-    return named;
+    this.#ready = this.#ready.slice(looked);
+    this.#taken += spans.length;
+    return spans;
   }
 
   /** The Collector has taken them, all but `rejected`. */

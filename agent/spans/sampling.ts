@@ -42,8 +42,21 @@ export function adjustedCount(threshold: bigint): number | undefined {
   return probability === undefined ? undefined : 1 / probability;
 }
 
+/** Of the thresholds in use: that of the probability, and 0. */
+const states = new Map<bigint, string | undefined>();
+const STATES_MAX = 64;
+
 /** `ot=th:c` for a quarter, `ot=th:0` for all; undefined where no probability can be told. */
 export function traceStateOf(threshold: bigint): string | undefined {
+  const known = states.get(threshold);
+  if (known !== undefined) return known;
+  if (states.size >= STATES_MAX) states.clear();
+  const state = writtenState(threshold);
+  states.set(threshold, state);
+  return state;
+}
+
+function writtenState(threshold: bigint): string | undefined {
   if (threshold >= SAMPLE_NEVER) return undefined;
   const digits = threshold.toString(16).padStart(HEX_DIGITS, "0").replace(/0+$/, "");
   return `ot=th:${digits === "" ? "0" : digits}`;

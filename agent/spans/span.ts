@@ -29,76 +29,97 @@ import {
 import type { Attributes } from "../model/attribute.ts";
 import type { Connection } from "../model/connection-record.ts";
 import type { LocalEnd, RemoteEnd } from "../model/names.ts";
-import { addEnd, addStretch, connectionAttributes } from "./attributes.ts";
+import { type AttributeSink, addConnection, addEnd, addEnds, addStretch, attributesOf } from "./attributes.ts";
 import { eventsOf, type SpanEvent } from "./events.ts";
 import { connectionSpanId, stretchSpanId } from "./ids.ts";
 import { traceStateOf } from "./sampling.ts";
-
-export interface Span {
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly parentSpanId: string | undefined;
-  readonly traceState: string | undefined;
-  readonly name: string;
-  readonly kind: "client" | "server" | "internal";
-  readonly startUnixNs: bigint;
-  readonly endUnixNs: bigint;
-  readonly attributes: Attributes;
-  readonly events: readonly SpanEvent[];
-  /** Segments that were sent again without an event of their own. */
-  readonly droppedEvents: number;
-  readonly error: boolean;
-  /** The same object for all spans of one end. */
-  readonly resource: Attributes;
-}
 
 export interface Names {
   readonly local: LocalEnd;
   readonly remote: RemoteEnd;
 }
 
-/** @param offsetNs from boot time to Unix time, as it was at the connection's end */
-export function spanOf(connection: Connection, { local, remote }: Names, offsetNs: bigint): Span {
-  const { traceId, startNs, endNs } = connection;
-  const role = roleOf(connection);
-  const own = connectionSpanId(traceId, role);
-  const common = {
-    traceId,
-    traceState: traceStateOf(connection.sampleThreshold),
-    startUnixNs: startNs + offsetNs,
+/** What a span says beside its attributes and events, which are made of its record when somebody reads or encodes them. */
+export class Span {
+  readonly connection: Connection;
+  readonly names: Names;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string | undefined;
+  readonly name: string;
+  readonly kind: "client" | "server" | "internal";
+  readonly startUnixNs: bigint;
+  readonly endUnixNs: bigint;
+  readonly error: boolean;
+  readonly #offsetNs: bigint;
+  readonly #errorType: string | undefined;
+
+  /** @param offsetNs from boot time to Unix time, as it was at the connection's end */
+  constructor(connection: Connection, names: Names, offsetNs: bigint) {
+    const { traceId, startNs, endNs } = connection;
+    const role = roleOf(connection);
+    const own = connectionSpanId(traceId, role);
+    this.connection = connection;
+    this.names = names;
+    this.traceId = traceId;
+    this.startUnixNs = startNs + offsetNs;
     // A clock that two CPUs read may say that an end lies a few nanoseconds before its start.
-    endUnixNs: later(startNs, endNs) + offsetNs,
-    events: eventsOf(connection, offsetNs),
-    droppedEvents: droppedEvents(connection),
-    resource: local.resource,
-  };
-  const attributes = connectionAttributes(connection, remote);
-  if (isStretch(connection)) {
-    addStretch(attributes, connection);
-    return {
-      ...common,
-      spanId: stretchSpanId(traceId, role, connection.stretch),
-      parentSpanId: own,
-      name: SPAN_TCP_CONNECTION_STRETCH,
-      kind: "internal",
-      attributes,
-      error: false,
-    };
+    this.endUnixNs = later(startNs, endNs) + offsetNs;
+    this.#offsetNs = offsetNs;
+    if (isStretch(connection)) {
+      this.spanId = stretchSpanId(traceId, role, connection.stretch);
+      this.parentSpanId = own;
+      this.name = SPAN_TCP_CONNECTION_STRETCH;
+      this.kind = "internal";
+    } else {
+      this.spanId = own;
+      this.parentSpanId = role === "server" ? parentOf(connection, names.remote) : undefined;
+      this.name = role === "client" ? SPAN_TCP_CONNECTION_CLIENT : SPAN_TCP_CONNECTION_SERVER;
+      this.kind = role;
+      this.#errorType = errorTypeOf(connection);
+    }
+    this.error = this.#errorType !== undefined;
   }
-  addEnd(attributes, connection);
-  const errorType = errorTypeOf(connection);
-  const resetBy = resetByOf(connection);
-  if (errorType !== undefined) attributes[ATTR_ERROR_TYPE] = errorType;
-  if (resetBy !== undefined) attributes[ATTR_FLOWSPAN_TCP_RESET_BY] = resetBy;
-  return {
-    ...common,
-    spanId: own,
-    parentSpanId: role === "server" ? parentOf(connection, remote) : undefined,
-    name: role === "client" ? SPAN_TCP_CONNECTION_CLIENT : SPAN_TCP_CONNECTION_SERVER,
-    kind: role,
-    attributes,
-    error: errorType !== undefined,
-  };
+
+  /** The same object for all spans of one end. */
+  get resource(): Attributes {
+    return this.names.local.resource;
+  }
+
+  get traceState(): string | undefined {
+    return traceStateOf(this.connection.sampleThreshold);
+  }
+
+  /** Segments that were sent again without an event of their own. */
+  get droppedEvents(): number {
+    return droppedEvents(this.connection);
+  }
+
+  get events(): readonly SpanEvent[] {
+    return eventsOf(this.connection, this.#offsetNs);
+  }
+
+  /** All attributes, in the order in which they are encoded. */
+  get attributes(): Attributes {
+    return attributesOf((into) => {
+      addEnds(into, this.connection.key, this.names.remote);
+      this.addOwn(into);
+    });
+  }
+
+  /** All attributes but those of the ends, which many spans have in common (addEnds). */
+  addOwn(into: AttributeSink): void {
+    const { connection } = this;
+    addConnection(into, connection);
+    if (isStretch(connection)) {
+      addStretch(into, connection);
+      return;
+    }
+    addEnd(into, connection);
+    const resetBy = resetByOf(connection);
+    if (this.#errorType !== undefined) into.add(ATTR_ERROR_TYPE, this.#errorType);
+    if (resetBy !== undefined) into.add(ATTR_FLOWSPAN_TCP_RESET_BY, resetBy);
+  }
 }
 
 export function isStretch({ flags }: Pick<Connection, "flags">): boolean {
@@ -146,11 +167,12 @@ function errorTypeOf(connection: Connection): string | undefined {
 }
 
 /** Who reset it first. */
-function resetByOf({ flags, events }: Connection): string | undefined {
+function resetByOf(connection: Connection): string | undefined {
+  const { flags } = connection;
   const sent = has(flags, ConnectionFlag.CONNECTION_RESET_SENT);
   const received = has(flags, ConnectionFlag.CONNECTION_RESET_RECEIVED);
   if (sent && received) {
-    const first = events.find(({ kind }) => kind === "reset_sent" || kind === "reset_received");
+    const first = connection.events.find(({ kind }) => kind === "reset_sent" || kind === "reset_received");
     return first?.kind === "reset_received" ? FLOWSPAN_TCP_RESET_BY_VALUE_REMOTE : FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL;
   }
   if (sent) return FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL;
@@ -158,9 +180,10 @@ function resetByOf({ flags, events }: Connection): string | undefined {
 }
 
 /** The kernel keeps the first events only; its counters know of all. Events of a stretch come with the end. */
-function droppedEvents({ retransmits, events, flags }: Connection): number {
-  if (isStretch({ flags })) return 0;
-  const told = events.reduce((sum, { segments }) => sum + segments, 0);
+function droppedEvents(connection: Connection): number {
+  const { retransmits } = connection;
+  if (retransmits === 0 || isStretch(connection)) return 0;
+  const told = connection.events.reduce((sum, { segments }) => sum + segments, 0);
   return Math.max(0, retransmits - told);
 }
 

@@ -1,30 +1,25 @@
 /**
- * From the kernel's records to spans at the Collector, beside the pipeline of metrics:
+ * From the kernel's records to spans at the Collector, beside the pipeline of metrics, in one direction:
  *
- *   source ── connection ──► wall clock ──► queue ──► names ──► span ──► Collector ──► exemplars ──► flows
- *             (any time)      (its offset)    │  ▲
- *                                             └──┘ names not there yet: asked for again
+ *   record ─► wall clock ─► queue ─► names ─► span ─► batch ─► retrying transport ─► resolved ─┬─► exemplars
+ *                             ▲        │ not there yet                                         └─► ledger
+ *                             └────────┘
  *
  * Nothing here holds the metrics up, and nothing of it is in their way when it fails.
  */
 
 import type { Connection } from "../model/connection-record.ts";
 import type { EdgeKey } from "../model/edge.ts";
-import type { Identified, Identity } from "../model/names.ts";
 import type { ExportLog } from "../otlp/flow-exporter.ts";
+import type { Scope } from "../otlp/plan.ts";
 import type { Transport } from "../otlp/transport.ts";
-import type { Exemplars, Measured } from "./exemplars.ts";
-import { SpanExporter, type SpanLimits } from "./export.ts";
-import { connectionSpanId } from "./ids.ts";
-import { encodeSpans, type Scope } from "./otlp.ts";
-import type { Entry, NamedEntry, Naming, SpanStats } from "./queue.ts";
-import { isStretch, type Names, roleOf, type Span, spanOf } from "./span.ts";
+import type { Exemplars } from "./exemplars.ts";
+import { type Resolved, SpanExporter, type SpanLimits } from "./export.ts";
+import type { Entry, Naming, SpanStats } from "./queue.ts";
+import { isStretch, type Names, type Span } from "./span.ts";
+import { SpanEncoder } from "./span-encoder.ts";
+import { type SpanIdentity, SpanNames } from "./span-names.ts";
 import { type Moment, WallClock } from "./wall-clock.ts";
-
-/** What spans need of the identity: a cgroup's name may come later than its first record. */
-export interface SpanIdentity extends Pick<Identity, "identify"> {
-  knowsCgroup(id: bigint): boolean;
-}
 
 export interface SpansOptions {
   readonly transport: Transport;
@@ -36,39 +31,41 @@ export interface SpansOptions {
   /** The longest time until an exchange has told the names of new cgroups. */
   readonly cgroupWaitMs: () => number;
   readonly exemplars?: { readonly into: Exemplars; readonly flowOf: (key: EdgeKey, names: Names) => string };
-  /** Some spans are no longer pending. */
-  readonly onSettled?: () => void;
+  /** Some records are no longer pending. */
+  readonly onResolved?: () => void;
   /** A clock that only moves forward. */
   readonly nowMs?: () => number;
 }
-
-/** Longer than the identity keeps anything pending by itself. */
-const NAMES_WAIT_MS = 120_000;
 
 export class Spans {
   readonly #options: SpansOptions;
   readonly #clock: WallClock;
   readonly #exporter: SpanExporter;
-  #identity: SpanIdentity | undefined;
+  #names: SpanNames | undefined;
+  /** Of an edge, under the names that it had last. */
+  readonly #flows = new WeakMap<EdgeKey, { readonly names: Names; readonly flow: string }>();
 
   constructor(options: SpansOptions) {
-    const { scope, onSettled = () => {}, encode = (spans) => encodeSpans(spans, scope) } = options;
+    const { transport, limits, log, scope, onResolved } = options;
+    const encoder = new SpanEncoder(scope);
     this.#options = options;
     this.#clock = new WallClock(options.nowMs ?? (() => performance.now()));
     this.#exporter = new SpanExporter({
-      transport: options.transport,
-      encode: (entries) => encode(entries.map(spanOfEntry)),
-      name: (entry) => this.#name(entry),
-      limits: options.limits,
-      log: options.log,
-      onAccepted: (entries) => this.#offerExemplars(entries),
-      onSettled,
+      transport,
+      encode: options.encode ?? ((spans) => encoder.encode(spans)),
+      naming: () => this.#naming(),
+      limits,
+      log,
+      onResolved: (resolved) => {
+        this.#offerExemplars(resolved);
+        onResolved?.();
+      },
     });
   }
 
   /** Who names the ends; until then all wait. */
   nameBy(identity: SpanIdentity): void {
-    this.#identity = identity;
+    this.#names = new SpanNames(identity);
     this.#exporter.namesChanged();
   }
 
@@ -79,7 +76,7 @@ export class Spans {
 
   add(connection: Connection): void {
     const offsetNs = this.#clock.offsetNs(connection.endNs) ?? 0n;
-    this.#exporter.add({ connection, offsetNs, arrivedNs: this.#clock.nowNs() });
+    this.#exporter.add({ connection, offsetNs, arrivedMs: this.#clock.nowMs() });
   }
 
   /** An exchange has brought the names of cgroups. */
@@ -105,39 +102,29 @@ export class Spans {
     return this.#exporter.shutdown(withinMs);
   }
 
-  #name({ connection, arrivedNs }: Entry): Naming {
-    const identity = this.#identity;
-    if (identity === undefined) return "pending";
-    const { key, startNs, endNs } = connection;
+  /** Names as of now. */
+  #naming(): (entry: Entry) => Naming {
+    const names = this.#names;
+    if (names === undefined) return () => "pending";
     const nowNs = this.#clock.nowNs();
-    const waitedMs = Number(nowNs - arrivedNs) / 1e6;
-    if (!identity.knowsCgroup(key.cgroup) && waitedMs < this.#options.cgroupWaitMs()) return "pending";
-    const answer: Identified = identity.identify(key, startNs, endNs, nowNs);
-    if (answer.state === "named") return answer;
-    return waitedMs < NAMES_WAIT_MS ? "pending" : "unnamed";
+    const cgroupWaitMs = this.#options.cgroupWaitMs();
+    return (entry) => names.of(entry, nowNs, cgroupWaitMs);
   }
 
-  #offerExemplars(entries: readonly NamedEntry[]): void {
+  #offerExemplars({ accepted }: Resolved): void {
     const { exemplars } = this.#options;
     if (exemplars === undefined) return;
-    for (const { connection, names, offsetNs } of entries) {
-      if (isStretch(connection)) continue;
-      const { key, traceId, endNs } = connection;
-      const spanId = connectionSpanId(traceId, roleOf(connection));
-      const span = { traceId, spanId, endUnixNs: endNs + offsetNs };
-      exemplars.into.offer(exemplars.flowOf(key, names), span, measuredBy(connection));
+    for (const span of accepted) {
+      if (isStretch(span.connection)) continue;
+      exemplars.into.offer(this.#flowOf(span, exemplars.flowOf), span, span.connection);
     }
   }
-}
 
-function spanOfEntry({ connection, names, offsetNs }: NamedEntry): Span {
-  return spanOf(connection, names, offsetNs);
-}
-
-function measuredBy({ handshakeUs, lastRttUs, retransmits }: Connection): Measured {
-  return {
-    handshake: handshakeUs === 0 ? undefined : handshakeUs / 1e6,
-    rtt: lastRttUs === 0 ? undefined : lastRttUs / 1e6,
-    retransmits: retransmits === 0 ? undefined : retransmits,
-  };
+  #flowOf({ connection: { key }, names }: Span, flowOf: (key: EdgeKey, names: Names) => string): string {
+    const known = this.#flows.get(key);
+    if (known?.names === names) return known.flow;
+    const flow = flowOf(key, names);
+    this.#flows.set(key, { names, flow });
+    return flow;
+  }
 }

@@ -16,6 +16,8 @@ export class WallClock {
   /** Ascending by `bootNs`. */
   readonly #readings: { readonly bootNs: bigint; readonly offsetNs: bigint }[] = [];
   #readMs = 0;
+  /** Of the last reading. */
+  #bootMs: number | undefined;
   readonly #nowMs: () => number;
 
   /** @param nowMs a clock that only moves forward */
@@ -30,11 +32,16 @@ export class WallClock {
     this.#readings.push({ bootNs, offsetNs: realtimeNs - bootNs });
     if (this.#readings.length > READINGS) this.#readings.shift();
     this.#readMs = this.#nowMs();
+    this.#bootMs = Number(bootNs) / 1e6;
   }
 
   /** What to add to a boot time for Unix nanoseconds; undefined before the first reading. */
   offsetNs(atNs: bigint): bigint | undefined {
-    return (this.#readings.findLast(({ bootNs }) => bootNs <= atNs) ?? this.#readings[0])?.offsetNs;
+    for (let i = this.#readings.length - 1; i > 0; i--) {
+      const reading = this.#readings[i];
+      if (reading !== undefined && reading.bootNs <= atNs) return reading.offsetNs;
+    }
+    return this.#readings[0]?.offsetNs;
   }
 
   /** CLOCK_BOOTTIME now, as far as a monotonic clock can tell since the last reading. */
@@ -42,5 +49,10 @@ export class WallClock {
     const last = this.#readings.at(-1);
     if (last === undefined) return 0n;
     return last.bootNs + BigInt(Math.round((this.#nowMs() - this.#readMs) * 1e6));
+  }
+
+  /** The same in milliseconds. */
+  nowMs(): number {
+    return this.#bootMs === undefined ? 0 : this.#bootMs + this.#nowMs() - this.#readMs;
   }
 }

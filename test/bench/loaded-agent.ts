@@ -18,6 +18,8 @@ export interface WorldSize {
   /** Deployments that the known pods belong to, in turn. */
   readonly workloads: number;
   readonly edges: number;
+  /** Connection records of the local pods; undefined: none. */
+  readonly spansPerSecond?: number;
 }
 
 export interface WorldReady {
@@ -33,6 +35,9 @@ export interface WorldProgress {
   readonly settledRows: number;
   /** Received since the start. */
   readonly points: number;
+  readonly spans: number;
+  /** Connection records that were sent since the start. */
+  readonly records: number;
 }
 
 /** What the memory budget names. Every edge of a pod leads to another workload: as many flows as edges. */
@@ -65,7 +70,7 @@ export async function withLoadedAgent<T>(
   const started: LabProcess[] = [];
   try {
     let ready: WorldReady | undefined;
-    let progress: WorldProgress = { exchanges: 0, settledRows: 0, points: 0 };
+    let progress: WorldProgress = { exchanges: 0, settledRows: 0, points: 0, spans: 0, records: 0 };
     const program = [process.execPath, "--disable-warning=ExperimentalWarning", join(ROOT, "test/bench/world.ts")];
     const world = new LabProcess({}, [...program, JSON.stringify(size)], {
       onStdout: (line) => {

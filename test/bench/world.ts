@@ -1,7 +1,7 @@
 /**
  * All that a busy agent talks to, as a program of its own so that only the agent's cost is the agent's: a probe
- * that says the same growth on every edge in every exchange, an OTLP receiver that counts points, and a
- * Kubernetes API with a large cluster.
+ * that says the same growth on every edge in every exchange and sends connection records at a rate, an OTLP receiver that
+ * counts points and spans, and a Kubernetes API with a large cluster.
  *
  *   node test/bench/world.ts '{"localPods":100,"knownPods":10000,"workloads":1000,"edges":10000}'
  *
@@ -9,28 +9,38 @@
  */
 import { chmodSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { FrameKind, frameEdge, frameExchange } from "../../agent/generated/layout.ts";
+import { setInterval } from "node:timers/promises";
+import { FrameKind, frameConnection, frameEdge, frameExchange } from "../../agent/generated/layout.ts";
 import { type Frame, packFrames } from "../../agent/source/frames.ts";
 import { ApiServerStandIn } from "../lab/apiserver-standin.ts";
 import { uuid } from "../lab/describe.ts";
 import { namespaceObject, nodeObject, podObject } from "../lab/kubernetes-objects.ts";
 import { Receiver } from "../lab/receiver.ts";
-import { FakeProbe } from "../unit/source/fake-probe.ts";
+import { type FakeConnection, FakeProbe } from "../unit/source/fake-probe.ts";
 import { type EdgeValues, exchangeFrames, settledFrame } from "../unit/source/frames-builder.ts";
 import type { WorldProgress, WorldReady, WorldSize } from "./loaded-agent.ts";
+import { recordFrames } from "./records.ts";
 import { serveAsInCluster } from "./service-account.ts";
 
 const NODE = "node-1";
-/** Fields that lead to the data points of a request: resource_metrics, scope_metrics, metrics, then the kind. */
-const PATH: readonly (readonly number[])[] = [[1], [2], [2], [5, 7, 10]];
+type Path = readonly (readonly number[])[];
+/** Fields that lead to the data points of a request: resource_metrics, scope_metrics, metrics, the kind, then the points. */
+const POINTS: Path = [[1], [2], [2], [5, 7, 10], [1]];
+/** And to spans: resource_spans, scope_spans, spans. */
+const SPANS: Path = [[1], [2], [2]];
+/** Of a probe that gathers: a batch is read and written at once. */
+const RECORDS_A_BATCH = 250;
 
 const size = JSON.parse(process.argv[2] ?? "{}") as WorldSize;
 const now = () => process.hrtime.bigint();
 
 let points = 0;
+let spans = 0;
+let records = 0;
 const receiver = await Receiver.start({
-  takeBytes: (_, bytes) => {
-    points += countPoints(bytes);
+  takeBytes: (signal, bytes) => {
+    if (signal === "traces") spans += countAt(SPANS, bytes);
+    else points += countAt(POINTS, bytes);
   },
 });
 
@@ -69,6 +79,7 @@ async function serve(): Promise<void> {
   let exchanges = 0;
   let settledRows = 0;
   let lastNs = now();
+  if (size.spansPerSecond !== undefined) void sendRecords(agent, size.spansPerSecond);
   for (;;) {
     const { kind } = await agent.commandFrame();
     if (kind === FrameKind.COMMAND_EXCHANGE) {
@@ -82,10 +93,39 @@ async function serve(): Promise<void> {
       settledRows++;
     } else if (kind === FrameKind.COMMAND_FLUSH) {
       agent.send(settledFrame({ rows: settledRows }));
-      say({ exchanges, settledRows, points });
+      say({ exchanges, settledRows, points, spans, records });
       settledRows = 0;
     }
   }
+}
+
+/** Sends records of connections that ended just now at an even rate, for ever. */
+async function sendRecords(agent: FakeConnection, perSecond: number): Promise<void> {
+  const place = (record: number) => ({
+    cgroup: cgroupOf(record % size.localPods),
+    localAddress: addressOf(record % size.localPods),
+    remoteAddress: addressOf(size.localPods + ((record * 7) % 1_000)),
+  });
+  const batches = Math.ceil(perSecond / RECORDS_A_BATCH);
+  const length = perSecond / batches;
+  const frames = recordFrames(perSecond, 1_000_000_000_000n, place);
+  for await (const _ of setInterval(1000 / batches)) {
+    const from = records % frames.length;
+    const batch = frames.slice(from, from + length);
+    for (const { payload } of batch) endNow(payload, records++);
+    agent.sendBytes(packFrames(batch));
+  }
+}
+
+/** Moves a record to now, and gives it a trace id of its own. */
+function endNow(payload: Uint8Array, record: number): void {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const { traceId, startNs, establishedNs, endNs } = frameConnection.fields;
+  const laterNs = now() - bytes.readBigUInt64LE(endNs.offset);
+  for (const { offset } of [startNs, establishedNs, endNs]) {
+    bytes.writeBigUInt64LE(bytes.readBigUInt64LE(offset) + laterNs, offset);
+  }
+  bytes.writeUInt32LE(record, traceId.offset);
 }
 
 /** Gives a frame the number and the times of an exchange. */
@@ -172,8 +212,8 @@ function cgroupNames(pod: number): string[] {
   return [`cri-containerd-${containerOf(pod)}.scope`, `${slice}-pod${uid}.slice`, `${slice}.slice`, "kubepods.slice"];
 }
 
-/** How many data points a request holds, without decoding them: this process must keep up with the agent. */
-function countPoints(bytes: Uint8Array, from = 0, to = bytes.length, depth = 0): number {
+/** How many messages a request holds at the end of a path, without decoding them: this process must keep up with the agent. */
+function countAt(path: Path, bytes: Uint8Array, from = 0, to = bytes.length, depth = 0): number {
   let count = 0;
   let at = from;
   const varint = () => {
@@ -193,8 +233,9 @@ function countPoints(bytes: Uint8Array, from = 0, to = bytes.length, depth = 0):
       continue;
     }
     const end = varint() + at;
-    if (depth === PATH.length) count += tag >> 3 === 1 ? 1 : 0;
-    else if (PATH[depth]?.includes(tag >> 3)) count += countPoints(bytes, at, end, depth + 1);
+    if (path[depth]?.includes(tag >> 3)) {
+      count += depth === path.length - 1 ? 1 : countAt(path, bytes, at, end, depth + 1);
+    }
     at = end;
   }
   return count;

@@ -11,7 +11,7 @@ import { SAMPLE_NEVER } from "../../agent/generated/layout.ts";
 import type { Connection } from "../../agent/model/connection-record.ts";
 import type { Role } from "../../agent/model/edge.ts";
 import type { RemoteEnd } from "../../agent/model/names.ts";
-import { type Span, spanOf } from "../../agent/spans/span.ts";
+import { Span } from "../../agent/spans/span.ts";
 import { missing, type Need } from "../needs.ts";
 import { describe } from "./describe.ts";
 import { booksGrowth, type KernelBooks } from "./kernel-books.ts";
@@ -149,7 +149,7 @@ export function useCallLab(setup: (lab: Lab) => Promise<unknown> = async () => {
 }
 
 export function spanOfRecord(record: Connection): Span {
-  return spanOf(record, { local: LOCAL, remote: REMOTE }, 0n);
+  return new Span(record, { local: LOCAL, remote: REMOTE }, 0n);
 }
 
 /** Lines of one kind, each with its own number. */

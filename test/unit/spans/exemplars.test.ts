@@ -7,14 +7,14 @@ import { FakeIdentity, FakeKernel, keyOf } from "../series/kernel.ts";
 import { TRACE_ID } from "./builders.ts";
 
 const span = (spanId: string, endUnixNs = 10n) => ({ traceId: TRACE_ID, spanId, endUnixNs });
-const nothing = { handshake: undefined, rtt: undefined, retransmits: undefined };
+const nothing = { handshakeUs: 0, lastRttUs: 0, retransmits: 0 };
 
 test("a flow keeps the two largest values of each kind, and hands them out once", () => {
   const exemplars = new Exemplars();
-  for (const [index, rtt] of [0.25, 0.75, 0.5, 0.125].entries()) {
-    exemplars.offer("flow", span(String(index)), { ...nothing, rtt });
+  for (const [index, lastRttUs] of [250_000, 750_000, 500_000, 125_000].entries()) {
+    exemplars.offer("flow", span(String(index)), { ...nothing, lastRttUs });
   }
-  exemplars.offer("flow", span("9"), { ...nothing, handshake: 0.5, retransmits: 23 });
+  exemplars.offer("flow", span("9"), { ...nothing, handshakeUs: 500_000, retransmits: 23 });
 
   const first = exemplars.take("flow", 0n);
   const second = exemplars.take("flow", 0n);
@@ -33,15 +33,16 @@ test("a flow keeps the two largest values of each kind, and hands them out once"
 
 test("what lies before the series' start is left out", () => {
   const exemplars = new Exemplars();
-  exemplars.offer("flow", span("1", 9n), { ...nothing, rtt: 1 });
-  exemplars.offer("flow", span("2", 11n), { ...nothing, rtt: 1 });
+  exemplars.offer("flow", span("1", 9n), { ...nothing, lastRttUs: 1_000_000 });
+  exemplars.offer("flow", span("2", 11n), { ...nothing, lastRttUs: 1_000_000 });
 
   expect(exemplars.take("flow", 10n)?.rtt?.map(({ spanId }) => spanId)).toEqual(["2"]);
 });
 
 test("however many flows have spans, only a bounded number is kept", () => {
   const exemplars = new Exemplars();
-  for (let flow = 0; flow < 5_003; flow++) exemplars.offer(String(flow), span("1"), { ...nothing, rtt: 1 });
+  for (let flow = 0; flow < 5_003; flow++)
+    exemplars.offer(String(flow), span("1"), { ...nothing, lastRttUs: 1_000_000 });
 
   const kept = Array.from({ length: 5_003 }, (_, flow) => exemplars.take(String(flow), 0n)).filter(Boolean);
 
@@ -56,8 +57,8 @@ test("the flows of an exchange carry what was offered before it, and those of th
   kernel.grow(edge, { opened: 1 });
   const flowOf = () => aggregate.aggregate(kernel.exchange()).flows[0];
   const key = (flowOf() as unknown as { key: string }).key;
-  exemplars.offer(key, span("1", 2n ** 62n), { ...nothing, rtt: 0.5 });
-  exemplars.offer("a flow that has no point", span("2"), { ...nothing, rtt: 0.5 });
+  exemplars.offer(key, span("1", 2n ** 62n), { ...nothing, lastRttUs: 500_000 });
+  exemplars.offer("a flow that has no point", span("2"), { ...nothing, lastRttUs: 500_000 });
 
   kernel.grow(edge, { opened: 1 });
   const carried = flowOf()?.exemplars;

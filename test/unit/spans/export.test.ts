@@ -5,7 +5,8 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { SpanExporter, type SpanExporterOptions } from "../../../agent/spans/export.ts";
-import type { Entry, NamedEntry, Naming, SpanStats } from "../../../agent/spans/queue.ts";
+import type { Entry, Naming, SpanStats } from "../../../agent/spans/queue.ts";
+import type { Span } from "../../../agent/spans/span.ts";
 import { connectionOf, namesOf } from "./builders.ts";
 import { ACCEPTED, type Answer, FakeTransport, failing, rejecting } from "./fake-transport.ts";
 
@@ -20,8 +21,8 @@ const NO_DROPS = { queue_full: 0, rejected: 0, gave_up: 0, unnamed: 0, shutdown:
 const LIMITS = { queue: 100, batch: 10, delayMs: 1_000 };
 
 /** A batch as bytes: the pid of each record. */
-const encode = (entries: readonly NamedEntry[]) => Uint8Array.from(entries.map(({ connection }) => connection.pid));
-const entry = (pid = 0): Entry => ({ connection: connectionOf({ pid }), offsetNs: 0n, arrivedNs: 0n });
+const encode = (spans: readonly Span[]) => Uint8Array.from(spans.map(({ connection }) => connection.pid));
+const entry = (pid = 0): Entry => ({ connection: connectionOf({ pid }), offsetNs: 0n, arrivedMs: 0 });
 
 function exporterWith(answers: readonly Answer[] = [], changes: Partial<SpanExporterOptions> = {}) {
   const transport = new FakeTransport(answers);
@@ -33,7 +34,7 @@ function exporterWith(answers: readonly Answer[] = [], changes: Partial<SpanExpo
   const exporter = new SpanExporter({
     transport,
     encode,
-    name: () => namesOf(),
+    naming: () => () => namesOf(),
     limits: LIMITS,
     log,
     random: () => 0,
@@ -52,8 +53,8 @@ function balance({ observed, accepted, dropped, pending }: SpanStats): number {
 
 test("whoever counts what is pending is told of each change: an answer, a drop and the end", async () => {
   const pending: number[] = [];
-  const onSettled = () => pending.push(exporter.pending);
-  const { exporter } = exporterWith([ACCEPTED, failing(false)], { onSettled });
+  const onResolved = () => pending.push(exporter.pending);
+  const { exporter } = exporterWith([ACCEPTED, failing(false)], { onResolved });
 
   add(exporter, 25);
   await vi.advanceTimersByTimeAsync(0);
@@ -89,7 +90,7 @@ describe("batches", () => {
   });
 
   test("one that is too large for a Collector goes in parts", async () => {
-    const large = (entries: readonly NamedEntry[]) => new Uint8Array(entries.length * 1024 * 1024);
+    const large = (spans: readonly Span[]) => new Uint8Array(spans.length * 1024 * 1024);
     const { exporter, transport } = exporterWith([], { encode: large });
 
     add(exporter, 10);
@@ -155,7 +156,7 @@ describe("tries", () => {
   });
 
   test("the parts of a batch that is too large wait too", async () => {
-    const large = (entries: readonly NamedEntry[]) => new Uint8Array(entries.length * 1024 * 1024);
+    const large = (spans: readonly Span[]) => new Uint8Array(spans.length * 1024 * 1024);
     const { exporter, transport } = exporterWith([failing(true, 400_000), ACCEPTED], { encode: large });
 
     add(exporter, 6);
@@ -220,9 +221,9 @@ describe("tries", () => {
   test("a batch that cannot be encoded is dropped and said, and the next one goes", async () => {
     let broken = true;
     const { exporter, said } = exporterWith([], {
-      encode: (entries) => {
+      encode: (spans) => {
         if (broken) throw new Error("no bytes");
-        return encode(entries);
+        return encode(spans);
       },
     });
 
@@ -241,7 +242,7 @@ describe("names", () => {
   test("a record waits for its names while others pass, and goes when they have come", async () => {
     let known = false;
     const name = ({ connection }: Entry): Naming => (connection.pid === 0 && !known ? "pending" : namesOf());
-    const { exporter, transport } = exporterWith([], { name });
+    const { exporter, transport } = exporterWith([], { naming: () => name });
 
     add(exporter, 10);
     await vi.advanceTimersByTimeAsync(5_000);
@@ -255,7 +256,8 @@ describe("names", () => {
   });
 
   test("what has no name in time is dropped for that reason", async () => {
-    const { exporter } = exporterWith([], { name: ({ connection }) => (connection.pid === 0 ? "unnamed" : namesOf()) });
+    const name = ({ connection }: Entry): Naming => (connection.pid === 0 ? "unnamed" : namesOf());
+    const { exporter } = exporterWith([], { naming: () => name });
 
     add(exporter, 10);
     await vi.advanceTimersByTimeAsync(0);
@@ -370,7 +372,7 @@ describe("whatever the Collector does", () => {
         async (answers, steps, limits) => {
           let naming: string = "named";
           const name = (): Naming => (naming === "named" ? namesOf() : (naming as Naming));
-          const { exporter } = exporterWith(answers, { name, limits: { ...limits, delayMs: 1_000 } });
+          const { exporter } = exporterWith(answers, { naming: () => name, limits: { ...limits, delayMs: 1_000 } });
           let observed = 0;
 
           for (const { add: count, waitMs, naming: next } of steps) {

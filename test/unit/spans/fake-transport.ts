@@ -30,7 +30,8 @@ export class FakeTransport implements Transport {
   }
 
   send(bytes: Uint8Array): Promise<ExportOutcome> {
-    this.sent.push(bytes);
+    // A copy: who sends takes the memory back.
+    this.sent.push(bytes.slice());
     const answer = (this.#answers.length > 1 ? this.#answers.shift() : this.#answers[0]) ?? ACCEPTED;
     if (answer === "never") return new Promise(() => {});
     if ("state" in answer) return Promise.resolve(answer);

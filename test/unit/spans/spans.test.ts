@@ -4,7 +4,8 @@ import type { EdgeKey } from "../../../agent/model/edge.ts";
 import type { Identified } from "../../../agent/model/names.ts";
 import { Exemplars } from "../../../agent/spans/exemplars.ts";
 import { connectionSpanId } from "../../../agent/spans/ids.ts";
-import { type SpanIdentity, Spans, type SpansOptions } from "../../../agent/spans/spans.ts";
+import type { SpanIdentity } from "../../../agent/spans/span-names.ts";
+import { Spans, type SpansOptions } from "../../../agent/spans/spans.ts";
 import { decodeSpans } from "../../lab/otlp-decode-spans.ts";
 import { connectionOf, namesOf, OFFSET_NS, SECOND_NS, TRACE_ID } from "./builders.ts";
 import { ACCEPTED, FakeTransport, failing, rejecting } from "./fake-transport.ts";
@@ -23,6 +24,7 @@ const NOW_NS = 102n * SECOND_NS;
 /** Names everything, once it knows the cgroup and says so. */
 class LateIdentity implements SpanIdentity {
   known = true;
+  version = 1;
   answer: Identified = { state: "named", ...namesOf(), passing: false };
   readonly asked: (readonly [sinceNs: bigint, untilNs: bigint])[] = [];
 

@@ -4,8 +4,8 @@ import { ConnectionFlag, EDGE_COUNTERS } from "../../../agent/generated/layout.t
 import type { Connection } from "../../../agent/model/connection-record.ts";
 import { FlowEncoder } from "../../../agent/otlp/encode.ts";
 import { FLOW_METRICS } from "../../../agent/series/instruments.ts";
-import { encodeSpans } from "../../../agent/spans/otlp.ts";
-import { spanOf } from "../../../agent/spans/span.ts";
+import { Span } from "../../../agent/spans/span.ts";
+import { SpanEncoder } from "../../../agent/spans/span-encoder.ts";
 import { decodeMetrics } from "../../lab/otlp-decode.ts";
 import { decodeSpans, type ReceivedSpan } from "../../lab/otlp-decode-spans.ts";
 import { seriesTotals } from "../../oracle.ts";
@@ -24,8 +24,8 @@ function resourceOf(owner: Owner) {
 
 function received(connection: Connection, owner = OWNER): ReceivedSpan {
   const local = { id: "", resource: resourceOf(owner), label: "" };
-  const span = spanOf(connection, { local, remote: remoteOf({ kind: "loopback" }) }, OFFSET_NS);
-  return decodeSpans(encodeSpans([span], SCOPE))[0] as ReceivedSpan;
+  const span = new Span(connection, { local, remote: remoteOf({ kind: "loopback" }) }, OFFSET_NS);
+  return decodeSpans(new SpanEncoder(SCOPE).encode([span]))[0] as ReceivedSpan;
 }
 
 const flag = (...bits: number[]) => bits.reduce((flags, bit) => flags | (1 << bit), 0);

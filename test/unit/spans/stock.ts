@@ -1,5 +1,5 @@
 /**
- * Spans → the bytes of one OTLP request, by the stock serializer.
+ * Spans → the bytes of one OTLP request, by the stock serializer: what ours are held against.
  *
  * Spans of one Resource must come with the same object: the serializer groups by identity. Sampled and
  * random trace flags are set (W3C Trace Context level 2): a keyed hash is as good as random to whoever has no key.
@@ -14,15 +14,10 @@ import {
 } from "@opentelemetry/api";
 import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
-import type { Attributes } from "../model/attribute.ts";
-import type { SpanEvent } from "./events.ts";
-import type { Span } from "./span.ts";
-
-export interface Scope {
-  readonly name: string;
-  readonly version: string;
-  readonly schemaUrl: string;
-}
+import type { Attributes } from "../../../agent/model/attribute.ts";
+import type { Scope } from "../../../agent/otlp/plan.ts";
+import type { SpanEvent } from "../../../agent/spans/events.ts";
+import type { Span } from "../../../agent/spans/span.ts";
 
 type ReadableSpan = Parameters<typeof ProtobufTraceSerializer.serializeRequest>[0][number];
 type StockAttributes = ReadableSpan["attributes"];
@@ -37,7 +32,7 @@ const NS = 1_000_000_000n;
 /** The stock form of a Resource, once for each object that attributes are kept in. */
 const resources = new WeakMap<Attributes, StockResource>();
 
-export function encodeSpans(spans: readonly Span[], scope: Scope): Uint8Array {
+export function stockBytes(spans: readonly Span[], scope: Scope): Uint8Array {
   const bytes = ProtobufTraceSerializer.serializeRequest(spans.map((span) => readable(span, scope)));
   if (bytes === undefined) throw new Error("the serializer gave no bytes");
   return bytes;

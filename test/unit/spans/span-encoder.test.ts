@@ -1,20 +1,25 @@
 /**
  * A record of the kernel as the bytes of an OTLP request, read back by a decoder that shares no code with the
- * serializer: what a Collector gets, whole.
+ * serializer: what a Collector gets, whole. And any spans at all against the stock serializer's bytes.
  */
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ConnectionFlag, EventKind, SampleReason } from "../../../agent/generated/layout.ts";
 import type { Connection } from "../../../agent/model/connection-record.ts";
 import { decodeFrame } from "../../../agent/source/decode.ts";
 import { RowPages } from "../../../agent/source/rows.ts";
-import { encodeSpans } from "../../../agent/spans/otlp.ts";
-import { spanOf } from "../../../agent/spans/span.ts";
+import { Span } from "../../../agent/spans/span.ts";
+import { SpanEncoder } from "../../../agent/spans/span-encoder.ts";
 import { decodeSpans } from "../../lab/otlp-decode-spans.ts";
 import { connectionFrame } from "../source/frames-builder.ts";
-import { connectionOf, namesOf, OFFSET_NS, TRACE_ID } from "./builders.ts";
+import { anySpans } from "./any-span.ts";
+import { connectionOf, namesOf, OFFSET_NS, remoteOf, TRACE_ID } from "./builders.ts";
+import { stockBytes } from "./stock.ts";
 
 const SCOPE = { name: "flowspan", version: "1.2.3", schemaUrl: "https://opentelemetry.io/schemas/1.45.0" };
 const UNIX = 1_700_000_000_000_000_000n;
+
+const encoded = (spans: readonly Span[]) => new SpanEncoder(SCOPE).encode(spans);
 
 function decoded(frame: ReturnType<typeof connectionFrame>): Connection {
   const event = decodeFrame(frame.kind, Buffer.from(frame.payload), new RowPages(0));
@@ -61,7 +66,7 @@ test("the server's end of a connection with trouble arrives as the record said i
     ],
   });
 
-  const bytes = encodeSpans([spanOf(decoded(frame), namesOf(), OFFSET_NS)], SCOPE);
+  const bytes = encoded([new Span(decoded(frame), namesOf(), OFFSET_NS)]);
 
   expect(decodeSpans(bytes)).toEqual([
     {
@@ -148,9 +153,9 @@ test("the server's end of a connection with trouble arrives as the record said i
 test("spans of one Resource share it, and every span keeps its own", () => {
   const other = { ...namesOf(), local: { id: "b", label: "b", resource: { "service.name": "back" } } };
   const mine = namesOf();
-  const spans = [mine, other, mine].map((names, pid) => spanOf(connectionOf({ pid }), names, OFFSET_NS));
+  const spans = [mine, other, mine].map((names, pid) => new Span(connectionOf({ pid }), names, OFFSET_NS));
 
-  const read = decodeSpans(encodeSpans(spans, SCOPE));
+  const read = decodeSpans(encoded(spans));
 
   expect(read.map(({ resource, attributes }) => [resource["service.name"], attributes["flowspan.task.pid"]])).toEqual([
     ["front", undefined],
@@ -160,7 +165,31 @@ test("spans of one Resource share it, and every span keeps its own", () => {
 });
 
 test("a root has no parent, and no span of order has a status", () => {
-  const [root] = decodeSpans(encodeSpans([spanOf(connectionOf(), namesOf(), OFFSET_NS)], SCOPE));
+  const [root] = decodeSpans(encoded([new Span(connectionOf(), namesOf(), OFFSET_NS)]));
 
   expect([root?.kind, root?.parentSpanId, root?.status, root?.flags]).toEqual(["client", "", "unset", 0x103]);
+});
+
+test("any spans are the bytes that the stock serializer makes of them", () => {
+  const encoder = new SpanEncoder(SCOPE);
+  fc.assert(
+    fc.property(fc.array(anySpans, { minLength: 1, maxLength: 3 }), (requests) => {
+      for (const spans of requests) {
+        const [ours, stock] = [encoder.encode(spans), stockBytes(spans, SCOPE)];
+        if (!Buffer.from(stock).equals(ours)) expect(decodeSpans(ours)).toEqual(decodeSpans(stock));
+        expect(Buffer.from(ours).equals(stock)).toBe(true);
+      }
+    }),
+  );
+});
+
+test("an edge whose peer has another name from now on is not called what it was", () => {
+  const { key } = connectionOf();
+  const encoder = new SpanEncoder(SCOPE);
+  const names = ["cart", "basket", "cart"].map((name) => ({ local: namesOf().local, remote: remoteOf({ name }) }));
+
+  const spans = names.map((each) => new Span({ ...connectionOf(), key }, each, OFFSET_NS));
+
+  const read = spans.flatMap((span) => decodeSpans(encoder.encode([span])));
+  expect(read.map(({ attributes }) => attributes["service.peer.name"])).toEqual(["cart", "basket", "cart"]);
 });
