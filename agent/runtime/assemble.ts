@@ -15,7 +15,6 @@ import { createFlowExporter, type FlowExporter, type RequestResult } from "../ot
 import { Told } from "../otlp/told.ts";
 import { createTransport, type Transport } from "../otlp/transport.ts";
 import type { Recorder } from "../recording/recorder.ts";
-import { Aggregate } from "../series/aggregate.ts";
 import { FLOW_METRICS } from "../series/instruments.ts";
 import { placeKey } from "../series/place.ts";
 import { collectRegularly } from "../shared/force-gc.ts";
@@ -23,7 +22,6 @@ import { type Log, redact } from "../shared/log.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { SystemClock } from "../shared/ticker.ts";
 import { TroubleLog } from "../shared/trouble-log.ts";
-import { decodeEdgeKey } from "../source/decode.ts";
 import { ProbeClient } from "../source/probe-client.ts";
 import { Exemplars } from "../spans/exemplars.ts";
 import { DROP_REASONS, type DropReason } from "../spans/queue.ts";
@@ -38,6 +36,7 @@ import { createLosses } from "../telemetry/losses.ts";
 import type { Sending } from "../telemetry/provider.ts";
 import { PipelineVitals } from "../telemetry/vitals.ts";
 import { type Cluster, clusterOf, startDirectory } from "./cluster.ts";
+import { makeFlowSteps } from "./flow-steps.ts";
 import { aggregateOptions, exportsMetrics, probeSettings, scopesOf, spanLimits, transportOptions } from "./options.ts";
 import { ownAddresses } from "./own-addresses.ts";
 import { runPipeline } from "./pipeline.ts";
@@ -92,7 +91,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
 
     spans.nameBy(identity);
 
-    const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey, exemplars);
+    const steps = makeFlowSteps(aggregateOptions(settings), identity, exemplars);
     const transport = exportsMetrics(settings)
       ? createTransport(transportOptions(live, "metrics"), "metrics", told)
       : undefined;
@@ -103,9 +102,9 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     closing.push(() => exporter.shutdown());
 
     state.metadata = () => [...(watch?.states() ?? []), ...(directory === undefined ? [] : [directory.client.state])];
-    if (settings.coverage) state.coverage = () => aggregate.coverage();
+    if (settings.coverage) state.coverage = () => steps.edges.coverage();
     state.losses.follow("frame_unusable", () => sum(source.stats().failures, UNUSABLE));
-    state.losses.follow("series_over_budget_detail", () => aggregate.stats().overBudget);
+    state.losses.follow("series_over_budget_detail", () => steps.series.stats().overBudget);
     state.losses.follow(
       "address_over_limit_detail",
       () => identity.stats().addressesRefused + (directory?.client.state.refused ?? 0),
@@ -139,7 +138,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       programs: state.programs(),
       source: source.stats(),
       spans: spans.stats(),
-      aggregate: aggregate.stats(),
+      aggregate: { edges: steps.edges.size, ...steps.series.stats(), pendingRows: steps.naming.pendingRows },
       identity: identity.stats(),
       kubernetes: watch?.states() ?? [],
       directory: directory?.client.state ?? null,
@@ -151,21 +150,21 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       configure(changed);
       source.scopes(scopesOf(changed));
     });
-    const answers = { vitals: () => vitals.read(), edges: () => aggregate.snapshot(), status };
+    const answers = { vitals: () => vitals.read(), edges: () => steps.edges.snapshot(), status };
     const admin = await startAdmin({ ...settings.admin, answers });
     closing.push(() => admin.close());
 
     const listeners: Parameters<typeof runPipeline>[0]["listeners"] = {
       turn: () => vitals.turn(),
       failed: (error) => vitals.failed(error),
-      exchanged: (exchange, _, seconds) => {
+      exchanged: (exchange, seconds) => {
         vitals.exchanged();
         nodeLog.tell(identity.nodeTrouble());
         spans.exchanged();
         state.addExchange(exchange, seconds);
       },
     };
-    await runPipeline({ source, identity, aggregate, exporter, clock, stop, log, listeners });
+    await runPipeline({ source, identity, steps, exporter, clock, stop, log, listeners });
   } finally {
     // The last made is the first closed: self metrics still tell of the end, the source goes last.
     for (const close of closing.reverse()) await close();

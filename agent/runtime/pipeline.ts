@@ -1,33 +1,36 @@
 /**
  * The agent's main job, whole: from the kernel's growth to what the Collector has accepted, and back.
  *
- *        kernel                                                                          Collector
- *          ▲ │                                                                             │  ▲
- *   settle │ │ exchange                                                           accepted │  │ requests
- *          │ ▼                                                                             ▼  │
- *      ┌──────────┐  cgroups  ┌──────────┐          ┌───────────┐  batch.flows        ┌──────────┐
- *      │  source  ├──────────►│ identity │◄─────────┤ aggregate ├────────────────────►│ exporter │
- *      │          │           └──────────┘  names   │           │◄────────────────────┤          │
- *      │          ├────────────────────────────────►│           │  flows of accepted  └──────────┘
- *      │          │   rows                          │           │  requests
- *      │          │◄────────────────────────────────┤           │
- *      └──────────┘   rows that were in them        └───────────┘
+ *      kernel                                                                              Collector
+ *        ▲ │                                                                                 │  ▲
+ *   settle │ exchange                                                               accepted │  │ requests
+ *        │ ▼                                                                                 ▼  │
+ *     ┌────────┐ rows ┌───────┐ edges that grew ┌────────┐ with names ┌────────┐ flows   ┌──────────┐
+ *     │ source ├─────►│ edges ├────────────────►│ naming ├───────────►│ series ├────────►│ exporter │
+ *     └────────┘      └───────┘                 └────────┘            └────────┘◄────────┴──────────┘
+ *          ▲                                                              │   flows of accepted requests
+ *          └──────────────────────────────────────────────────────────────┘
+ *                               rows that were in them
  *
  * A turn is one exchange, its export and its settlement; turns never overlap. Only rows of accepted
  * requests are settled: all else is still in the kernel and comes again, so that an error costs the turn
  * that it happens in and no byte. Decoding is inside of the source, which is a probe or a recording.
+ * What filters or judges traffic by its names stands between naming and series.
  */
-
 import type { Identity } from "../model/names.ts";
 import type { FlowExporter } from "../otlp/flow-exporter.ts";
-import type { Aggregate, Batch } from "../series/aggregate.ts";
 import type { IntervalClock } from "../shared/ticker.ts";
 import type { ExchangeData, ProbeSource } from "../source/source.ts";
+import type { FlowSteps } from "./flow-steps.ts";
 
 export interface PipelineParts {
   readonly source: Pick<ProbeSource, "exchange" | "settle" | "flush">;
   readonly identity: Pick<Identity, "addCgroup">;
-  readonly aggregate: Pick<Aggregate, "aggregate">;
+  readonly steps: {
+    readonly edges: Pick<FlowSteps["edges"], "observe">;
+    readonly naming: Pick<FlowSteps["naming"], "name">;
+    readonly series: Pick<FlowSteps["series"], "takeBack" | "add">;
+  };
   readonly exporter: Pick<FlowExporter, "exportFlows">;
   readonly clock: IntervalClock;
   /** Aborted by SIGTERM: one last turn follows, at most `lastTurnMs` long. */
@@ -48,7 +51,7 @@ export interface PipelineListeners {
   /** A turn begins. */
   readonly turn?: () => void;
   /** An exchange was exported and settled, as far as the Collector accepted it. */
-  readonly exchanged?: (exchange: ExchangeData, batch: Batch, seconds: number) => void;
+  readonly exchanged?: (exchange: ExchangeData, seconds: number) => void;
   /** A turn ended early. */
   readonly failed?: (error: unknown) => void;
 }
@@ -71,7 +74,7 @@ const LAST_TURN_MS = 5_000;
  * Never rejects: an error ends its turn, is logged when turns begin to fail, and the next tick tries again.
  */
 export async function runPipeline(parts: PipelineParts): Promise<PipelineTotals> {
-  const { source, identity, aggregate, exporter, clock, stop, log, listeners = {} } = parts;
+  const { source, identity, steps, exporter, clock, stop, log, listeners = {} } = parts;
   const totals: PipelineTotals = { turns: 0, failedTurns: 0, skippedTicks: 0, settledRows: 0 };
   let failing = false;
 
@@ -81,7 +84,9 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineTotals>
     const exchange = await source.exchange();
     if (exchange === undefined) return false;
     for (const cgroup of exchange.cgroups) identity.addCgroup(cgroup);
-    const batch = aggregate.aggregate(exchange);
+    const growth = steps.edges.observe(exchange);
+    steps.series.takeBack(growth);
+    const batch = steps.series.add(steps.naming.name(growth));
     let settledRows = 0;
     for (const { outcome, flows } of await exporter.exportFlows(batch.flows)) {
       if (outcome.state !== "accepted") continue;
@@ -92,7 +97,7 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineTotals>
     await source.flush();
     totals.settledRows += settledRows;
     if (settledRows === exchange.rows.length) exchange.free();
-    listeners.exchanged?.(exchange, batch, (performance.now() - begunMs) / 1000);
+    listeners.exchanged?.(exchange, (performance.now() - begunMs) / 1000);
     return true;
   }
 

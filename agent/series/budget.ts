@@ -1,30 +1,18 @@
 /**
  * Which places may have series of their own: the heaviest, as many as the limit allows.
  *
- * Weight is bytes plus a full segment for each connection opened or failed, fading by a tenth each
- * exchange. A place must weigh twice what it replaces, so that two near the edge do not swap for ever:
+ * Weight (edges/weight.ts) fades by a tenth each exchange. A place must weigh twice what it replaces, so that two near the edge do not swap for ever:
  * each swap ends a series. What has no series of its own goes to the remainder of its Resource and role,
  * where every byte is still counted.
  */
-import { AT, FAILURES } from "./counters.ts";
 
 const FADING = 0.9;
 const HYSTERESIS = 2;
-/** A connection weighs as much as a full segment of an Ethernet. */
-const OPEN_WEIGHT = 1460;
-
 /** What is ranked. budget.ts changes `weight` and `resident` only. */
 export interface Contender {
   weight: number;
   resident: boolean;
   readonly eligible: boolean;
-}
-
-/** @param fresh growth by EDGE_COUNTERS */
-export function weightOf(fresh: Float64Array): number {
-  let opens = fresh[AT.opened] as number;
-  for (const failure of FAILURES) opens += fresh[failure] as number;
-  return (fresh[AT.bytesSent] as number) + (fresh[AT.bytesReceived] as number) + OPEN_WEIGHT * opens;
 }
 
 export class Budget<Place extends Contender> {

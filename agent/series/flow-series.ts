@@ -4,20 +4,13 @@
  * A series holds what is to be sent: sums the Collector has confirmed plus growth of this exchange. Growth
  * that is not confirmed is taken out again, because the kernel says it again, larger.
  */
-import { DURATION_SLOTS, HANDSHAKE_SLOTS, HistogramSlot, RTT_SLOTS } from "../generated/layout.ts";
+
+import { AT, COUNTERS, type NumbersAt } from "../edges/counters.ts";
+import type { Edge } from "../edges/edge-state.ts";
+import { DURATION, HANDSHAKE, RTT, SlotCounts, type SlotRange } from "../edges/slots.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { EdgeGrowth, Role } from "../model/edge.ts";
 import type { Flow, Histogram, Resource } from "../model/flow.ts";
-import { AT, COUNTERS, type NumbersAt } from "./counters.ts";
-import { SlotCounts, type SlotRange } from "./slots.ts";
-
-export const HANDSHAKE: SlotRange = slotRange(HistogramSlot.SLOT_HANDSHAKE, HANDSHAKE_SLOTS);
-export const RTT: SlotRange = slotRange(HistogramSlot.SLOT_RTT, RTT_SLOTS);
-const DURATION: SlotRange = slotRange(HistogramSlot.SLOT_DURATION, DURATION_SLOTS);
-
-function slotRange(from: number, length: number): SlotRange {
-  return { from, to: from + length };
-}
 
 /** Which series: equal keys mean equal Resource and attributes. */
 export interface SeriesKey {
@@ -27,28 +20,8 @@ export interface SeriesKey {
   readonly attributes: Attributes;
 }
 
-/** What a series reads and sets of an edge whose row it takes. */
-export interface Member {
-  /** The row that is to be sent now, and accepted or not as a whole. */
-  readonly due: EdgeGrowth | undefined;
-  /** Whether there is growth. */
-  readonly grown: boolean;
-  /** Whether its row has less than the unsettled row before it. */
-  readonly shrunk: boolean;
-  /** The part of its row that is sent and settled before the rest is. */
-  readonly split: object | undefined;
-  /** Of the last exchange that had a row, on CLOCK_BOOTTIME. */
-  readonly seenNs: bigint;
-  readonly open: number;
-  readonly limit: number;
-  /** Where growth was sent that was not confirmed. */
-  home: FlowSeries | undefined;
-  /** The kernel is told that the row that was due is settled. */
-  settle(): void;
-}
-
 /** Of a series without members; nothing is ever added to it. */
-const NO_EDGES: Member[] = [];
+const NO_EDGES: Edge[] = [];
 
 /** One series of every flow metric: the Flow that exporters see, and what must be known to take it back. */
 export class FlowSeries implements Flow {
@@ -93,7 +66,7 @@ export class FlowSeries implements Flow {
     return this.page.subarray(this.at, this.at + COUNTERS);
   }
 
-  get members(): readonly Member[] {
+  get members(): readonly Edge[] {
     return this.#members;
   }
 
@@ -115,7 +88,7 @@ export class FlowSeries implements Flow {
   }
 
   /** Puts the row that is due of an edge into the sums. */
-  add(edge: Member): void {
+  add(edge: Edge): void {
     // A list of one, as most are, takes a third of the room that an empty one makes at its first push.
     if (this.#members.length === 0) this.#members = [edge];
     else this.#members.push(edge);
@@ -127,6 +100,7 @@ export class FlowSeries implements Flow {
     const row = edge.due;
     if (row === undefined || !edge.grown) return;
     edge.home = this;
+    edge.sent = row;
     this.inDoubt = true;
     const { page, at } = this;
     for (let i = 0; i < COUNTERS; i++) page[at + i] = (page[at + i] as number) + row.counter(i);
@@ -136,10 +110,12 @@ export class FlowSeries implements Flow {
   /** Takes the rows of the last batch out again; they stay in doubt. */
   rollBack(): void {
     const { page, at } = this;
-    for (const { due, grown } of this.#members) {
-      if (due === undefined || !grown) continue;
-      for (let i = 0; i < COUNTERS; i++) page[at + i] = (page[at + i] as number) - due.counter(i);
-      this.#slots.subtract(due);
+    for (const edge of this.#members) {
+      const { sent } = edge;
+      if (sent === undefined) continue;
+      for (let i = 0; i < COUNTERS; i++) page[at + i] = (page[at + i] as number) - sent.counter(i);
+      this.#slots.subtract(sent);
+      edge.sent = undefined;
     }
   }
 
@@ -148,6 +124,7 @@ export class FlowSeries implements Flow {
     const rows: EdgeGrowth[] = [];
     for (const edge of this.#members) {
       if (edge.due !== undefined) rows.push(edge.due);
+      edge.sent = undefined;
       edge.settle();
     }
     this.#members = NO_EDGES;

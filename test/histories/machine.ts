@@ -5,14 +5,14 @@
 
 import { KnownAddresses } from "../../agent/directory/client/known-addresses.ts";
 import type { Answers } from "../../agent/directory/protocol.ts";
+import { AT } from "../../agent/edges/counters.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import type { ClusterChange } from "../../agent/model/cluster-objects.ts";
 import { type ClusterIdentity, createIdentity } from "../../agent/naming/identify.ts";
-import { Aggregate } from "../../agent/series/aggregate.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../agent/series/aggregate-options.ts";
-import { AT } from "../../agent/series/counters.ts";
 import { BOOT_UNIX_MS, ns } from "../unit/naming/cluster-builders.ts";
 import { FakeKernel, INTERVAL_NS, keyOf } from "../unit/series/kernel.ts";
+import { Stepping } from "../unit/series/stepping.ts";
 import { Replica, Stream } from "./replica.ts";
 import type { Timeline } from "./timeline.ts";
 import { Watching } from "./watching.ts";
@@ -48,7 +48,7 @@ export interface Chunk {
 
 interface Process {
   readonly identity: ClusterIdentity;
-  readonly aggregate: Aggregate;
+  readonly steps: Stepping;
   readonly startedMs: number;
   readonly known: KnownAddresses | undefined;
   /** What the replicas had been told that have answered for an address. */
@@ -165,8 +165,8 @@ export class Machine {
     const options = { ...DEFAULT_AGGREGATE_OPTIONS, peerPod: true };
     const apply = (change: ClusterChange) => identity.apply(change);
     if (this.way === "directory") known = new KnownAddresses({ onChange: apply, capacity: 1_000, forgetMs: FORGET_MS });
-    const aggregate = new Aggregate(options, identity, keyOf);
-    this.#process = { identity, aggregate, startedMs: nowMs, known, answeredBy: new Map(), firstExchangeMs: Infinity };
+    const steps = new Stepping(options, identity, keyOf);
+    this.#process = { identity, steps, startedMs: nowMs, known, answeredBy: new Map(), firstExchangeMs: Infinity };
     for (const feed of ["namespaces", "local-pods"] as const) apply({ feed, type: "synced", atMs: nowMs });
     if (this.way === "watch") {
       this.watchings = [new Watching(this.#world, this.#timeline, FEEDS, this.#lagMs, apply, this.isApiThere)];
@@ -226,7 +226,7 @@ export class Machine {
     this.#kernel.nowNs = ns(nowMs) - INTERVAL_NS;
     this.#exchanges.push(nowMs);
     process.firstExchangeMs = Math.min(process.firstExchangeMs, nowMs);
-    const { flows, accept } = process.aggregate.aggregate(this.#kernel.exchange());
+    const { flows, accept } = process.steps.take(this.#kernel.exchange());
     if (!this.collectorAnswers) this.#lost.push(nowMs);
     if (!this.collectorAnswers) return;
     for (const flow of flows) {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import type { ProbeCheck } from "../../agent/cli/doctor/check-kernel.ts";
 import type { Finding } from "../../agent/cli/doctor/finding.ts";
-import type { EdgeSnapshot, Snapshot } from "../../agent/series/snapshot.ts";
+import type { EdgeSnapshot, Snapshot } from "../../agent/edges/snapshot.ts";
 import { missing, needs } from "../needs.ts";
 import { AGENT_USER } from "./agents.ts";
 import { twoPods } from "./describe.ts";

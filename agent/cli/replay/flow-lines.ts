@@ -5,11 +5,11 @@
  * and nothing is rounded, so that two runs can be compared as text.
  */
 
+import { AT } from "../../edges/counters.ts";
 import type { Attributes } from "../../model/attribute.ts";
 import type { Flow, Histogram, Temporality } from "../../model/flow.ts";
 import type { FlowMetric, FlowPoint } from "../../model/metric.ts";
 import { SECONDS_SCALE, secondsIndex, spanOf } from "../../otlp/exponential.ts";
-import { AT } from "../../series/counters.ts";
 import { FLOW_METRICS } from "../../series/instruments.ts";
 
 export function flowLines(flow: Flow, temporality: Temporality): string[] {

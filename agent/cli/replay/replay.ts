@@ -13,13 +13,12 @@ import type { FlowExporter, RequestResult } from "../../otlp/flow-exporter.ts";
 import { createTransport, type Transport } from "../../otlp/transport.ts";
 import { ReplaySource } from "../../recording/recorded-source.ts";
 import { makeExporter, SCOPE } from "../../runtime/assemble.ts";
+import { makeFlowSteps } from "../../runtime/flow-steps.ts";
 import { aggregateOptions, secretsOf, spanLimits, transportOptions } from "../../runtime/options.ts";
 import { runPipeline } from "../../runtime/pipeline.ts";
-import { Aggregate } from "../../series/aggregate.ts";
 import { createLog, type Log } from "../../shared/log.ts";
 import { hide, secretsIn } from "../../shared/scrub.ts";
 import { IMMEDIATE_CLOCK } from "../../shared/ticker.ts";
-import { decodeEdgeKey } from "../../source/decode.ts";
 import type { Span } from "../../spans/span.ts";
 import { Spans } from "../../spans/spans.ts";
 import type { Moment } from "../../spans/wall-clock.ts";
@@ -71,7 +70,7 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
     bootUnixMs: 0,
   });
   spans.nameBy(identity);
-  const aggregate = new Aggregate(aggregateOptions(settings), identity, decodeEdgeKey);
+  const steps = makeFlowSteps(aggregateOptions(settings), identity);
 
   let refused = 0;
   const onResult = ({ outcome }: RequestResult) => {
@@ -85,7 +84,7 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
   await runPipeline({
     source,
     identity,
-    aggregate,
+    steps,
     exporter,
     clock: IMMEDIATE_CLOCK,
     stop: stop.signal,

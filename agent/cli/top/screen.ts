@@ -2,9 +2,9 @@
  * Draws snapshots on the terminal until somebody has seen enough, and leaves the terminal as it was.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Snapshot } from "../../series/snapshot.ts";
+import type { Snapshot } from "../../edges/snapshot.ts";
 import { type Terminal, wantsColour } from "../command.ts";
-import { edgeTable } from "./edge-table.ts";
+import { edgeTable } from "./table.ts";
 
 const REFRESH_MS = 1_000;
 

@@ -3,13 +3,13 @@
  */
 
 import { loadConfig } from "../../config/load.ts";
+import type { Snapshot } from "../../edges/snapshot.ts";
 import { isRoot } from "../../runtime/privileges.ts";
-import type { Snapshot } from "../../series/snapshot.ts";
 import { askAgent } from "../../telemetry/admin-client.ts";
 import { type Command, EXIT, type Flags, type Terminal, UsageError, wantsColour } from "../command.ts";
-import { edgeTable } from "./edge-table.ts";
 import { type PrivateAgent, startPrivateAgent } from "./private-agent.ts";
 import { drawEdges, pause, streamEdges } from "./screen.ts";
+import { edgeTable } from "./table.ts";
 
 export const topCommand: Command = {
   name: "top",

@@ -5,12 +5,12 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { AT } from "../../../agent/edges/counters.ts";
 import { HANDOVER_MS } from "../../../agent/naming/claims.ts";
-import { Aggregate } from "../../../agent/series/aggregate.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
-import { AT } from "../../../agent/series/counters.ts";
 import { type Point, seriesTotals } from "../../oracle.ts";
 import { FakeKernel, INTERVAL_NS, keyOf, pointsOf } from "../series/kernel.ts";
+import { Stepping } from "../series/stepping.ts";
 import { BOOT_UNIX_MS, clusterIdentity, node, pod, put } from "./cluster-builders.ts";
 
 const ADDRESS = "10.1.0.7";
@@ -22,7 +22,7 @@ const INTERVAL = Number(INTERVAL_NS / 1_000_000n);
 class World {
   readonly #identity = clusterIdentity();
   readonly #kernel = new FakeKernel();
-  readonly #aggregate = new Aggregate({ ...DEFAULT_AGGREGATE_OPTIONS, peerPod: true }, this.#identity, keyOf);
+  readonly #steps = new Stepping({ ...DEFAULT_AGGREGATE_OPTIONS, peerPod: true }, this.#identity, keyOf);
   /** What the Collector has accepted. */
   readonly #points: Point[] = [];
   collectorAnswers = true;
@@ -72,7 +72,7 @@ class World {
   /** @returns how many connections are said to be open in the next exchange */
   exchangeWithOpen(open: number): number {
     this.#kernel.open(EDGE, open);
-    const { flows, accept } = this.#aggregate.aggregate(this.#kernel.exchange());
+    const { flows, accept } = this.#steps.take(this.#kernel.exchange());
     const said = flows.reduce((sum, flow) => sum + flow.open, 0);
     this.#kernel.settle(accept(flows));
     return said;
@@ -86,7 +86,7 @@ class World {
 
   /** @returns how many edges' names were awaited */
   exchange(): number {
-    const batch = this.#aggregate.aggregate(this.#kernel.exchange());
+    const batch = this.#steps.take(this.#kernel.exchange());
     if (!this.collectorAnswers) return batch.pendingRows;
     this.#points.push(...pointsOf(batch.flows, "cumulative").filter(({ metric }) => metric === "bytesSent"));
     this.#kernel.settle(batch.accept(batch.flows));
@@ -189,12 +189,12 @@ test("a name that holds for the growth of one exchange alone is asked for again 
   const edges = ["10.2.0.1", "10.2.0.2", "10.2.0.3"].map((local) => `client ${local}>${ADDRESS}:80`);
   const identity = clusterIdentity();
   const kernel = new FakeKernel();
-  const aggregate = new Aggregate({ ...DEFAULT_AGGREGATE_OPTIONS, peerPod: true }, identity, keyOf);
+  const steps = new Stepping({ ...DEFAULT_AGGREGATE_OPTIONS, peerPod: true }, identity, keyOf);
   const told: Record<string, number>[] = edges.map(() => ({}));
   const nowMs = () => Number(kernel.nowNs) / 1e6;
   const exchange = () => {
     for (const each of edges) kernel.grow(each, { bytesSent: 23 });
-    const { flows, accept } = aggregate.aggregate(kernel.exchange());
+    const { flows, accept } = steps.take(kernel.exchange());
     for (const flow of flows) {
       const { "flowspan.peer.k8s.pod.name": podName, "flowspan.peer.kind": kind } = flow.attributes;
       const peer = String(podName ?? kind);
@@ -294,10 +294,10 @@ test("a node's zone that the API tells of late is a new attribute for later grow
   const identity = clusterIdentity();
   put(identity, { pods: [pod("cart-a", { addresses: [ADDRESS], node: "node-2" })] });
   const kernel = new FakeKernel();
-  const aggregate = new Aggregate(DEFAULT_AGGREGATE_OPTIONS, identity, keyOf);
+  const steps = new Stepping(DEFAULT_AGGREGATE_OPTIONS, identity, keyOf);
   const told: Record<string, number> = {};
   const exchange = () => {
-    const { flows, accept } = aggregate.aggregate(kernel.exchange());
+    const { flows, accept } = steps.take(kernel.exchange());
     for (const { attributes, counters } of flows) {
       told[String(attributes["flowspan.peer.zone"])] = counters[AT.bytesSent] as number;
     }

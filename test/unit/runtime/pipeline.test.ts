@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
+import { AT } from "../../../agent/edges/counters.ts";
+import type { ExchangeRows } from "../../../agent/edges/edge-table.ts";
 import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
 import type { Flow } from "../../../agent/model/flow.ts";
 import type { Cgroup } from "../../../agent/model/probe-event.ts";
 import type { RequestResult } from "../../../agent/otlp/flow-exporter.ts";
+import { makeFlowSteps } from "../../../agent/runtime/flow-steps.ts";
 import { type PipelineParts, runPipeline } from "../../../agent/runtime/pipeline.ts";
-import { Aggregate, type ExchangeRows } from "../../../agent/series/aggregate.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
-import { AT } from "../../../agent/series/counters.ts";
 import { IMMEDIATE_CLOCK, type IntervalClock, SystemClock } from "../../../agent/shared/ticker.ts";
 import { type ExchangeData, type SettledRow, SourceError } from "../../../agent/source/source.ts";
 import { FakeIdentity, FakeKernel, keyOf } from "../series/kernel.ts";
@@ -71,7 +72,7 @@ function parts(source: FakeSource, changes: Partial<PipelineParts> = {}): Pipeli
   return {
     source,
     identity,
-    aggregate: new Aggregate(DEFAULT_AGGREGATE_OPTIONS, identity, keyOf),
+    steps: makeFlowSteps(DEFAULT_AGGREGATE_OPTIONS, identity, undefined, keyOf),
     exporter: new FakeExporter(),
     clock: IMMEDIATE_CLOCK,
     stop: new AbortController().signal,
@@ -113,17 +114,40 @@ test("new cgroups are named before the rows of their exchange", async () => {
   source.cgroups = [cgroup];
   const given = parts(source);
   const note = (exchange: ExchangeRows) => {
-    seen.push("aggregate");
+    seen.push("rows");
     return exchange;
   };
 
   await runPipeline({
     ...given,
     identity: { addCgroup: (added) => seen.push(added) },
-    aggregate: { aggregate: (exchange) => given.aggregate.aggregate(note(exchange)) },
+    steps: { ...given.steps, edges: { observe: (exchange) => given.steps.edges.observe(note(exchange)) } },
   });
 
-  expect(seen).toEqual([cgroup, "aggregate"]);
+  expect(seen).toEqual([cgroup, "rows"]);
+});
+
+test("what stands between names and series keeps growth out of both flows and settlement", async () => {
+  const other = "client a>c:80";
+  const source: FakeSource = new FakeSource([
+    () => {
+      source.kernel.grow(EDGE, { bytesSent: 23 });
+      source.kernel.grow(other, { bytesSent: 29 });
+    },
+  ]);
+  const exporter = new FakeExporter();
+  const given = parts(source, { exporter });
+  const name: PipelineParts["steps"]["naming"]["name"] = (growth) => {
+    const named = given.steps.naming.name(growth);
+    return { ...named, edges: named.edges.filter(({ key }) => key.remoteAddress !== "c") };
+  };
+
+  await runPipeline({ ...given, steps: { ...given.steps, naming: { name } } });
+
+  expect({ sent: exporter.sent, left: source.kernel.unsettled() }).toEqual({
+    sent: [[23]],
+    left: { bytesSent: 29 },
+  });
 });
 
 test("an error costs its own turn only, and is said once until exchanges work again", async () => {

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
+import { AT } from "../../../agent/edges/counters.ts";
+import { START_MARGIN_NS } from "../../../agent/edges/exchange-clock.ts";
 import type { Flow } from "../../../agent/model/flow.ts";
-import { Aggregate, type Batch } from "../../../agent/series/aggregate.ts";
 import { type AggregateOptions, DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
-import { START_MARGIN_NS } from "../../../agent/series/clock.ts";
-import { AT } from "../../../agent/series/counters.ts";
 import { BOOT_UNIX_NS, FakeIdentity, FakeKernel, INTERVAL_NS, keyOf, SECOND_NS } from "./kernel.ts";
+import { type Stepped, Stepping } from "./stepping.ts";
 
 const CART = "client 10.0.0.1>10.0.0.2:80";
 const CART_TOO = "client 10.0.0.1>10.0.0.3:80";
@@ -13,15 +13,15 @@ const MINUTE_MS = 60_000;
 function start(options: Partial<AggregateOptions> = {}) {
   const kernel = new FakeKernel();
   const identity = new FakeIdentity();
-  const aggregate = new Aggregate({ ...DEFAULT_AGGREGATE_OPTIONS, ...options }, identity, keyOf);
+  const steps = new Stepping({ ...DEFAULT_AGGREGATE_OPTIONS, ...options }, identity, keyOf);
   return {
     kernel,
     identity,
-    aggregate,
-    exchange: (): Batch => aggregate.aggregate(kernel.exchange()),
+    steps,
+    exchange: (): Stepped => steps.take(kernel.exchange()),
     /** One exchange of which everything is accepted and settled. */
     settled(): readonly Shown[] {
-      const batch = aggregate.aggregate(kernel.exchange());
+      const batch = steps.take(kernel.exchange());
       const flows = batch.flows.map(shown);
       kernel.settle(batch.accept(batch.flows));
       return flows;
@@ -132,11 +132,11 @@ test("only rows of accepted flows are given back to be settled", () => {
 });
 
 test("a row that comes twice in one exchange counts once", () => {
-  const { kernel, aggregate } = start();
+  const { kernel, steps } = start();
   kernel.grow(CART, { bytesSent: 23 });
   const exchange = kernel.exchange();
 
-  const { flows } = aggregate.aggregate({ ...exchange, rows: [...exchange.rows, ...exchange.rows] });
+  const { flows } = steps.take({ ...exchange, rows: [...exchange.rows, ...exchange.rows] });
 
   expect(flows.map(({ counters }) => counters[AT.bytesSent])).toEqual([23]);
 });
@@ -218,11 +218,11 @@ test("growth in doubt keeps its flow when its edge is renamed", () => {
 });
 
 test("a row whose names are awaited is left out, counted, and exported once they are there", () => {
-  const { kernel, identity, aggregate, exchange } = start();
+  const { kernel, identity, steps, exchange } = start();
   identity.hold("10.0.0.2");
   kernel.grow(CART, { bytesSent: 23 });
   const waiting = exchange();
-  const told = aggregate.snapshot().edges.map(({ pending, bytesSent }) => ({ pending, bytesSent }));
+  const told = steps.snapshot().edges.map(({ pending, bytesSent }) => ({ pending, bytesSent }));
   identity.release("10.0.0.2");
 
   const named = exchange();
@@ -331,14 +331,14 @@ test("a series whose doubtful growth is gone from the kernel ends: no point goes
 });
 
 test("a snapshot tells totals once however often growth was repeated, rates of the last interval, and quantiles", () => {
-  const { kernel, aggregate, exchange } = start();
+  const { kernel, steps, exchange } = start();
   kernel.grow(CART, { bytesSent: 23, opened: 1, retransmitsTlp: 2, failedRefused: 3 }, { 112: 9, [112 + 40]: 1 });
   exchange();
   kernel.grow(CART, { bytesSent: 30 });
   kernel.open(CART, 4);
   exchange();
 
-  const { edges, intervalMs } = aggregate.snapshot();
+  const { edges, intervalMs } = steps.snapshot();
 
   expect(edges).toEqual([
     {

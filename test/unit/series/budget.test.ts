@@ -1,21 +1,21 @@
 import { expect, test } from "vitest";
-import { Aggregate } from "../../../agent/series/aggregate.ts";
+import { AT } from "../../../agent/edges/counters.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
-import { AT } from "../../../agent/series/counters.ts";
 import { FakeIdentity, FakeKernel, keyOf } from "./kernel.ts";
+import { Stepping } from "./stepping.ts";
 
 /** Edges of one pod to peers of these names. */
 const edge = (peer: string) => `client a>${peer}:80`;
 
 function start(flowLimit: number) {
   const kernel = new FakeKernel();
-  const aggregate = new Aggregate({ ...DEFAULT_AGGREGATE_OPTIONS, flowLimit }, new FakeIdentity(), keyOf);
+  const steps = new Stepping({ ...DEFAULT_AGGREGATE_OPTIONS, flowLimit }, new FakeIdentity(), keyOf);
   return {
-    aggregate,
+    steps,
     /** Grows edges by these bytes; everything is accepted unless told otherwise. */
     exchange(bytes: Readonly<Record<string, number>>, accepted = true): Record<string, number> {
       for (const [peer, bytesSent] of Object.entries(bytes)) kernel.grow(edge(peer), { bytesSent });
-      const batch = aggregate.aggregate(kernel.exchange());
+      const batch = steps.take(kernel.exchange());
       const sums = batch.flows.map(({ attributes, counters }) => {
         return [String(attributes["service.peer.name"] ?? "remainder"), counters[AT.bytesSent] as number];
       });
@@ -26,10 +26,10 @@ function start(flowLimit: number) {
 }
 
 test("what finds no room goes to the remainder of its pod and role", () => {
-  const { exchange, aggregate } = start(2);
+  const { exchange, steps } = start(2);
 
   expect(exchange({ x: 100, y: 100, z: 23, w: 29 })).toEqual({ x: 100, y: 100, remainder: 52 });
-  expect(aggregate.stats()).toEqual({
+  expect(steps.stats()).toEqual({
     edges: 4,
     flows: 2,
     remainders: 1,
@@ -66,14 +66,14 @@ test("a flow of which growth is in doubt keeps its place", () => {
 
 test("connections weigh, also those that fail", () => {
   const kernel = new FakeKernel();
-  const aggregate = new Aggregate({ ...DEFAULT_AGGREGATE_OPTIONS, flowLimit: 1 }, new FakeIdentity(), keyOf);
+  const steps = new Stepping({ ...DEFAULT_AGGREGATE_OPTIONS, flowLimit: 1 }, new FakeIdentity(), keyOf);
   kernel.grow(edge("x"), { bytesSent: 1000 });
   kernel.grow(edge("y"), { failedRefused: 2 });
-  const first = aggregate.aggregate(kernel.exchange());
+  const first = steps.take(kernel.exchange());
   kernel.settle(first.accept(first.flows));
 
   kernel.grow(edge("y"), { failedRefused: 1 });
-  const { flows } = aggregate.aggregate(kernel.exchange());
+  const { flows } = steps.take(kernel.exchange());
 
   expect(flows.map(({ attributes }) => attributes["service.peer.name"] ?? "remainder")).toEqual([
     "y",

@@ -5,10 +5,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
 import type { Temporality } from "../../../agent/model/flow.ts";
-import { Aggregate } from "../../../agent/series/aggregate.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
 import { backwardPoints, type Point, seriesTotals, total } from "../../oracle.ts";
 import { FakeIdentity, FakeKernel, keyOf, pointsOf } from "./kernel.ts";
+import { Stepping } from "./stepping.ts";
 
 const EDGES = [
   "client a>x:80",
@@ -67,12 +67,12 @@ class World {
   readonly points: Point[] = [];
   readonly #temporality: Temporality;
   readonly #flowLimit: number;
-  #aggregate: Aggregate;
+  #steps: Stepping;
 
   constructor(temporality: Temporality, flowLimit: number) {
     this.#temporality = temporality;
     this.#flowLimit = flowLimit;
-    this.#aggregate = this.#newAggregate();
+    this.#steps = this.#newSteps();
   }
 
   run(step: Step): void {
@@ -87,7 +87,7 @@ class World {
   }
 
   exchange(results: readonly Outcome[], settled: readonly boolean[]): void {
-    const batch = this.#aggregate.aggregate(this.kernel.exchange());
+    const batch = this.#steps.take(this.kernel.exchange());
     for (const [i, flow] of batch.flows.entries()) {
       const outcome = results[i % results.length] as Outcome;
       if (outcome !== "failed") this.points.push(...pointsOf([flow], this.#temporality));
@@ -110,12 +110,12 @@ class World {
 
   #crash(results: readonly Outcome[], settled: readonly boolean[]): void {
     this.exchange(results, settled);
-    this.#aggregate = this.#newAggregate();
+    this.#steps = this.#newSteps();
   }
 
-  #newAggregate(): Aggregate {
+  #newSteps(): Stepping {
     const options = { ...DEFAULT_AGGREGATE_OPTIONS, temporality: this.#temporality, idleMs: 60_000 };
-    return new Aggregate({ ...options, flowLimit: this.#flowLimit }, this.identity, keyOf);
+    return new Stepping({ ...options, flowLimit: this.#flowLimit }, this.identity, keyOf);
   }
 }
 

@@ -3,12 +3,12 @@
  * that says what a test wants, and a Collector that keeps every point that reaches it.
  */
 
+import { COUNTERS } from "../../../agent/edges/counters.ts";
 import { EDGE_COUNTERS, type EdgeCountersField, edgeKey } from "../../../agent/generated/layout.ts";
 import type { EdgeGrowth, EdgeKey } from "../../../agent/model/edge.ts";
 import type { Flow, Temporality } from "../../../agent/model/flow.ts";
 import type { Identified, Identity, RemoteEnd } from "../../../agent/model/names.ts";
 import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
-import { COUNTERS } from "../../../agent/series/counters.ts";
 import { encodeEdge, RowPages } from "../../../agent/source/rows.ts";
 import type { SettledRow } from "../../../agent/source/source.ts";
 import type { Point } from "../../oracle.ts";

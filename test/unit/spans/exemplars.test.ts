@@ -1,9 +1,9 @@
 /** Which spans stand for a flow's points, for how long, and that they are few. */
 import { expect, test } from "vitest";
-import { Aggregate } from "../../../agent/series/aggregate.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
 import { Exemplars } from "../../../agent/spans/exemplars.ts";
 import { FakeIdentity, FakeKernel, keyOf } from "../series/kernel.ts";
+import { Stepping } from "../series/stepping.ts";
 import { TRACE_ID } from "./builders.ts";
 
 const span = (spanId: string, endUnixNs = 10n) => ({ traceId: TRACE_ID, spanId, endUnixNs });
@@ -52,10 +52,10 @@ test("however many flows have spans, only a bounded number is kept", () => {
 test("the flows of an exchange carry what was offered before it, and those of the next one do not", () => {
   const exemplars = new Exemplars();
   const kernel = new FakeKernel();
-  const aggregate = new Aggregate(DEFAULT_AGGREGATE_OPTIONS, new FakeIdentity(), keyOf, exemplars);
+  const steps = new Stepping(DEFAULT_AGGREGATE_OPTIONS, new FakeIdentity(), keyOf, exemplars);
   const edge = "client a>b:80";
   kernel.grow(edge, { opened: 1 });
-  const flowOf = () => aggregate.aggregate(kernel.exchange()).flows[0];
+  const flowOf = () => steps.take(kernel.exchange()).flows[0];
   const key = (flowOf() as unknown as { key: string }).key;
   exemplars.offer(key, span("1", 2n ** 62n), { ...nothing, lastRttUs: 500_000 });
   exemplars.offer("a flow that has no point", span("2"), { ...nothing, lastRttUs: 500_000 });

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
-import { Aggregate } from "../../../agent/series/aggregate.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
-import { type Counts, FakeIdentity, FakeKernel, keyOf } from "./kernel.ts";
+import { type Counts, FakeIdentity, FakeKernel, keyOf } from "../series/kernel.ts";
+import { Stepping } from "../series/stepping.ts";
 
 const NETNS = keyOf("client a>b:80").netns;
 
@@ -14,14 +14,14 @@ function books(counters: Partial<NamespaceCounters> = {}): NamespaceCounters {
 
 function start() {
   const kernel = new FakeKernel();
-  const aggregate = new Aggregate(DEFAULT_AGGREGATE_OPTIONS, new FakeIdentity(), keyOf);
+  const steps = new Stepping(DEFAULT_AGGREGATE_OPTIONS, new FakeIdentity(), keyOf);
   return {
-    aggregate,
+    steps,
     /** Sockets grow by `counts`, then the namespace's books say `counters`. Nothing is ever accepted. */
     exchange(counts: Readonly<Record<string, Counts>>, ...namespaces: NamespaceCounters[]) {
       for (const [id, grown] of Object.entries(counts)) kernel.grow(id, grown);
-      aggregate.aggregate(kernel.exchange(namespaces));
-      return aggregate.coverage();
+      steps.take(kernel.exchange(namespaces));
+      return steps.coverage();
     },
   };
 }

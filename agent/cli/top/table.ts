@@ -4,7 +4,7 @@
  * Pure: size and colour come in, lines go out. Text from outside (names, labels) is stripped of control
  * characters, so that no peer can write to the terminal.
  */
-import type { EdgeSnapshot, Snapshot } from "../../series/snapshot.ts";
+import type { EdgeSnapshot, Snapshot } from "../../edges/snapshot.ts";
 
 export interface TableSize {
   readonly columns: number;

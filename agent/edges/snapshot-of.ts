@@ -2,9 +2,9 @@
  * Edges → the snapshot that `flowspan top` prints.
  */
 import { AT } from "./counters.ts";
-import { type Edge, LATEST } from "./edges.ts";
-import { HANDSHAKE, RTT } from "./flow-series.ts";
+import { type Edge, LATEST } from "./edge-state.ts";
 import type { SlotRange } from "./slots.ts";
+import { HANDSHAKE, RTT } from "./slots.ts";
 import type { EdgeSnapshot, LocalSnapshot, QuantilesSnapshot, RemoteSnapshot, Snapshot } from "./snapshot.ts";
 
 export interface Moment {

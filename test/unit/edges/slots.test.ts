@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { RTT, SlotCounts, type SlotGrowth } from "../../../agent/edges/slots.ts";
 import { HistogramSlot } from "../../../agent/generated/layout.ts";
-import { RTT } from "../../../agent/series/flow-series.ts";
-import { SlotCounts, type SlotGrowth } from "../../../agent/series/slots.ts";
 
 const EVERYTHING = { from: 0, to: HistogramSlot.SLOT_COUNT };
 const pairs = fc.array(fc.tuple(fc.nat(EVERYTHING.to - 1), fc.integer({ min: 1, max: 23 })), { maxLength: 20 });

@@ -3,13 +3,21 @@
  *
  * Dense they would take 3 kB; an edge between two hosts rarely fills more than a dozen slots.
  */
-import { HISTOGRAM_SCALE } from "../generated/layout.ts";
+import { DURATION_SLOTS, HANDSHAKE_SLOTS, HISTOGRAM_SCALE, HistogramSlot, RTT_SLOTS } from "../generated/layout.ts";
 import type { EdgeGrowth } from "../model/edge.ts";
 
 /** Where one histogram lies among the slots: `from` inclusive, `to` exclusive. */
 export interface SlotRange {
   readonly from: number;
   readonly to: number;
+}
+
+export const HANDSHAKE: SlotRange = slotRange(HistogramSlot.SLOT_HANDSHAKE, HANDSHAKE_SLOTS);
+export const RTT: SlotRange = slotRange(HistogramSlot.SLOT_RTT, RTT_SLOTS);
+export const DURATION: SlotRange = slotRange(HistogramSlot.SLOT_DURATION, DURATION_SLOTS);
+
+function slotRange(from: number, length: number): SlotRange {
+  return { from, to: from + length };
 }
 
 /** More than there are slots: a count and its slot are one number, `count * UNIT + slot`. */

@@ -1,8 +1,8 @@
 /** The table of `flowspan top`. */
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
-import { bytesText, countText, edgeTable, microsecondsText } from "../../../../agent/cli/top/edge-table.ts";
-import type { EdgeSnapshot, Snapshot } from "../../../../agent/series/snapshot.ts";
+import { bytesText, countText, edgeTable, microsecondsText } from "../../../../agent/cli/top/table.ts";
+import type { EdgeSnapshot, Snapshot } from "../../../../agent/edges/snapshot.ts";
 
 type Change = Partial<EdgeSnapshot> & { readonly from?: string; readonly to?: string; readonly sendRate?: number };
 

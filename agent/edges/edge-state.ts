@@ -1,0 +1,115 @@
+/**
+ * One edge as the agent knows it: what it has been named, what it has counted since the agent started, and which
+ * of its growth the kernel still holds.
+ *
+ * A row repeats growth until it is settled. Where what is new in it belongs to another owner than what it
+ * repeats, the row before is sent and settled by itself (`split`).
+ */
+import type { EdgeGrowth, EdgeKey } from "../model/edge.ts";
+import type { Names } from "../model/names.ts";
+import { COUNTERS, type NumbersAt } from "./counters.ts";
+import { KeptRow } from "./kept-row.ts";
+import { SlotCounts } from "./slots.ts";
+
+/** Growth up to the time of one exchange. */
+export interface Stretch {
+  readonly row: EdgeGrowth;
+  /** The last exchange in which it grew. */
+  readonly untilNs: bigint;
+  /** The last exchange that said it: what is not in it happened after that. */
+  readonly saidNs: bigint;
+}
+
+/** Behind an edge's totals: what was new in its last row, for rates. */
+export const LATEST = { bytesSent: COUNTERS, bytesReceived: COUNTERS + 1, opened: COUNTERS + 2 } as const;
+export const WIDTH = COUNTERS + Object.keys(LATEST).length;
+
+/** What the series keep with an edge; nobody else looks into it. */
+export interface Keyed {
+  readonly key: string;
+}
+
+export class Edge {
+  readonly id: string;
+  readonly key: EdgeKey;
+  /** At `at`: totals since the agent started by EDGE_COUNTERS, then LATEST. */
+  readonly page: Float64Array;
+  readonly at: number;
+  readonly slots = new SlotCounts();
+  /** Version of the identity that `names` came from; -1 before the first answer. */
+  version = -1;
+  /** Undefined while the identity is pending. */
+  names: Names | undefined;
+  /** Why there are no names yet. */
+  pendingWhy = "";
+  /** Names the attribute set that its names make; undefined before the first names. */
+  placeKey: string | undefined;
+  /** The attribute set that it was put into last. */
+  place: Keyed | undefined;
+  /** The series that growth was sent in which is not confirmed: the same growth must go there again. */
+  home: Keyed | undefined;
+  /** The row that is in the sums of a series and not accepted. */
+  sent: EdgeGrowth | undefined;
+  /** The row of the last exchange, until it is accepted; a KeptRow is what a split has left of it. */
+  row: EdgeGrowth | undefined;
+  /** Whether `row` has growth. */
+  grown = false;
+  /** What `row` repeats, if it has grown further since and can be settled by itself. */
+  repeated: Stretch | undefined;
+  /** The part of `row` that is sent and settled before the rest is. */
+  split: Stretch | undefined;
+  /** Whether `row` has less than the unsettled row before it: the kernel's maps were made anew. */
+  shrunk = false;
+  /** Weight of what was new in `row`: see weight.ts. */
+  weight = 0;
+  /** Growth in `row` happened after this, and up to `untilNs`. */
+  sinceNs = 0n;
+  untilNs = 0n;
+  /** Of the last exchange that had a row, on CLOCK_BOOTTIME. */
+  seenNs = 0n;
+  open = 0;
+  limit = 0;
+
+  constructor(id: string, key: EdgeKey, { page, at }: NumbersAt) {
+    this.id = id;
+    this.key = key;
+    this.page = page;
+    this.at = at;
+  }
+
+  /** @param index place in EDGE_COUNTERS or LATEST */
+  total(index: number): number {
+    return this.page[this.at + index] as number;
+  }
+
+  /** The row that is to be sent now, and accepted or not as a whole. */
+  get due(): EdgeGrowth | undefined {
+    return this.split?.row ?? this.row;
+  }
+
+  /** The kernel is told that the row that was due is settled; after a split, the rest of it is still there. */
+  settle(): void {
+    this.home = undefined;
+    const { row, split } = this;
+    if (row === undefined || split === undefined) {
+      this.forgetRow();
+      return;
+    }
+    this.row = KeptRow.rest(row, split.row);
+    this.sinceNs = split.saidNs;
+    this.split = undefined;
+    this.version = -1;
+  }
+
+  /** From now on, and until that is settled, only what `row` repeats is due. */
+  splitOff(stretch: Stretch): void {
+    this.split = { ...stretch, row: KeptRow.copy(stretch.row) };
+  }
+
+  forgetRow(): void {
+    this.row = undefined;
+    this.grown = false;
+    this.repeated = undefined;
+    this.split = undefined;
+  }
+}
