@@ -9,9 +9,8 @@ import { open } from "node:fs/promises";
 import { constants, createGunzip } from "node:zlib";
 import { FLOWSPAN_PROTOCOL, FrameKind } from "../generated/layout.ts";
 import type { Hello, ProbeEvent } from "../model/probe-event.ts";
-import { ExchangeCollector, OUT_OF_ORDER } from "../source/collector.ts";
 import { scopeCommands } from "../source/commands.ts";
-import { decodeFrame } from "../source/decode.ts";
+import { ExchangeReader } from "../source/exchange-reader.ts";
 import { FrameSplitter } from "../source/frames.ts";
 import {
   type ExchangeData,
@@ -33,11 +32,10 @@ export interface ReplayOptions {
   readonly listeners?: SourceListeners;
 }
 
-/** One direction of one recorded connection. */
+/** One recorded connection. */
 interface Connection {
-  readonly fromProbe: FrameSplitter;
+  readonly fromProbe: ExchangeReader;
   readonly toProbe: FrameSplitter;
-  readonly collector: ExchangeCollector;
   /** Commanded and not answered yet. */
   asked: boolean;
 }
@@ -46,7 +44,7 @@ export class ReplaySource implements ProbeSource {
   readonly #listeners: SourceListeners;
   readonly #entries: AsyncGenerator<Entry>;
   readonly #ledger = new SettleLedger();
-  #connection = newConnection();
+  #connection = this.#newConnection();
   #hello: Hello | undefined;
   /** What the entries read so far have yielded and nobody has asked for yet. */
   readonly #outcomes: (ExchangeData | SourceError)[] = [];
@@ -55,6 +53,7 @@ export class ReplaySource implements ProbeSource {
   #ended = false;
   #settledRows = 0;
   #connects = 0;
+  /** Of connections before this one. */
   #bytes = 0;
   #frames = 0;
   readonly #failures: Record<string, number> = {};
@@ -105,8 +104,8 @@ export class ReplaySource implements ProbeSource {
   stats(): SourceStats {
     return {
       connects: this.#connects,
-      bytes: this.#bytes,
-      frames: this.#frames,
+      bytes: this.#bytes + this.#connection.fromProbe.bytes,
+      frames: this.#frames + this.#connection.fromProbe.frames,
       resent: 0,
       failures: { ...this.#failures },
     };
@@ -142,37 +141,23 @@ export class ReplaySource implements ProbeSource {
     switch (entry.kind) {
       case EntryKind.CONNECTED:
         this.#connects++;
-        this.#connection = newConnection();
+        this.#begin();
         break;
       case EntryKind.FROM_PROBE:
-        this.#bytes += entry.bytes.length;
-        this.#push(this.#connection.fromProbe, entry.bytes, (kind, payload) => this.#fromProbe(kind, payload));
+        this.#connection.fromProbe.read(entry.bytes);
         break;
       case EntryKind.TO_PROBE:
-        this.#push(this.#connection.toProbe, entry.bytes, (kind, payload) => this.#toProbe(kind, payload));
+        this.#toProbe(entry.bytes);
         break;
       case EntryKind.DISCONNECTED:
         this.#disconnected();
     }
   }
 
-  #push(splitter: FrameSplitter, bytes: Buffer, onFrame: (kind: number, payload: Buffer) => void): void {
-    const failure = splitter.push(bytes, onFrame);
-    if (failure !== undefined) this.#count(failure);
-  }
-
-  #fromProbe(kind: number, payload: Buffer): void {
-    this.#frames++;
-    const event = decodeFrame(kind, payload, this.#connection.collector.pages);
-    if (typeof event === "string") this.#count(event);
-    else this.#take(event);
-  }
-
   #take(event: ProbeEvent): void {
     if ("realtimeNs" in event) this.#listeners.clocks?.(event);
     if (event.kind === "hello") this.#takeHello(event);
     else if (event.kind === "connection") this.#listeners.connection?.(event);
-    else this.#collect(event);
   }
 
   #takeHello(hello: Hello): void {
@@ -181,20 +166,17 @@ export class ReplaySource implements ProbeSource {
     this.#listeners.hello?.(hello);
   }
 
-  #collect(event: ProbeEvent): void {
-    const result = this.#connection.collector.take(event);
-    if (result === undefined) return;
-    if (result === OUT_OF_ORDER) {
-      this.#count(OUT_OF_ORDER);
-      return;
-    }
-    const missing = result.end.edges - result.rows.length;
-    if (missing !== 0) this.#count("row_missing", Math.abs(missing));
+  #takeExchange(exchange: ExchangeData): void {
     this.#connection.asked = false;
-    this.#outcomes.push(result);
+    this.#outcomes.push(exchange);
   }
 
-  #toProbe(kind: number, payload: Buffer): void {
+  #toProbe(bytes: Buffer): void {
+    const failure = this.#connection.toProbe.push(bytes, (kind, payload) => this.#command(kind, payload));
+    if (failure !== undefined) this.#count(failure);
+  }
+
+  #command(kind: number, payload: Buffer): void {
     if (kind === FrameKind.COMMAND_EXCHANGE) this.#connection.asked = true;
     if (kind !== FrameKind.COMMAND_SETTLE) return;
     const failure = this.#ledger.recorded(payload);
@@ -203,23 +185,31 @@ export class ReplaySource implements ProbeSource {
 
   #disconnected(): void {
     const { fromProbe, asked } = this.#connection;
-    if (fromProbe.pendingBytes > 0) this.#count("frame_cut");
+    fromProbe.end();
     if (asked) this.#outcomes.push(new SourceError("disconnected", "the recorded connection to the probe broke"));
-    this.#connection = newConnection();
+    this.#begin();
+  }
+
+  #begin(): void {
+    this.#bytes += this.#connection.fromProbe.bytes;
+    this.#frames += this.#connection.fromProbe.frames;
+    this.#connection = this.#newConnection();
+  }
+
+  #newConnection(): Connection {
+    const fromProbe = new ExchangeReader({
+      event: (event) => this.#take(event),
+      exchange: (exchange) => this.#takeExchange(exchange),
+      // Counted by the reader; what comes next may be whole.
+      outOfOrder: () => {},
+      failure: (name, count) => this.#count(name, count),
+    });
+    return { fromProbe, toProbe: new FrameSplitter(), asked: false };
   }
 
   #count(failure: string, by = 1): void {
     this.#failures[failure] = (this.#failures[failure] ?? 0) + by;
   }
-}
-
-function newConnection(): Connection {
-  return {
-    fromProbe: new FrameSplitter(),
-    toProbe: new FrameSplitter(),
-    collector: new ExchangeCollector(),
-    asked: false,
-  };
 }
 
 async function* readChunks(path: string): AsyncGenerator<Buffer> {

@@ -13,8 +13,9 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import type { Hello, ProbeEvent } from "../model/probe-event.ts";
+import { type BackoffOptions, backoffMs } from "../shared/backoff.ts";
 import { Calls } from "./calls.ts";
-import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
+import { OUT_OF_ORDER } from "./collector.ts";
 import {
   EXCHANGE_COMMAND,
   FLUSH_COMMAND,
@@ -24,6 +25,7 @@ import {
   settingsCommand,
   settleCommands,
 } from "./commands.ts";
+import { ExchangeReader } from "./exchange-reader.ts";
 import type { Frame } from "./frames.ts";
 import { openSocket, ProbeConnection, type Tap } from "./probe-connection.ts";
 import {
@@ -74,14 +76,14 @@ export class ProbeClient implements ProbeSource {
   readonly #pendingRecords: () => number;
   readonly #tap: Tap | undefined;
   readonly #answerTimeoutMs: number;
-  readonly #backoffMs: number;
-  readonly #backoffMaxMs: number;
+  readonly #backoff: BackoffOptions;
   readonly #random: () => number;
 
   readonly #abort = new AbortController();
   readonly #running: Promise<void>;
   #connection: ProbeConnection | undefined;
-  #collector = new ExchangeCollector();
+  /** Of the connection. */
+  #reader: ExchangeReader | undefined;
   /** Of the connection, once it is ready for commands. */
   #hello: Hello | undefined;
   /** Why this connection is being given up, where that was our decision. */
@@ -126,8 +128,7 @@ export class ProbeClient implements ProbeSource {
     this.#pendingRecords = options.pendingRecords ?? (() => 0);
     this.#tap = options.tap;
     this.#answerTimeoutMs = options.answerTimeoutMs ?? 15_000;
-    this.#backoffMs = options.backoffMs ?? 100;
-    this.#backoffMaxMs = options.backoffMaxMs ?? 10_000;
+    this.#backoff = { firstMs: options.backoffMs ?? 100, maxMs: options.backoffMaxMs ?? 10_000 };
     this.#random = options.random ?? Math.random;
     this.#running = this.#run();
   }
@@ -179,7 +180,7 @@ export class ProbeClient implements ProbeSource {
    * exchange and at the end; the more often it is called, the less a killed agent leaves in doubt.
    */
   tellRecords(): void {
-    const received = this.#records + (this.#connection?.records ?? 0);
+    const received = this.#records + (this.#reader?.records ?? 0);
     const settled = received - this.#pendingRecords();
     if (this.#hello === undefined || (this.#told?.received === received && this.#told.settled === settled)) return;
     this.#told = { agent: this.#agent, received, settled };
@@ -189,8 +190,8 @@ export class ProbeClient implements ProbeSource {
   stats(): SourceStats {
     return {
       connects: this.#connects,
-      bytes: this.#bytes + (this.#connection?.bytes ?? 0),
-      frames: this.#frames + (this.#connection?.frames ?? 0),
+      bytes: this.#bytes + (this.#reader?.bytes ?? 0),
+      frames: this.#frames + (this.#reader?.frames ?? 0),
       resent: this.#resent,
       failures: { ...this.#failures },
     };
@@ -199,23 +200,21 @@ export class ProbeClient implements ProbeSource {
   async close(): Promise<void> {
     if (!this.#abort.signal.aborted) this.tellRecords();
     this.#abort.abort();
-    this.#connection?.destroy("closed");
+    this.#destroy("closed");
     for (const calls of [this.#hellos, this.#exchanges, this.#flushes]) calls.reject(closedError());
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    let pauseMs = this.#backoffMs;
+    let failures = 0;
     while (!this.#abort.signal.aborted) {
       const startedMs = performance.now();
       const trouble = await this.#session();
       if (this.#abort.signal.aborted) return;
-      if (performance.now() - startedMs >= STEADY_MS) pauseMs = this.#backoffMs;
+      failures = performance.now() - startedMs >= STEADY_MS ? 1 : failures + 1;
       this.#say(trouble);
-      // Half fixed, half random: never zero, and not all agents at once.
-      const waitMs = pauseMs / 2 + (pauseMs / 2) * this.#random();
+      const waitMs = backoffMs(failures, this.#random(), this.#backoff);
       await delay(waitMs, undefined, { signal: this.#abort.signal }).catch(ignoreAbort);
-      pauseMs = Math.min(pauseMs * 2, this.#backoffMaxMs);
     }
   }
 
@@ -227,28 +226,37 @@ export class ProbeClient implements ProbeSource {
       return new SourceError("disconnected", why, { cause: opened });
     }
     this.#connects++;
+    const reader = new ExchangeReader({
+      event: (event) => this.#take(event),
+      exchange: (exchange) => this.#takeExchange(exchange),
+      outOfOrder: (kind) => this.#giveUpOrder(kind),
+      failure: (name, count) => this.#count(name, count),
+    });
     const why = await new Promise<string>((end) => {
-      const event = (event: ProbeEvent) => this.#take(event);
-      const failure = (name: string) => this.#count(name);
-      const pages = () => this.#collector.pages;
-      this.#connection = new ProbeConnection(opened, { event, failure, end, pages }, this.#tap);
+      const bytes = (chunk: Buffer) => {
+        const failure = reader.read(chunk);
+        if (failure !== undefined) this.#destroy(`the probe's stream cannot be split: ${failure}`);
+      };
+      this.#reader = reader;
+      this.#connection = new ProbeConnection(opened, { bytes, end }, this.#tap);
       this.#watch();
     });
+    reader.end();
     return this.#disconnected(why);
   }
 
   /** The exchange under way fails; flushes go on waiting for the next probe. */
   #disconnected(why: string): SourceError {
     const trouble = this.#reason ?? new SourceError("disconnected", `the connection to the probe broke: ${why}`);
-    this.#bytes += this.#connection?.bytes ?? 0;
-    this.#frames += this.#connection?.frames ?? 0;
-    this.#records += this.#connection?.records ?? 0;
+    this.#bytes += this.#reader?.bytes ?? 0;
+    this.#frames += this.#reader?.frames ?? 0;
+    this.#records += this.#reader?.records ?? 0;
+    this.#reader = undefined;
     this.#told = undefined;
     this.#connection = undefined;
     this.#hello = undefined;
     this.#reason = undefined;
     this.#downSinceMs = performance.now();
-    this.#collector = new ExchangeCollector();
     clearTimeout(this.#watchdog);
     this.#watchdog = undefined;
     this.#exchanges.reject(trouble);
@@ -269,7 +277,16 @@ export class ProbeClient implements ProbeSource {
   /** Ends the connection for a reason of ours. */
   #giveUp(code: SourceErrorCode, why: string): void {
     this.#reason ??= new SourceError(code, why);
+    this.#destroy(why);
+  }
+
+  #destroy(why: string): void {
+    this.#reader?.stop();
     this.#connection?.destroy(why);
+  }
+
+  #giveUpOrder(kind: ProbeEvent["kind"]): void {
+    this.#giveUp("bad_stream", `the probe sent ${kind} out of order`);
   }
 
   #take(event: ProbeEvent): void {
@@ -279,7 +296,6 @@ export class ProbeClient implements ProbeSource {
     else if (event.kind === "hello") this.#giveUp("bad_stream", "the probe said HELLO twice");
     else if (event.kind === "connection") this.#listeners.connection?.(event);
     else if (event.kind === "settled") this.#takeSettled(event);
-    else this.#collect(event);
   }
 
   #takeFirst(event: ProbeEvent): void {
@@ -320,17 +336,13 @@ export class ProbeClient implements ProbeSource {
     this.#flushes.resolve({ rows: 0, unknown: dropped });
   }
 
-  #collect(event: ProbeEvent): void {
-    const result = this.#collector.take(event);
-    if (result === undefined) return;
-    if (result === OUT_OF_ORDER || this.#exchanges.size === 0) {
-      this.#count(OUT_OF_ORDER);
-      this.#giveUp("bad_stream", `the probe sent ${event.kind} out of order`);
+  #takeExchange(exchange: ExchangeData): void {
+    if (this.#exchanges.size > 0) {
+      this.#exchanges.resolve(exchange);
       return;
     }
-    const missing = result.end.edges - result.rows.length;
-    if (missing !== 0) this.#count("row_missing", Math.abs(missing));
-    this.#exchanges.resolve(result);
+    this.#count(OUT_OF_ORDER);
+    this.#giveUpOrder("exchange-end");
   }
 
   #takeSettled({ rows, unknown }: Settled): void {

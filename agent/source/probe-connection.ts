@@ -1,17 +1,12 @@
 /**
- * One connection to the probe: a socket on one side, events and commands on the other.
+ * One connection to the probe: moves bytes, and knows nothing of what they say.
  *
- * Splits and decodes what comes, and writes commands no faster than the probe takes them; one buffer for
- * each direction serves the whole life of a connection. Counts what it cannot use and goes on; only a
- * stream that can no longer be split ends it.
+ * Hands on what comes, and writes commands no faster than the probe takes them; one buffer for each direction serves
+ * the whole life of a connection.
  */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { FrameKind } from "../generated/layout.ts";
-import type { ProbeEvent } from "../model/probe-event.ts";
-import { decodeFrame } from "./decode.ts";
-import { type Frame, FrameSplitter, frameSize, writeFrame } from "./frames.ts";
-import type { RowPages } from "./rows.ts";
+import { type Frame, frameSize, writeFrame } from "./frames.ts";
 
 const READ_BYTES = 64 * 1024;
 /** More than the longest frame takes. Commands are packed into writes of at most this; the rest waits. */
@@ -26,13 +21,10 @@ export interface Tap {
 }
 
 export interface ConnectionEvents {
-  event(event: ProbeEvent): void;
-  /** Something came that cannot be used; counted by this name. */
-  failure(name: string): void;
+  /** @param chunk overwritten after the call */
+  bytes(chunk: Buffer): void;
   /** Once: nothing comes after it. */
   end(why: string): void;
-  /** Where rows are kept that come now. */
-  pages(): RowPages;
 }
 
 /** A connected socket that reads into one buffer. */
@@ -56,9 +48,7 @@ export async function openSocket(path: string, signal: AbortSignal): Promise<Pro
 
 export class ProbeConnection {
   readonly #socket: Socket;
-  readonly #events: ConnectionEvents;
   readonly #tap: Tap | undefined;
-  readonly #splitter = new FrameSplitter();
   /** Commands that wait, in order. */
   #outbox: Iterator<Frame>[] = [];
   /** Taken from the outbox, without room in the last write. */
@@ -66,24 +56,21 @@ export class ProbeConnection {
   readonly #packed = Buffer.allocUnsafeSlow(WRITE_BYTES);
   #writing = false;
   #why = "the probe closed the connection";
-  bytes = 0;
-  frames = 0;
-  /** Frames of connection records, also of those that could not be decoded. */
-  records = 0;
 
   constructor(opened: ProbeSocket, events: ConnectionEvents, tap?: Tap) {
     const { socket } = opened;
     this.#socket = socket;
-    this.#events = events;
     this.#tap = tap;
     tap?.connected();
-    opened.onChunk = (chunk) => this.#receive(chunk);
+    opened.onChunk = (chunk) => {
+      tap?.fromProbe(chunk);
+      events.bytes(chunk);
+    };
     socket.on("error", (error) => {
       this.#why = error.message;
     });
     socket.on("close", () => {
       tap?.disconnected();
-      if (this.#splitter.pendingBytes > 0) events.failure("frame_cut");
       events.end(this.#why);
     });
   }
@@ -97,21 +84,6 @@ export class ProbeConnection {
   destroy(why: string): void {
     this.#why = why;
     this.#socket.destroy();
-  }
-
-  #receive(chunk: Buffer): void {
-    this.bytes += chunk.length;
-    this.#tap?.fromProbe(chunk);
-    const failure = this.#splitter.push(chunk, (kind, payload) => {
-      this.frames++;
-      if (kind === FrameKind.FRAME_CONNECTION) this.records++;
-      const event = decodeFrame(kind, payload, this.#events.pages());
-      if (typeof event === "string") this.#events.failure(event);
-      else if (!this.#socket.destroyed) this.#events.event(event);
-    });
-    if (failure === undefined || this.#socket.destroyed) return;
-    this.#events.failure(failure);
-    this.destroy(`the probe's stream cannot be split: ${failure}`);
   }
 
   /** One write at a time: the buffer belongs to the socket until the write is done. */

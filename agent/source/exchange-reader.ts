@@ -1,0 +1,82 @@
+/**
+ * One connection's bytes from the probe → events and whole exchanges. Live and from a recording alike.
+ *
+ *   bytes ─► frames ─► events ─┬─► event(): HELLO, records, answers, and each part of an exchange as it comes
+ *                              └─► exchange(): all of one, its rows in pages of their own
+ *
+ * Never throws: what cannot be used is counted by name. Says nothing of what should come when; that is for whoever
+ * reads.
+ */
+import { FrameKind } from "../generated/layout.ts";
+import type { ProbeEvent } from "../model/probe-event.ts";
+import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
+import { decodeFrame } from "./decode.ts";
+import { FrameSplitter, type SplitFailure } from "./frames.ts";
+import type { ExchangeData } from "./source.ts";
+
+export interface ReaderSink {
+  /** Each event as it comes, also those that become part of an exchange after it. */
+  event(event: ProbeEvent): void;
+  exchange(exchange: ExchangeData): void;
+  /** An exchange's parts came in another order than the contract's, or one that nobody began. */
+  outOfOrder(kind: ProbeEvent["kind"]): void;
+  /** Something came that cannot be used. */
+  failure(name: string, count: number): void;
+}
+
+export class ExchangeReader {
+  readonly #sink: ReaderSink;
+  readonly #splitter = new FrameSplitter();
+  readonly #collector = new ExchangeCollector();
+  #stopped = false;
+  bytes = 0;
+  frames = 0;
+  /** Frames of connection records, also of those that could not be decoded. */
+  records = 0;
+
+  constructor(sink: ReaderSink) {
+    this.#sink = sink;
+  }
+
+  /** @returns why the stream cannot be split any further; undefined while it can */
+  read(chunk: Buffer): SplitFailure | undefined {
+    this.bytes += chunk.length;
+    const failure = this.#splitter.push(chunk, (kind, payload) => this.#take(kind, payload));
+    if (failure === undefined || this.#stopped) return undefined;
+    this.#sink.failure(failure, 1);
+    return failure;
+  }
+
+  /** Whoever reads has given the connection up: nothing more of it is told. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** The connection has ended. */
+  end(): void {
+    if (this.#splitter.pendingBytes > 0) this.#sink.failure("frame_cut", 1);
+  }
+
+  #take(kind: number, payload: Buffer): void {
+    this.frames++;
+    if (kind === FrameKind.FRAME_CONNECTION) this.records++;
+    const event = decodeFrame(kind, payload, this.#collector.pages);
+    if (typeof event === "string") this.#sink.failure(event, 1);
+    else if (!this.#stopped) this.#tell(event);
+  }
+
+  #tell(event: ProbeEvent): void {
+    this.#sink.event(event);
+    // It may have been the event that made the reader stop.
+    const result = this.#stopped ? undefined : this.#collector.take(event);
+    if (result === undefined) return;
+    if (result === OUT_OF_ORDER) {
+      this.#sink.failure(OUT_OF_ORDER, 1);
+      this.#sink.outOfOrder(event.kind);
+      return;
+    }
+    this.#sink.exchange(result);
+    const missing = result.end.edges - result.rows.length;
+    if (missing !== 0 && !this.#stopped) this.#sink.failure("row_missing", Math.abs(missing));
+  }
+}
