@@ -8,9 +8,10 @@
  * and nothing else. RSTs are in neither side: whether a socket or nobody sent one, OutRsts has it. But a socket that is
  * ended from outside (`ss -K`) or by a timer counts its own: then one too many is seen.
  */
+
+import { Coverage } from "../../agent/edges/coverage.ts";
 import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
 import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
-import { Coverage } from "../../agent/series/coverage.ts";
 import type { Seen } from "./compare.ts";
 import { compareRange } from "./compare-segments.ts";
 import type { Differences } from "./differences.ts";
