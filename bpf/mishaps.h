@@ -130,7 +130,7 @@ static __always_inline void on_reset(struct sock *sk, __u32 flag, struct setting
 		else
 			edge__add(edge->growth.reset_received, 1);
 		edge__touch(edge, now);
-		if (s->asked.records)
+		if (s->asked.records && !(c->flags & CLOSED)) /* else its record is made */
 			trouble__note(sk, bpf_skc_to_tcp_sock(sk),
 				      flag == RESET_SENT ? EVENT_RESET_SENT : EVENT_RESET_RECEIVED, 0, now);
 	}

@@ -38,7 +38,7 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
   reset_undecided:
     "The end of a socket that was shut down for reading found no place to wait for what shows who reset it, if anybody: it counts as received where it may have been sent, and a span may say that it ended in order.",
   process_unknown_detail:
-    "Who listens is not known where a connection was accepted (its listener was pushed out of a full table, no program saw the socket's birth, the kernel itself listens): its span has no process.",
+    "Who listens is not known where a connection was accepted (its listener was pushed out of a full table, no program saw the socket's birth, spans were off then, the kernel itself listens): its span has no process.",
   event_failed_detail:
     "The kernel had no memory for a connection's events: they, and the types of what it sent again, are missing in its span.",
 };

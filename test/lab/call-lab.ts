@@ -26,7 +26,8 @@ export const NEEDS = ["root", "btf", "cgroup2", "build"] as const satisfies read
 export const STATE = { finWait1: 4, finWait2: 5, closeWait: 8, lastAck: 9, closing: 11 } as const;
 export const SHUT = { read: 0, write: 1, both: 2 } as const;
 
-const EVERYTHING = {
+/** A record of each connection. */
+export const EVERYTHING = {
   stretchNs: 0n,
   traceKey: [0x0706_0504_0302_0100n, 0x0f0e_0d0c_0b0a_0908n] as const,
   threshold: SAMPLE_NEVER,

@@ -317,6 +317,7 @@ static const struct option {
 } options[] = {
 	{ "rcvbuf", SOL_SOCKET, SO_RCVBUF },
 	{ "linger2", IPPROTO_TCP, TCP_LINGER2 },
+	{ "defer", IPPROTO_TCP, TCP_DEFER_ACCEPT },
 	{ "nodelay", IPPROTO_TCP, TCP_NODELAY },
 	{ "sndbuf", SOL_SOCKET, SO_SNDBUF },
 	{ "keepalive", SOL_SOCKET, SO_KEEPALIVE },
