@@ -53,7 +53,7 @@ export function settingsCommand({ idleNs, records, recording = EVERY_CONNECTION 
 const ALL_ONES = 0xffff_ffff;
 
 /** What became of the connection records that one agent was sent, over all its connections. */
-export interface RecordAccount {
+export interface RecordSums {
   /** Random: this agent, for as long as it lives. */
   readonly agent: bigint;
   readonly received: number;
@@ -61,7 +61,7 @@ export interface RecordAccount {
   readonly settled: number;
 }
 
-export function recordsCommand({ agent, received, settled }: RecordAccount): Frame {
+export function recordsCommand({ agent, received, settled }: RecordSums): Frame {
   const payload = Buffer.alloc(commandRecords.size);
   const at = commandRecords.fields;
   payload.writeBigUInt64LE(agent, at.agent.offset);

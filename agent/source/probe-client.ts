@@ -9,25 +9,19 @@
  * kernel, what was settled and not confirmed is sent again before anything else. A probe that owes an
  * answer and is silent is given up like a broken one.
  */
-import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
+
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import type { Hello, ProbeEvent } from "../model/probe-event.ts";
-import { type BackoffOptions, backoffMs } from "../shared/backoff.ts";
+import { keepReconnecting } from "../shared/reconnect.ts";
+import { AnswerWatchdog } from "./answer-watchdog.ts";
 import { Calls } from "./calls.ts";
 import { OUT_OF_ORDER } from "./collector.ts";
-import {
-  EXCHANGE_COMMAND,
-  FLUSH_COMMAND,
-  type RecordAccount,
-  recordsCommand,
-  scopeCommands,
-  settingsCommand,
-  settleCommands,
-} from "./commands.ts";
+import { EXCHANGE_COMMAND, FLUSH_COMMAND, scopeCommands, settingsCommand, settleCommands } from "./commands.ts";
 import { ExchangeReader } from "./exchange-reader.ts";
 import type { Frame } from "./frames.ts";
 import { openSocket, ProbeConnection, type Tap } from "./probe-connection.ts";
+import type { ProbeOptions } from "./probe-options.ts";
+import { RecordAccount } from "./record-account.ts";
 import {
   type ExchangeData,
   type ProbeSettings,
@@ -43,27 +37,6 @@ import {
 } from "./source.ts";
 import { Unconfirmed } from "./unconfirmed.ts";
 
-export interface ProbeOptions {
-  /** The probe's Unix socket. */
-  readonly path: string;
-  readonly log: SourceLog;
-  readonly listeners?: SourceListeners;
-  /**
-   * Of the records that `listeners.connection` was given: how many are neither accepted nor counted as lost yet.
-   * Left out: none, a record is done with when the listener was called.
-   */
-  readonly pendingRecords?: () => number;
-  /** Sees all bytes of all connections. */
-  readonly tap?: Tap;
-  /** How long a probe that owes an answer may be silent, and how long a call waits for a connection. */
-  readonly answerTimeoutMs?: number;
-  /** The first pause between two attempts to connect; it doubles up to `backoffMaxMs`. */
-  readonly backoffMs?: number;
-  readonly backoffMaxMs?: number;
-  /** In [0, 1): spreads the pauses of many agents. */
-  readonly random?: () => number;
-}
-
 /** A connection that lived this long was a good one: the next pause is the first again. */
 const STEADY_MS = 5_000;
 /** What a probe may take to start, or to start again, before its absence is worth a line in the log. */
@@ -73,11 +46,8 @@ export class ProbeClient implements ProbeSource {
   readonly #path: string;
   readonly #log: SourceLog;
   readonly #listeners: SourceListeners;
-  readonly #pendingRecords: () => number;
   readonly #tap: Tap | undefined;
   readonly #answerTimeoutMs: number;
-  readonly #backoff: BackoffOptions;
-  readonly #random: () => number;
 
   readonly #abort = new AbortController();
   readonly #running: Promise<void>;
@@ -105,15 +75,8 @@ export class ProbeClient implements ProbeSource {
   #settings: readonly Frame[] = [];
   #scopes: readonly Frame[] = [];
 
-  #watchdog: NodeJS.Timeout | undefined;
-  /** Events that were an answer to something. */
-  #heard = 0;
-  /** Tells this agent from others that the probe has served. */
-  readonly #agent = randomBytes(8).readBigUInt64LE();
-  /** Of connections before this one. */
-  #records = 0;
-  /** What the probe knows of them; undefined on a connection that was told nothing yet. */
-  #told: RecordAccount | undefined;
+  readonly #watchdog: AnswerWatchdog;
+  readonly #account: RecordAccount;
   #connects = 0;
   #bytes = 0;
   #frames = 0;
@@ -125,12 +88,24 @@ export class ProbeClient implements ProbeSource {
     this.#path = options.path;
     this.#log = options.log;
     this.#listeners = options.listeners ?? {};
-    this.#pendingRecords = options.pendingRecords ?? (() => 0);
+    this.#account = new RecordAccount(options.pendingRecords ?? (() => 0));
     this.#tap = options.tap;
     this.#answerTimeoutMs = options.answerTimeoutMs ?? 15_000;
-    this.#backoff = { firstMs: options.backoffMs ?? 100, maxMs: options.backoffMaxMs ?? 10_000 };
-    this.#random = options.random ?? Math.random;
-    this.#running = this.#run();
+    this.#watchdog = new AnswerWatchdog({
+      timeoutMs: this.#answerTimeoutMs,
+      owesAnswer: () => this.#owesAnswer,
+      onSilence: () => {
+        this.#count("answer_timeout");
+        this.#giveUp("timeout", this.#silence().message);
+      },
+    });
+    this.#running = keepReconnecting(() => this.#session(), {
+      backoff: { firstMs: options.backoffMs ?? 100, maxMs: options.backoffMaxMs ?? 10_000 },
+      random: options.random ?? Math.random,
+      steadyMs: STEADY_MS,
+      stop: this.#abort.signal,
+      onTrouble: (trouble) => this.#say(trouble),
+    });
   }
 
   async hello(): Promise<Hello> {
@@ -180,11 +155,9 @@ export class ProbeClient implements ProbeSource {
    * exchange and at the end; the more often it is called, the less a killed agent leaves in doubt.
    */
   tellRecords(): void {
-    const received = this.#records + (this.#reader?.records ?? 0);
-    const settled = received - this.#pendingRecords();
-    if (this.#hello === undefined || (this.#told?.received === received && this.#told.settled === settled)) return;
-    this.#told = { agent: this.#agent, received, settled };
-    this.#send([recordsCommand(this.#told)]);
+    if (this.#hello === undefined) return;
+    const news = this.#account.news(this.#reader?.records ?? 0);
+    if (news !== undefined) this.#send([news]);
   }
 
   stats(): SourceStats {
@@ -203,19 +176,6 @@ export class ProbeClient implements ProbeSource {
     this.#destroy("closed");
     for (const calls of [this.#hellos, this.#exchanges, this.#flushes]) calls.reject(closedError());
     await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    let failures = 0;
-    while (!this.#abort.signal.aborted) {
-      const startedMs = performance.now();
-      const trouble = await this.#session();
-      if (this.#abort.signal.aborted) return;
-      failures = performance.now() - startedMs >= STEADY_MS ? 1 : failures + 1;
-      this.#say(trouble);
-      const waitMs = backoffMs(failures, this.#random(), this.#backoff);
-      await delay(waitMs, undefined, { signal: this.#abort.signal }).catch(ignoreAbort);
-    }
   }
 
   /** One connection from its beginning to its end; resolves with the reason why it ended. */
@@ -250,15 +210,13 @@ export class ProbeClient implements ProbeSource {
     const trouble = this.#reason ?? new SourceError("disconnected", `the connection to the probe broke: ${why}`);
     this.#bytes += this.#reader?.bytes ?? 0;
     this.#frames += this.#reader?.frames ?? 0;
-    this.#records += this.#reader?.records ?? 0;
+    this.#account.end(this.#reader?.records ?? 0);
     this.#reader = undefined;
-    this.#told = undefined;
     this.#connection = undefined;
     this.#hello = undefined;
     this.#reason = undefined;
     this.#downSinceMs = performance.now();
-    clearTimeout(this.#watchdog);
-    this.#watchdog = undefined;
+    this.#watchdog.stop();
     this.#exchanges.reject(trouble);
     if (trouble.code === "protocol_mismatch") this.#hellos.reject(trouble);
     return trouble;
@@ -290,7 +248,7 @@ export class ProbeClient implements ProbeSource {
   }
 
   #take(event: ProbeEvent): void {
-    if (event.kind !== "connection") this.#heard++;
+    if (event.kind !== "connection") this.#watchdog.heard();
     if ("realtimeNs" in event) this.#listeners.clocks?.(event);
     if (this.#hello === undefined) this.#takeFirst(event);
     else if (event.kind === "hello") this.#giveUp("bad_stream", "the probe said HELLO twice");
@@ -360,21 +318,13 @@ export class ProbeClient implements ProbeSource {
     this.#watch();
   }
 
+  /** While it does, it must say something of it within the time. */
   get #owesAnswer(): boolean {
     return this.#hello === undefined || this.#exchanges.size > 0 || this.#unconfirmed.flushing;
   }
 
-  /** While the probe owes an answer, it must say something of it within the time. */
   #watch(): void {
-    if (this.#watchdog !== undefined || this.#connection === undefined) return;
-    const heard = this.#heard;
-    this.#watchdog = setTimeout(() => {
-      this.#watchdog = undefined;
-      if (!this.#owesAnswer) return;
-      if (this.#heard !== heard) return this.#watch();
-      this.#count("answer_timeout");
-      this.#giveUp("timeout", this.#silence().message);
-    }, this.#answerTimeoutMs);
+    if (this.#connection !== undefined) this.#watchdog.watch();
   }
 
   #silence(): SourceError {
@@ -400,8 +350,4 @@ function closedError(): SourceError {
 function mismatch(protocol: number): string {
   const older = protocol < FLOWSPAN_PROTOCOL ? "flowspan-probe" : "the flowspan agent";
   return `the probe speaks protocol ${protocol}, this agent ${FLOWSPAN_PROTOCOL}: upgrade ${older}`;
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!(error instanceof Error && error.name === "AbortError")) throw error;
 }

@@ -9,7 +9,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { commandRecords, FrameKind } from "../../../agent/generated/layout.ts";
-import type { RecordAccount } from "../../../agent/source/commands.ts";
+import type { RecordSums } from "../../../agent/source/commands.ts";
 import { type Frame, FrameSplitter, packFrames } from "../../../agent/source/frames.ts";
 import { type ExchangeValues, exchangeFrames, helloFrame, settledFrame } from "./frames-builder.ts";
 
@@ -38,7 +38,7 @@ export class FakeConnection {
   readonly #socket: Socket;
   readonly #inbox = new Inbox<Frame>();
   /** What the agent said of records, apart from its other commands: it says so at any time. */
-  readonly #told = new Inbox<RecordAccount>();
+  readonly #told = new Inbox<RecordSums>();
   readonly #closed: Promise<unknown>;
 
   constructor(socket: Socket) {
@@ -78,7 +78,7 @@ export class FakeConnection {
   }
 
   /** What the agent says next of the records that it was sent. */
-  async recordsTold(): Promise<RecordAccount> {
+  async recordsTold(): Promise<RecordSums> {
     return this.#told.take();
   }
 
@@ -124,7 +124,7 @@ export class FakeConnection {
   }
 }
 
-function recordAccount(payload: Buffer): RecordAccount {
+function recordAccount(payload: Buffer): RecordSums {
   const { agent, received, settled } = commandRecords.fields;
   return {
     agent: payload.readBigUInt64LE(agent.offset),

@@ -1,6 +1,7 @@
 /** A client of a fake probe, and what it has logged; both end with the test. */
 import { onTestFinished } from "vitest";
-import { ProbeClient, type ProbeOptions } from "../../../agent/source/probe-client.ts";
+import { ProbeClient } from "../../../agent/source/probe-client.ts";
+import type { ProbeOptions } from "../../../agent/source/probe-options.ts";
 import { FakeProbe } from "./fake-probe.ts";
 
 /** Long enough for a busy machine; only the tests of silence wait for a time of their own. */

@@ -1,0 +1,39 @@
+/**
+ * What the probe is told of connection records: how many came to this agent, and how many of them have an end.
+ *
+ * The probe keeps both sums with its maps, so that whoever comes next finds what is in nobody's hands
+ * (bpf/probe/ledger.h).
+ */
+import { randomBytes } from "node:crypto";
+import { recordsCommand } from "./commands.ts";
+import type { Frame } from "./frames.ts";
+
+export class RecordAccount {
+  /** Tells this agent from others that the probe has served. */
+  readonly #agent = randomBytes(8).readBigUInt64LE();
+  readonly #pending: () => number;
+  /** Of connections before this one. */
+  #before = 0;
+  /** What the probe knows; undefined on a connection that was told nothing yet. */
+  #told: { readonly received: number; readonly settled: number } | undefined;
+
+  /** @param pending of the records that came: how many are neither accepted nor counted as lost yet */
+  constructor(pending: () => number) {
+    this.#pending = pending;
+  }
+
+  /** @returns what there is to tell of the records that came on this connection; undefined where it is known */
+  news(records: number): Frame | undefined {
+    const received = this.#before + records;
+    const settled = received - this.#pending();
+    if (this.#told?.received === received && this.#told.settled === settled) return undefined;
+    this.#told = { received, settled };
+    return recordsCommand({ agent: this.#agent, received, settled });
+  }
+
+  /** The connection has ended; the next probe knows nothing. */
+  end(records: number): void {
+    this.#before += records;
+    this.#told = undefined;
+  }
+}
