@@ -34,7 +34,8 @@ struct undecided {
 	__u64 time_ns;
 	__u8 state;    /* enum tcp_state at that moment */
 	__u8 recovery; /* enum tcp_ca_state */
-	__u8 zero[6];
+	__u16 zero;
+	__u32 hash; /* of its addresses and ports: the socket's place among others, which it keeps when it closes */
 	struct record record;
 };
 

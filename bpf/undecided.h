@@ -97,7 +97,10 @@ static __always_inline struct undecided *undecided__take_of(struct sock *sk)
 	return bpf_map_lookup_elem(&undecideds, &place);
 }
 
-/* Whether its segment may still be worked on. The socket may be gone: then this is another's lock, or none. */
+/*
+ * Whether its segment may still be worked on. The socket may be gone: what lies there is then free, or another's, with
+ * another hash, and what looks like a lock may stay taken for good.
+ */
 static __always_inline bool undecided__is_under_way(struct undecided *u, __u64 now)
 {
 	struct sock *sk = (struct sock *)u->socket;
@@ -106,6 +109,8 @@ static __always_inline bool undecided__is_under_way(struct undecided *u, __u64 n
 		return false;
 	if (!lock__is_known(sk))
 		return true;
+	if (BPF_CORE_READ(sk, __sk_common.skc_hash) != u->hash)
+		return false;
 	return BPF_CORE_READ(sk, sk_lock.owned) || BPF_CORE_READ(sk, sk_lock.slock.rlock.raw_lock.val.counter);
 }
 
@@ -196,6 +201,7 @@ static __always_inline bool undecided__hold(struct connection *c, struct sock *s
 		return false;
 	}
 	u->socket = (__u64)sk;
+	u->hash = sk->__sk_common.skc_hash;
 	u->key = c->key;
 	u->time_ns = now;
 	u->state = sk->__sk_common.skc_state;
