@@ -4,6 +4,7 @@ import type { Precision } from "./compare.ts";
 import type { Differences } from "./differences.ts";
 import type { ExpectedEnd } from "./oracle.ts";
 import { ADOPTED } from "./record-flags.ts";
+import type { Role, Use } from "./uses.ts";
 import type { Conversation } from "./wire.ts";
 
 /** One tick of the kernel's clock, in which busy time is counted. */
@@ -28,25 +29,32 @@ export function compareTimes(
     )
       said.add("times", `${name}: begins ${(began - use.call.from) / 1000} µs after its call`);
   }
-  if (conversation && Number(record.startNs) < conversation.began - CLOCK_US * 1000 && !(record.flags & ADOPTED))
+  const since = earliest(role, conversation, use);
+  if (Number(record.startNs) < since - CLOCK_US * 1000 && !(record.flags & ADOPTED))
     said.add("times", `${name}: begins before its SYN`);
-  if (conversation && record.establishedNs > 0n) compareHandshake(name, role, conversation, record, said);
+  if (conversation && record.establishedNs > 0n) compareHandshake(name, since, conversation, record, said);
   if (conversation && record.endNs < record.startNs) said.add("times", `${name}: ends before it begins`);
 }
 
 /** Between two readings of a clock that belong together, on a busy machine. */
 export const CLOCK_US = 2000;
 
-/** From the first SYN to the last ACK, or from a SYN-ACK to its answer, as the wire has them. */
+/** An end cannot begin before its call; from there to its SYN it may have to wait for a CPU. */
+function earliest(role: Role, conversation: Conversation | undefined, use: Use | undefined): number {
+  if (role === "client" && use) return use.call.from;
+  return conversation?.began ?? 0;
+}
+
+/** From the call that sends the first SYN to the last ACK, or from a SYN-ACK to its answer, as the wire has them. */
 function compareHandshake(
   name: string,
-  role: string,
-  { began, sent: { client, server } }: Conversation,
+  since: number,
+  { sent: { client, server } }: Conversation,
   record: Connection,
   said: Differences,
 ): void {
   if (record.handshakeUs === 0 || record.flags & ADOPTED) return;
-  const from = role === "client" ? began : server.firstSyn;
+  const from = record.key.role === "client" ? since : server.firstSyn;
   const most = (client.firstAck - from) / 1000 + CLOCK_US;
   if (from > 0 && client.firstAck > 0 && record.handshakeUs > most)
     said.add(
