@@ -45,7 +45,7 @@ export function resultOf(heard: Heard): BatchResult {
     ...batchDifferences({ ...befell, performed, spans, books, losses, justTaken }),
     ...(copies.length > 0 && !befell.mayRepeat ? [`twice: ${copies.length} spans came again`] : []),
   ];
-  return { performed, losses, beyond, hidden };
+  return { performed, losses, spare: justTaken, beyond, hidden };
 }
 
 function growthOf(

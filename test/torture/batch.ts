@@ -33,6 +33,8 @@ export interface BatchResult {
   readonly performed: readonly Performed[];
   /** Losses by name that this batch has added. */
   readonly losses: Readonly<Record<string, number>>;
+  /** Records that may be told as lost though they came; none where left out. */
+  readonly spare?: number;
   /** What differs, of no program in particular. */
   readonly beyond?: readonly string[];
   /** State changes that this machine's kernel has hidden from BPF meanwhile (test/witness.ts). */

@@ -1,5 +1,6 @@
 /** Each connection at each end is one record, with its own bytes, resets, outcome, process and times. */
 import type { Connection } from "../../agent/model/connection-record.ts";
+import type { Absent } from "./absent.ts";
 import type { Precision, Seen } from "./compare.ts";
 import { compareCgroup } from "./compare-cgroups.ts";
 import { compareRange, compareSegments } from "./compare-segments.ts";
@@ -11,31 +12,44 @@ import type { Trace } from "./trace.ts";
 import type { Use, Uses } from "./uses.ts";
 import type { Conversation } from "./wire.ts";
 
-export function compareEnds({ ends, uses }: Truth, trace: Trace, seen: Seen, said: Differences): void {
+/** @param mayMiss records were lost: an end without one may be one of theirs */
+export function compareEnds(
+  { ends, uses }: Truth,
+  trace: Trace,
+  seen: Seen,
+  said: Differences,
+  mayMiss: boolean,
+): Absent {
   const left = [...seen.records].sort((a, b) => Number(a.startNs - b.startNs));
+  const absent: { missing: ExpectedEnd[]; doubtful: ExpectedEnd[] } = { missing: [], doubtful: [] };
   for (const end of ends) {
     if (end.use && end.use.restored > 0) {
-      compareRestored(end, left, said);
+      const sent = compareRestored(end, left, said);
+      if (mayMiss) absent.doubtful.push(end);
+      else if (end.bytesSent !== undefined && sent !== undefined)
+        said.equal("bytes", `${describeEnd(end)}: bytes sent by all its sockets`, sent, end.bytesSent);
       continue;
     }
     const record = takeRecord(left, end, seen.precision);
-    const name = describeEnd(end);
-    if (!record) {
-      // A server's end that may never have been, or an attempt that died before it had a state.
-      if (end.established === undefined || (end.role === "server" && !end.established)) continue;
-      if (end.established === false && end.conversation === undefined) continue;
-      said.add("record", `${name} has no record`);
-      continue;
-    }
-    compareEnd(name, end, record, { trace, uses, said, precision: seen.precision });
+    if (record) compareEnd(describeEnd(end), end, record, { trace, uses, said, precision: seen.precision });
+    else if (mustHaveRecord(end)) absent.missing.push(end);
+    else if (end.role === "client" || end.established !== false) absent.doubtful.push(end);
   }
   for (const record of left) said.add("record", `nothing happened that is this record: ${describeRecord(record)}`);
+  if (!mayMiss) for (const end of absent.missing) said.add("record", `${describeEnd(end)} has no record`);
+  return absent;
+}
+
+/** Not a server's end that may never have been, nor an attempt that died before it had a state. */
+function mustHaveRecord({ established, role, conversation }: ExpectedEnd): boolean {
+  return established === true || (established === false && role === "client" && conversation !== undefined);
 }
 
 /** What TCP_REPAIR took from one socket to the next is a record for each of them; together they are the connection. */
-function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences): void {
+/** @returns payload that all its sockets sent; undefined where nobody can know what became of them */
+function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences): number | undefined {
   const { role, conversation, use } = end;
-  if (!conversation) return;
+  if (!conversation) return undefined;
   const [local, remote] =
     role === "client" ? [conversation.client, conversation.server] : [conversation.server, conversation.client];
   const parts = left.filter(
@@ -43,12 +57,10 @@ function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences
   );
   for (const part of parts) left.splice(left.indexOf(part), 1);
   const name = describeEnd(end);
-  if (parts.length === 0) said.add("record", `${name} has no record`);
-  if (use?.uncertain) return;
+  if (use?.uncertain) return undefined;
   const roles = parts.filter(({ key }) => key.role !== role);
   if (roles.length > 0) said.add("repair", `${name}: is told as ${roles[0]?.key.role} after it was restored`);
-  const sent = parts.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
-  if (end.bytesSent !== undefined) said.equal("bytes", `${name}: bytes sent by all its sockets`, sent, end.bytesSent);
+  return parts.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
 }
 
 /** Takes the first record that may be of this end out of those that are left, which are in order of their begin. */

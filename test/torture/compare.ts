@@ -45,22 +45,52 @@ export interface Precision {
   readonly errorName: (errno: number) => string;
 }
 
-/** Everything in which `seen` is not what it must be. */
-export function differences(
+export interface Verdict {
+  readonly differences: readonly string[];
+  /** Ends without a record that must have one: 0 where that is a difference. */
+  readonly missing: number;
+  /** Ends without a record of which nobody can know whether they had one. */
+  readonly doubtful: number;
+}
+
+/**
+ * Everything in which `seen` is not what it must be.
+ *
+ * @param known checks that are not made
+ * @param mayMiss records were lost by name: an end without one is counted and not said
+ */
+export function verdictOf(
   program: Program,
   trace: Trace,
   seen: Seen,
   known: ReadonlySet<string> = new Set(),
-): string[] {
-  const truth = truthOf(program, trace);
+  mayMiss = false,
+): Verdict {
   const said = new Differences(known);
-  if (trace.clockMoved > CLOCK_US * 100) return ["clock: the wall clock was set: nothing can be said"];
+  if (trace.clockMoved > CLOCK_US * 100)
+    return { differences: ["clock: the wall clock was set: nothing can be said"], missing: 0, doubtful: 0 };
   if (trace.missed > 0) said.add("interpreter", `the wire missed ${trace.missed} segments`);
-  compareEnds(truth, trace, seen, said);
+  const truth = truthOf(program, trace);
+  const found = compareEnds(truth, trace, seen, said, mayMiss);
+  const absent = mayMiss ? found : { missing: found.missing, doubtful: [] };
   compareTraceIds(seen, truth.ends, said);
-  compareSums(seen, said);
-  compareBooks(trace, seen, said);
+  compareSums(seen, absent, said);
+  compareBooks(truth, trace, seen, absent, said);
   compareCoverage(truth, seen, said);
   if (!seen.precision) compareEdgeCgroups(seen.edges, { trace, uses: truth.uses, said });
-  return said.list;
+  return {
+    differences: said.list,
+    missing: mayMiss ? absent.missing.length : 0,
+    doubtful: absent.doubtful.length,
+  };
+}
+
+/** The same, of a batch that lost nothing. */
+export function differences(
+  program: Program,
+  trace: Trace,
+  seen: Seen,
+  known?: ReadonlySet<string>,
+): readonly string[] {
+  return verdictOf(program, trace, seen, known).differences;
 }
