@@ -29,7 +29,7 @@ export class LiveConfig {
   readonly #log: ReloadLog;
   /** Those of the last load have been told. */
   #warnings: readonly string[];
-  #apply: (settings: Settings) => void = () => {};
+  readonly #appliers: ((settings: Settings) => void)[] = [];
 
   constructor(config: Config, sources: ConfigSources, log: ReloadLog) {
     this.settings = config.settings;
@@ -40,9 +40,9 @@ export class LiveConfig {
     this.#log = log;
   }
 
-  /** @param apply puts live settings into effect; called when one has changed */
+  /** @param apply puts the live settings of one part into effect; called when one has changed */
   onChange(apply: (settings: Settings) => void): void {
-    this.#apply = apply;
+    this.#appliers.push(apply);
   }
 
   /** For the status. */
@@ -70,7 +70,7 @@ export class LiveConfig {
     this.#warnings = config.warnings;
     const { live, restart } = compareSettings(this.settings, wanted);
     this.settings = applyLive(this.settings, wanted);
-    if (live.length > 0) this.#apply(this.settings);
+    if (live.length > 0) for (const apply of this.#appliers) apply(this.settings);
     if (live.length > 0) this.#log.info({ file: this.file, fields: live }, "the new configuration is in effect");
     const fresh = restart.filter((path) => !this.awaitingRestart.includes(path));
     this.awaitingRestart = restart;

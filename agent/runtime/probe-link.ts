@@ -1,0 +1,67 @@
+/** The probe as the agent's source: connected, and told the settings that are in effect. */
+import type { Settings } from "../config/settings.ts";
+import type { Hello } from "../model/probe-event.ts";
+import type { Recorder } from "../recording/recorder.ts";
+import type { Log } from "../shared/log.ts";
+import { ProbeClient } from "../source/probe-client.ts";
+import { TraceKeyFile } from "../spans/trace-key.ts";
+import { probeSettings, scopesOf } from "./options.ts";
+import type { LiveConfig } from "./reload.ts";
+import type { LossReading } from "./signal.ts";
+import type { SpanSignal } from "./span-signal.ts";
+
+export interface ProbeLink {
+  readonly source: ProbeClient;
+  /** Of the probe that answered last; undefined before the first. */
+  hello(): Hello | undefined;
+  readonly losses: readonly LossReading[];
+  stop(): Promise<void>;
+}
+
+/** Failures of a source that mean bytes which nobody could read; the others only cost time. */
+const UNUSABLE: ReadonlySet<string> = new Set([
+  ...["unknown_kind", "wrong_length", "wrong_magic", "unknown_role", "slot_out_of_range", "number_too_large"],
+  ...["frame_too_long", "header_not_zero", "unknown_event"],
+]);
+
+/**
+ * @param spans where its records go
+ * @param recorder of all bytes, where they are recorded
+ */
+export function linkProbe(live: LiveConfig, spans: SpanSignal, recorder: Recorder | undefined, log: Log): ProbeLink {
+  const { settings } = live;
+  let hello: Hello | undefined;
+  const source = new ProbeClient({
+    path: settings.probe.socket,
+    log,
+    pendingRecords: () => spans.pendingRecords,
+    listeners: {
+      ...spans.listeners,
+      hello: (said) => {
+        hello = said;
+      },
+    },
+    ...(recorder === undefined ? {} : { tap: recorder }),
+  });
+  const traceKey = new TraceKeyFile(settings.spans.keyFile, log, () => configure(live.settings));
+  const configure = (changed: Settings) => source.settings(probeSettings(changed, traceKey.key));
+  const apply = (changed: Settings) => {
+    configure(changed);
+    source.scopes(scopesOf(changed));
+  };
+  apply(settings);
+  live.onChange(apply);
+  return {
+    source,
+    hello: () => hello,
+    losses: [["frame_unusable", () => unusable(source.stats().failures)]],
+    async stop() {
+      traceKey.close();
+      await source.close();
+    },
+  };
+}
+
+function unusable(failures: Readonly<Record<string, number>>): number {
+  return Object.entries(failures).reduce((sum, [name, count]) => sum + (UNUSABLE.has(name) ? count : 0), 0);
+}

@@ -1,0 +1,102 @@
+/** The signal of spans: records of connections, beside the pipeline of metrics. */
+
+import type { Told } from "../otlp/told.ts";
+import { createTransport, type Transport } from "../otlp/transport.ts";
+import { placeKey } from "../series/place.ts";
+import type { Log } from "../shared/log.ts";
+import type { SystemClock } from "../shared/ticker.ts";
+import type { SourceListeners } from "../source/source.ts";
+import type { Exemplars } from "../spans/exemplars.ts";
+import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
+import { Spans } from "../spans/spans.ts";
+import { UntoldDrops } from "../spans/untold.ts";
+import type { AgentLoss } from "../telemetry/losses.ts";
+import type { Sending } from "../telemetry/provider.ts";
+import { SCOPE } from "./instrumentation-scope.ts";
+import { aggregateOptions, spanLimits, transportOptions } from "./options.ts";
+import type { LiveConfig } from "./reload.ts";
+import type { LossReading, Signal, SignalInputs } from "./signal.ts";
+
+export interface SpanSignalOptions {
+  readonly live: LiveConfig;
+  readonly told: Told;
+  /** Where accepted spans are offered as exemplars of flows. */
+  readonly exemplars: Exemplars;
+  readonly clock: SystemClock;
+  readonly log: Log;
+}
+
+/** What the spans' queue gets when the agent ends, after the last exchange. */
+const LAST_MS = 5_000;
+
+/** A disabled agent asks for no records. */
+const NO_TRANSPORT: Transport = {
+  target: "nowhere",
+  send: async () => ({ state: "failed", reason: "disabled", retryable: false, retryAfterMs: undefined }),
+  shutdown: async () => undefined,
+};
+
+export class SpanSignal implements Signal {
+  readonly #spans: Spans;
+  readonly #untold: UntoldDrops;
+  /** Where what became of records is told. */
+  #ledger: Pick<SignalInputs["source"], "tellRecords"> | undefined;
+  readonly losses: readonly LossReading[];
+  /** What this signal hears of the source. */
+  readonly listeners: Required<Pick<SourceListeners, "connection" | "clocks">>;
+
+  /** Nothing is connected before the first span. */
+  constructor({ live, told, exemplars, clock, log }: SpanSignalOptions) {
+    const { settings } = live;
+    const options = aggregateOptions(settings);
+    const isSent = !settings.disabled && settings.traces.exporter !== "none";
+    const spans = new Spans({
+      transport: isSent ? createTransport(transportOptions(live, "traces"), "traces", told) : NO_TRANSPORT,
+      limits: spanLimits(settings),
+      scope: SCOPE,
+      log,
+      // The next exchange tells it, or the one after that if it was just under way.
+      cgroupWaitMs: () => 2 * clock.intervalMs + 5_000,
+      exemplars: { into: exemplars, flowOf: (key, names) => placeKey(key, names, options) },
+      onResolved: () => this.#ledger?.tellRecords(),
+    });
+    this.#spans = spans;
+    this.#untold = new UntoldDrops(() => spans.dropped);
+    this.listeners = {
+      connection: (connection) => spans.add(connection),
+      clocks: (moment) => spans.clocks(moment),
+    };
+    this.losses = Object.entries(DROP_REASONS).map(([reason, loss]): [AgentLoss, () => number] => [
+      loss,
+      () => spans.stats().dropped[reason as DropReason],
+    ]);
+  }
+
+  /** Records that came and are neither accepted nor counted as lost by an accepted request. */
+  get pendingRecords(): number {
+    return this.#spans.pending + this.#untold.count;
+  }
+
+  /** For own metrics: what they tell of drops is told when they are accepted. */
+  get sending(): Sending {
+    return () => this.#untold.sending();
+  }
+
+  async start({ source, identity }: SignalInputs): Promise<void> {
+    this.#ledger = source;
+    this.#spans.nameBy(identity);
+  }
+
+  /** An exchange has brought the names of cgroups. */
+  exchanged(): void {
+    this.#spans.exchanged();
+  }
+
+  stats(): SpanStats {
+    return this.#spans.stats();
+  }
+
+  stop(): Promise<void> {
+    return this.#spans.shutdown(LAST_MS);
+  }
+}
