@@ -30,7 +30,7 @@ test-vm: build ## programs, kernel suite, a part of the lab and torture on Debia
 check: setup-test ## types, lint, formats, freshness of what is generated
 	@scripts/check
 
-torture: build ## random programs of socket calls against their own count, `ss` and `nstat` (root; SEED=1, SECONDS=600, PROGRAMS=10000, THROUGH=agent)
+torture: build ## random programs of socket calls against their own count, `ss` and `nstat` (root; SEED=1, SECONDS=600, PROGRAMS=10000, THROUGH=agent, FLOWSPAN_UPHEAVAL=late)
 	@$(TYPESCRIPT) test/torture/run.ts $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(PROGRAMS),--programs $(PROGRAMS)) $(if $(filter agent,$(THROUGH)),--through-agent 1)
 
 torture-names: setup-build ## random cluster histories against the names that agents give (SEED=…, SECONDS=…)

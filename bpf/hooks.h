@@ -265,6 +265,15 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 	edge__leave(edge);
 }
 
+/*
+ * A subflow that ended before its MPTCP socket may have been disconnected: tcp_disconnect() has set its counters to 0.
+ * An open connection has segments.
+ */
+static __always_inline bool subflow_was_cleared(struct connection *c, struct tcp_sock *tp)
+{
+	return (__s32)(tp->segs_in - c->segs_in) < 0;
+}
+
 /* An older MPTCP socket closes, and its first subflow with it. That one is read while others may work on it. */
 static __always_inline void on_close_mptcp(struct sock *sk, int from, struct settings *s)
 {
@@ -285,15 +294,16 @@ static __always_inline void on_close_mptcp(struct sock *sk, int from, struct set
 	if (c->flags & LISTENS) {
 		if (tp)
 			count_drops(c, edge, &tp->inet_conn.icsk_inet.sk);
-	} else if (tp) {
-		books__read(&b, tp, false, c);
-		connection__count(c, edge, &b, s, &measured);
-		edge__add(edge->growth.closed, 1);
-		if (s->asked.records)
-			record__send(c, sk, tp, from, now, s);
 	} else {
 		edge__add(edge->growth.closed, 1);
-		loss__count(LOSS_VANISHED); /* what it counted since the last walk */
+		if (!tp || subflow_was_cleared(c, tp)) {
+			loss__count(LOSS_VANISHED); /* what it counted since the last walk */
+		} else {
+			books__read(&b, tp, false, c);
+			connection__count(c, edge, &b, s, &measured);
+		}
+		if (tp && s->asked.records)
+			record__send(c, sk, tp, from, now, s);
 	}
 	edge__touch(edge, now);
 	edge__leave(edge);

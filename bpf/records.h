@@ -160,16 +160,16 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 	r->established_ns = c->established_ns;
 	r->bytes_sent = c->bytes_sent;
 	r->bytes_received = c->bytes_received;
-	r->segs_out = tp->segs_out;
-	r->segs_in = tp->segs_in;
-	r->retransmits = tp->total_retrans;
+	r->segs_out = c->segs_out;
+	r->segs_in = c->segs_in;
+	r->retransmits = c->retransmits;
 	r->retransmits_syn = (t ? t->resent_syn : 0) + c->resent_synacks;
 	r->retransmits_fast = t ? t->resent_fast : 0;
 	r->retransmits_timeout = t ? t->resent_timeout : 0;
 	r->retransmits_tlp = t ? t->resent_tlp : 0;
 	r->retransmits_non_congestion = t ? t->resent_non_congestion : 0;
-	r->spurious = tp->dsack_dups;
-	r->out_of_order = tp->rcv_ooopack;
+	r->spurious = c->spurious;
+	r->out_of_order = c->out_of_order;
 	r->handshake_us = c->handshake_us;
 	r->srtt_us = tp->srtt_us >> 3;
 	r->min_rtt_us = record__min_rtt(c, tp, s);
@@ -289,7 +289,9 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 	struct trouble *t;
 	struct choice choice;
 
-	if (c->flags & ESTABLISHED && !(c->flags & (RESET_SENT | RESET_RECEIVED | UNDECIDED))) {
+	/* An older MPTCP socket's queues are not those of its subflow: they say nothing of a RST. */
+	if (sk->sk_protocol == IPPROTO_TCP && c->flags & ESTABLISHED &&
+	    !(c->flags & (RESET_SENT | RESET_RECEIVED | UNDECIDED))) {
 		if (reset_follows(sk, tp, from)) {
 			__sync_fetch_and_or(&c->flags, ABORTED);
 			trouble__note(sk, tp, EVENT_RESET_SENT, 0, now);

@@ -25,7 +25,7 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
     "A connection record never reached its agent, or was with one that ended before it said what became of it: its span is missing, unless the Collector had just taken it. Its counts are not.",
   records_shed: "A connection record was over the limit of its CPU (`spans.rate`): it is missing, its counts are not.",
   vanished:
-    "A socket is gone whose close nobody saw: what it counted since the last look, and its close, are missing. Not known where the kernel lets open files alone be walked.",
+    "A socket is gone whose close nobody saw: what it counted since the last look, and its close, are missing. Or the first subflow of an MPTCP connection that is older than the probe ended before its socket: what it counted since the last look is missing. Only that is known where the kernel lets open files alone be walked.",
   handshake_untimed_detail: "A connection was seen only after its handshake: it is counted, but not in the histogram.",
   not_adopted:
     "A socket is older than the probe, and no open file leads to it (the kernel's own, on its way to another process, one of several MPTCP subflows): it is not counted. When it closes it is `closed_unseen`, too.",

@@ -197,13 +197,27 @@ static int set_kernel(char *arguments)
 	return write_file(path, value) ? 0 : -1;
 }
 
-static void wait_for_line(void)
+/* @return whether it was `word` */
+static bool wait_for_line(const char *word)
 {
 	char line[64];
 
 	fflush(stdout);
 	if (!fgets(line, sizeof(line), stdin))
 		exit(0);
+	line[strcspn(line, "\n")] = 0;
+	return !strcmp(line, word);
+}
+
+/* Until it is told to go on; each `look` before that is answered by what is open then. */
+static void barrier(int line)
+{
+	for (int p = 0; p < PUPPETS; p++)
+		if (owed[p])
+			print_answer(p);
+	printf("barrier %d\n", line);
+	while (wait_for_line("look"))
+		look_print(puppets[0].cgroups, line);
 }
 
 static void own_call(int i, char *text)
@@ -227,11 +241,7 @@ static void own_call(int i, char *text)
 	else if (!strcmp(text, "churn"))
 		result = churn();
 	if (!strcmp(text, "barrier")) {
-		for (int p = 0; p < PUPPETS; p++)
-			if (owed[p])
-				print_answer(p);
-		printf("barrier %d\n", i);
-		wait_for_line();
+		barrier(i);
 		result = 0;
 	}
 	printf("call %d . %s - %lu %lu %d 0\n", i, text, from, boot_ns(), result);
@@ -288,18 +298,6 @@ static void end(int lines)
 	printf("left %d\n", in_use());
 }
 
-static void print_file(const char *prefix, const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char line[8192];
-
-	while (file && fgets(line, sizeof(line), file))
-		if (!strncmp(line, "Tcp", 3))
-			printf("%s %s", prefix, line);
-	if (file)
-		fclose(file);
-}
-
 /* The wire has the wall clock, which may be set while a program runs. */
 static void print_clock(void)
 {
@@ -310,10 +308,9 @@ static void print_end(void)
 {
 	print_clock();
 	wire_print(wire);
-	print_file("books", "/proc/self/net/snmp");
-	print_file("books", "/proc/self/net/netstat");
+	books_print();
 	printf("end\n");
-	wait_for_line();
+	wait_for_line("leave");
 }
 
 int main(int argc, char **argv)

@@ -91,4 +91,13 @@ int destroy(int local, int remote);
 int wire_open(void);
 void wire_print(int wire);
 
+/*
+ * What is open in this net namespace, as `ss` shows it, and its books; for the barrier at that line.
+ *
+ * @param cgroups the directory above all puppets' cgroups
+ */
+void look_print(const char *cgroups, int line);
+/* The kernel's books of this net namespace, as `nstat` reads them. */
+void books_print(void);
+
 #endif

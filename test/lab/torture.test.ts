@@ -2,7 +2,7 @@
  * Random programs of socket calls (test/torture/): each has its own net namespace and counts for itself what it did; all
  * that is told of it must equal that count, the wire and the kernel's books. `make torture` runs more of them.
  *
- * Programs that found a fault once are in test/torture/found/.
+ * Programs that found a fault once are in test/torture/found/, under late/ where the probe has to come in their middle.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,6 +22,8 @@ const test = needs(...NEEDS);
 const FOUND = join(ROOT, "test/torture/found");
 const SEED = Number(process.env.FLOWSPAN_SEED ?? Date.now() % 1_000_000);
 const PROGRAMS = 199;
+/** Under probes that are not there all the time, which takes longer. */
+const LATE = 61;
 
 let bench: TortureBench;
 
@@ -42,14 +44,33 @@ test(`${PROGRAMS} random programs of seed ${SEED} are told as they were`, async 
   expect(failures).toEqual([]);
 });
 
-test("programs that found a fault once are told as they were", async () => {
-  const programs = readdirSync(FOUND)
-    .filter((name) => name.endsWith(".txt"))
-    .map((name) => parseProgram(readFileSync(join(FOUND, name), "utf8")));
+for (const [i, [upheaval, what]] of (
+  [
+    ["late", "whose probe comes in their middle"],
+    ["gap", "whose probe is taken away, and comes again later,"],
+  ] as const
+).entries())
+  test(`${LATE} random programs of seed ${SEED} ${what} are told as what was open by then`, async () => {
+    const from = PROGRAMS + i * LATE;
+    const programs = Array.from({ length: LATE }, (_, i) => generate(programSeed(SEED, from + i), SOUND_FEATURES));
 
-  expect(programs.length).toBeGreaterThan(0);
-  expect(await judge(bench, programs, "none")).toEqual([]);
-});
+    const failures = await judge(bench, programs, upheaval);
+
+    expect(failures).toEqual([]);
+  });
+
+for (const [upheaval, directory] of [
+  ["none", FOUND],
+  ["late", join(FOUND, "late")],
+] as const)
+  test(`programs that found a fault once are told as they were, with upheaval ${upheaval}`, async () => {
+    const programs = readdirSync(directory)
+      .filter((name) => name.endsWith(".txt"))
+      .map((name) => parseProgram(readFileSync(join(directory, name), "utf8")));
+
+    expect(programs.length).toBeGreaterThan(0);
+    expect(await judge(bench, programs, upheaval)).toEqual([]);
+  });
 
 /** One connection of each kind of end: in order, reset, refused, given up. */
 const PLAIN = parseProgram(`

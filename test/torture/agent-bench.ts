@@ -86,7 +86,7 @@ export class AgentBench implements Bench<AgentUpheaval> {
       await begin(running);
       for (const [i, program] of programs.entries()) interpreters[i]?.begin(program);
       const aftermath = await this.#passBarriers(running, upheaval);
-      await Promise.all(interpreters.map((each) => each.until("end")));
+      await Promise.all(interpreters.map((each) => each.untilEnd()));
       await aftermath.comeBack?.();
       await settle(running);
       const traces = interpreters.map((each) => each.trace());
@@ -127,9 +127,9 @@ export class AgentBench implements Bench<AgentUpheaval> {
   /** All programs that have a barrier wait there for each other; then the agent's lot befalls it, and they go on. */
   async #passBarriers({ interpreters, node, receiver }: Running, upheaval: AgentUpheaval): Promise<Aftermath> {
     const waiting = interpreters.filter(({ barriers }) => barriers > 0);
-    await Promise.all(waiting.map((each) => each.until("barrier")));
+    await Promise.all(waiting.map((each) => each.untilBarrier(0)));
     const aftermath = await UPHEAVALS[upheaval].befall({ probe: this.#probe, agent: node, receiver });
-    for (const each of waiting) each.goOn();
+    for (const each of waiting) each.goOnToTheEnd();
     return aftermath;
   }
 }
@@ -137,7 +137,7 @@ export class AgentBench implements Bench<AgentUpheaval> {
 /** The agent has seen each program's namespace before anything happens in it. */
 async function begin({ node, interpreters }: Running): Promise<void> {
   await node.startAgent();
-  await Promise.all(interpreters.map((each) => each.until("start")));
+  await Promise.all(interpreters.map((each) => each.untilStart()));
   await exchanges(node, 2);
 }
 

@@ -10,11 +10,11 @@ import type { ExpectedEnd, Truth } from "./oracle.ts";
 import type { Range } from "./socket-life.ts";
 import type { Trace } from "./trace.ts";
 
-const FAILED: readonly EdgeCountersField[] = [
+export const FAILED: readonly EdgeCountersField[] = [
   ...(["failedRefused", "failedTimedOut", "failedReset", "failedHostUnreachable"] as const),
   ...(["failedNetUnreachable", "failedCancelled", "failedOther"] as const),
 ];
-const RETRANSMITS: readonly EdgeCountersField[] = [
+export const RETRANSMITS: readonly EdgeCountersField[] = [
   ...(["retransmitsSyn", "retransmitsFast", "retransmitsTimeout", "retransmitsTlp"] as const),
   ...(["retransmitsNonCongestion", "retransmitsOther"] as const),
 ];
@@ -60,7 +60,7 @@ export function compareBooks({ ends }: Truth, trace: Trace, seen: Seen, absent: 
  * Two segments that complete a handshake on two CPUs at once make two children, each counted in PassiveOpens, and the
  * second is thrown away (tcp_v4_syn_recv_sock(), inet_ehash_nolisten()).
  */
-function mayCountTwice({ role, established, conversation }: ExpectedEnd): boolean {
+export function mayCountTwice({ role, established, conversation }: ExpectedEnd): boolean {
   if (role !== "server" || established === false || !conversation) return false;
   const { packets, firstAck } = conversation.sent.client;
   return packets.filter(({ syn, rst, time }) => !syn && !rst && Math.abs(time - firstAck) < AT_ONCE_NS).length > 1;
@@ -68,7 +68,7 @@ function mayCountTwice({ role, established, conversation }: ExpectedEnd): boolea
 
 const AT_ONCE_NS = 200_000;
 
-const NAMESPACE_BOOKS: readonly (readonly [keyof NamespaceCounters, string])[] = [
+export const NAMESPACE_BOOKS: readonly (readonly [keyof NamespaceCounters, string])[] = [
   ["activeOpens", "Tcp.ActiveOpens"],
   ["passiveOpens", "Tcp.PassiveOpens"],
   ["attemptFails", "Tcp.AttemptFails"],

@@ -14,7 +14,7 @@ const failed = (errno: number) => (record: Connection) =>
   is(record.key.role === "client" && record.establishedNs === 0n && record.error === errno);
 
 /** Counters of an edge, and what of each of its records adds up to them. */
-const SUMS: readonly (readonly [EdgeCountersField, (record: Connection) => number])[] = [
+export const SUMS: readonly (readonly [EdgeCountersField, (record: Connection) => number])[] = [
   ["opened", ({ establishedNs, flags }) => is(establishedNs > 0n && !(flags & (ADOPTED | RESTORED)))],
   ["closed", ({ establishedNs, flags }) => is(establishedNs > 0n && !(flags & CHECKPOINTED))],
   ["bytesSent", ({ bytesSent }) => bytesSent],

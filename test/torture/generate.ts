@@ -10,7 +10,7 @@ import { type Context, FEATURES, type Feature, type Life } from "./lives/life.ts
 import { backlog, fastOpen, sharedPort } from "./lives/listeners.ts";
 import { relistened, reused } from "./lives/reuse.ts";
 import { filtered, lossy } from "./lives/rules.ts";
-import { type Program, Random } from "./program.ts";
+import { BARRIER, type Program, Random } from "./program.ts";
 
 const FIRST_PORT = 8000;
 
@@ -28,8 +28,9 @@ export function generate(seed: number, features: ReadonlySet<Feature> = new Set(
   // What narrows the range of ports would make connections of other lives meet at the same two ends.
   const alone = lives.find((lines) => lines.some((line) => line.includes("ip_local_port_range")));
   const body = alone ?? shuffled(random, lives);
-  const barrier = features.has("barrier") ? insert(random, body, ". barrier") : body;
-  return [...machine(random), ...barrier];
+  const program = features.has("barrier") ? insert(random, body, BARRIER) : body;
+  const whole = [...machine(random), ...program];
+  return features.has("barrier") ? insert(random, whole, BARRIER, whole.indexOf(BARRIER) + 1) : whole;
 }
 
 /** Timers short enough that no program waits for long, and the device's size. */
@@ -59,8 +60,8 @@ function shuffled(random: Random, lives: readonly (readonly string[])[]): string
   }
 }
 
-function insert(random: Random, lines: readonly string[], line: string): string[] {
-  const at = random.between(0, lines.length);
+function insert(random: Random, lines: readonly string[], line: string, from = 0): string[] {
+  const at = random.between(from, lines.length);
   return [...lines.slice(0, at), line, ...lines.slice(at)];
 }
 

@@ -6,20 +6,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { eventually } from "../lab/process.ts";
 import { program as builtProgram } from "../lab/run.ts";
-import { formatProgram, type Program } from "./program.ts";
+import { BARRIER, formatProgram, type Program } from "./program.ts";
 import { parseTrace, type Trace } from "./trace.ts";
 
 const DEADLINE_MS = 60_000;
 const PUPPETS = 3;
-
-type Stage = "start" | "barrier" | "end";
-
-/** Whether an interpreter that has said these lines has come so far. */
-const STAGES: Readonly<Record<Stage, (lines: readonly string[]) => boolean>> = {
-  start: (lines) => lines.filter((line) => line.startsWith("puppet ")).length === PUPPETS,
-  barrier: (lines) => lines.some((line) => line.startsWith("barrier ")),
-  end: (lines) => lines.at(-1) === "end",
-};
 
 export class Interpreter {
   #barriers = 0;
@@ -42,7 +33,7 @@ export class Interpreter {
 
   /** Once. */
   begin(program: Program): void {
-    this.#barriers = program.filter((line) => line === ". barrier").length;
+    this.#barriers = program.filter((line) => line === BARRIER).length;
     this.#child.stdin?.write(`${formatProgram(program)}.\n`);
   }
 
@@ -55,20 +46,35 @@ export class Interpreter {
     return Number(this.#lines.find((line) => line.startsWith("netns "))?.split(" ")[1]);
   }
 
-  /** `start`: its namespace and its puppets are there. */
-  async until(kind: Stage): Promise<void> {
-    await eventually(
-      () => `an interpreter at its ${kind}: ${[...this.#errors, ...this.#lines.slice(-3)].join("; ")}`,
-      () => {
-        if (this.#child.exitCode !== null) throw new Error(`an interpreter ended: ${this.#errors.join("; ")}`);
-        return STAGES[kind](this.#lines);
-      },
-      DEADLINE_MS,
-    );
+  /** Resolves when its namespace and its puppets are there. */
+  untilStart(): Promise<void> {
+    return this.#until("start", () => this.#count("puppet ") === PUPPETS);
   }
 
+  /** @param barrier 0 for its first one */
+  untilBarrier(barrier: number): Promise<void> {
+    return this.#until("barrier", () => this.#count("barrier ") > barrier);
+  }
+
+  untilEnd(): Promise<void> {
+    return this.#until("end", () => this.#lines.at(-1) === "end");
+  }
+
+  /** At a barrier: notes what is open and the kernel's books. */
+  look(): Promise<void> {
+    const looks = this.#count("looked ");
+    this.#child.stdin?.write("look\n");
+    return this.#until("look", () => this.#count("looked ") > looks);
+  }
+
+  /** Leaves the barrier at which it stands. */
   goOn(): void {
-    for (let i = 0; i < this.barriers; i++) this.#child.stdin?.write("go\n");
+    this.#child.stdin?.write("go\n");
+  }
+
+  /** Leaves the barrier at which it stands, and those that follow when it comes to them. */
+  goOnToTheEnd(): void {
+    for (let barrier = this.#count("barrier "); barrier <= this.#barriers; barrier++) this.goOn();
   }
 
   trace(): Trace {
@@ -78,5 +84,20 @@ export class Interpreter {
   async leave(): Promise<void> {
     this.#child.stdin?.end("leave\n");
     await this.#gone;
+  }
+
+  #count(prefix: string): number {
+    return this.#lines.filter((line) => line.startsWith(prefix)).length;
+  }
+
+  async #until(what: string, condition: () => boolean): Promise<void> {
+    await eventually(
+      () => `an interpreter at its ${what}: ${[...this.#errors, ...this.#lines.slice(-3)].join("; ")}`,
+      () => {
+        if (this.#child.exitCode !== null) throw new Error(`an interpreter ended: ${this.#errors.join("; ")}`);
+        return condition();
+      },
+      DEADLINE_MS,
+    );
   }
 }

@@ -7,10 +7,13 @@
  * it differs in every round. Neither luck nor a short memory hides a fault that way: one that shows in one of a
  * thousand runs of a program counts the first time.
  */
-import type { BatchResult } from "./batch.ts";
+import type { BatchResult, Performed } from "./batch.ts";
 import { type Verdict, verdictOf } from "./compare.ts";
+import { differencesInWindow, OF_VANISHED } from "./compare-window.ts";
+import { addLosses, type ExpectedLosses, expectedLosses, type Range } from "./losses.ts";
 import type { Program } from "./program.ts";
 import { shrink } from "./shrink.ts";
+import type { Losses } from "./watch.ts";
 
 /** Where programs are performed, and flowspan is asked what it saw. */
 export interface Bench<Upheaval> {
@@ -52,13 +55,15 @@ const RECORD_LOSSES = ["agent_gone_records", "records_full"];
 export function failuresOf(result: BatchResult, known: ReadonlySet<string>): Failure[] {
   const { performed, losses, beyond = [], hidden } = result;
   const lost = RECORD_LOSSES.reduce((sum, name) => sum + (losses[name] ?? 0), 0);
-  const verdicts = performed.map(({ program, trace, seen, beyond = [] }) => {
-    const verdict = verdictOf(program, trace, seen, known, lost > 0);
-    const more = beyond.filter((sentence) => !known.has(sentence.split(":")[0] ?? ""));
-    return { program, verdict, differences: [...verdict.differences, ...more] };
+  const expected = addLosses(performed.flatMap(({ phases = [] }) => phases.map(expectedLosses)));
+  const unmade = losses.vanished ? new Set([...known, OF_VANISHED]) : known;
+  const verdicts = performed.map((each) => {
+    const verdict = verdictFor(each, unmade, lost > 0);
+    const more = (each.beyond ?? []).filter((sentence) => !known.has(sentence.split(":")[0] ?? ""));
+    return { program: each.program, verdict, differences: [...verdict.differences, ...more] };
   });
   const general = [
-    ...namedLosses(losses),
+    ...namedLosses(losses, expected),
     ...lostRecords(
       verdicts.map(({ verdict }) => verdict),
       lost,
@@ -71,10 +76,25 @@ export function failuresOf(result: BatchResult, known: ReadonlySet<string>): Fai
   return said.map(({ program, differences }) => ({ program, differences: [...differences, ...general] }));
 }
 
-function namedLosses(losses: BatchResult["losses"]): string[] {
-  return Object.entries(losses)
-    .filter(([name]) => !RECORD_LOSSES.includes(name))
-    .map(([name, count]) => `losses: ${count} ${name}`);
+/** By every probe that was there for some of it; of those that came late or went early no record is lost. */
+function verdictFor(
+  { program, trace, seen, phases }: Performed,
+  known: ReadonlySet<string>,
+  mayMiss: boolean,
+): Verdict {
+  if (!phases) return verdictOf(program, trace, seen, known, mayMiss);
+  const differences = phases.flatMap((phase) => differencesInWindow(program, trace, phase.seen, phase.window, known));
+  return { differences, missing: 0, doubtful: 0 };
+}
+
+function namedLosses(losses: Losses, expected: ExpectedLosses): string[] {
+  const ranges: Readonly<Record<string, Range>> = expected;
+  const names = new Set([...Object.keys(losses), ...Object.keys(ranges)]);
+  return [...names].flatMap((name) => {
+    const [count, [least, most]] = [losses[name] ?? 0, ranges[name] ?? [0, 0]];
+    if (RECORD_LOSSES.includes(name) || (count >= least && count <= most)) return [];
+    return [`losses: ${count} ${name}, must be ${least}${most > least ? ` to ${most}` : ""}`];
+  });
 }
 
 /** Each record that was lost is an end without one, and each of those is told as lost. */

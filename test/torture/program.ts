@@ -7,6 +7,9 @@
 /** `a send 3 100`: puppet, call, slot, arguments. `a& …` does not wait, `. …` is the interpreter's own. */
 export type Program = readonly string[];
 
+/** All programs of a batch wait here for each other; what happens to probes meanwhile: upheaval.ts. */
+export const BARRIER = ". barrier";
+
 /** As a file holds it: one line each, `#` begins a remark. */
 export function parseProgram(text: string): Program {
   return text

@@ -4,6 +4,8 @@
  * build/torture/, to become a program of test/torture/found/.
  *
  *     node test/torture/run.ts --seed 1 --programs 10000 --seconds 600 --at-once 100 --through-agent 5
+ *
+ * Under the probe alone batches take turns (COURSE), or FLOWSPAN_UPHEAVAL names what befalls it.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,14 +13,15 @@ import { ROOT } from "../lab/run.ts";
 import { numberOptions } from "../number-options.ts";
 import { AgentBench } from "./agent-bench.ts";
 import { AGENT_UPHEAVALS, type AgentUpheaval } from "./agent-upheavals.ts";
-import { TortureBench, type Upheaval } from "./batch.ts";
+import { TortureBench } from "./batch.ts";
 import { generate } from "./generate.ts";
 import { type Bench, type Failure, judge, minimize } from "./judge.ts";
 import { KNOWN_CHECKS, KNOWN_FEATURES, SOUND_FEATURES } from "./known.ts";
 import { formatProgram, type Program, programSeed } from "./program.ts";
+import { UPHEAVALS, type Upheaval } from "./upheaval.ts";
 
 const OUTPUT = join(ROOT, "build/torture");
-const UPHEAVALS: readonly Upheaval[] = ["none", "none", "upgrade", "none", "kill"];
+const COURSE: readonly Upheaval[] = ["none", "late", "upgrade", "gap", "kill", "late"];
 
 const options = numberOptions({
   seed: Number(process.env.FLOWSPAN_SEED ?? Date.now() % 1_000_000),
@@ -29,6 +32,7 @@ const options = numberOptions({
   "through-agent": 5,
 });
 const { seed, programs, "at-once": atOnce, "through-agent": throughAgent } = options;
+const course = courseOf(process.env.FLOWSPAN_UPHEAVAL);
 const deadline = Date.now() + options.seconds * 1000;
 
 console.log(`torture: seed ${seed}, ${programs} programs, ${atOnce} at once`);
@@ -37,6 +41,7 @@ for (const [name, why] of Object.entries({ ...KNOWN_CHECKS, ...KNOWN_FEATURES })
 
 let done = options.from;
 let failed = 0;
+let probeBatches = 0;
 const benches: { probe?: TortureBench; agent?: AgentBench } = {};
 try {
   for (let batch = 0; done < programs && Date.now() < deadline; batch++) {
@@ -51,7 +56,7 @@ try {
       await play(benches.agent, batchPrograms, upheaval);
     } else {
       benches.probe ??= await TortureBench.start();
-      const upheaval: Upheaval = UPHEAVALS[batch % UPHEAVALS.length] ?? "none";
+      const upheaval = course[probeBatches++ % course.length] ?? "none";
       await play<Upheaval>(benches.probe, batchPrograms, upheaval);
     }
     done += count;
@@ -67,6 +72,13 @@ async function play<U extends string>(bench: Bench<U>, batch: readonly Program[]
   const failures = await judge(bench, batch, upheaval);
   for (const failure of failures) await report(bench, failure, done + batch.indexOf(failure.program), upheaval);
   failed += failures.length;
+}
+
+function courseOf(asked: string | undefined): readonly Upheaval[] {
+  if (asked === undefined || asked === "") return COURSE;
+  const upheaval = UPHEAVALS.find((each) => each === asked);
+  if (!upheaval) throw new Error(`FLOWSPAN_UPHEAVAL is ${asked}, must be one of ${UPHEAVALS.join(", ")}`);
+  return [upheaval];
 }
 
 /** Prints the difference and writes the program, made small while there is time. */

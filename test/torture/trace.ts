@@ -3,6 +3,8 @@
  * Text in, values out; the forms are those of test/lab/torture.c and its neighbours.
  */
 
+import { type Look, parseSockets } from "./looks.ts";
+
 export interface End {
   /** IPv4 also where it was written v4-mapped. */
   readonly address: string;
@@ -54,6 +56,8 @@ export interface Trace {
   readonly wire: readonly Segment[];
   /** /proc/net/snmp and netstat of the namespace at the end: `Tcp.ActiveOpens`, `TcpExt.TCPTimeouts`. */
   readonly books: Readonly<Record<string, number>>;
+  /** What was open at the barriers, each time that somebody asked. */
+  readonly looks: readonly Look[];
   /** Segments that the wire's buffer had no room for. */
   readonly missed: number;
   /** Connections that had to be destroyed at the end, since they did not end by themselves. */
@@ -76,7 +80,8 @@ export function parseTrace(lines: readonly string[]): Trace {
   const booksLines: string[] = [];
   const clocks: number[] = [];
   const numbers: Record<string, number> = { netns: 0, missed: 0, destroyed: 0, left: 0 };
-  for (const line of lines) {
+  const { looks, rest } = takeLooks(lines);
+  for (const line of rest) {
     const words = line.split(" ");
     const [kind = "", first = "", second = ""] = words;
     if (kind === "call") calls.push(parseCall(words));
@@ -98,12 +103,34 @@ export function parseTrace(lines: readonly string[]): Trace {
     calls,
     wire,
     books: parseBooks(booksLines),
+    looks,
     missed,
     destroyed,
     left,
     realtimeNs,
     clockMoved,
   };
+}
+
+/** Cuts out what lies between `look` and `looked`. */
+function takeLooks(lines: readonly string[]): { looks: Look[]; rest: string[] } {
+  const looks: Look[] = [];
+  const rest: string[] = [];
+  let inside: string[] | undefined;
+  for (const line of lines) {
+    if (line.startsWith("look ")) inside = [line];
+    else if (inside && line.startsWith("looked ")) {
+      looks.push(parseLook(inside, Number(line.split(" ")[2])));
+      inside = undefined;
+    } else (inside ?? rest).push(line);
+  }
+  return { looks, rest };
+}
+
+function parseLook(lines: readonly string[], to: number): Look {
+  const [, line, from] = (lines[0] ?? "").split(" ");
+  const books = lines.filter((each) => each.startsWith("books ")).map((each) => each.slice("books ".length));
+  return { line: Number(line), from: Number(from), to, sockets: parseSockets(lines), books: parseBooks(books) };
 }
 
 function parseCall(words: readonly string[]): Call {
