@@ -11,7 +11,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "vitest";
 import { type Component, component } from "./components.ts";
 
-export type Need = "root" | "btf" | "cgroup2" | "iptables" | "build" | Component;
+export type Need = "root" | "btf" | "cgroup2" | "iptables" | "build" | "expendable" | Component;
 
 const CHECKS: { readonly [N in Exclude<Need, Component>]: () => string | undefined } = {
   root: () => (process.getuid?.() === 0 ? undefined : "root is needed: sudo make test"),
@@ -22,6 +22,11 @@ const CHECKS: { readonly [N in Exclude<Need, Component>]: () => string | undefin
     ["/usr/sbin/iptables", "/sbin/iptables", "/usr/bin/iptables"].some((path) => existsSync(path))
       ? undefined
       : "iptables is missing: scripts/setup build",
+  /** Settings that no namespace has of its own may be changed for a moment. */
+  expendable: () =>
+    isPromised()
+      ? undefined
+      : "it changes a setting of the whole machine, which others notice: CI=true or FLOWSPAN_REQUIRE=all",
   build: () =>
     existsSync(new URL("../build/flowspan-probe", import.meta.url)) ? undefined : "nothing is built: make build",
 };

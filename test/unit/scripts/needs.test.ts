@@ -31,3 +31,13 @@ test("a component that is not built is missed by the command that builds it", ()
 test("nothing is missing where nothing is needed", () => {
   expect(missing()).toBeUndefined();
 });
+
+test("a setting of the whole machine is changed only where everything was promised", () => {
+  vi.stubEnv("CI", "");
+  vi.stubEnv("FLOWSPAN_REQUIRE", "");
+  const here = missing("expendable");
+  vi.stubEnv("CI", "true");
+
+  expect(here).toMatch(/^it changes a setting of the whole machine/);
+  expect(missing("expendable")).toBeUndefined();
+});
