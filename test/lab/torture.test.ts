@@ -142,6 +142,8 @@ function wrongRecords(seen: Seen): Wrong[] {
     { bytesSent: record.bytesSent + 1 },
     { bytesReceived: record.bytesReceived + 1 },
     { segsOut: record.segsOut + 1 },
+    { segsIn: record.segsIn + 1 },
+    { key: { ...copyOf(record.key), cgroup: record.key.cgroup + 1n } },
     { localPort: record.localPort + 1 },
     { remotePort: record.remotePort + 1 },
     { flags: record.flags ^ 2 },
@@ -154,7 +156,18 @@ function wrongRecords(seen: Seen): Wrong[] {
   return seen.records.flatMap((record, i) =>
     wrong(record).map((change) => ({
       what: `${record.key.role} record ${i}: ${Object.keys(change)}`,
-      seen: { ...seen, records: seen.records.map((each) => (each === record ? { ...record, ...change } : each)) },
+      seen: {
+        ...seen,
+        records: seen.records.map((each) => (each === record ? { ...copyOf(record), ...change } : each)),
+      },
     })),
   );
+}
+
+/** A record reads its numbers where they lie: a copy has them itself. */
+function copyOf<T extends object>(view: T): T {
+  const getters = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(view)))
+    .filter(([, { get }]) => get !== undefined)
+    .map(([name]) => [name, view[name as keyof T]]);
+  return { ...view, ...Object.fromEntries(getters) };
 }

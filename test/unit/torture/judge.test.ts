@@ -1,0 +1,166 @@
+/** What differs, when it counts, and that a loss hides no other fault. */
+import { expect, test } from "vitest";
+import type { BatchResult } from "../../torture/batch.ts";
+import { differences, type Seen } from "../../torture/compare.ts";
+import { type Bench, failuresOf, judge } from "../../torture/judge.ts";
+import type { Program } from "../../torture/program.ts";
+import { PLAIN_BOOKS, PLAIN_CALLS, PLAIN_PROGRAM, PLAIN_WIRE, plainSeen, traceOf } from "./traces.ts";
+
+const TRACE = traceOf(PLAIN_CALLS + PLAIN_WIRE + PLAIN_BOOKS);
+const NONE: ReadonlySet<string> = new Set();
+
+function checksOf(seen: Seen): string[] {
+  return [...new Set(differences(PLAIN_PROGRAM, TRACE, seen).map((each) => each.split(":")[0] ?? ""))];
+}
+
+/** Of the records and the edges of one role. */
+function changed(role: string, record: object, counters: object = {}, key: object = {}): Seen {
+  const { records, edges, namespace } = plainSeen();
+  return {
+    namespace,
+    records: records.map((each) =>
+      each.key.role === role ? { ...each, ...record, key: { ...each.key, ...key } } : each,
+    ),
+    edges: edges.map((each) =>
+      each.key.role === role
+        ? { ...each, key: { ...each.key, ...key }, counters: { ...each.counters, ...counters } }
+        : each,
+    ),
+  };
+}
+
+test("what a sound probe says differs in nothing", () => {
+  expect(checksOf(plainSeen())).toEqual([]);
+});
+
+test("a number that is wrong in the record and its edge alike is told by the wire", () => {
+  expect(checksOf(changed("server", { segsIn: 7 }, { segsIn: 7 }))).toEqual(["segments"]);
+  expect(checksOf(changed("client", { segsOut: 6 }, { segsOut: 6 }))).toEqual(["segments", "coverage"]);
+  expect(checksOf(changed("client", { bytesSent: 1010 }, { bytesSent: 1010 }))).toEqual(["bytes"]);
+});
+
+test("a connection in another cgroup than its socket's is told, record and edge", () => {
+  const said = differences(PLAIN_PROGRAM, TRACE, changed("server", {}, {}, { cgroup: 11n }));
+
+  expect(said).toEqual([
+    "cgroup: server of 127.0.0.1/40000 → 127.0.0.1/8000 (line 6 to 13): it is of cgroup 11, must be of 12 (b)",
+    "cgroup: an edge of server 8000 is of cgroup 11, must be of 12 (b)",
+  ]);
+});
+
+test("a segment of which no flow and no rule of the kernel knows is missing from coverage", () => {
+  const { records, edges, namespace } = plainSeen();
+  if (!namespace) throw new Error("no namespace");
+
+  const said = differences(PLAIN_PROGRAM, TRACE, { records, edges, namespace: { ...namespace, outSegs: 12 } });
+
+  expect(said).toContain("coverage: segments of no flow, of 12 sent: their count is 2, must be 1");
+});
+
+test("a handshake that the kernel counts in PassiveOpens twice is one connection where two segments came at once", () => {
+  const books = PLAIN_BOOKS.replace("PassiveOpens=1", "PassiveOpens=2");
+  const { records, edges, namespace } = plainSeen();
+  if (!namespace) throw new Error("no namespace");
+  const seen = { records, edges, namespace: { ...namespace, passiveOpens: 2 } };
+  const atOnce = PLAIN_WIRE.replace("> 4005 A 101", "> 2060 A 101");
+
+  expect(differences(PLAIN_PROGRAM, traceOf(PLAIN_CALLS + atOnce + books), seen)).toEqual([]);
+  expect(differences(PLAIN_PROGRAM, traceOf(PLAIN_CALLS + PLAIN_WIRE + books), seen)).toEqual([
+    "passive-opens: opened by servers is 1, must be 2",
+  ]);
+});
+
+/** The client's record did not come. */
+function recordless(counters: object = {}): Seen {
+  const { records, edges, namespace } = changed("client", {}, counters);
+  return { edges, namespace, records: records.filter(({ key }) => key.role !== "client") };
+}
+
+function batch(seen: Seen, losses: Record<string, number> = {}, values: Partial<BatchResult> = {}): BatchResult {
+  return { performed: [{ program: PLAIN_PROGRAM, trace: TRACE, seen }], losses, hidden: 0, ...values };
+}
+
+function saidOf(result: BatchResult): readonly string[] | undefined {
+  return failuresOf(result, NONE)[0]?.differences;
+}
+
+test("an end without a record is a difference, and none where as many records were told as lost", () => {
+  expect(saidOf(batch(recordless()))).toEqual([
+    "record: client of 127.0.0.1/40000 → 127.0.0.1/8000 (line 5 to 11) has no record",
+  ]);
+  expect(saidOf(batch(recordless(), { agent_gone_records: 1 }))).toBeUndefined();
+});
+
+test("more losses than ends without a record, or fewer, are a difference", () => {
+  expect(saidOf(batch(recordless(), { agent_gone_records: 2 }))).toEqual([
+    "losses: 2 records are told as lost, 1 to 1 ends have none",
+  ]);
+  expect(saidOf(batch(plainSeen(), { records_full: 1 }))).toEqual([
+    "losses: 1 records are told as lost, 0 to 0 ends have none",
+  ]);
+  expect(saidOf(batch(recordless(), { agent_gone_records: 2 }, { spare: 1 }))).toBeUndefined();
+});
+
+test("the edge of a lost record still has what the end counted", () => {
+  const lost = { agent_gone_records: 1 };
+
+  expect(saidOf(batch(recordless({ bytesSent: 1008 }), lost))).toEqual([
+    "sums: client 8000: bytesSent of the edges is 1008, must be 1009",
+  ]);
+  expect(saidOf(batch(recordless({ closed: 2 }), lost))).toEqual([
+    "sums: client 8000: closed of the edges is 2, must be 1",
+  ]);
+  expect(saidOf(batch(recordless({ segsIn: 5 }), lost))).toEqual([
+    "sums: client 8000: segsIn of the edges is 5, must be 4",
+  ]);
+});
+
+test("a loss that is no record's is every program's, unless the machine hid something", () => {
+  expect(saidOf(batch(plainSeen(), { closed_unseen: 1 }))).toEqual(["losses: 1 closed_unseen, must be 0"]);
+  expect(saidOf(batch(plainSeen(), { closed_unseen: 1 }, { hidden: 1 }))).toBeUndefined();
+});
+
+const WRONG = changed("server", { segsIn: 7 }, { segsIn: 7 });
+
+/** A bench that says what it is told to, round after round, the last for ever. */
+function benchOf(...rounds: readonly BatchResult[]) {
+  const asked: number[] = [];
+  const bench: Bench<string> = {
+    known: NONE,
+    run: (programs: readonly Program[]) => {
+      asked.push(programs.length);
+      const round = rounds[asked.length - 1] ?? rounds.at(-1);
+      return round ? Promise.resolve(round) : Promise.reject(new Error("no round"));
+    },
+  };
+  return { bench, asked };
+}
+
+test("a difference counts at once where the machine hid nothing", async () => {
+  const { bench, asked } = benchOf(batch(WRONG), batch(plainSeen()));
+
+  expect(await judge(bench, [PLAIN_PROGRAM], "none")).toHaveLength(1);
+  expect(asked).toEqual([1]);
+});
+
+test("a difference with something hidden is looked at again, and counts where nothing was hidden then", async () => {
+  const hid = { hidden: 3 };
+
+  const gone = benchOf(batch(WRONG, {}, hid), batch(plainSeen()));
+  expect(await judge(gone.bench, [PLAIN_PROGRAM], "none")).toEqual([]);
+  expect(gone.asked).toEqual([1, 1]);
+
+  const there = benchOf(batch(WRONG, {}, hid), batch(WRONG));
+  expect(await judge(there.bench, [PLAIN_PROGRAM], "none")).toHaveLength(1);
+  expect(there.asked).toEqual([1, 1]);
+});
+
+test("what differs in every round counts although each has hidden something; what does not differ is not run again", async () => {
+  const always = benchOf(batch(WRONG, {}, { hidden: 1 }));
+  expect(await judge(always.bench, [PLAIN_PROGRAM], "none")).toHaveLength(1);
+  expect(always.asked).toEqual([1, 1, 1, 1]);
+
+  const sound = benchOf(batch(plainSeen(), {}, { hidden: 1 }));
+  expect(await judge(sound.bench, [PLAIN_PROGRAM], "none")).toEqual([]);
+  expect(sound.asked).toEqual([1]);
+});
