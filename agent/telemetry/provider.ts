@@ -10,13 +10,13 @@ import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
-  AggregationTemporality,
   AggregationType,
   InstrumentType,
   MeterProvider,
   type MetricReader,
   PeriodicExportingMetricReader,
   type PushMetricExporter,
+  type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
 import type { MetricDescriptor } from "../generated/semconv.ts";
 import {
@@ -34,6 +34,7 @@ import type { ExportOutcome } from "../model/export-outcome.ts";
 import type { Temporality } from "../model/flow.ts";
 import type { ExportLog } from "../otlp/flow-exporter.ts";
 import type { Transport } from "../otlp/transport.ts";
+import { Deltas } from "./deltas.ts";
 
 /** A metric, and what gives its points when it is collected. */
 export type Reading<State> = readonly [MetricDescriptor, (state: State, result: ObservableResult) => void];
@@ -135,23 +136,35 @@ class OwnMetricsExporter implements PushMetricExporter {
   readonly #options: SendOptions;
   readonly #log: ExportLog;
   readonly #sending: Sending;
+  readonly #deltas: Deltas | undefined;
   #failing = false;
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(options: SendOptions, log: ExportLog, sending: Sending) {
     this.#options = options;
+    this.#deltas = options.temporality === "delta" ? new Deltas() : undefined;
     this.#log = log;
     this.#sending = sending;
   }
 
-  export(metrics: Parameters<PushMetricExporter["export"]>[0], done: (result: ExportResult) => void): void {
+  export(metrics: ResourceMetrics, done: (result: ExportResult) => void): void {
     const answered = this.#sending();
-    const bytes = ProtobufMetricsSerializer.serializeRequest(metrics) ?? new Uint8Array(0);
-    void this.#options.transport.send(bytes).then((outcome) => {
-      const accepted = outcome.state === "accepted";
+    // The SDK gives a late request up and makes the next; deltas of both would be since the same answer.
+    this.#turn = this.#turn.then(async () => {
+      const accepted = await this.#send(metrics);
       answered(accepted);
-      this.#say(outcome);
       done({ code: accepted ? ExportResultCode.SUCCESS : ExportResultCode.FAILED });
     });
+  }
+
+  async #send(cumulative: ResourceMetrics): Promise<boolean> {
+    const growth = this.#deltas?.since(cumulative);
+    const bytes = ProtobufMetricsSerializer.serializeRequest(growth?.metrics ?? cumulative) ?? new Uint8Array(0);
+    const outcome = await this.#options.transport.send(bytes);
+    const accepted = outcome.state === "accepted";
+    if (accepted) growth?.accept();
+    this.#say(outcome);
+    return accepted;
   }
 
   #say(outcome: ExportOutcome): void {
@@ -166,14 +179,6 @@ class OwnMetricsExporter implements PushMetricExporter {
       if (this.#failing) this.#log.info({}, "own metrics are accepted again");
     }
     this.#failing = failing;
-  }
-
-  /** As OTLP's preferences have it: what goes up and down has no growth since the last export. */
-  selectAggregationTemporality(instrument: InstrumentType): AggregationTemporality {
-    const isLevel =
-      instrument === InstrumentType.UP_DOWN_COUNTER || instrument === InstrumentType.OBSERVABLE_UP_DOWN_COUNTER;
-    const isDelta = this.#options.temporality === "delta" && !isLevel;
-    return isDelta ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE;
   }
 
   async forceFlush(): Promise<void> {}
