@@ -26,7 +26,7 @@ struct edge_value {
 	__u64 open_walk; /* the walk that `open` and `limit` were counted by; another walk's number: they are 0 */
 	__u32 open;
 	__u32 limit;
-	__u32 reported_open; /* `open` of the row last settled: a row is due again while the two differ */
+	__u32 reported; /* 1: a walk found something open, and no row without was settled since: one is due */
 	__u32 writers;
 	__u32 dead;
 	__u32 zero;
@@ -52,7 +52,7 @@ struct settlement {
 	__u32 slots[SLOT_COUNT];
 	__u64 exchange; /* the exchange that is settled */
 	__u64 boot_ns;  /* its time: the edge's next since_ns */
-	__u32 open;     /* as it was sent */
+	__u32 reported; /* 1: the row had something open, or a queue to wait in */
 	__u16 action;   /* enum settlement_action */
 	__u16 result;   /* enum settlement_result, written by the program */
 };

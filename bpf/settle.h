@@ -35,7 +35,9 @@ static __always_inline __u16 settle__subtract(struct edge_value *edge, struct se
 		if (row->slots[i])
 			__sync_fetch_and_add(&edge->slots[i], -row->slots[i]);
 	edge->since_ns = row->boot_ns;
-	edge->reported_open = row->open;
+	/* A row may be accepted and its settlement die with the agent: only one that says 0 is the last word. */
+	if (!row->reported && edge->open_walk < row->exchange)
+		edge->reported = 0;
 	edge->settled = row->exchange;
 	return SETTLEMENT_DONE;
 }
@@ -57,7 +59,7 @@ static __always_inline __u16 settle__evict(struct edge_value *edge, struct settl
 {
 	bool open = edge->open_walk == st->walk && (edge->open || edge->limit);
 
-	if (!row->key.cgroup || open || edge->reported_open || edge__has_growth(edge) ||
+	if (!row->key.cgroup || open || edge->reported || edge__has_growth(edge) ||
 	    edge->active_ns + s->asked.idle_ns > bpf_ktime_get_boot_ns())
 		return SETTLEMENT_BUSY;
 	__sync_lock_test_and_set(&edge->dead, 1);

@@ -9,7 +9,7 @@
 #ifndef FLOWSPAN_WALK_H
 #define FLOWSPAN_WALK_H
 
-/* Starts the edge's gauges anew at the first socket that this walk finds on it. */
+/* Starts the edge's gauges anew at the first socket that this walk finds on it, and owes the row that says they are 0. */
 static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 walk)
 {
 	if (edge->open_walk == walk)
@@ -17,6 +17,7 @@ static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 wa
 	edge->open = 0;
 	edge->limit = 0;
 	edge->open_walk = walk;
+	edge->reported = 1;
 }
 
 /* @param sk the listener itself, also where its storage is another socket's */

@@ -46,9 +46,6 @@ export class FlowSeries implements Flow {
   activeNs = 0n;
   /** Growth was sent of which no answer said that it was accepted. */
   inDoubt = false;
-  /** As the last accepted point had them. */
-  #toldOpen = 0;
-  #toldLimit = 0;
   /** Edges whose rows of this batch are in the sums and not accepted. */
   #members = NO_EDGES;
   readonly #slots = new SlotCounts();
@@ -80,11 +77,6 @@ export class FlowSeries implements Flow {
 
   get duration(): Histogram {
     return this.#histogram(DURATION, AT.durationUs);
-  }
-
-  /** Whether a reader who keeps the last value of the moment would be wrong. */
-  get hasMoved(): boolean {
-    return this.open !== this.#toldOpen || this.limit !== this.#toldLimit;
   }
 
   /** Puts the row that is due of an edge into the sums. */
@@ -129,8 +121,6 @@ export class FlowSeries implements Flow {
     }
     this.#members = NO_EDGES;
     this.inDoubt = false;
-    this.#toldOpen = this.open;
-    this.#toldLimit = this.limit;
     return rows;
   }
 

@@ -242,7 +242,7 @@ export class SeriesTable {
     const flows: FlowSeries[] = [];
     for (const series of this.#series()) {
       if (series.sinceNs !== undefined) this.#start(series, series.sinceNs, clock);
-      if (cumulative || series.members.length > 0 || series.hasMoved) flows.push(series);
+      if (cumulative || series.members.length > 0) flows.push(series);
     }
     for (const series of this.#ended.unsaid()) flows.push(series);
     for (const series of flows) {

@@ -37,7 +37,7 @@ static bool row__has_growth(const struct row *row)
 
 bool row__is_news(const struct row *row, const struct edge_value *value)
 {
-	return row__has_growth(row) || row->edge.open > 0 || row->edge.limit > 0 || value->reported_open > 0;
+	return row__has_growth(row) || row->edge.open > 0 || row->edge.limit > 0 || value->reported > 0;
 }
 
 bool edge__is_idle(const struct row *row, const struct edge_value *value, __u64 now_ns, __u64 idle_ns)
@@ -55,7 +55,7 @@ void settlement__fill(struct settlement *settlement, const void *payload)
 	settlement->key = edge.key;
 	settlement->growth = edge.growth;
 	settlement->exchange = edge.exchange;
-	settlement->open = edge.open;
+	settlement->reported = edge.open || edge.limit;
 	settlement->action = SETTLEMENT_SUBTRACT;
 	for (__u32 i = 0; i < edge.slot_count; i++) {
 		memcpy(&growth, (const char *)payload + sizeof(edge) + i * sizeof(growth), sizeof(growth));

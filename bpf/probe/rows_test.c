@@ -34,7 +34,20 @@ static void a_settlement_takes_exactly_what_its_row_said(void)
 	assert(memcmp(&settlement.key, &key, sizeof(key)) == 0);
 	assert(memcmp(&settlement.growth, &value.growth, sizeof(value.growth)) == 0);
 	assert(memcmp(settlement.slots, value.slots, sizeof(value.slots)) == 0);
-	assert(settlement.exchange == EXCHANGE && settlement.open == 3 && settlement.action == SETTLEMENT_SUBTRACT);
+	assert(settlement.exchange == EXCHANGE && settlement.reported == 1 && settlement.action == SETTLEMENT_SUBTRACT);
+}
+
+static void a_listener_is_reported_by_its_limit(void)
+{
+	struct edge_value value = { .limit = 128, .open_walk = EXCHANGE };
+	struct edge_key key = { .role = ROLE_LISTENER };
+	struct settlement settlement;
+	struct row row;
+
+	row__fill(&row, &key, &value, EXCHANGE);
+	settlement__fill(&settlement, &row);
+
+	assert(settlement.reported == 1);
 }
 
 static void open_connections_of_another_walk_are_not_reported(void)
@@ -58,7 +71,7 @@ static void an_edge_without_growth_is_news_only_while_open_or_just_emptied(void)
 		{ { .open_walk = EXCHANGE, .open = 1 }, true },
 		{ { .open_walk = EXCHANGE, .limit = 128 }, true },
 		{ { .open_walk = EXCHANGE - 1, .open = 1 }, false },
-		{ { .open_walk = EXCHANGE, .reported_open = 1 }, true },
+		{ { .open_walk = EXCHANGE, .reported = 1 }, true },
 		{ { .growth = { .closed = 1 } }, true },
 	};
 	struct edge_key key = { .role = ROLE_CLIENT };
@@ -86,6 +99,7 @@ static void an_edge_is_idle_only_after_its_time_also_soon_after_boot(void)
 int main(void)
 {
 	a_settlement_takes_exactly_what_its_row_said();
+	a_listener_is_reported_by_its_limit();
 	open_connections_of_another_walk_are_not_reported();
 	an_edge_without_growth_is_news_only_while_open_or_just_emptied();
 	an_edge_is_idle_only_after_its_time_also_soon_after_boot();

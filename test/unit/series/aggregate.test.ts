@@ -297,7 +297,7 @@ test("deltas hold the growth since the last accepted point and skip quiet flows"
   });
 });
 
-test("deltas say once that nothing is open any more, also where the kernel has no row for it, as of a listener that closed", () => {
+test("deltas say once that nothing is open any more, also of a listener", () => {
   const { kernel, exchange } = start({ temporality: "delta" });
   kernel.open(CART, 0, 128);
   const listening = exchange();

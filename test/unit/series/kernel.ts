@@ -28,7 +28,7 @@ interface KernelEdge {
   activeNs: bigint;
   open: number;
   limit: number;
-  reportedOpen: number;
+  reported: number;
 }
 
 /** Grows edges, says their growth in each exchange and subtracts what is settled, as the probe does. */
@@ -72,6 +72,7 @@ export class FakeKernel {
     this.nowNs += INTERVAL_NS;
     this.#exchange++;
     this.#exchangeNs = this.nowNs;
+    for (const edge of this.#edges.values()) if (edge.open > 0 || edge.limit > 0) edge.reported = 1;
     const rows = [...this.#edges].flatMap(([id, edge]) => this.#rowOf(id, edge));
     return { rows, namespaces, end: { bootNs: this.nowNs, realtimeNs: this.nowNs + this.wallOffsetNs } };
   }
@@ -87,7 +88,7 @@ export class FakeKernel {
       }
       edge.settled = row.exchange;
       edge.sinceNs = this.#exchangeNs;
-      edge.reportedOpen = row.open;
+      if (row.open === 0 && row.limit === 0) edge.reported = 0;
     }
   }
 
@@ -111,17 +112,17 @@ export class FakeKernel {
     let edge = this.#edges.get(id);
     if (edge === undefined) {
       const times = { settled: this.#exchange, sinceNs: this.#exchangeNs, activeNs: this.#exchangeNs };
-      const gauges = { open: 0, limit: 0, reportedOpen: 0 };
+      const gauges = { open: 0, limit: 0, reported: 0 };
       edge = { growth: new Float64Array(COUNTERS), slots: new Map(), ...times, ...gauges };
       this.#edges.set(id, edge);
     }
     return edge;
   }
 
-  #rowOf(id: string, { growth, slots, sinceNs, open, limit, reportedOpen }: KernelEdge): EdgeGrowth[] {
+  #rowOf(id: string, { growth, slots, sinceNs, open, limit, reported }: KernelEdge): EdgeGrowth[] {
     const pairs = [...slots].filter(([, count]) => count > 0).sort(([a], [b]) => a - b);
     const grown = pairs.length > 0 || growth.some((count) => count > 0);
-    if (!grown && open === 0 && limit === 0 && reportedOpen === 0) return [];
+    if (!grown && open === 0 && limit === 0 && reported === 0) return [];
     const numbers = { counters: growth, slots: Uint32Array.from(pairs.flat()), open, limit };
     const row = encodeEdge({ id: id.padEnd(edgeKey.size), exchange: this.#exchange, sinceNs, ...numbers });
     return [new RowPages(0).add(row)];
