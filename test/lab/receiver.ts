@@ -93,6 +93,8 @@ export class Receiver {
   readonly points: ReceivedPoint[] = [];
   /** Of accepted requests, in order. */
   readonly spans: ReceivedSpan[] = [];
+  /** When each of them came, on performance.now(). */
+  readonly spanTimesMs: number[] = [];
   /** Requests that were answered with a status other than OK. */
   refused = 0;
 
@@ -176,7 +178,10 @@ export class Receiver {
     this.#check?.addPoints(points);
     this.#check?.addSpans(spans);
     if (!this.#forget) {
-      for (const span of spans) this.spans.push(span);
+      for (const span of spans) {
+        this.spans.push(span);
+        this.spanTimesMs.push(performance.now());
+      }
       this.requests.push({ signal, bytes, metadata });
       this.points.push(...points);
     }

@@ -41,6 +41,11 @@ export class ReturningReceiver implements Collector {
     return this.#receivers.flatMap(({ spans }) => spans);
   }
 
+  /** How many have come since that time on performance.now(). */
+  spansSince(atMs: number): number {
+    return this.#receivers.flatMap(({ spanTimesMs }) => spanTimesMs).filter((timeMs) => timeMs >= atMs).length;
+  }
+
   get arrivals(): readonly Arrival[] {
     return this.#receivers.flatMap(({ arrivals }) => arrivals);
   }

@@ -205,11 +205,12 @@ export function serviceOf(lab: Lab): Endpoint[] {
 }
 
 /** Waits until each agent has told its probe what to record, which it does before its first exchange. */
-export async function recording(agents: readonly NodeAgent[]): Promise<void> {
-  await eventually("a first exchange of each agent", async () => {
+export async function recording(agents: readonly NodeAgent[], timeoutMs?: number): Promise<void> {
+  const isRecording = async () => {
     const statuses = await Promise.all(agents.map(statusOf));
     return statuses.every(({ probe }) => probe !== null);
-  });
+  };
+  await eventually("a first exchange of each agent", isRecording, timeoutMs);
 }
 
 export async function statusOf({ adminSocket }: NodeAgent): Promise<AgentStatus> {

@@ -124,12 +124,17 @@ export class AgentBench implements Bench<AgentUpheaval> {
     return { batch, temporality, receiver, node, cgroups, interpreters };
   }
 
-  /** All programs that have a barrier wait there for each other; then the agent's lot befalls it, and they go on. */
+  /** All programs that have a barrier wait there for each other; the agent's lot befalls it before they go on, or after. */
   async #passBarriers({ interpreters, node, receiver }: Running, upheaval: AgentUpheaval): Promise<Aftermath> {
     const waiting = interpreters.filter(({ barriers }) => barriers > 0);
     await Promise.all(waiting.map((each) => each.untilBarrier(0)));
-    const aftermath = await UPHEAVALS[upheaval].befall({ probe: this.#probe, agent: node, receiver });
-    for (const each of waiting) each.goOnToTheEnd();
+    const { isAmid, befall } = UPHEAVALS[upheaval];
+    const goOn = () => {
+      for (const each of waiting) each.goOnToTheEnd();
+    };
+    if (isAmid) goOn();
+    const aftermath = await befall({ probe: this.#probe, agent: node, receiver });
+    if (!isAmid) goOn();
     return aftermath;
   }
 }

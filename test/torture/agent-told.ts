@@ -44,9 +44,13 @@ export function sortTold(
   const flows = points.filter(({ metric }) => metric.startsWith("flowspan.tcp."));
   const spansBy = Map.groupBy(spans, programOf);
   const pointsBy = Map.groupBy(flows, programOf);
+  // What a batch before could not end goes when its namespace does.
+  const isOfBefore = ({ resource }: Pick<ReceivedSpan, "resource">) => (ownerOf(resource)?.batch ?? batch) < batch;
+  const strange = <T extends Pick<ReceivedSpan, "resource">>(list: readonly T[] = []) =>
+    list.filter((each) => !isOfBefore(each));
   const strangers = [
-    ...(spansBy.get(undefined) ?? []).map(({ name, resource }) => `a span ${name} of ${JSON.stringify(resource)}`),
-    ...(pointsBy.get(undefined) ?? []).map(
+    ...strange(spansBy.get(undefined)).map(({ name, resource }) => `a span ${name} of ${JSON.stringify(resource)}`),
+    ...strange(pointsBy.get(undefined)).map(
       ({ metric, resource }) => `a point of ${metric} of ${JSON.stringify(resource)}`,
     ),
   ];

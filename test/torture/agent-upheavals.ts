@@ -1,8 +1,8 @@
-/** What befalls probe, agent and Collector while the programs of a batch wait at their `. barrier`. */
+/** What befalls probe, agent and Collector while the programs of a batch wait at their `. barrier`, or after it. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { NodeAgent } from "../lab/agents.ts";
 import type { ReturningReceiver } from "../lab/returning-receiver.ts";
-import { recording, statusOf } from "../lab/span-lab.ts";
+import { recording } from "../lab/span-lab.ts";
 
 export interface Parts {
   readonly probe: NodeAgent;
@@ -18,6 +18,8 @@ export interface Aftermath {
 }
 
 export interface AgentUpheavalKind {
+  /** The programs go on meanwhile. */
+  readonly isAmid: boolean;
   readonly befall: (parts: Parts) => Promise<Aftermath>;
   /** Records may be lost, by name and number. */
   readonly mayLose: boolean;
@@ -32,7 +34,15 @@ export type AgentUpheaval = keyof typeof UPHEAVALS;
 /** Longer than a batch of spans waits, shorter than the first pause between attempts can grow. */
 const AWAY_MS = 700;
 
+/** An agent tells the probe within that time what became of a record. */
+const JUST_MS = 1_000;
+/** While probe and agent come back together, the pauses between attempts grow. */
+const RECONNECT_MS = 30_000;
+const TIMES = 3;
+const A_WHILE_MS = 300;
+
 const NOTHING: AgentUpheavalKind = {
+  isAmid: false,
   befall: async () => ({}),
   mayLose: false,
   mayRepeat: false,
@@ -60,6 +70,10 @@ export const UPHEAVALS = {
     },
   },
   "collector-away": { ...NOTHING, mayRepeat: true, befall: leave },
+  "collector-flaps": { ...NOTHING, isAmid: true, mayRepeat: true, befall: flap },
+  "agent-restart-unheard": { ...NOTHING, isOneAgent: false, mayLose: true, mayRepeat: true, befall: restartUnheard },
+  "agent-kill-amid": { ...NOTHING, isAmid: true, isOneAgent: false, mayLose: true, befall: killAgain },
+  "probe-kill-amid": { ...NOTHING, isAmid: true, mayLose: true, befall: killProbeAgain },
 } as const satisfies Readonly<Record<string, AgentUpheavalKind>>;
 
 export const AGENT_UPHEAVALS = Object.keys(UPHEAVALS) as AgentUpheaval[];
@@ -77,15 +91,14 @@ async function killProbe(probe: NodeAgent): Promise<void> {
 async function restart(agent: NodeAgent): Promise<void> {
   await agent.agent.stop("SIGTERM");
   await agent.startAgent();
-  await recording([agent]);
+  await recording([agent], RECONNECT_MS);
 }
 
-async function killAgent({ agent, receiver }: Parts): Promise<Aftermath> {
-  const { accepted } = (await statusOf(agent)).spans;
+async function killAgent({ agent, receiver }: Parts): Promise<Required<Pick<Aftermath, "justTaken">>> {
   await agent.agent.stop("SIGKILL");
-  const justTaken = receiver.spans.length - accepted;
+  const justTaken = receiver.spansSince(performance.now() - JUST_MS);
   await agent.startAgent();
-  await recording([agent]);
+  await recording([agent], RECONNECT_MS);
   return { justTaken };
 }
 
@@ -93,4 +106,41 @@ async function leave({ receiver }: Parts): Promise<Aftermath> {
   await receiver.leave();
   await pause(AWAY_MS);
   return { comeBack: () => receiver.comeBack() };
+}
+
+async function flap({ receiver }: Parts): Promise<Aftermath> {
+  for (let i = 0; i < TIMES; i++) {
+    await pause(A_WHILE_MS);
+    await receiver.leave();
+    await pause(A_WHILE_MS);
+    await receiver.comeBack();
+  }
+  return {};
+}
+
+/** What the agent gives up as it ends, nobody hears: the next one tells of it. */
+async function restartUnheard({ agent, receiver }: Parts): Promise<Aftermath> {
+  await receiver.leave();
+  await agent.agent.stop("SIGTERM");
+  await receiver.comeBack();
+  await agent.startAgent();
+  await recording([agent], RECONNECT_MS);
+  return {};
+}
+
+async function killAgain(parts: Parts): Promise<Aftermath> {
+  let justTaken = 0;
+  for (let i = 0; i < TIMES; i++) {
+    await pause(A_WHILE_MS);
+    justTaken += (await killAgent(parts)).justTaken;
+  }
+  return { justTaken };
+}
+
+async function killProbeAgain({ probe }: Parts): Promise<Aftermath> {
+  for (let i = 0; i < TIMES; i++) {
+    await pause(A_WHILE_MS);
+    await killProbe(probe);
+  }
+  return {};
 }

@@ -3,6 +3,7 @@ import type { Connection } from "../../agent/model/connection-record.ts";
 import type { Seen } from "./compare.ts";
 import { type Differences, describeRecord } from "./differences.ts";
 import type { ExpectedEnd } from "./oracle.ts";
+import { RESTORED } from "./record-flags.ts";
 
 /** Both ends of a connection are in one trace; no two connections are. */
 export function compareTraceIds(seen: Seen, ends: readonly ExpectedEnd[], said: Differences): void {
@@ -16,11 +17,13 @@ export function compareTraceIds(seen: Seen, ends: readonly ExpectedEnd[], said: 
         said.add("trace", `${records.length} records are in trace ${id}: ${records.map(describeRecord).join("; ")}`);
   }
   for (const client of seen.records) {
-    if (client.key.role !== "client" || client.establishedNs === 0n) continue;
+    // A restored one is in a trace of its own.
+    if (client.key.role !== "client" || client.establishedNs === 0n || client.flags & RESTORED) continue;
     const server = seen.records.find(
-      ({ key, localPort, remotePort, establishedNs }) =>
+      ({ key, localPort, remotePort, establishedNs, flags }) =>
         key.role === "server" &&
         establishedNs > 0n &&
+        !(flags & RESTORED) &&
         localPort === client.remotePort &&
         remotePort === client.localPort,
     );

@@ -143,8 +143,8 @@ test("a series that is no number of an edge is said", () => {
   expect(point && edgesOf([point]).unknown).toEqual(["flowspan.tcp.connections bored"]);
 });
 
-test("spans and points go to the program whose container they are of; those of another batch are strangers", () => {
-  const spans = [received(connectionOf(), { ...OWNER, program: 0 }), received(connectionOf(), { ...OWNER, batch: 2 })];
+test("spans and points go to the program whose container they are of, others are strangers; those of a batch before are left out", () => {
+  const spans = [0, 1, 2].map((before) => received(connectionOf(), { ...OWNER, program: 0, batch: 4 - before }));
   const point = (metric: string, value: number, attributes = {}) => ({
     ...{ metric, value, attributes, resource: resourceOf({ ...OWNER, program: 1 }), startUnixNs: 1n, timeUnixNs: 2n },
     ...({
@@ -170,7 +170,9 @@ test("spans and points go to the program whose container they are of; those of a
     [0, 1],
   ]);
   expect(programs.map(({ coverage }) => coverage["flowspan.coverage.connections"])).toEqual([undefined, 1]);
-  expect(strangers).toEqual([`a span tcp connection of ${JSON.stringify(resourceOf({ ...OWNER, batch: 2 }))}`]);
+  expect(strangers).toEqual([
+    `a span tcp connection of ${JSON.stringify(resourceOf({ ...OWNER, program: 0, batch: 4 }))}`,
+  ]);
 });
 
 test("a container's id says whose it is, and another's does not", () => {
