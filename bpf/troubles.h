@@ -68,7 +68,7 @@ static __always_inline void trouble__note_zero_window(struct sock *sk, struct tc
 	is_new = t->zero_window_walk + 1 != st->walk;
 	t->zero_window_walk = st->walk;
 	if (is_new)
-		trouble__add(t, tp, EVENT_ZERO_WINDOW, 0, st->walk_ns);
+		trouble__add(t, tp, EVENT_ZERO_WINDOW, 0, bpf_ktime_get_boot_ns()); /* the walk began before other events */
 }
 
 #endif
