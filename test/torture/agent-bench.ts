@@ -3,6 +3,8 @@
  * of it. Each batch has an agent of its own, cumulative and delta in turn, and every connection is a span.
  *
  *   interpreters ─ kernel ─ probe ─ agent ─ OTLP ─ receiver ─► spans and series by container ─► compare
+ *
+ * In every other pair of batches puppet a lives on another node than b and c, and two agents see a connection's two ends.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +26,7 @@ import type { Bench } from "./judge.ts";
 import { KNOWN } from "./known.ts";
 import type { Program } from "./program.ts";
 
-const NODE = "node-1";
+const NODES = ["node-1", "node-2"] as const;
 const INTERVAL_MS = 250;
 const TEMPORALITIES = ["cumulative", "delta"] as const;
 const DEADLINE_MS = 40_000;
@@ -34,7 +36,8 @@ interface Running {
   readonly batch: number;
   readonly temporality: Temporality;
   readonly receiver: ReturningReceiver;
-  readonly node: NodeAgent;
+  /** One for all puppets, or one for puppet a and one for the others. */
+  readonly agents: readonly NodeAgent[];
   readonly cgroups: readonly ProgramCgroups[];
   readonly interpreters: readonly Interpreter[];
 }
@@ -44,7 +47,7 @@ export class AgentBench implements Bench<AgentUpheaval> {
   readonly known: ReadonlySet<string> = new Set([...KNOWN, "namespace"]);
   readonly #lab: Lab;
   readonly #directory: string;
-  readonly #probe: NodeAgent;
+  readonly #probes: readonly NodeAgent[];
   #batches = 0;
   /** Of kernel and probe, which count since their maps were made. */
   #losses: Readonly<Record<string, number>> = {};
@@ -52,14 +55,14 @@ export class AgentBench implements Bench<AgentUpheaval> {
   private constructor(lab: Lab, directory: string) {
     this.#lab = lab;
     this.#directory = directory;
-    this.#probe = new NodeAgent(lab, NODE, { endpoint: "" });
+    this.#probes = NODES.map((node) => new NodeAgent(lab, node, { endpoint: "" }));
   }
 
   static async start(): Promise<AgentBench> {
-    const lab = await startLab(describe({ nodes: 1, pods: [] }));
+    const lab = await startLab(describe({ nodes: NODES.length, pods: [] }));
     const bench = new AgentBench(lab, configDirectory());
     try {
-      await bench.#probe.startProbe();
+      for (const probe of bench.#probes) await probe.startProbe();
       return bench;
     } catch (error) {
       await bench.close();
@@ -68,7 +71,7 @@ export class AgentBench implements Bench<AgentUpheaval> {
   }
 
   async close(): Promise<void> {
-    if (this.#probe.probes.length > 0) await this.#probe.probe.stop();
+    for (const each of this.#probes) await each.probes.at(-1)?.stop();
     await this.#lab.close();
     rmSync(this.#directory, { recursive: true, force: true });
   }
@@ -81,7 +84,7 @@ export class AgentBench implements Bench<AgentUpheaval> {
   async perform(programs: readonly Program[], upheaval: AgentUpheaval): Promise<Heard> {
     const witness = startWitness();
     const running = await this.#prepare(programs.length);
-    const { batch, temporality, receiver, interpreters } = running;
+    const { batch, temporality, receiver, interpreters, agents } = running;
     try {
       await begin(running);
       for (const [i, program] of programs.entries()) interpreters[i]?.begin(program);
@@ -95,7 +98,8 @@ export class AgentBench implements Bench<AgentUpheaval> {
       const lossesBefore = this.#losses;
       this.#losses = { ...lossesBefore, ...kernelLosses(points) };
       const befell = UPHEAVALS[upheaval];
-      return { batch, temporality, programs, traces, spans, points, befell, justTaken, lossesBefore, hidden };
+      const heard = { batch, temporality, agents: agents.length, programs, traces, spans, points };
+      return { ...heard, befell, justTaken, lossesBefore, hidden };
     } finally {
       await end(running);
     }
@@ -110,22 +114,25 @@ export class AgentBench implements Bench<AgentUpheaval> {
     const temporality = TEMPORALITIES[batch % TEMPORALITIES.length] ?? "cumulative";
     replaceFile(this.#config, configText({ metrics: { temporality_preference: temporality } }));
     const receiver = await ReturningReceiver.start();
-    const node = new NodeAgent(this.#lab, NODE, {
+    const setup = {
       endpoint: receiver.endpoint,
       endpointByVariable: true,
       intervalMs: INTERVAL_MS,
       agentArguments: ["--config", this.#config],
-    });
+    };
+    const nodes = (batch >> 1) % 2 === 0 ? NODES.slice(0, 1) : NODES;
+    const agents = nodes.map((node) => new NodeAgent(this.#lab, node, setup));
+    const [ofA = "", ofOthers = ofA] = nodes.map((node) => this.#lab.nodeCgroup(node));
     const cgroups = Array.from({ length: count }, (_, program) => {
       const directory = join(this.#directory, `${batch}-${program}`);
-      return new ProgramCgroups(this.#lab.nodeCgroup(NODE), directory, { batch, program });
+      return new ProgramCgroups({ a: ofA, b: ofOthers, c: ofOthers }, directory, { batch, program });
     });
     const interpreters = cgroups.map(({ directory }) => new Interpreter(directory));
-    return { batch, temporality, receiver, node, cgroups, interpreters };
+    return { batch, temporality, receiver, agents, cgroups, interpreters };
   }
 
   /** All programs that have a barrier wait there for each other; the agent's lot befalls it before they go on, or after. */
-  async #passBarriers({ interpreters, node, receiver }: Running, upheaval: AgentUpheaval): Promise<Aftermath> {
+  async #passBarriers({ interpreters, agents, receiver }: Running, upheaval: AgentUpheaval): Promise<Aftermath> {
     const waiting = interpreters.filter(({ barriers }) => barriers > 0);
     await Promise.all(waiting.map((each) => each.untilBarrier(0)));
     const { isAmid, befall } = UPHEAVALS[upheaval];
@@ -133,52 +140,61 @@ export class AgentBench implements Bench<AgentUpheaval> {
       for (const each of waiting) each.goOnToTheEnd();
     };
     if (isAmid) goOn();
-    const aftermath = await befall({ probe: this.#probe, agent: node, receiver });
+    const aftermath = await befall({ probe: this.#probes[0] as NodeAgent, agent: agents[0] as NodeAgent, receiver });
     if (!isAmid) goOn();
     return aftermath;
   }
 }
 
 /** The agent has seen each program's namespace before anything happens in it. */
-async function begin({ node, interpreters }: Running): Promise<void> {
-  await node.startAgent();
+async function begin({ agents, interpreters }: Running): Promise<void> {
+  await Promise.all(agents.map((each) => each.startAgent()));
   await Promise.all(interpreters.map((each) => each.untilStart()));
-  await exchanges(node, 2);
+  await exchanges(agents, 2);
 }
 
 /** All spans are with the Collector; the agent's last exchange has all that was left. */
-async function settle({ node }: Running): Promise<void> {
-  await exchanges(node, 2);
+async function settle({ agents }: Running): Promise<void> {
+  await exchanges(agents, 2);
   let observed = -1;
   await eventually(
     "all spans to be taken",
     async () => {
-      const { spans } = await statusOf(node);
-      const isQuiet = spans.pending === 0 && spans.observed === observed;
-      observed = spans.observed;
-      if (!isQuiet) await exchanges(node, 1);
+      const stats = (await Promise.all(agents.map(statusOf))).map(({ spans }) => spans);
+      const now = stats.reduce((sum, each) => sum + each.observed, 0);
+      const isQuiet = now === observed && stats.every(({ pending }) => pending === 0);
+      observed = now;
+      if (!isQuiet) await exchanges(agents, 1);
       return isQuiet;
     },
     DEADLINE_MS,
   );
-  await node.agent.stop("SIGTERM");
+  await Promise.all(agents.map(({ agent }) => agent.stop("SIGTERM")));
 }
 
-/** Waits until the agent has completed that many more. */
-async function exchanges(node: NodeAgent, count: number): Promise<void> {
+/** Waits until each agent has completed that many more. */
+async function exchanges(agents: readonly NodeAgent[], count: number): Promise<void> {
+  await Promise.all(agents.map((each) => exchangesOf(each, count)));
+}
+
+async function exchangesOf(agent: NodeAgent, count: number): Promise<void> {
   let last: number | undefined;
   // The one that is under way began before.
   let left = count + 1;
-  await eventually(`${count} exchanges`, async () => {
-    const { lastExchangeMs } = (await statusOf(node)).vitals;
-    if (lastExchangeMs !== last) left--;
-    last = lastExchangeMs;
-    return left < 0;
-  });
+  await eventually(
+    `${count} exchanges`,
+    async () => {
+      const { lastExchangeMs } = (await statusOf(agent)).vitals;
+      if (lastExchangeMs !== last) left--;
+      last = lastExchangeMs;
+      return left < 0;
+    },
+    DEADLINE_MS,
+  );
 }
 
-async function end({ node, receiver, interpreters, cgroups }: Running): Promise<void> {
-  if (node.agents.at(-1)?.isRunning) await node.agent.stop("SIGKILL");
+async function end({ agents, receiver, interpreters, cgroups }: Running): Promise<void> {
+  for (const each of agents) if (each.agents.at(-1)?.isRunning) await each.agent.stop("SIGKILL");
   await Promise.all(interpreters.map((each) => each.leave()));
   await Promise.all(cgroups.map((each) => each.remove()));
   await receiver.close();

@@ -8,7 +8,7 @@ import type { ReceivedPoint } from "../lab/otlp-decode.ts";
 import { type SeriesTotal, seriesTotals } from "../oracle.ts";
 
 export interface AgentBooks {
-  /** By name, all agents of the batch together; those of kernel and probe as they stand now. */
+  /** By name, all agents of the batch together; those of kernel and probe as they stand now, all nodes together. */
   readonly losses: Readonly<Record<string, number>>;
   readonly observed: number;
   readonly accepted: number;
@@ -24,8 +24,13 @@ export function agentBooks(points: readonly ReceivedPoint[]): AgentBooks {
   const sum = (name: string) =>
     totals.filter(({ metric }) => metric === name).reduce((total, { value }) => total + value, 0);
   const losses: Record<string, number> = {};
-  for (const { reason, value } of totals.filter(({ metric }) => metric === "flowspan.losses").map(lossOf))
-    losses[reason] = KERNEL.has(reason) ? Math.max(losses[reason] ?? 0, value) : (losses[reason] ?? 0) + value;
+  const kernel = new Map<string, number>();
+  for (const { node, reason, value } of totals.filter(({ metric }) => metric === "flowspan.losses").map(lossOf)) {
+    const before = kernel.get(`${node} ${reason}`) ?? 0;
+    const growth = KERNEL.has(reason) ? Math.max(0, value - before) : value;
+    if (KERNEL.has(reason)) kernel.set(`${node} ${reason}`, before + growth);
+    losses[reason] = (losses[reason] ?? 0) + growth;
+  }
   return {
     losses,
     observed: sum("flowspan.spans.observed"),
@@ -42,6 +47,6 @@ export function kernelLosses(points: readonly ReceivedPoint[]): Record<string, n
 
 const OF_BOOKS = /^flowspan\.(?:losses|spans\..*)$/;
 
-function lossOf({ attributes, value }: SeriesTotal): { readonly reason: string; readonly value: number } {
-  return { reason: String(attributes["flowspan.loss.reason"]), value };
+function lossOf({ attributes, resource, value }: SeriesTotal) {
+  return { node: resource["k8s.node.name"], reason: String(attributes["flowspan.loss.reason"]), value };
 }

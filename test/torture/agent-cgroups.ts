@@ -44,16 +44,21 @@ export function ownerOf(resource: Attributes): Owner | undefined {
 export class ProgramCgroups {
   /** Holds `a`, `b` and `c`. */
   readonly directory: string;
-  readonly #pod: string;
+  readonly #pods: readonly string[];
   readonly #containers: readonly string[];
 
-  /** @param directory does not exist yet */
-  constructor(nodeCgroup: string, directory: string, owner: Omit<Owner, "puppet">) {
+  /**
+   * @param nodes the cgroup of the node that each puppet lives on
+   * @param directory does not exist yet
+   */
+  constructor(nodes: Readonly<Record<Puppet, string>>, directory: string, owner: Omit<Owner, "puppet">) {
     const uid = `00000000_0000_0000_0000_${containerId({ ...owner, puppet: "a" }).slice(MARK.length + 4, MARK.length + 16)}`;
     this.directory = directory;
-    this.#pod = join(nodeCgroup, `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${uid}.slice`);
-    this.#containers = PUPPETS.map((puppet) =>
-      join(this.#pod, `cri-containerd-${containerId({ ...owner, puppet })}.scope`),
+    const slice = `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${uid}.slice`;
+    const pods = PUPPETS.map((puppet) => join(nodes[puppet], slice));
+    this.#pods = [...new Set(pods)];
+    this.#containers = PUPPETS.map((puppet, i) =>
+      join(pods[i] as string, `cri-containerd-${containerId({ ...owner, puppet })}.scope`),
     );
     mkdirSync(directory, { recursive: true });
     for (const [i, cgroup] of this.#containers.entries()) {
@@ -64,7 +69,7 @@ export class ProgramCgroups {
 
   /** Waits until nobody lives in them: puppets end a moment after their interpreter. */
   async remove(): Promise<void> {
-    for (const cgroup of [...this.#containers, this.#pod])
+    for (const cgroup of [...this.#containers, ...this.#pods])
       await eventually(`an empty ${cgroup}`, () => {
         rmdirUnlessBusy(cgroup);
         return !existsSync(cgroup);

@@ -15,6 +15,8 @@ import type { Trace } from "./trace.ts";
 export interface Heard {
   readonly batch: number;
   readonly temporality: Temporality;
+  /** At once: with two, each sees one end of most connections. */
+  readonly agents: number;
   readonly programs: readonly Program[];
   /** In the same order. */
   readonly traces: readonly Trace[];
@@ -35,7 +37,11 @@ export function resultOf(heard: Heard): BatchResult {
   const told = sortTold(spans, points, { batch, namespaces: traces.map(({ netns }) => netns) });
   const books = agentBooks(points);
   const losses = growthOf(books.losses, heard.lossesBefore);
-  const circumstances = { temporality, isWhole: !losses.agent_gone_records, isOneAgent: befell.isOneAgent };
+  const circumstances = {
+    temporality,
+    isWhole: !losses.agent_gone_records,
+    isOneAgent: befell.isOneAgent && heard.agents === 1,
+  };
   const performed = heard.programs.map((program, i): Performed => {
     const trace = traces[i] as Trace;
     return { program, trace, ...through(told.programs[i] as Told, program, trace, circumstances) };

@@ -13,7 +13,7 @@ export interface Parts {
 export interface Aftermath {
   /** Once the programs are done: what is away comes back. */
   readonly comeBack?: () => Promise<void>;
-  /** Spans that came while their agent died: it may not have told the probe so. */
+  /** Spans that came as their agent died, or the Collector left: nobody may have told the probe so. */
   readonly justTaken?: number;
 }
 
@@ -118,14 +118,15 @@ async function flap({ receiver }: Parts): Promise<Aftermath> {
   return {};
 }
 
-/** What the agent gives up as it ends, nobody hears: the next one tells of it. */
+/** What the agent gives up as it ends nobody hears: the next one tells of it. */
 async function restartUnheard({ agent, receiver }: Parts): Promise<Aftermath> {
   await receiver.leave();
+  const justTaken = receiver.spansSince(performance.now() - JUST_MS);
   await agent.agent.stop("SIGTERM");
   await receiver.comeBack();
   await agent.startAgent();
   await recording([agent], RECONNECT_MS);
-  return {};
+  return { justTaken };
 }
 
 async function killAgain(parts: Parts): Promise<Aftermath> {
