@@ -49,7 +49,7 @@ export function through(told: Told, program: Program, trace: Trace, circumstance
     if (key.role === "listener" && limit !== 0) said.add("open", `a listener on ${key.serverPort} holds ${limit}`);
   comparePoints(told, circumstances.temporality, said);
   compareExemplars(told, said);
-  compareSpans(recorded, truthOf(program, trace), trace, said);
+  compareSpans(recorded, truthOf(program, trace), trace, said, !circumstances.isWhole);
   if (circumstances.isWhole) compareHistograms(told, records, said);
   if (circumstances.isOneAgent) compareCoverage(told, edges, trace, said);
   return {

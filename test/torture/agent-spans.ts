@@ -17,7 +17,14 @@ import type { End, Trace } from "./trace.ts";
 /** A span and what it is as a record. */
 export type Recorded = ReadonlyMap<Connection, ReceivedSpan>;
 
-export function compareSpans(recorded: Recorded, truth: Truth, trace: Trace, said: Differences): void {
+/** @param mayMiss spans were lost by name */
+export function compareSpans(
+  recorded: Recorded,
+  truth: Truth,
+  trace: Trace,
+  said: Differences,
+  mayMiss: boolean,
+): void {
   const spans = [...recorded.values()];
   for (const span of spans) {
     compareForm(span, said);
@@ -29,7 +36,7 @@ export function compareSpans(recorded: Recorded, truth: Truth, trace: Trace, sai
   const aborts = (trace.books["TcpExt.TCPAbortOnTimeout"] ?? 0) > 0;
   for (const end of truth.ends) {
     if (end.use && end.use.restored > 0) continue;
-    const record = takeRecord(left, end, { clockNs: CLOCK_NS, errorName });
+    const record = takeRecord(left, end, { clockNs: CLOCK_NS, errorName }, mayMiss);
     const span = record && recorded.get(record);
     if (!span || !record) continue;
     const name = `span of ${describeEnd(end)}`;

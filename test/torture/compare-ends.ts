@@ -30,7 +30,7 @@ export function compareEnds(
         said.equal("bytes", `${describeEnd(end)}: bytes sent by all its sockets`, sent, end.bytesSent);
       continue;
     }
-    const record = takeRecord(left, end, seen.precision);
+    const record = takeRecord(left, end, seen.precision, mayMiss);
     if (record) compareEnd(describeEnd(end), end, record, { trace, uses, said, precision: seen.precision });
     else if (mustHaveRecord(end)) absent.missing.push(end);
     else if (end.role === "client" || end.established !== false) absent.doubtful.push(end);
@@ -63,9 +63,18 @@ function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences
   return parts.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
 }
 
-/** Takes the first record that may be of this end out of those that are left, which are in order of their begin. */
-export function takeRecord(left: Connection[], end: ExpectedEnd, precision?: Precision): Connection | undefined {
-  const index = left.findIndex((record) => isRecordOf(record, end, precision?.clockNs ?? 0));
+/**
+ * Takes the first record that may be of this end out of those that are left, which are in order of their begin.
+ *
+ * @param mayMiss its own may be lost: only its port tells that a record is none of another's
+ */
+export function takeRecord(
+  left: Connection[],
+  end: ExpectedEnd,
+  precision?: Precision,
+  mayMiss = false,
+): Connection | undefined {
+  const index = left.findIndex((record) => isRecordOf(record, end, precision?.clockNs ?? 0, mayMiss));
   return index < 0 ? undefined : left.splice(index, 1)[0];
 }
 
@@ -73,6 +82,7 @@ function isRecordOf(
   record: Connection,
   { role, conversation, use, established }: ExpectedEnd,
   clockNs: number,
+  mayMiss: boolean,
 ): boolean {
   if (record.key.role !== role || (role === "server" && established === false)) return false;
   if (conversation === undefined)
@@ -83,9 +93,8 @@ function isRecordOf(
     return false;
   if (role === "server") return record.localPort === local.port && isDuring(record, conversation);
   // A failed one may have lost its port: then the time tells it.
-  return (
-    record.localPort === local.port || (use !== undefined && established === false && isWithin(record, use, clockNs))
-  );
+  const mayLackPort = use !== undefined && established === false && !mayMiss;
+  return record.localPort === local.port || (mayLackPort && isWithin(record, use, clockNs));
 }
 
 /** Two connections may have had the same two ends. */
