@@ -57,7 +57,7 @@ static __always_inline void trouble__note(struct sock *sk, struct tcp_sock *tp, 
 	trouble__add(t, tp, kind, segs, now);
 }
 
-/* Once for each time that the window is found closed, however long it stays so. */
+/* Once for each time that the window is found closed, however long it stays so. The walk itself began before other events. */
 static __always_inline void trouble__note_zero_window(struct sock *sk, struct tcp_sock *tp, struct state *st)
 {
 	struct trouble *t = trouble__of(sk);
@@ -68,7 +68,7 @@ static __always_inline void trouble__note_zero_window(struct sock *sk, struct tc
 	is_new = t->zero_window_walk + 1 != st->walk;
 	t->zero_window_walk = st->walk;
 	if (is_new)
-		trouble__add(t, tp, EVENT_ZERO_WINDOW, 0, bpf_ktime_get_boot_ns()); /* the walk began before other events */
+		trouble__add(t, tp, EVENT_ZERO_WINDOW, 0, bpf_ktime_get_boot_ns());
 }
 
 #endif
