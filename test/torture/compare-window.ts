@@ -216,6 +216,11 @@ function negative([least, most]: Range): Range {
 }
 
 function countedUntil(standing: Standing, counter: EdgeCountersField): Range {
+  // Records tell types from the moment on at which somebody asked for records, edges from adoption on.
+  if (counter.startsWith("retransmits")) {
+    const [least, most] = countedBy(standing, "retransmits");
+    return [least - most, 0];
+  }
   const field = COUNTED[counter];
   return field ? countedBy(standing, field) : [0, 0];
 }
