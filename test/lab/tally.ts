@@ -12,7 +12,13 @@ import type { EdgeGrowth, EdgeKey } from "../../agent/model/edge.ts";
 import type { Cgroup } from "../../agent/model/probe-event.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
-import type { ExchangeData, RecordSettings, SourceLog } from "../../agent/source/source.ts";
+import {
+  type ExchangeData,
+  type ProbeSettings,
+  type RecordSettings,
+  SourceError,
+  type SourceLog,
+} from "../../agent/source/source.ts";
 import { NodeAgent } from "./agents.ts";
 import type { Lab } from "./lab.ts";
 
@@ -35,7 +41,8 @@ const SILENT: SourceLog = { info: () => {}, warn: () => {}, error: () => {} };
 
 export class Tally {
   readonly probe: NodeAgent;
-  readonly #client: ProbeClient;
+  #client: ProbeClient;
+  #asked: ProbeSettings | undefined;
   readonly edges = new Map<string, EdgeSum>();
   /** All that were named, by id. */
   readonly cgroups = new Map<bigint, Cgroup>();
@@ -56,8 +63,7 @@ export class Tally {
     const probe = new NodeAgent(lab, node, { endpoint: "", probeArguments });
     await probe.startProbe();
     const records: Connection[] = [];
-    const listeners = { connection: (record: Connection) => void records.push(record) };
-    const client = new ProbeClient({ path: probe.probeSocket, log: SILENT, listeners });
+    const client = reader(probe, records);
     await client.hello();
     return new Tally(probe, client, records);
   }
@@ -74,7 +80,8 @@ export class Tally {
 
   /** Forgets the records so far and asks for those that come from now on; resolves when the kernel goes by it. */
   async record(recording: RecordSettings): Promise<void> {
-    this.#client.settings({ idleNs: IDLE_NS, records: true, recording });
+    this.#asked = { idleNs: IDLE_NS, records: true, recording };
+    this.#client.settings(this.#asked);
     await this.take();
     this.records.length = 0;
   }
@@ -87,15 +94,39 @@ export class Tally {
   /** One exchange: added, settled, confirmed. Throws when the probe did not know a row that it sent. */
   async take(): Promise<ExchangeData> {
     const exchange = await this.#client.exchange();
-    for (const row of exchange.rows) this.#add(row);
-    for (const cgroup of exchange.cgroups) this.cgroups.set(cgroup.id, cgroup);
-    this.#client.settle(exchange.rows);
+    this.#settle(exchange);
     const { rows, unknown } = await this.#client.flush();
     if (rows !== exchange.rows.length || unknown !== 0)
       throw new Error(`of ${exchange.rows.length} rows ${rows} were settled and ${unknown} unknown`);
     this.exchanges++;
     this.#last = exchange;
     return exchange;
+  }
+
+  /**
+   * Ends the connection to the probe at its worst: with rows that are settled and not confirmed, and with an exchange
+   * under way. Resolves when the same reader knows from the next connection what became of the rows.
+   *
+   * @param cut ends the connection, and brings the next probe
+   */
+  async interrupt(cut: () => Promise<unknown>): Promise<void> {
+    this.#settle(await this.#client.exchange());
+    const underWay = this.#client.exchange().catch(ignoreCut);
+    await cut();
+    await underWay;
+    // Rows that were settled before the cut are repeats now, which the probe tells from others by their number.
+    await this.#client.flush();
+  }
+
+  /** Another reader takes this one's place. What that one was sent and has not settled is the next one's. */
+  async replaceReader(): Promise<void> {
+    await this.#client.exchange();
+    const underWay = this.#client.exchange().catch(ignoreCut);
+    await this.#client.close();
+    await underWay;
+    this.#client = reader(this.probe, this.records);
+    if (this.#asked) this.#client.settings(this.#asked);
+    await this.take();
   }
 
   /** Exchanges back to back until stop(); resolves after the last one. */
@@ -139,6 +170,12 @@ export class Tally {
     await this.probe.stop();
   }
 
+  #settle({ rows, cgroups }: ExchangeData): void {
+    for (const row of rows) this.#add(row);
+    for (const cgroup of cgroups) this.cgroups.set(cgroup.id, cgroup);
+    this.#client.settle(rows);
+  }
+
   #add(row: EdgeGrowth): void {
     let edge = this.edges.get(row.id);
     if (edge === undefined) {
@@ -153,6 +190,15 @@ export class Tally {
     edge.open = row.open;
     edge.limit = row.limit;
   }
+}
+
+function reader(probe: NodeAgent, records: Connection[]): ProbeClient {
+  const listeners = { connection: (record: Connection) => void records.push(record) };
+  return new ProbeClient({ path: probe.probeSocket, log: SILENT, listeners });
+}
+
+function ignoreCut(error: unknown): void {
+  if (!(error instanceof SourceError)) throw error;
 }
 
 function noCounters(): Counters {

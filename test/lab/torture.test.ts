@@ -22,7 +22,7 @@ const test = needs(...NEEDS);
 const FOUND = join(ROOT, "test/torture/found");
 const SEED = Number(process.env.FLOWSPAN_SEED ?? Date.now() % 1_000_000);
 const PROGRAMS = 199;
-/** Under probes that are not there all the time, which takes longer. */
+/** Under probes that are not there all the time, which takes longer; and what else befalls them. */
 const LATE = 61;
 
 let bench: TortureBench;
@@ -48,9 +48,10 @@ for (const [i, [upheaval, what]] of (
   [
     ["late", "whose probe comes in their middle"],
     ["gap", "whose probe is taken away, and comes again later,"],
+    ["reader", "whose reader goes in the middle of an exchange"],
   ] as const
 ).entries())
-  test(`${LATE} random programs of seed ${SEED} ${what} are told as what was open by then`, async () => {
+  test(`${LATE} random programs of seed ${SEED} ${what} are told as they were`, async () => {
     const from = PROGRAMS + i * LATE;
     const programs = Array.from({ length: LATE }, (_, i) => generate(programSeed(SEED, from + i), SOUND_FEATURES));
 

@@ -21,7 +21,7 @@ import { formatProgram, type Program, programSeed } from "./program.ts";
 import { UPHEAVALS, type Upheaval } from "./upheaval.ts";
 
 const OUTPUT = join(ROOT, "build/torture");
-const COURSE: readonly Upheaval[] = ["none", "late", "upgrade", "gap", "kill", "late"];
+const COURSE: readonly Upheaval[] = ["none", "late", "upgrade", "gap", "kill", "reader"];
 
 const options = numberOptions({
   seed: Number(process.env.FLOWSPAN_SEED ?? Date.now() % 1_000_000),

@@ -4,6 +4,7 @@
  *           program begins      first barrier      second barrier      program ends
  *   upgrade ─ probe ────────────── next takes over ─────────────────────────►
  *   kill    ─ probe ────────────── X, next takes over ──────────────────────►
+ *   reader  ─ probe ────────────── its reader goes in the middle of an exchange, and the next one comes ─►
  *   late                           probe, adopts ───────────────────────────►
  *   gap     ─ probe ────────────── taken away        probe, adopts ─────────►
  */
@@ -14,7 +15,7 @@ import type { Trace } from "./trace.ts";
 import type { Watch } from "./watch.ts";
 import { type Edge, edgeAt, type Window } from "./window.ts";
 
-export const UPHEAVALS = ["none", "upgrade", "kill", "late", "gap"] as const;
+export const UPHEAVALS = ["none", "upgrade", "kill", "reader", "late", "gap"] as const;
 export type Upheaval = (typeof UPHEAVALS)[number];
 
 /** What a probe said that was there for a part of the program. */
@@ -59,6 +60,7 @@ async function befall(
   watch: Watch,
 ): Promise<readonly Seen[] | undefined> {
   if (barrier === 0 && (upheaval === "upgrade" || upheaval === "kill")) await watch.replace(upheaval === "kill");
+  if (upheaval === "reader") await watch.replaceReader();
   const comes = (upheaval === "late" && barrier === 0) || (upheaval === "gap" && barrier === 1);
   const goes = upheaval === "gap" && barrier === 0;
   if (!comes && !goes) return undefined;

@@ -79,9 +79,16 @@ export class Watch {
   /** A second probe takes over the first one's maps; that one was told to end, or was killed. */
   async replace(kill: boolean): Promise<void> {
     const { probe } = this.#tally;
-    if (kill) await probe.probe.stop("SIGKILL");
-    await probe.startProbe();
+    await this.#tally.interrupt(async () => {
+      if (kill) await probe.probe.stop("SIGKILL");
+      await probe.startProbe();
+    });
     await this.#reconnect();
+  }
+
+  /** Another reader takes the place of the one that is there, which was in the middle of an exchange. */
+  async replaceReader(): Promise<void> {
+    await this.#tally.replaceReader();
   }
 
   /** What was said of each namespace since clear(). Rows and records may come in two: what closes after a walk has passed is in the next. */
