@@ -3,6 +3,7 @@ import type { EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
 import type { Absent } from "./absent.ts";
 import type { Seen } from "./compare.ts";
+import { compareRetransmits } from "./compare-retransmits.ts";
 import { compareRange } from "./compare-segments.ts";
 import { count } from "./compare-sums.ts";
 import type { Differences } from "./differences.ts";
@@ -13,10 +14,6 @@ import type { Trace } from "./trace.ts";
 export const FAILED: readonly EdgeCountersField[] = [
   ...(["failedRefused", "failedTimedOut", "failedReset", "failedHostUnreachable"] as const),
   ...(["failedNetUnreachable", "failedCancelled", "failedOther"] as const),
-];
-export const RETRANSMITS: readonly EdgeCountersField[] = [
-  ...(["retransmitsSyn", "retransmitsFast", "retransmitsTimeout", "retransmitsTlp"] as const),
-  ...(["retransmitsNonCongestion", "retransmitsOther"] as const),
 ];
 
 /** Sums over the namespace are the kernel's own counters. */
@@ -30,17 +27,7 @@ export function compareBooks({ ends }: Truth, trace: Trace, seen: Seen, absent: 
   const passive = tcp["Tcp.PassiveOpens"] ?? 0;
   const opened: Range = [passive - ends.filter(mayCountTwice).length, passive];
   compareRange("passive-opens", "opened by servers", count(servers, "opened"), opened, said);
-  said.equal("retransmits", "segments sent again", count(both, ...RETRANSMITS), tcp["Tcp.RetransSegs"]);
-  said.equal("retransmit-types", "SYNs sent again", count(both, "retransmitsSyn"), tcp["TcpExt.TCPSynRetrans"]);
-  said.equal("retransmit-types", "fast retransmits", count(both, "retransmitsFast"), tcp["TcpExt.TCPFastRetrans"]);
-  const probes = count(both, "retransmitsTlp");
-  if (probes > book("TcpExt.TCPLossProbes"))
-    said.add("retransmit-types", `${probes} tail loss probes sent again, of ${book("TcpExt.TCPLossProbes")}`);
-  const timers = book("TcpExt.TCPTimeouts") - count(clients, "retransmitsSyn");
-  // A timer that finds the window closed sends again without a count of its own.
-  const isShut = book("TcpExt.TCPToZeroWindowAdv", "TcpExt.TCPWantZeroWindowAdv") > 0;
-  if (count(both, "retransmitsTimeout") > 0 && timers <= 0 && !isShut)
-    said.add("retransmit-types", `${count(both, "retransmitsTimeout")} timeouts, and no timer ran out`);
+  compareRetransmits(trace, clients, both, said);
   const aborted = seen.records.filter(
     ({ establishedNs, state }) => establishedNs > 0n && (state === "established" || state === "close_wait"),
   );

@@ -1,6 +1,7 @@
 /** Sums over the edges of a window are what the namespace's own counters have grown by in it. */
 import type { Seen } from "./compare.ts";
-import { FAILED, mayCountTwice, NAMESPACE_BOOKS, RETRANSMITS } from "./compare-books.ts";
+import { FAILED, mayCountTwice, NAMESPACE_BOOKS } from "./compare-books.ts";
+import { RETRANSMITS } from "./compare-retransmits.ts";
 import { compareRange } from "./compare-segments.ts";
 import { count } from "./compare-sums.ts";
 import type { Differences } from "./differences.ts";

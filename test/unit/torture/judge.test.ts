@@ -164,3 +164,20 @@ test("what differs in every round counts although each has hidden something; wha
   expect(await judge(sound.bench, [PLAIN_PROGRAM], "none")).toEqual([]);
   expect(sound.asked).toEqual([1]);
 });
+
+test("types of resends are held against the kernel's counters of each: timers, the queue in Loss, fast, probes", () => {
+  const books = PLAIN_BOOKS.replace("RetransSegs=0", "RetransSegs=6").replace(
+    "TCPFastRetrans=0",
+    "TCPFastRetrans=2 TcpExt.TCPSlowStartRetrans=2 TcpExt.TCPTimeouts=1 TcpExt.TCPLossProbes=1",
+  );
+  const trace = traceOf(PLAIN_CALLS + PLAIN_WIRE + books);
+  const said = (retransmitsFast: number, retransmitsTimeout: number, retransmitsTlp: number) =>
+    differences(PLAIN_PROGRAM, trace, changed("client", {}, { retransmitsFast, retransmitsTimeout, retransmitsTlp }))
+      .filter((each) => each.startsWith("retransmit"))
+      .map((each) => each.replace("retransmit-types: ", ""));
+
+  expect(said(2, 3, 1)).toEqual([]);
+  expect(said(3, 2, 1)).toEqual(["fast retransmits is 3, must be 2"]);
+  expect(said(2, 2, 2)).toEqual(["tail loss probes sent again is 2, must be 0 to 1"]);
+  expect(said(2, 4, 0)).toEqual(["timeouts is 4, must be 2 to 3"]);
+});
