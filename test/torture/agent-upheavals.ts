@@ -23,6 +23,8 @@ export interface AgentUpheavalKind {
   readonly befall: (parts: Parts) => Promise<Aftermath>;
   /** Records may be lost, by name and number. */
   readonly mayLose: boolean;
+  /** An agent is killed, perhaps amid the rows of a series, which then is short (ARCHITECTURE.md, "The exchange"). */
+  readonly mayCut: boolean;
   /** Spans may come twice. */
   readonly mayRepeat: boolean;
   /** One agent saw it all. */
@@ -45,25 +47,26 @@ const NOTHING: AgentUpheavalKind = {
   isAmid: false,
   befall: async () => ({}),
   mayLose: false,
+  mayCut: false,
   mayRepeat: false,
   isOneAgent: true,
 };
+
+const KILLED = { ...NOTHING, isOneAgent: false, mayLose: true, mayCut: true };
 
 export const UPHEAVALS = {
   none: NOTHING,
   "probe-upgrade": { ...NOTHING, befall: ({ probe }) => then(probe.startProbe()) },
   "probe-kill": { ...NOTHING, mayLose: true, befall: ({ probe }) => then(killProbe(probe)) },
   "agent-restart": { ...NOTHING, isOneAgent: false, befall: ({ agent }) => then(restart(agent)) },
-  "agent-kill": { ...NOTHING, isOneAgent: false, mayLose: true, befall: killAgent },
+  "agent-kill": { ...KILLED, befall: killAgent },
   "both-upgrade": {
     ...NOTHING,
     isOneAgent: false,
     befall: ({ probe, agent }) => then(Promise.all([probe.startProbe(), restart(agent)])),
   },
   "both-kill": {
-    ...NOTHING,
-    isOneAgent: false,
-    mayLose: true,
+    ...KILLED,
     befall: async (parts) => {
       const [aftermath] = await Promise.all([killAgent(parts), killProbe(parts.probe)]);
       return aftermath;
@@ -72,7 +75,7 @@ export const UPHEAVALS = {
   "collector-away": { ...NOTHING, mayRepeat: true, befall: leave },
   "collector-flaps": { ...NOTHING, isAmid: true, mayRepeat: true, befall: flap },
   "agent-restart-unheard": { ...NOTHING, isOneAgent: false, mayLose: true, mayRepeat: true, befall: restartUnheard },
-  "agent-kill-amid": { ...NOTHING, isAmid: true, isOneAgent: false, mayLose: true, befall: killAgain },
+  "agent-kill-amid": { ...KILLED, isAmid: true, befall: killAgain },
   "probe-kill-amid": { ...NOTHING, isAmid: true, mayLose: true, befall: killProbeAgain },
 } as const satisfies Readonly<Record<string, AgentUpheavalKind>>;
 

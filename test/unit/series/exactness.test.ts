@@ -97,6 +97,14 @@ class World {
     }
   }
 
+  /** The agent dies when the Collector has accepted everything and so many rows were settled. */
+  dieAfter(rows: number): void {
+    const batch = this.#steps.take(this.kernel.exchange());
+    this.points.push(...pointsOf(batch.flows, this.#temporality));
+    this.kernel.settle(batch.accept(batch.flows).slice(0, rows));
+    this.#steps = this.#newSteps();
+  }
+
   /** Everything is named and accepted. */
   heal(): void {
     for (const address of REMOTES) this.identity.release(address);
@@ -171,3 +179,23 @@ for (const temporality of ["cumulative", "delta"] as const) {
     );
   });
 }
+
+for (const temporality of ["cumulative", "delta"] as const)
+  test(`${temporality}: an agent that dies amid the rows of one series leaves it short of what was settled, and no more`, () => {
+    const world = new World(temporality, 100);
+    const { kernel, identity } = world;
+    for (const remote of ["x", "y"]) identity.rename(remote, "cart");
+    const grow = (x: number, y: number) => {
+      kernel.grow("client a>x:80", { bytesSent: x });
+      kernel.grow("client a>y:80", { bytesSent: y });
+    };
+
+    grow(3, 5);
+    world.exchange(["accepted"], [true]);
+    grow(7, 11);
+    world.dieAfter(1);
+    grow(13, 17);
+    world.heal();
+
+    expect(total(seriesTotals(world.points), "bytesSent")).toBe(3 + 5 + 11 + 13 + 17);
+  });
