@@ -9,8 +9,8 @@ import type { ClusterChange, Feed, FeedObjects } from "../model/cluster-objects.
 import { BACKOFF, type BackoffOptions } from "../shared/backoff.ts";
 import { ApiTroubles, type WatchLog } from "./api-troubles.ts";
 import type { Connection } from "./connection.ts";
-import { FEEDS_OF, pathOf, READS } from "./reads.ts";
-import { type TrimOptions, trimEndpointSlice, trimNamespace, trimNode, trimPod, trimService } from "./trim.ts";
+import { FEEDS_OF, resourceOf } from "./reads.ts";
+import type { TrimOptions } from "./trim.ts";
 import { ResourceWatch, type WatchState } from "./watch.ts";
 
 /** `all` names peers on other nodes too, at the cost of one watch of all pods per node. */
@@ -48,39 +48,11 @@ export function feedsOf(scope: PodScope): readonly Feed[] {
   return scope === "all" ? FEEDS_OF.watch : FEEDS_OF.watch.filter((feed) => feed !== "pods");
 }
 
-interface Resource<F extends Feed> {
-  readonly path: string;
-  readonly query: Readonly<Record<string, string>>;
-  readonly trim: (object: unknown) => FeedObjects[F] | undefined;
-}
-
-/** What each feed reads, and what it keeps of it. */
-export function resourcesOf(nodeName: string, options: TrimOptions): { readonly [F in Feed]: Resource<F> } {
-  return {
-    "local-pods": {
-      ...requestOf("local-pods", `spec.nodeName=${nodeName}`),
-      trim: (object) => trimPod(object, true, options),
-    },
-    pods: { ...requestOf("pods"), trim: (object) => trimPod(object, false, options) },
-    services: { ...requestOf("services"), trim: trimService },
-    "endpoint-slices": { ...requestOf("endpoint-slices"), trim: trimEndpointSlice },
-    nodes: { ...requestOf("nodes"), trim: trimNode },
-    namespaces: { ...requestOf("namespaces"), trim: trimNamespace },
-  };
-}
-
-function requestOf(feed: Feed, selected?: string): Pick<Resource<Feed>, "path" | "query"> {
-  const { only } = READS[feed];
-  const fieldSelector = only === undefined ? selected : `metadata.name=${only}`;
-  return { path: pathOf(READS[feed]), query: fieldSelector === undefined ? {} : { fieldSelector } };
-}
-
 /** Starts at once; what goes wrong is in the states and the log, never an exception. */
 export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
-  const resources = resourcesOf(options.nodeName, options);
   const feeds = options.feeds ?? feedsOf(options.scope);
   const troubles = new ApiTroubles(options.log);
-  const watches = feeds.map((feed) => startWatch(feed, resources[feed], troubles, options));
+  const watches = feeds.map((feed) => startWatch(feed, troubles, options));
   return {
     states: () => watches.map(({ watch }) => watch.state),
     async stop() {
@@ -91,15 +63,10 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
   };
 }
 
-function startWatch<F extends Feed>(
-  feed: F,
-  resource: Resource<F>,
-  troubles: ApiTroubles,
-  options: ClusterWatchOptions,
-) {
+function startWatch<F extends Feed>(feed: F, troubles: ApiTroubles, options: ClusterWatchOptions) {
   const { connection, onChange, nowMs = bootMs, backoff = BACKOFF, silenceMs = SILENCE_MS } = options;
   const watch = new ResourceWatch<FeedObjects[F]>({
-    ...resource,
+    ...resourceOf(feed, options.nodeName, options),
     name: feed,
     connection,
     troubles,

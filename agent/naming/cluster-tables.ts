@@ -17,9 +17,16 @@ export interface Tables {
   readonly beginnings: Beginnings;
 }
 
+/** What a feed's changes do. */
+type FeedTables = {
+  readonly [F in Feed]: {
+    upsert(object: FeedObjects[F], atMs: number): void;
+    remove(uid: string, atMs: number): void;
+  };
+};
+
 export class ClusterTables {
-  readonly #addresses: Addresses;
-  readonly #localPods: LocalPods;
+  readonly #tables: FeedTables;
   readonly #beginnings: Beginnings;
   readonly #feeds: readonly Feed[];
   readonly #unsynced: Set<Feed>;
@@ -27,8 +34,7 @@ export class ClusterTables {
   #around: Surroundings;
 
   constructor({ addresses, localPods, beginnings }: Tables, feeds: readonly Feed[], around: Surroundings) {
-    this.#addresses = addresses;
-    this.#localPods = localPods;
+    this.#tables = this.#tableOf(addresses, localPods);
     this.#beginnings = beginnings;
     this.#feeds = feeds;
     this.#unsynced = new Set(feeds);
@@ -59,60 +65,55 @@ export class ClusterTables {
     this.#objects.set(change.feed, objects);
     if (change.type === "remove") {
       if (!objects.delete(change.uid)) return false;
-      this.#remove(change.feed, change.uid, change.atMs);
+      this.#tables[change.feed].remove(change.uid, change.atMs);
       return true;
     }
     if (isDeepStrictEqual(objects.get(change.object.uid), change.object)) return false;
     objects.set(change.object.uid, change.object);
-    this.#upsert(change);
+    upsertInto(this.#tables, change);
     return true;
   }
 
-  #upsert({ feed, object, atMs }: ClusterUpsert): void {
-    switch (feed) {
-      case "local-pods":
-        this.#localPods.upsert(object, atMs);
-        if (this.#localPodsOnly()) this.#addresses.upsertPod(object, atMs);
-        break;
-      case "pods":
-        this.#addresses.upsertPod(object, atMs);
-        break;
-      case "services":
-        this.#addresses.upsertService(object, atMs);
-        break;
-      case "endpoint-slices":
-        this.#addresses.upsertSlice(object, atMs);
-        break;
-      case "nodes":
-        this.#addresses.upsertNode(object, atMs);
-        if (object.name === this.#around.nodeName) this.#lookAround({ zone: object.zone, region: object.region });
-        break;
-      case "namespaces":
-        if (object.name === "kube-system") this.#lookAround({ clusterUid: object.uid });
-    }
-  }
-
-  #remove(feed: Feed, uid: string, atMs: number): void {
-    switch (feed) {
-      case "local-pods":
-        this.#localPods.remove(uid, atMs);
-        if (this.#localPodsOnly()) this.#addresses.removePod(uid, atMs);
-        break;
-      case "pods":
-        this.#addresses.removePod(uid, atMs);
-        break;
-      case "services":
-        this.#addresses.removeService(uid, atMs);
-        break;
-      case "endpoint-slices":
-        this.#addresses.removeSlice(uid, atMs);
-        break;
-      case "nodes":
-        this.#addresses.removeNode(uid, atMs);
-        break;
-      case "namespaces":
-      // The cluster's uid outlives any answer of the API.
-    }
+  /** Each feed's, by what they are called with. */
+  #tableOf(addresses: Addresses, localPods: LocalPods): FeedTables {
+    return {
+      "local-pods": {
+        upsert: (pod, atMs) => {
+          localPods.upsert(pod, atMs);
+          if (this.#localPodsOnly()) addresses.upsertPod(pod, atMs);
+        },
+        remove: (uid, atMs) => {
+          localPods.remove(uid, atMs);
+          if (this.#localPodsOnly()) addresses.removePod(uid, atMs);
+        },
+      },
+      pods: {
+        upsert: (pod, atMs) => addresses.upsertPod(pod, atMs),
+        remove: (uid, atMs) => addresses.removePod(uid, atMs),
+      },
+      services: {
+        upsert: (service, atMs) => addresses.upsertService(service, atMs),
+        remove: (uid, atMs) => addresses.removeService(uid, atMs),
+      },
+      "endpoint-slices": {
+        upsert: (slice, atMs) => addresses.upsertSlice(slice, atMs),
+        remove: (uid, atMs) => addresses.removeSlice(uid, atMs),
+      },
+      nodes: {
+        upsert: (node, atMs) => {
+          addresses.upsertNode(node, atMs);
+          const { zone, region } = node;
+          if (node.name === this.#around.nodeName) this.#lookAround({ zone, region });
+        },
+        remove: (uid, atMs) => addresses.removeNode(uid, atMs),
+      },
+      namespaces: {
+        upsert: ({ name, uid }) => {
+          if (name === "kube-system") this.#lookAround({ clusterUid: uid });
+        },
+        remove: () => {}, // the cluster's uid outlives any answer of the API
+      },
+    };
   }
 
   /** Otherwise the own node's pods come twice, and their addresses from the feed that has all. */
@@ -124,4 +125,9 @@ export class ClusterTables {
     const around = { ...this.#around, ...seen };
     if (!isDeepStrictEqual(around, this.#around)) this.#around = around;
   }
+}
+
+function upsertInto(tables: FeedTables, { feed, object, atMs }: ClusterUpsert): void {
+  // The object is of its feed's kind: ClusterUpsert says so, feed by feed.
+  (tables[feed].upsert as (object: FeedObjects[Feed], atMs: number) => void)(object, atMs);
 }

@@ -20,7 +20,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { readConfigFile } from "../../agent/config/file.ts";
 import { loadSchemaCheck } from "../../agent/config/load.ts";
-import { resourcesOf } from "../../agent/kubernetes/watch-cluster.ts";
+import { resourceOf } from "../../agent/kubernetes/reads.ts";
+import { FEEDS } from "../../agent/model/cluster-objects.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import { holds } from "../components/running.ts";
 import { needs } from "../needs.ts";
@@ -130,9 +131,8 @@ describe("on a real API server", () => {
 
   test("every list and watch of the agent is allowed", async () => {
     const token = await serviceAccountToken(kube);
-    const resources = Object.values(
-      resourcesOf("node-1", { wellKnownLabels: false, podLabels: [], podAnnotations: [] }),
-    );
+    const trim = { wellKnownLabels: false, podLabels: [], podAnnotations: [] };
+    const resources = FEEDS.map((feed) => resourceOf(feed, "node-1", trim));
 
     const answers: [string, number][] = [];
     for (const { path, query } of resources) {

@@ -10,9 +10,9 @@ import type { Config } from "../../config/load.ts";
 import { ConfigError } from "../../config/problem.ts";
 import type { Settings } from "../../config/settings.ts";
 import { networkFailure } from "../../kubernetes/failure.ts";
-import { FEEDS_OF } from "../../kubernetes/reads.ts";
+import { FEEDS_OF, resourceOf } from "../../kubernetes/reads.ts";
 import { get } from "../../kubernetes/request.ts";
-import { feedsOf, resourcesOf } from "../../kubernetes/watch-cluster.ts";
+import { feedsOf } from "../../kubernetes/watch-cluster.ts";
 import { createTransport, type ExportedSignal, type Transport, unusableWords } from "../../otlp/transport.ts";
 import { nameOf } from "../../otlp/trouble.ts";
 import { type Cluster, clusterOf } from "../../runtime/cluster.ts";
@@ -116,10 +116,10 @@ async function askServer(cluster: Cluster, { kubernetes }: Settings): Promise<Ku
 
   const { podLabels, podAnnotations, appLabels, scope, metadata } = kubernetes;
   const feeds = metadata === "directory" ? FEEDS_OF["agent-with-directory"] : feedsOf(scope);
-  const resources = resourcesOf(nodeName, { podLabels, podAnnotations, wellKnownLabels: appLabels });
+  const trim = { podLabels, podAnnotations, wellKnownLabels: appLabels };
   const rules: Record<string, ApiTrouble | undefined> = {};
   for (const feed of feeds) {
-    const { path, query } = resources[feed];
+    const { path, query } = resourceOf(feed, nodeName, trim);
     const resource = path.split("/").at(-1) as string;
     const verbs = { list: { limit: "1" }, watch: { watch: "1", timeoutSeconds: "1" } } as const;
     for (const [verb, more] of Object.entries(verbs)) {

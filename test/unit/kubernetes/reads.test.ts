@@ -1,7 +1,7 @@
 /** What is read and what is granted are one list. */
 import { expect, test } from "vitest";
-import { FEEDS_OF, MODES, rulesOf } from "../../../agent/kubernetes/reads.ts";
-import { feedsOf, resourcesOf } from "../../../agent/kubernetes/watch-cluster.ts";
+import { FEEDS_OF, MODES, resourceOf, rulesOf } from "../../../agent/kubernetes/reads.ts";
+import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";
 import { FEEDS } from "../../../agent/model/cluster-objects.ts";
 import { shippedRoles } from "./shipped-roles.ts";
 import { TRIM } from "./watching.ts";
@@ -24,9 +24,9 @@ test("the directory reads what an agent without one reads, but for the pods that
 });
 
 test("every feed is asked for where the API has it", () => {
-  const resources = resourcesOf("node-1", TRIM);
+  const requests = FEEDS.map((feed) => resourceOf(feed, "node-1", TRIM)).map(({ path, query }) => [path, query]);
 
-  expect(FEEDS.map((feed) => [resources[feed].path, resources[feed].query])).toEqual([
+  expect(requests).toEqual([
     ["/api/v1/pods", { fieldSelector: "spec.nodeName=node-1" }],
     ["/api/v1/pods", {}],
     ["/api/v1/services", {}],
