@@ -5,10 +5,12 @@
  * Read again every few seconds; what cannot be read or does not fit together is told once and the last good
  * content stays in use: half of a rotation must not shut everybody out. Contents are never logged.
  */
+
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { type KeyCertPair, ServerCredentials } from "@grpc/grpc-js";
+import type { Logger } from "../shared/logger.ts";
 import { certificateProblem } from "../tls/pem.ts";
 
 /** All optional: what is set is demanded. */
@@ -20,11 +22,6 @@ export interface SecretFiles {
   readonly keyFile?: string | undefined;
   /** Directory: the tokens that are let in, one a line. Agent: its token. */
   readonly tokenFile?: string | undefined;
-}
-
-export interface SecretsLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
 }
 
 export interface Certificates {
@@ -131,7 +128,7 @@ export function follow<T>(
   source: () => T,
   fingerprint: (value: T) => string,
   onNew: (value: T) => void,
-  { everyMs, log }: { readonly everyMs: number; readonly log: SecretsLog },
+  { everyMs, log }: { readonly everyMs: number; readonly log: Logger },
 ): () => void {
   let last = fingerprint(source());
   let problem: string | undefined;

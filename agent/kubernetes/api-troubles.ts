@@ -4,12 +4,8 @@
  * A server that is away is one trouble for all watches. A refusal of one resource is that resource's. A watch has
  * the trouble of its last failure until it is current again.
  */
+import type { Logger } from "../shared/logger.ts";
 import type { ApiFailure, FailureReason } from "./failure.ts";
-
-export interface WatchLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
 
 export interface Trouble {
   /** The feed that met it. */
@@ -25,14 +21,14 @@ export interface Trouble {
 const OF_A_RESOURCE: ReadonlySet<FailureReason> = new Set(["forbidden", "rejected", "malformed", "gone"]);
 
 export class ApiTroubles {
-  readonly #log: WatchLog;
+  readonly #log: Logger;
   /** What has been said and is not over: its words. */
   readonly #said = new Map<string, string>();
   /** The trouble of each watch that is not current. */
   readonly #of = new Map<string, string>();
   #saidNoWatchList = false;
 
-  constructor(log: WatchLog) {
+  constructor(log: Logger) {
     this.#log = log;
   }
 

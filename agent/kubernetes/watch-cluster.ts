@@ -4,10 +4,12 @@
  * The own node's pods are watched in full, all other objects trimmed to what an address needs. Each feed is
  * a watch of its own, so that a large one being read does not keep the own node's pods waiting.
  */
+
 import { uptime } from "node:os";
 import type { ClusterChange, Feed, FeedObjects } from "../model/cluster-objects.ts";
 import { BACKOFF, type BackoffOptions } from "../shared/backoff.ts";
-import { ApiTroubles, type WatchLog } from "./api-troubles.ts";
+import type { Logger } from "../shared/logger.ts";
+import { ApiTroubles } from "./api-troubles.ts";
 import type { Connection } from "./connection.ts";
 import { FEEDS_OF, resourceOf } from "./reads.ts";
 import type { TrimOptions } from "./trim.ts";
@@ -24,7 +26,7 @@ export interface ClusterWatchOptions extends TrimOptions {
   readonly feeds?: readonly Feed[] | undefined;
   /** Called in the order of the facts within a feed; ClusterIdentity.apply fits. */
   readonly onChange: (change: ClusterChange) => void;
-  readonly log: WatchLog;
+  readonly log: Logger;
   /** CLOCK_BOOTTIME milliseconds, the clock of the probe's times. */
   readonly nowMs?: () => number;
   readonly backoff?: BackoffOptions;

@@ -6,9 +6,12 @@
  * accepted stays in the kernel and is part of the next exchange's growth. Every outcome goes to `onResult`,
  * which counts (agent/telemetry/agent-state.ts); failures are logged once per change of state.
  */
+
 import type { ExportOutcome } from "../model/export-outcome.ts";
 import type { Flow } from "../model/flow.ts";
+import type { Logger } from "../shared/logger.ts";
 import type { EncodedRequest, FlowEncoder } from "./encode.ts";
+import { OutcomeLog } from "./outcome-log.ts";
 import type { Transport } from "./transport.ts";
 import { release } from "./wire.ts";
 
@@ -35,16 +38,10 @@ export interface FlowExporter {
   shutdown(): Promise<void>;
 }
 
-/** What the exporter needs of the agent's logger; pino's fits. */
-export interface ExportLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
-
 export interface FlowExporterOptions {
   readonly encoder: Pick<FlowEncoder, "encode">;
   readonly transport: Transport;
-  readonly log: ExportLog;
+  readonly log: Logger;
   /** Requests in flight at once. */
   readonly concurrency?: number;
   /** Called for every request that was sent, as soon as it has its outcome. */
@@ -52,6 +49,12 @@ export interface FlowExporterOptions {
   /** Milliseconds on a clock that only moves forward. */
   readonly nowMs?: () => number;
 }
+
+const WORDS = {
+  failed: "export failed: growth stays in the kernel",
+  worksAgain: "export works again",
+  inPart: "the Collector accepted a request in part",
+};
 
 /** The reason in the result of flows that were kept back. */
 export const NOT_SENT = "not_sent";
@@ -65,13 +68,11 @@ class BoundedExporter implements FlowExporter {
   readonly #concurrency: number;
   readonly #nowMs: () => number;
   #holdUntilMs = 0;
-  /** Why requests have failed since one was last accepted. */
-  readonly #troubles = new Set<string>();
-  #failedSinceAccepted = 0;
-  #rejection = "";
+  readonly #outcomes: OutcomeLog;
 
   constructor(options: FlowExporterOptions) {
     this.#options = options;
+    this.#outcomes = new OutcomeLog(options.log, options.transport, WORDS);
     this.#concurrency = options.concurrency ?? 2;
     this.#nowMs = options.nowMs ?? (() => performance.now());
   }
@@ -120,44 +121,10 @@ class BoundedExporter implements FlowExporter {
     if (outcome.state === "failed" && outcome.retryAfterMs !== undefined) {
       this.#holdUntilMs = Math.max(this.#holdUntilMs, this.#nowMs() + outcome.retryAfterMs);
     }
-    this.#logChange(result);
+    this.#outcomes.take(outcome, (rejectedPoints) => ({ points: request.points, rejectedPoints }));
     this.#options.onResult?.(result);
     return result;
   }
-
-  #logChange({ outcome, points }: RequestResult): void {
-    const { log, transport } = this.#options;
-    const { target } = transport;
-    if (outcome.state === "failed") {
-      this.#failedSinceAccepted++;
-      const { reason, cause = reason, retryable, retryAfterMs } = outcome;
-      if (this.#troubles.has(cause)) return;
-      this.#troubles.add(cause);
-      const words = failureWords(outcome, transport);
-      log.warn({ target, reason, ...words, retryable, retryAfterMs }, "export failed: growth stays in the kernel");
-      return;
-    }
-    transport.told?.isWell(target);
-    if (this.#troubles.size > 0) {
-      log.info({ target, failedRequests: this.#failedSinceAccepted }, "export works again");
-      this.#troubles.clear();
-      this.#failedSinceAccepted = 0;
-    }
-    const { rejectedPoints, message } = outcome;
-    const rejection = rejectedPoints > 0 && message === "" ? "no reason given" : message;
-    if (rejection === this.#rejection) return;
-    this.#rejection = rejection;
-    if (rejection === "") return;
-    log.warn({ target, points, rejectedPoints, message: rejection }, "the Collector accepted a request in part");
-  }
-}
-
-/** What a failure's line in the log says: with its remedy where nobody else has told it. */
-export function failureWords(
-  { reason, cause = reason, message, remedy }: Extract<ExportOutcome, { state: "failed" }>,
-  { told, target }: Pick<Transport, "told" | "target">,
-): object {
-  return (told?.isNews(target, cause) ?? true) ? { message, remedy } : { message };
 }
 
 /** The result of what was not sent, if there is any. */

@@ -8,14 +8,14 @@
  * The stock exporters never try again. It says what begins to fail and what works again, once each.
  */
 
-import type { ExportOutcome } from "../model/export-outcome.ts";
 import { BACKOFF, backoffMs } from "../shared/backoff.ts";
-import { type ExportLog, failureWords } from "./flow-exporter.ts";
+import type { Logger } from "../shared/logger.ts";
+import { OutcomeLog } from "./outcome-log.ts";
 import type { Transport } from "./transport.ts";
 
 export interface RetryingOptions {
   readonly transport: Transport;
-  readonly log: ExportLog;
+  readonly log: Logger;
   /** What is sent, in the plural, for people: "spans". */
   readonly items: string;
   /** In [0, 1): spreads the pauses of many agents. */
@@ -42,12 +42,16 @@ export class RetryingTransport {
   #deadlineMs = Number.POSITIVE_INFINITY;
   /** Until then the Collector has asked to be left alone (RetryInfo), whichever request that answered. */
   #holdUntilMs = 0;
-  /** Why requests have failed since one was last accepted. */
-  readonly #troubles = new Set<string>();
-  #rejection = "";
+  readonly #outcomes: OutcomeLog;
 
   constructor(options: RetryingOptions) {
+    const { log, transport, items } = options;
     this.#options = options;
+    this.#outcomes = new OutcomeLog(log, transport, {
+      failed: `${items} are not accepted`,
+      worksAgain: `${items} are accepted again`,
+      inPart: `the Collector accepted ${items} in part`,
+    });
   }
 
   /** From now on there are `withinMs` left: pauses are short, and what is not accepted by then is dropped. */
@@ -66,7 +70,7 @@ export class RetryingTransport {
     const giveUpMs = performance.now() + GIVE_UP_MS;
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.#options.transport.send(bytes);
-      this.#say(outcome);
+      this.#outcomes.take(outcome, (rejectedSpans) => ({ rejectedSpans }));
       if (outcome.state === "accepted") return { state: "accepted", rejected: outcome.rejectedPoints };
       if (!outcome.retryable) return { state: "dropped", reason: "rejected" };
       const nowMs = performance.now();
@@ -101,32 +105,6 @@ export class RetryingTransport {
     // Ending: a few more tries in the time there is.
     if (this.#stop.signal.aborted) return LAST_TRIES_MS;
     return backoffMs(attempt + 1, (this.#options.random ?? Math.random)(), BACKOFF);
-  }
-
-  /** A line when it begins to fail and when it works again. */
-  #say(outcome: ExportOutcome): void {
-    const { log, transport, items } = this.#options;
-    const { target } = transport;
-    if (outcome.state === "failed") {
-      const { reason, cause = reason, retryable, retryAfterMs } = outcome;
-      if (this.#troubles.has(cause)) return;
-      this.#troubles.add(cause);
-      const words = failureWords(outcome, transport);
-      log.warn({ target, reason, ...words, retryable, retryAfterMs }, `${items} are not accepted`);
-      return;
-    }
-    transport.told?.isWell(target);
-    if (this.#troubles.size > 0) log.info({ target }, `${items} are accepted again`);
-    this.#troubles.clear();
-    const { rejectedPoints, message } = outcome;
-    const rejection = rejectedPoints > 0 && message === "" ? "no reason given" : message;
-    if (rejection !== this.#rejection && rejection !== "") {
-      log.warn(
-        { target, rejectedSpans: rejectedPoints, message: rejection },
-        `the Collector accepted ${items} in part`,
-      );
-    }
-    this.#rejection = rejection;
   }
 }
 

@@ -4,13 +4,14 @@
  * Never holds up the agent: when the disk fails or falls behind, the recording ends with a named error
  * and the agent goes on. The file holds addresses and process names: only its owner may read it.
  */
+
 import { createWriteStream, type WriteStream } from "node:fs";
 import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { createGzip, type Gzip } from "node:zlib";
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
+import type { ErrorLogger } from "../shared/logger.ts";
 import type { Tap } from "../source/probe-connection.ts";
-import type { SourceLog } from "../source/source.ts";
 import { EntryKind, encodeEntryHeader, encodeHead } from "./container.ts";
 
 /** What may wait for the disk: some exchanges of the largest edge table. */
@@ -19,7 +20,7 @@ const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
 export interface RecorderOptions {
   /** Compressed when it ends in `.gz`. An existing file is replaced. */
   readonly path: string;
-  readonly log: SourceLog;
+  readonly log: ErrorLogger;
   readonly nowUnixNs?: () => bigint;
 }
 
@@ -27,7 +28,7 @@ const NO_BYTES = Buffer.alloc(0);
 
 export class Recorder implements Tap {
   readonly #path: string;
-  readonly #log: SourceLog;
+  readonly #log: ErrorLogger;
   readonly #nowUnixNs: () => bigint;
   readonly #file: WriteStream;
   readonly #gzip: Gzip | undefined;

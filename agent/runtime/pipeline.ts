@@ -17,8 +17,10 @@
  * that it happens in and no byte. Decoding is inside of the source, which is a probe or a recording.
  * What filters or judges traffic by its names stands between naming and series.
  */
+
 import type { Identity } from "../model/names.ts";
 import type { FlowExporter } from "../otlp/flow-exporter.ts";
+import type { Logger } from "../shared/logger.ts";
 import type { IntervalClock } from "../shared/ticker.ts";
 import type { ExchangeData, ProbeSource } from "../source/source.ts";
 import type { FlowSteps } from "./flow-steps.ts";
@@ -36,14 +38,8 @@ export interface PipelineParts {
   /** Aborted by SIGTERM: one last turn follows, at most `lastTurnMs` long. */
   readonly stop: AbortSignal;
   readonly lastTurnMs?: number;
-  readonly log: PipelineLog;
+  readonly log: Logger;
   readonly listeners?: PipelineListeners;
-}
-
-/** What the pipeline needs of the agent's logger; pino's fits. */
-export interface PipelineLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
 }
 
 /** Called between steps; must not throw. */

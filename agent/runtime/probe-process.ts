@@ -1,12 +1,13 @@
 /**
  * What an agent does as root before it stops being root: finds and starts the probe, makes directories.
  */
+
 import { chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Settings } from "../config/settings.ts";
-import type { SourceLog } from "../source/source.ts";
+import type { ErrorLogger } from "../shared/logger.ts";
 import { type SpawnedProbe, spawnProbe } from "./spawn-probe.ts";
 
 /**
@@ -56,7 +57,7 @@ export function probeArguments({ probe, user, logLevel }: Settings): string[] {
 }
 
 /** Starts the probe and waits until it listens. @throws Error when it ends first or takes too long */
-export async function startProbe(settings: Settings, log: SourceLog, deadlineMs = 30_000): Promise<SpawnedProbe> {
+export async function startProbe(settings: Settings, log: ErrorLogger, deadlineMs = 30_000): Promise<SpawnedProbe> {
   const { socket } = settings.probe;
   mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
   const probe = spawnProbe({ program: findProbe(settings.probe.path), socket, args: probeArguments(settings), log });

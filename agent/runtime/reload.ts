@@ -4,15 +4,11 @@
  * A file that is wrong changes nothing. What needs a restart is said once for each change and kept in the
  * status until the restart.
  */
+
 import { applyLive, compareSettings } from "../config/change.ts";
 import { type Config, type ConfigSources, loadConfig } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
-
-export interface ReloadLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
+import type { ErrorLogger } from "../shared/logger.ts";
 
 export class LiveConfig {
   /** In effect now. */
@@ -26,12 +22,12 @@ export class LiveConfig {
   /** Of what was set at the start: what exporters go by needs a restart. */
   readonly originOf: Config["originOf"];
   readonly #sources: ConfigSources;
-  readonly #log: ReloadLog;
+  readonly #log: ErrorLogger;
   /** Those of the last load have been told. */
   #warnings: readonly string[];
   readonly #appliers: ((settings: Settings) => void)[] = [];
 
-  constructor(config: Config, sources: ConfigSources, log: ReloadLog) {
+  constructor(config: Config, sources: ConfigSources, log: ErrorLogger) {
     this.settings = config.settings;
     this.file = config.file;
     this.originOf = config.originOf;

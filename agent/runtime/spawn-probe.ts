@@ -4,9 +4,10 @@
  * `--supervise` starts a probe that died again, so that the agent never has to (it has dropped its
  * privileges by then). The closed stdin also ends it when the agent was killed.
  */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import type { SourceLog } from "../source/source.ts";
+import type { ErrorLogger } from "../shared/logger.ts";
 
 export interface SpawnOptions {
   /** The flowspan-probe program. */
@@ -14,7 +15,7 @@ export interface SpawnOptions {
   readonly socket: string;
   /** Further arguments: `--pins`, `--cgroup`, `--socket-uid`. */
   readonly args?: readonly string[];
-  readonly log: SourceLog;
+  readonly log: ErrorLogger;
   /** How long the supervisor may take to end before it is killed; it gives the probe 15 s. */
   readonly endTimeoutMs?: number;
 }
@@ -44,7 +45,7 @@ export function spawnProbe(options: SpawnOptions): SpawnedProbe {
 }
 
 /** The probe writes JSON lines as we do; what is none (a crash, the loader) is passed on as it is. */
-function passOn(log: SourceLog, line: string): void {
+function passOn(log: ErrorLogger, line: string): void {
   const { level, msg } = parseLine(line);
   const say = level === "warn" || level === "error" ? level : "info";
   log[say]({ process: "flowspan-probe" }, msg);

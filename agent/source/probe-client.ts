@@ -12,6 +12,7 @@
 
 import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import type { Hello, ProbeEvent } from "../model/probe-event.ts";
+import type { Logger } from "../shared/logger.ts";
 import { keepReconnecting } from "../shared/reconnect.ts";
 import { AnswerWatchdog } from "./answer-watchdog.ts";
 import { Calls } from "./calls.ts";
@@ -32,7 +33,6 @@ import {
   SourceError,
   type SourceErrorCode,
   type SourceListeners,
-  type SourceLog,
   type SourceStats,
 } from "./source.ts";
 import { Unconfirmed } from "./unconfirmed.ts";
@@ -44,7 +44,7 @@ const START_MS = 1_000;
 
 export class ProbeClient implements ProbeSource {
   readonly #path: string;
-  readonly #log: SourceLog;
+  readonly #log: Logger;
   readonly #listeners: SourceListeners;
   readonly #tap: Tap | undefined;
   readonly #answerTimeoutMs: number;

@@ -1,11 +1,12 @@
 /** How a client of the probe is made. */
+import type { Logger } from "../shared/logger.ts";
 import type { Tap } from "./probe-connection.ts";
-import type { SourceListeners, SourceLog } from "./source.ts";
+import type { SourceListeners } from "./source.ts";
 
 export interface ProbeOptions {
   /** The probe's Unix socket. */
   readonly path: string;
-  readonly log: SourceLog;
+  readonly log: Logger;
   readonly listeners?: SourceListeners;
   /**
    * Of the records that `listeners.connection` was given: how many are neither accepted nor counted as lost yet.

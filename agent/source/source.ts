@@ -154,10 +154,3 @@ export interface ProbeSource {
   /** Ends the connection; pending calls reject with `closed`. Flush first what must be settled. */
   close(): Promise<void>;
 }
-
-/** What sources say to people. A pino logger is one. */
-export interface SourceLog {
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-  error(details: object, message: string): void;
-}

@@ -6,10 +6,11 @@
  * A record becomes a span when there is room to send it, so that what waits is small. It is known at every moment what
  * became of each (queue.ts). What it must not do: hold the agent's end up for longer than it is given.
  */
-import type { ExportLog } from "../otlp/flow-exporter.ts";
+
 import { type Resolution, RetryingTransport } from "../otlp/retrying.ts";
 import type { Transport } from "../otlp/transport.ts";
 import { release } from "../otlp/wire.ts";
+import type { Logger } from "../shared/logger.ts";
 import { type Entry, type Naming, SpanQueue, type SpanStats } from "./queue.ts";
 import type { Span } from "./span.ts";
 
@@ -19,7 +20,7 @@ export interface SpanExporterOptions {
   /** Called when names are about to be asked for. @returns who names the entries */
   readonly naming: () => (entry: Entry) => Naming;
   readonly limits: SpanLimits;
-  readonly log: ExportLog;
+  readonly log: Logger;
   /** Some records are no longer pending. */
   readonly onResolved?: (resolved: Resolved) => void;
   /** In [0, 1): spreads the pauses of many agents. */

@@ -7,7 +7,8 @@
  * costs no memory. Pure but for its own state; times come in as arguments.
  */
 import type { Connection } from "../model/connection-record.ts";
-import { type Names, Span } from "./span.ts";
+import type { Names } from "../model/names.ts";
+import { Span } from "./span.ts";
 
 /** Why a span was given up. */
 export const DROP_REASONS = {

@@ -5,9 +5,8 @@
  * was given for, and that ended when all changes of that version were known. An older one is asked for by itself.
  */
 import type { EdgeKey } from "../model/edge.ts";
-import type { Identity } from "../model/names.ts";
+import type { Identity, Names } from "../model/names.ts";
 import type { Entry, Naming } from "./queue.ts";
-import type { Names } from "./span.ts";
 
 /** What spans need of the identity: a cgroup's name may come later than its first record. */
 export interface SpanIdentity extends Pick<Identity, "identify" | "version"> {

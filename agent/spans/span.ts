@@ -7,6 +7,7 @@
  * All times of a span are moved to the wall clock by one offset, so that durations and the order of events
  * are the kernel's. Both agents of a connection come to the same trace and span ids without a word.
  */
+
 import { ConnectionFlag } from "../generated/layout.ts";
 import {
   ATTR_ERROR_TYPE,
@@ -28,16 +29,11 @@ import {
 } from "../generated/semconv.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { Connection } from "../model/connection-record.ts";
-import type { LocalEnd, RemoteEnd } from "../model/names.ts";
+import type { Names, RemoteEnd } from "../model/names.ts";
 import { type AttributeSink, addConnection, addEnd, addEnds, addStretch, attributesOf } from "./attributes.ts";
 import { eventsOf, type SpanEvent } from "./events.ts";
 import { connectionSpanId, stretchSpanId } from "./ids.ts";
 import { traceStateOf } from "./sampling.ts";
-
-export interface Names {
-  readonly local: LocalEnd;
-  readonly remote: RemoteEnd;
-}
 
 /** What a span says beside its attributes and events, which are made of its record when somebody reads or encodes them. */
 export class Span {

@@ -10,13 +10,14 @@
 
 import type { Connection } from "../model/connection-record.ts";
 import type { EdgeKey } from "../model/edge.ts";
-import type { ExportLog } from "../otlp/flow-exporter.ts";
+import type { Names } from "../model/names.ts";
 import type { Scope } from "../otlp/plan.ts";
 import type { Transport } from "../otlp/transport.ts";
+import type { Logger } from "../shared/logger.ts";
 import type { Exemplars } from "./exemplars.ts";
 import { type Resolved, SpanExporter, type SpanLimits } from "./export.ts";
 import type { Entry, Naming, SpanStats } from "./queue.ts";
-import { isStretch, type Names, type Span } from "./span.ts";
+import { isStretch, type Span } from "./span.ts";
 import { SpanEncoder } from "./span-encoder.ts";
 import { type SpanIdentity, SpanNames } from "./span-names.ts";
 import { type Moment, WallClock } from "./wall-clock.ts";
@@ -27,7 +28,7 @@ export interface SpansOptions {
   readonly encode?: (spans: readonly Span[]) => Uint8Array;
   readonly limits: SpanLimits;
   readonly scope: Scope;
-  readonly log: ExportLog;
+  readonly log: Logger;
   /** The longest time until an exchange has told the names of new cgroups. */
   readonly cgroupWaitMs: () => number;
   readonly exemplars?: { readonly into: Exemplars; readonly flowOf: (key: EdgeKey, names: Names) => string };

@@ -5,8 +5,9 @@
  * that all agents have, so it is in the source: spans meet, but whoever sees both sequence numbers on the wire can
  * tell the trace id, and one who sees trace ids and one number can test guesses of the other. So a cluster sets its own.
  */
+
 import { readFileSync } from "node:fs";
-import type { ExportLog } from "../otlp/flow-exporter.ts";
+import type { Logger } from "../shared/logger.ts";
 import { type FileWatch, watchFile } from "../shared/watched-file.ts";
 
 /** SipHash's key as its two little-endian words. */
@@ -30,12 +31,12 @@ export const DEFAULT_TRACE_KEY: TraceKey = keyOf(Buffer.from("flowspan-default",
 /** A key that follows its file. */
 export class TraceKeyFile {
   readonly #file: string | undefined;
-  readonly #log: ExportLog;
+  readonly #log: Logger;
   readonly #watch: FileWatch | undefined;
   #key: TraceKey = DEFAULT_TRACE_KEY;
 
   /** @param onChange called when another key is in effect */
-  constructor(file: string | undefined, log: ExportLog, onChange: () => void) {
+  constructor(file: string | undefined, log: Logger, onChange: () => void) {
     this.#file = file;
     this.#log = log;
     if (file === undefined) return;

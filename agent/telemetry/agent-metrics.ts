@@ -5,6 +5,7 @@
  * Kernel losses stand as the kernel has them, since its maps were made: what was lost while no agent ran
  * must show too.
  */
+
 import type { Histogram, Meter } from "@opentelemetry/api";
 import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { MetricDescriptor } from "../generated/semconv.ts";
@@ -41,7 +42,7 @@ import {
   METRIC_FLOWSPAN_WALK_SOCKETS,
 } from "../generated/semconv.ts";
 import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
-import type { ExportLog } from "../otlp/flow-exporter.ts";
+import type { Logger } from "../shared/logger.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
 import type { DurationListeners, SelfState } from "./agent-state.ts";
 import { errorType, METADATA_READINGS, PROCESS_READINGS } from "./common-readings.ts";
@@ -65,7 +66,7 @@ export function startSelfMetrics(
   state: SelfState,
   attributes: ResourceAttributes,
   options: SendOptions,
-  log: ExportLog,
+  log: Logger,
   sending?: Sending,
 ): SelfMetrics {
   return measureSelf(state, attributes, sendingReader(options, log, sending));

@@ -11,7 +11,7 @@ import {
   METRIC_FLOWSPAN_DIRECTORY_REFUSALS,
 } from "../generated/semconv.ts";
 import type { Attributes } from "../model/attribute.ts";
-import type { ExportLog } from "../otlp/flow-exporter.ts";
+import type { Logger } from "../shared/logger.ts";
 import { errorType, METADATA_READINGS, type NamesState, PROCESS_READINGS } from "./common-readings.ts";
 import { measure, type Reading, type SelfMetrics, type SendOptions, sendingReader } from "./provider.ts";
 
@@ -57,7 +57,7 @@ export function startDirectoryMetrics(
   state: DirectoryState,
   attributes: Attributes,
   options: SendOptions,
-  log: ExportLog,
+  log: Logger,
 ): SelfMetrics {
   return measure(state, DIRECTORY_READINGS, attributes, sendingReader(options, log));
 }

@@ -5,6 +5,7 @@
  * Everything is read at collection time. The log says when sending begins to fail and when it works again, not each
  * time, and not what the flows' exporter has said of the same Collector.
  */
+
 import { type Attributes, type Meter, type ObservableResult, ValueType } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
@@ -32,9 +33,9 @@ import {
 import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
 import type { ExportOutcome } from "../model/export-outcome.ts";
 import type { Temporality } from "../model/flow.ts";
-import type { ExportLog } from "../otlp/flow-exporter.ts";
 import type { Transport } from "../otlp/transport.ts";
 import { Deltas } from "./deltas.ts";
+import type { Logger } from "../shared/logger.ts";
 
 /** A metric, and what gives its points when it is collected. */
 export type Reading<State> = readonly [MetricDescriptor, (state: State, result: ObservableResult) => void];
@@ -84,7 +85,7 @@ export interface SendOptions {
 export type Sending = () => (accepted: boolean) => void;
 
 /** A reader that sends to the Collector every `intervalMs`. The transport stays its maker's to shut down. */
-export function sendingReader(options: SendOptions, log: ExportLog, sending: Sending = () => () => {}): MetricReader {
+export function sendingReader(options: SendOptions, log: Logger, sending: Sending = () => () => {}): MetricReader {
   return new PeriodicExportingMetricReader({
     exporter: new OwnMetricsExporter(options, log, sending),
     exportIntervalMillis: options.intervalMs,
@@ -134,13 +135,13 @@ export function optionsOf({ unit, description }: MetricDescriptor) {
 
 class OwnMetricsExporter implements PushMetricExporter {
   readonly #options: SendOptions;
-  readonly #log: ExportLog;
+  readonly #log: Logger;
   readonly #sending: Sending;
   readonly #deltas: Deltas | undefined;
   #failing = false;
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(options: SendOptions, log: ExportLog, sending: Sending) {
+  constructor(options: SendOptions, log: Logger, sending: Sending) {
     this.#options = options;
     this.#deltas = options.temporality === "delta" ? new Deltas() : undefined;
     this.#log = log;

@@ -5,6 +5,7 @@
  *   node test/golden/record-two-services.ts
  * Tests replay the file without a kernel. Leaves no pin, cgroup or process behind.
  */
+
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
@@ -14,8 +15,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Recorder } from "../../agent/recording/recorder.ts";
 import { spawnProbe } from "../../agent/runtime/spawn-probe.ts";
+import type { ErrorLogger } from "../../agent/shared/logger.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
-import type { SourceLog } from "../../agent/source/source.ts";
 import { eventually } from "../lab/process.ts";
 
 const PROBE = fileURLToPath(new URL("../../build/flowspan-probe", import.meta.url));
@@ -24,7 +25,7 @@ const NAME = "flowspan-golden";
 const CGROUPS = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].find((path) => existsSync(join(path, "cgroup.procs")));
 const PORT = 8080;
 
-const log: SourceLog = {
+const log: ErrorLogger = {
   info: () => {},
   warn: (_, message) => console.error(message),
   error: (_, message) => console.error(message),

@@ -6,10 +6,12 @@
  *
  * A sum is therefore exact only if the kernel subtracts exactly what was settled, also while it counts.
  */
+
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { Connection } from "../../agent/model/connection-record.ts";
 import type { EdgeGrowth, EdgeKey } from "../../agent/model/edge.ts";
 import type { Cgroup } from "../../agent/model/probe-event.ts";
+import type { ErrorLogger } from "../../agent/shared/logger.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
 import {
@@ -17,7 +19,6 @@ import {
   type ProbeSettings,
   type RecordSettings,
   SourceError,
-  type SourceLog,
 } from "../../agent/source/source.ts";
 import { NodeAgent } from "./agents.ts";
 import type { Lab } from "./lab.ts";
@@ -37,7 +38,7 @@ export interface EdgeSum {
 export type Where = (key: EdgeKey) => boolean;
 
 const IDLE_NS = 300_000_000_000n;
-const SILENT: SourceLog = { info: () => {}, warn: () => {}, error: () => {} };
+const SILENT: ErrorLogger = { info: () => {}, warn: () => {}, error: () => {} };
 
 export class Tally {
   readonly probe: NodeAgent;

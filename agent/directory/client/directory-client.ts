@@ -6,12 +6,14 @@
  * last answers count, and the state says so. Certificates, token and the addresses behind a name are read
  * anew for every connect.
  */
+
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { FEEDS_OF } from "../../kubernetes/reads.ts";
 import type { ClusterChange } from "../../model/cluster-objects.ts";
 import type { MetadataReading } from "../../model/metadata.ts";
 import { type BackoffOptions, backoffMs } from "../../shared/backoff.ts";
+import type { Logger } from "../../shared/logger.ts";
 import { type Answers, type ClusterMessage, decodeAnswers, encodeAsk, type Key } from "../protocol.ts";
 import { KnownAddresses, type KnownStats } from "./known-addresses.ts";
 import { type ClientOptions, connectTo, type FollowCall, findReplicas, type Replica } from "./replicas.ts";
@@ -22,7 +24,7 @@ export interface DirectoryClientOptions extends ClientOptions {
   readonly nodeName: string;
   /** kubernetes.app_labels, by which this agent names its own node's pods. */
   readonly appLabels: boolean;
-  readonly log: DirectoryClientLog;
+  readonly log: Logger;
   /** Where answers go; ClusterIdentity.apply fits. */
   readonly onChange: (change: ClusterChange) => void;
   /** CLOCK_BOOTTIME milliseconds. */
@@ -32,11 +34,6 @@ export interface DirectoryClientOptions extends ClientOptions {
   readonly firstWordMs?: number;
   readonly forgetMs?: number;
   readonly capacity?: number;
-}
-
-export interface DirectoryClientLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
 }
 
 /** Reads as the state of a watch does, since it is one more source of names. */

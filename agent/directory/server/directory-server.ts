@@ -6,6 +6,7 @@
  * Answers leave some milliseconds after a change, many in one message. A stream that does not read keeps at
  * most one mark for each of its keys. Streams end on their own after a while, so that replicas share agents.
  */
+
 import {
   Metadata,
   Server,
@@ -15,6 +16,7 @@ import {
   status,
 } from "@grpc/grpc-js";
 import type { Feed } from "../../model/cluster-objects.ts";
+import type { Logger } from "../../shared/logger.ts";
 import { type Ask, decodeAsk, encodeAnswers, FOLLOW, NOT_READ_YET } from "../protocol.ts";
 import {
   follow,
@@ -39,7 +41,7 @@ export interface DirectoryServerOptions extends SecretFiles {
   readonly replica: string;
   /** How the store's changes were named: agents must name their own pods alike. */
   readonly appLabels: boolean;
-  readonly log: DirectoryLog;
+  readonly log: Logger;
   /** CLOCK_BOOTTIME milliseconds, the clock of the store's changes. */
   readonly nowMs: () => number;
   /** Age of what is known of the cluster, milliseconds. */
@@ -47,11 +49,6 @@ export interface DirectoryServerOptions extends SecretFiles {
   readonly rereadMs?: number;
   /** How long a stream lives; the last quarter of it is random. */
   readonly streamMs?: number;
-}
-
-export interface DirectoryLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
 }
 
 export interface DirectoryStats extends StoreStats {

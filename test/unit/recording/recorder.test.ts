@@ -9,10 +9,11 @@ import type { EdgeGrowth } from "../../../agent/model/edge.ts";
 import { RecordingDamage, readEntries } from "../../../agent/recording/container.ts";
 import { ReplaySource } from "../../../agent/recording/recorded-source.ts";
 import { Recorder } from "../../../agent/recording/recorder.ts";
+import type { ErrorLogger } from "../../../agent/shared/logger.ts";
 import { EXCHANGE_COMMAND, FLUSH_COMMAND } from "../../../agent/source/commands.ts";
 import { type Frame, packFrames } from "../../../agent/source/frames.ts";
 import { ProbeClient } from "../../../agent/source/probe-client.ts";
-import { type ExchangeData, type ProbeSource, SourceError, type SourceLog } from "../../../agent/source/source.ts";
+import { type ExchangeData, type ProbeSource, SourceError } from "../../../agent/source/source.ts";
 import { FakeProbe } from "../source/fake-probe.ts";
 import {
   connectionFrame,
@@ -25,7 +26,7 @@ import {
 
 let directory: string;
 let logged: string[];
-const log: SourceLog = {
+const log: ErrorLogger = {
   info: () => {},
   warn: (_, message) => logged.push(message),
   error: (_, message) => logged.push(message),

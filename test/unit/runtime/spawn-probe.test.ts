@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { spawnProbe } from "../../../agent/runtime/spawn-probe.ts";
-import type { SourceLog } from "../../../agent/source/source.ts";
+import type { ErrorLogger } from "../../../agent/shared/logger.ts";
 
 let directory: string;
 let logged: string[];
-const log: SourceLog = {
+const log: ErrorLogger = {
   info: (_, message) => logged.push(`info: ${message}`),
   warn: (_, message) => logged.push(`warn: ${message}`),
   error: (_, message) => logged.push(`error: ${message}`),

@@ -29,7 +29,6 @@ export async function startProbing({ isThere = true, ...options }: ProbingOption
     log: {
       info: (_, message) => logged.push(`info: ${message}`),
       warn: (_, message) => logged.push(`warn: ${message}`),
-      error: (_, message) => logged.push(`error: ${message}`),
     },
     answerTimeoutMs: PATIENT_MS,
     backoffMs: 1,

@@ -3,8 +3,7 @@
  */
 import type { Connection, ConnectionEvent } from "../../../agent/model/connection-record.ts";
 import type { EdgeKey } from "../../../agent/model/edge.ts";
-import type { LocalEnd, RemoteEnd } from "../../../agent/model/names.ts";
-import type { Names } from "../../../agent/spans/span.ts";
+import type { LocalEnd, Names, RemoteEnd } from "../../../agent/model/names.ts";
 
 export const SECOND_NS = 1_000_000_000n;
 /** Unix time at boot. */
