@@ -2,7 +2,8 @@
  * What differs between two configurations, in the file's own names, and what of it can take effect
  * without a restart.
  */
-import { ROWS, type Settings } from "./settings.ts";
+import { ROWS } from "./setting-rows.ts";
+import type { Settings } from "./settings.ts";
 
 export interface Change {
   /** Paths that take effect at once. */

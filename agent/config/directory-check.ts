@@ -2,7 +2,8 @@
  * Settings of the directory that are right alone and wrong together, for agents and for the directory itself.
  */
 import { foundText, type Problem } from "./problem.ts";
-import { OURS, type Settings } from "./settings.ts";
+import { OURS } from "./setting-rows.ts";
+import type { Settings } from "./settings.ts";
 
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/;
 

@@ -8,7 +8,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defaultText } from "./flags.ts";
-import { OURS, ROWS, type Row } from "./settings.ts";
+import { OURS, ROWS, type Row } from "./setting-rows.ts";
 
 const FILE = new URL("../../docs/configuration.md", import.meta.url);
 

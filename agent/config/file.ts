@@ -12,8 +12,8 @@ import type { Written } from "./field.ts";
 import { textOf } from "./fields.ts";
 import { emptyLayer, type Layer, take } from "./layer.ts";
 import { foundText, type Problem, refusalProblem, suggest } from "./problem.ts";
-import type { Row } from "./settings.ts";
-import { OURS, ROWS } from "./settings.ts";
+import type { Row } from "./setting-rows.ts";
+import { OURS, ROWS } from "./setting-rows.ts";
 import { substitute } from "./substitute.ts";
 
 /** A file's size is bounded: a mistaken path must not fill the memory. */

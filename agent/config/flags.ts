@@ -4,8 +4,8 @@
 import type { ParseArgsOptionsConfig } from "node:util";
 import { emptyLayer, type Layer, take } from "./layer.ts";
 import { refusalProblem } from "./problem.ts";
-import type { Row } from "./settings.ts";
-import { ROWS } from "./settings.ts";
+import type { Row } from "./setting-rows.ts";
+import { ROWS } from "./setting-rows.ts";
 
 export const FLAG_ROWS: readonly Row[] = ROWS.filter(({ field }) => field.flag !== undefined);
 

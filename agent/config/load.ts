@@ -14,7 +14,8 @@ import { type FlagValues, readFlags } from "./flags.ts";
 import { emptyLayer, type Layer, type Origin, putOver, take } from "./layer.ts";
 import { merge } from "./merge.ts";
 import { ConfigError, foundText, type Problem, problemText, refusalProblem } from "./problem.ts";
-import { ROWS, type Row, type Settings } from "./settings.ts";
+import { ROWS, type Row } from "./setting-rows.ts";
+import type { Settings } from "./settings.ts";
 
 export interface Config {
   /** As the table says them, with what one inherits from another already filled in (see `merge`). */

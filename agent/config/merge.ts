@@ -10,7 +10,8 @@ import { ATTR_SERVICE_NAME } from "../generated/semconv.ts";
 import { fullEndpoint } from "./endpoint.ts";
 import type { Layer, Origin } from "./layer.ts";
 import type { Pairs } from "./otlp-fields.ts";
-import { type Settings, settingsFrom } from "./settings.ts";
+import { settingsFrom } from "./setting-rows.ts";
+import type { Settings } from "./settings.ts";
 
 /** Settings without anything left to inherit, and where each value came from. */
 export interface Merged {

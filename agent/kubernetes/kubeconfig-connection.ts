@@ -76,15 +76,10 @@ export function kubeconfigConnection(paths: string, options: KubeconfigOptions =
     description: `kubeconfig ${paths}`,
     async credentials() {
       const choice = chooseCurrent(await readAll(paths), name);
-      const { server, cluster, user, clusterName, userName } = choice;
+      const { server, cluster, user, userName } = choice;
       const proxy = proxyFor(choice, env);
       const impersonation = user === undefined ? {} : impersonationHeaders(user, userName);
-      const origin = {
-        server: `server of ${clusterName}`,
-        ca: `certificate-authority of ${clusterName}`,
-        tlsName: `tls-server-name of ${clusterName}`,
-        user: userWords(choice),
-      };
+      const origin = originOf(choice);
       const ca = await readPem(cluster.caFile, cluster.caData, origin.ca);
       const own = await clientPair(choice);
       if (server.protocol === "http:") return { server, options: { headers: impersonation }, proxy, origin };
@@ -99,12 +94,8 @@ export function kubeconfigConnection(paths: string, options: KubeconfigOptions =
           : checkPair({ cert: given.cert, key: given.key, name: `what ${origin.user} gave` });
       const authorization = await authorizationOf(user, userName, given?.token ?? idToken);
       const headers = { ...impersonation, ...(authorization && { authorization }) };
-      const trust: RequestOptions = {
-        ...(ca.length > 0 && { ca }),
-        ...(cluster.insecure && { rejectUnauthorized: false }),
-        ...(cluster.tlsServerName !== "" && serverNamed(cluster.tlsServerName)),
-      };
-      return { server, options: { ...trust, ...pair, headers }, proxy, origin } satisfies Credentials;
+      const options = { ...trustOf(choice, ca), ...pair, headers };
+      return { server, options, proxy, origin } satisfies Credentials;
     },
     refused() {
       plugins.current?.forget();
@@ -112,6 +103,26 @@ export function kubeconfigConnection(paths: string, options: KubeconfigOptions =
     close() {
       plugins.drop();
     },
+  };
+}
+
+/** The names of what decides, where a person mends it. */
+function originOf(choice: Choice): Credentials["origin"] {
+  const { clusterName } = choice;
+  return {
+    server: `server of ${clusterName}`,
+    ca: `certificate-authority of ${clusterName}`,
+    tlsName: `tls-server-name of ${clusterName}`,
+    user: userWords(choice),
+  };
+}
+
+/** How the server has to prove who it is. */
+function trustOf({ cluster }: Choice, ca: Buffer): RequestOptions {
+  return {
+    ...(ca.length > 0 && { ca }),
+    ...(cluster.insecure && { rejectUnauthorized: false }),
+    ...(cluster.tlsServerName !== "" && serverNamed(cluster.tlsServerName)),
   };
 }
 

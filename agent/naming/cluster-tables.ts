@@ -9,10 +9,10 @@ import type { ClusterChange, ClusterUpsert, Feed, FeedObjects, Node } from "../m
 import type { Beginnings } from "./beginnings.ts";
 import type { LocalPods } from "./local/local-pods.ts";
 import type { Surroundings } from "./local/resource.ts";
-import type { Addresses } from "./remote/addresses.ts";
+import type { AddressTables } from "./remote/address-tables.ts";
 
 export interface Tables {
-  readonly addresses: Addresses;
+  readonly addresses: AddressTables;
   readonly localPods: LocalPods;
   readonly beginnings: Beginnings;
 }
@@ -75,7 +75,7 @@ export class ClusterTables {
   }
 
   /** Each feed's, by what they are called with. */
-  #tableOf(addresses: Addresses, localPods: LocalPods): FeedTables {
+  #tableOf(addresses: AddressTables, localPods: LocalPods): FeedTables {
     return {
       "local-pods": {
         upsert: (pod, atMs) => {

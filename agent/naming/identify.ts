@@ -18,6 +18,7 @@ import { type CgroupPlace, parseCgroup } from "./local/cgroup.ts";
 import { LocalPods } from "./local/local-pods.ts";
 import { ownNodeTrouble } from "./local/own-node.ts";
 import { placeEnd, podEnd, type Surroundings } from "./local/resource.ts";
+import { AddressTables } from "./remote/address-tables.ts";
 import { Addresses } from "./remote/addresses.ts";
 
 export interface IdentityOptions {
@@ -120,6 +121,7 @@ class TableIdentity implements ClusterIdentity {
   readonly #inKubernetes: boolean;
   readonly #directory: RemoteDirectory | undefined;
   readonly #startedMs: number;
+  readonly #owners: AddressTables;
   readonly #addresses: Addresses;
   readonly #localPods: LocalPods;
   readonly #tables: ClusterTables;
@@ -145,10 +147,11 @@ class TableIdentity implements ClusterIdentity {
     this.#localPods = new LocalPods(GONE_MS, beginnings);
     const bounds = { graceMs: GONE_MS, capacity: ADDRESSES_MAX };
     const allPods = kubernetes?.feeds.includes("pods") ?? false;
-    this.#addresses = new Addresses({ hostName, hostAddresses, cidrs, nodeName, allPods, beginnings, ...bounds });
+    this.#owners = new AddressTables({ allPods, beginnings, ...bounds });
+    this.#addresses = new Addresses(this.#owners, { hostName, hostAddresses, cidrs, nodeName, allPods, beginnings });
     const clusterName = kubernetes?.clusterName;
     const around = { hostName, nodeName, clusterName, clusterUid: undefined, zone: undefined, region: undefined };
-    const tables = { addresses: this.#addresses, localPods: this.#localPods, beginnings };
+    const tables = { addresses: this.#owners, localPods: this.#localPods, beginnings };
     this.#tables = new ClusterTables(tables, kubernetes?.feeds ?? [], around);
   }
 
@@ -164,8 +167,8 @@ class TableIdentity implements ClusterIdentity {
     return {
       cgroups: this.#cgroups.size,
       localPods: this.#localPods.size,
-      addresses: this.#addresses.size,
-      addressesRefused: this.#addresses.refused,
+      addresses: this.#owners.size,
+      addressesRefused: this.#owners.refused,
     };
   }
 
@@ -295,7 +298,7 @@ class TableIdentity implements ClusterIdentity {
 
   #sweep(nowMs: number): void {
     this.#sweptMs = nowMs;
-    this.#addresses.sweep(nowMs);
+    this.#owners.sweep(nowMs);
     this.#localPods.sweep(nowMs);
     for (const [address, { lastMs }] of this.#missing) {
       if (nowMs - lastMs > MISSING_FORGET_MS) this.#missing.delete(address);

@@ -6,7 +6,8 @@
  */
 import { accessSync, constants } from "node:fs";
 import { ConfigError, type Problem } from "../config/problem.ts";
-import { OURS, type Settings } from "../config/settings.ts";
+import { OURS } from "../config/setting-rows.ts";
+import type { Settings } from "../config/settings.ts";
 import { readCertificates, readTokens } from "../directory/secrets.ts";
 
 /**

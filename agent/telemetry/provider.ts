@@ -34,8 +34,8 @@ import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
 import type { ExportOutcome } from "../model/export-outcome.ts";
 import type { Temporality } from "../model/flow.ts";
 import type { Transport } from "../otlp/transport.ts";
-import { Deltas } from "./deltas.ts";
 import type { Logger } from "../shared/logger.ts";
+import { Deltas } from "./deltas.ts";
 
 /** A metric, and what gives its points when it is collected. */
 export type Reading<State> = readonly [MetricDescriptor, (state: State, result: ObservableResult) => void];

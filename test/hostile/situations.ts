@@ -5,7 +5,7 @@
  */
 import fc from "fast-check";
 import { stringify } from "yaml";
-import { ROWS, type Row } from "../../agent/config/settings.ts";
+import { ROWS, type Row } from "../../agent/config/setting-rows.ts";
 
 export interface Situation {
   /** In none of what is printed may it appear. */

@@ -11,7 +11,8 @@ import type { Feed } from "../../model/cluster-objects.ts";
 import { encodeAnswers } from "../protocol.ts";
 import { answerOf } from "./answers.ts";
 import { type Interest, Interests } from "./interests.ts";
-import { DirectoryStore, type StoreListeners } from "./store.ts";
+import { DirectoryStore } from "./store.ts";
+import type { StoreListeners } from "./store-news.ts";
 
 export interface Schedule {
   /** Something is due; changes of this long go out together. */

@@ -6,8 +6,10 @@
  */
 import type { Node, Service } from "../../model/cluster-objects.ts";
 import type { Answer, ClusterMessage, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "../protocol.ts";
+import type { AtPort } from "./owner-records.ts";
+import { listOf, type OwnerRecord, type PodRecord } from "./owner-records.ts";
 import type { OwnedInterval } from "./ownership.ts";
-import { type AtPort, type DirectoryStore, listOf, type OwnerRecord, type PodRecord } from "./store.ts";
+import type { DirectoryStore } from "./store.ts";
 
 export function answerOf(store: DirectoryStore, key: Key, nowMs: number): Answer {
   const intervals = store.intervals(key.address).map((interval) => intervalOf(store, interval, nowMs));

@@ -29,7 +29,8 @@ import {
 import { Answering } from "./answering.ts";
 import { clusterMessage } from "./answers.ts";
 import type { Follower, Interest, Interests } from "./interests.ts";
-import type { DirectoryStore, StoreStats } from "./store.ts";
+import type { DirectoryStore } from "./store.ts";
+import type { StoreStats } from "./store-news.ts";
 import { hearTlsFailures } from "./tls-failures.ts";
 
 export interface DirectoryServerOptions extends SecretFiles {

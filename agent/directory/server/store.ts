@@ -5,6 +5,7 @@
  * but keeps far less of each pod and no agent's own view. What may have changed an answer is told to the
  * listeners; which answers did change is for them to find out.
  */
+
 import { isDeepStrictEqual } from "node:util";
 import {
   addressesOf,
@@ -22,94 +23,20 @@ import { GONE_MS } from "../../naming/identify.ts";
 import { type BackingPod, endpointKey, Services } from "../../naming/remote/services.ts";
 import { parseAddress } from "../../shared/address.ts";
 import type { Key } from "../protocol.ts";
+import {
+  type AtPort,
+  listOf,
+  NONE,
+  type NodeRecord,
+  type OwnerRecord,
+  PodRecord,
+  type ServiceRecord,
+} from "./owner-records.ts";
 import { type OwnedInterval, Ownership } from "./ownership.ts";
 import { PackedSlice } from "./packed-slice.ts";
 import { PodRanges } from "./pod-ranges.ts";
 import { SharedValues } from "./shared-values.ts";
-
-/** A pod, in as few words as its answers need. Changed in place. */
-export class PodRecord {
-  readonly uid: string;
-  readonly name: string;
-  readonly namespace: string;
-  /** Seconds, as the API says them: a small integer has no object of its own. */
-  readonly #createdS: number;
-  /** When it was first known to have a node: addresses come after that. */
-  fromMs: number;
-  node: string;
-  ended = false;
-  terminating = false;
-  service: ServiceName;
-  /** One alone, as most have, is not put into a list of its own. */
-  addresses: string | readonly string[];
-
-  constructor(pod: Pick<Pod, "uid" | "name" | "namespace" | "createdMs">, fromMs: number) {
-    this.uid = pod.uid;
-    this.name = pod.name;
-    this.namespace = pod.namespace;
-    this.#createdS = Math.floor(pod.createdMs / 1000);
-    this.fromMs = fromMs;
-    this.node = "";
-    this.service = NO_NAME;
-    this.addresses = NONE;
-  }
-
-  get kind(): "pod" {
-    return "pod";
-  }
-
-  get createdMs(): number {
-    return this.#createdS * 1000;
-  }
-}
-
-export interface ServiceRecord {
-  readonly kind: "service";
-  readonly uid: string;
-  readonly createdMs: number;
-  readonly fromMs: number;
-  service: Service;
-}
-
-export interface NodeRecord {
-  readonly kind: "node";
-  readonly uid: string;
-  readonly createdMs: number;
-  readonly fromMs: number;
-  node: Node;
-}
-
-export type OwnerRecord = PodRecord | ServiceRecord | NodeRecord;
-
-export interface StoreListeners {
-  /** The owner of this address, or what is said of the owner, has changed. */
-  address(address: string): void;
-  /** A Service may go by another name than before. */
-  names(): void;
-  /** Another Service, or none, may be behind a port. */
-  ports(): void;
-  /** The uid of the cluster or what is known of a node has changed. */
-  cluster(): void;
-}
-
-export interface AtPort {
-  readonly service: Service;
-  /** Because of an endpoint written by hand. */
-  readonly byEndpoint: boolean;
-}
-
-export interface StoreStats {
-  readonly pods: number;
-  readonly services: number;
-  readonly nodes: number;
-  /** Addresses that have an owner now. */
-  readonly addresses: number;
-  /** New, changed and removed objects that were told, by feed. */
-  readonly changes: Readonly<Partial<Record<Feed, number>>>;
-}
-
-const NONE: readonly string[] = [];
-const NO_NAME: ServiceName = { name: "", namespace: "" };
+import type { StoreListeners, StoreStats } from "./store-news.ts";
 
 export class DirectoryStore {
   readonly #pods = new Map<string, PodRecord>();
@@ -273,10 +200,8 @@ export class DirectoryStore {
     record ??= new PodRecord({ ...pod, namespace: this.#texts.take(pod.namespace) }, fromMs);
     const addresses = addressesOf(pod);
     const before = listOf(record.addresses);
-    const isNamedAnew = record.service.name !== pod.service.name || record.service.namespace !== pod.service.namespace;
-    const isMoved = record.node !== pod.node;
+    const { isNamedAnew, isMoved, isEnding } = record.differenceTo(pod);
     // Told again, as after an outage: an address that another pod has taken meanwhile stays the other's.
-    const isEnding = record.ended !== pod.ended || record.terminating !== (pod.terminating ?? false);
     const isSame = !isNew && !isNamedAnew && !isMoved && !isEnding;
     if (isSame && isDeepStrictEqual(before, addresses)) return;
     if (record.node === "" && before.length === 0) record.fromMs = fromMs;
@@ -417,8 +342,4 @@ export class DirectoryStore {
   #touch(addresses: readonly string[]): void {
     for (const address of addresses) this.#listeners.address(address);
   }
-}
-
-export function listOf(addresses: string | readonly string[]): readonly string[] {
-  return typeof addresses === "string" ? [addresses] : addresses;
 }

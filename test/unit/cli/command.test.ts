@@ -7,7 +7,7 @@ import { doctorCommand } from "../../../agent/cli/doctor/doctor.ts";
 import { replayCommand } from "../../../agent/cli/replay/replay.ts";
 import { topCommand } from "../../../agent/cli/top/top.ts";
 import { versionCommand } from "../../../agent/cli/version.ts";
-import { settingsFrom } from "../../../agent/config/settings.ts";
+import { settingsFrom } from "../../../agent/config/setting-rows.ts";
 import { scopesOf } from "../../../agent/runtime/options.ts";
 import { heldCapabilities } from "../../../agent/runtime/privileges.ts";
 import { isListening, probeArguments } from "../../../agent/runtime/probe-process.ts";

@@ -2,7 +2,8 @@
 import { writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { ConfigError } from "../../../agent/config/problem.ts";
-import { type Settings, settingsFrom } from "../../../agent/config/settings.ts";
+import { settingsFrom } from "../../../agent/config/setting-rows.ts";
+import type { Settings } from "../../../agent/config/settings.ts";
 import { checkServing } from "../../../agent/runtime/directory-problems.ts";
 import { certificates } from "../directory/serving.ts";
 

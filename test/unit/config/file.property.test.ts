@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { parseConfigBytes } from "../../../agent/config/file.ts";
-import { OURS, ROWS } from "../../../agent/config/settings.ts";
+import { OURS, ROWS } from "../../../agent/config/setting-rows.ts";
 
 const RUNS = { numRuns: 300 };
 const bytes = (text: string) => new TextEncoder().encode(text);

@@ -1,7 +1,7 @@
 /** The configuration's layers: which one wins, and what is said of the others. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { settingsFrom } from "../../../agent/config/settings.ts";
+import { settingsFrom } from "../../../agent/config/setting-rows.ts";
 import { exportsMetrics } from "../../../agent/runtime/options.ts";
 import { load, ours, yaml } from "./given.ts";
 

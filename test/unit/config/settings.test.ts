@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { applyLive, compareSettings } from "../../../agent/config/change.ts";
 import { configurationPage } from "../../../agent/config/docs.ts";
 import { readFlags } from "../../../agent/config/flags.ts";
-import { ROWS } from "../../../agent/config/settings.ts";
+import { ROWS } from "../../../agent/config/setting-rows.ts";
 import { load, ours } from "./given.ts";
 
 describe("changes", () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { checkSpans, spanFacts } from "../../../../agent/cli/doctor/check-spans.ts";
-import { settingsFrom } from "../../../../agent/config/settings.ts";
+import { settingsFrom } from "../../../../agent/config/setting-rows.ts";
 
 const facts = { on: true, inCluster: true, keyFile: undefined, failure: undefined };
 
