@@ -13,24 +13,34 @@ export interface ReconnectOptions<Trouble> {
   readonly stop: AbortSignal;
   /** A session has ended, and not because of `stop`. */
   readonly onTrouble: (trouble: Trouble) => void;
+  /** A clock that only moves forward. */
+  readonly nowMs?: () => number;
+  /** Waits, or until it is told to stop. */
+  readonly pause?: (ms: number, stop: AbortSignal) => Promise<void>;
 }
 
 /** @param session from its beginning to its end; resolves with the reason why it ended */
 export async function keepReconnecting<Trouble>(
   session: () => Promise<Trouble>,
-  { backoff, random, steadyMs, stop, onTrouble }: ReconnectOptions<Trouble>,
+  options: ReconnectOptions<Trouble>,
 ): Promise<void> {
+  const { backoff, random, steadyMs, stop, onTrouble } = options;
+  const { nowMs = () => performance.now(), pause = wait } = options;
   let failures = 0;
   while (!stop.aborted) {
-    const startedMs = performance.now();
+    const startedMs = nowMs();
     const trouble = await session();
     if (stop.aborted) return;
-    failures = performance.now() - startedMs >= steadyMs ? 1 : failures + 1;
+    failures = nowMs() - startedMs >= steadyMs ? 1 : failures + 1;
     onTrouble(trouble);
-    await delay(backoffMs(failures, random(), backoff), undefined, { signal: stop }).catch(ignoreAbort);
+    await pause(backoffMs(failures, random(), backoff), stop);
   }
 }
 
-function ignoreAbort(error: unknown): void {
-  if (!(error instanceof Error && error.name === "AbortError")) throw error;
+async function wait(ms: number, stop: AbortSignal): Promise<void> {
+  try {
+    await delay(ms, undefined, { signal: stop });
+  } catch (error) {
+    if (!(error instanceof Error && error.name === "AbortError")) throw error;
+  }
 }

@@ -14,12 +14,7 @@ import type { Cgroup } from "../../agent/model/probe-event.ts";
 import type { ErrorLogger } from "../../agent/shared/logger.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
-import {
-  type ExchangeData,
-  type ProbeSettings,
-  type RecordSettings,
-  SourceError,
-} from "../../agent/source/source.ts";
+import { type ExchangeData, type ProbeSettings, type RecordSettings, SourceError } from "../../agent/source/source.ts";
 import { NodeAgent } from "./agents.ts";
 import type { Lab } from "./lab.ts";
 
