@@ -109,10 +109,11 @@ enum life {
 };
 
 /*
- * Waking the probe costs more than a record does: each CPU wakes it once in WAKE_NS at most, and the probe
- * looks again by itself for as long as something comes (probe/pace.h).
+ * Waking the probe costs more than a record does: each CPU wakes it once in WAKE_NS at most, and where nobody waits for
+ * records only when so much has gathered, which is a write to the agent and a sixteenth of the ring buffer (probe/pace.h).
  */
 #define WAKE_NS 200000
+#define RECORDS_WAKE_BYTES (64 * 1024)
 
 /* samplers[0]: per CPU, what records go by. */
 struct sampler {

@@ -199,9 +199,22 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 struct choice {
 	__u64 id[2];
 	__u64 threshold;
-	int kept;      /* enum sample_reason, a bit each */
-	__u32 silence; /* BPF_RB_NO_WAKEUP, or 0 */
+	int kept;     /* enum sample_reason, a bit each */
+	__u32 wakeup; /* BPF_RB_NO_WAKEUP or BPF_RB_FORCE_WAKEUP */
 };
+
+/*
+ * Forced: the ring buffer's own measure wakes only a reader that had read everything. What it says of how much has gathered
+ * is of before this record.
+ */
+static __always_inline __u32 record__wakeup(struct sampler *sampler, const struct settings *s, __u64 now)
+{
+	if (now < sampler->woken_ns + WAKE_NS ||
+	    (!s->asked.records_at_once && bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA) < RECORDS_WAKE_BYTES))
+		return BPF_RB_NO_WAKEUP;
+	sampler->woken_ns = now;
+	return BPF_RB_FORCE_WAKEUP;
+}
 
 /*
  * @param before the connection's stretches so far, or NULL: where one was sent, so is the whole
@@ -226,9 +239,7 @@ static __always_inline bool record__choose(struct choice *choice, struct connect
 			loss__count(LOSS_RECORDS_SHED);
 		return false;
 	}
-	choice->silence = now < sampler->woken_ns + WAKE_NS ? BPF_RB_NO_WAKEUP : 0;
-	if (!choice->silence)
-		sampler->woken_ns = now;
+	choice->wakeup = record__wakeup(sampler, s, now);
 	return true;
 }
 
@@ -238,7 +249,7 @@ static __always_inline void record__finish(struct frame_connection *r, const str
 	r->sample_threshold = choice->threshold;
 	r->kept = choice->kept;
 	r->end_ns = now;
-	bpf_ringbuf_submit(r, choice->silence);
+	bpf_ringbuf_submit(r, choice->wakeup);
 }
 
 static __always_inline void record__send_plain(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,

@@ -363,7 +363,7 @@ export const commandSettings = {
     adaptiveRetransmits: { offset: 56, type: "u32" },
     recordsPerS: { offset: 60, type: "u32" },
     recordsBurst: { offset: 64, type: "u32" },
-    zero: { offset: 68, type: "u32" },
+    recordsAtOnce: { offset: 68, type: "u32" },
   },
 } as const;
 

@@ -31,7 +31,12 @@ const EVERY_CONNECTION: RecordSettings = {
   rate: { perSecond: 0, burst: 0 },
 };
 
-export function settingsCommand({ idleNs, records, recording = EVERY_CONNECTION }: ProbeSettings): Frame {
+export function settingsCommand({
+  idleNs,
+  records,
+  recordsAtOnce = false,
+  recording = EVERY_CONNECTION,
+}: ProbeSettings): Frame {
   const payload = Buffer.alloc(commandSettings.size);
   const at = commandSettings.fields;
   const { stretchNs, traceKey, threshold, every, adaptive, rate } = recording;
@@ -47,6 +52,7 @@ export function settingsCommand({ idleNs, records, recording = EVERY_CONNECTION 
   payload.writeUInt32LE(adaptive?.retransmits ?? ALL_ONES, at.adaptiveRetransmits.offset);
   payload.writeUInt32LE(rate.perSecond, at.recordsPerS.offset);
   payload.writeUInt32LE(rate.burst, at.recordsBurst.offset);
+  payload.writeUInt32LE(recordsAtOnce ? 1 : 0, at.recordsAtOnce.offset);
   return { kind: FrameKind.COMMAND_SETTINGS, payload };
 }
 

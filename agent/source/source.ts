@@ -58,6 +58,11 @@ export interface ProbeSettings {
   readonly idleNs: bigint;
   /** Whether the probe sends each ended connection to `SourceListeners.connection`. */
   readonly records: boolean;
+  /**
+   * Whether somebody waits for them: each comes within a millisecond. Left out: they gather, for a second or until they
+   * are 64 KiB, since waking two processes costs more than a record does.
+   */
+  readonly recordsAtOnce?: boolean;
   /** Left out: every connection, no stretches, no limit. */
   readonly recording?: RecordSettings;
 }

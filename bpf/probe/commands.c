@@ -53,8 +53,8 @@ static const char *settings__problem(const uint8_t *payload, size_t length)
 	if (length != sizeof(settings))
 		return "COMMAND_SETTINGS has the wrong length";
 	payload__take(settings, payload);
-	if (settings.records > 1 || settings.adaptive > 1 || settings.zero)
-		return "COMMAND_SETTINGS: records and adaptive must be 0 or 1";
+	if (settings.records > 1 || settings.adaptive > 1 || settings.records_at_once > 1)
+		return "COMMAND_SETTINGS: records, adaptive and records_at_once must be 0 or 1";
 	if (settings.idle_ns > IDLE_NS_MAX || settings.stretch_ns > IDLE_NS_MAX)
 		return "COMMAND_SETTINGS: idle_ns or stretch_ns is more than a year";
 	if (settings.sample_threshold > SAMPLE_NEVER)

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * When to look for records. Waking the agent costs more than a record does, on the cores that applications use:
- * where few come they are let gather, where many come each look is worth its while and the next one is soon.
- *
- *   none ──one came──► busy for FIRST_NS ──► busy: a look every WAKE_NS
- *     ▲                               │        ▲ │
- *     │                               ▼        │ ▼    BUSY_RECORDS a window or more, or fewer
- *     └──────── an empty window ───── gathering: a look at the end of each window
+ * When to look for records. A wake costs more than a record does, on the cores that applications use, so they gather in
+ * the ring buffer: the kernel wakes us when as many have come as one write takes (RECORDS_WAKE_BYTES), and once a second
+ * we look anyway. Where somebody waits for them (command_settings.records_at_once), each CPU wakes us once in WAKE_NS,
+ * and we look again by ourselves for as long as something comes.
  */
 #ifndef PROBE_PACE_H
 #define PROBE_PACE_H
@@ -15,25 +12,15 @@
 
 #include "kept.h"
 
-#define WINDOW_NS 20000000
-#define FIRST_NS 2000000
-#define BUSY_RECORDS 40
-
 struct pace {
-	__u64 next_ns;   /* when to look again; 0: when the ring buffer says that something came */
-	__u64 begin_ns;  /* of the window */
-	__u64 length_ns; /* of the window */
-	__u64 came;      /* records in the window */
-	bool busy;
+	__u64 next_ns; /* when to look; 0: when the kernel wakes us, or the second is over */
+	bool woken;    /* since the last look: what has come less than WAKE_NS after that wakes nobody */
 };
 
-/* The ring buffer has said that something came: a look is due. */
-void pace__begin(struct pace *pace, __u64 now_ns);
+/* The kernel says that records are there: a look is due. */
+void pace__wake(struct pace *pace, __u64 now_ns);
 
-/* So many records were found, by a look or in passing. */
-void pace__came(struct pace *pace, __u64 records);
-
-/* A look that was due is done. */
-void pace__looked(struct pace *pace, __u64 now_ns);
+/* A look that was due is done, and has found something or not. */
+void pace__looked(struct pace *pace, bool found, bool at_once, __u64 now_ns);
 
 #endif

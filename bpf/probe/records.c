@@ -54,19 +54,15 @@ void records__close(struct records *records)
 	records->open = false;
 }
 
-void records__begin(struct records *records)
+void records__wake(struct records *records)
 {
-	pace__begin(&records->pace, clock__boot_ns());
+	pace__wake(&records->pace, clock__boot_ns());
 }
 
 void records__take(struct records *records)
 {
-	__u64 before = records->taken;
-
-	if (!records->open)
-		return;
-	ring_buffer__consume(records->ring);
-	pace__came(&records->pace, records->taken - before);
+	if (records->open)
+		ring_buffer__consume(records->ring);
 }
 
 bool records__is_due(const struct records *records)
@@ -74,9 +70,13 @@ bool records__is_due(const struct records *records)
 	return records->pace.next_ns && clock__boot_ns() >= records->pace.next_ns;
 }
 
-void records__looked(struct records *records)
+void records__look(struct records *records)
 {
-	pace__looked(&records->pace, clock__boot_ns());
+	__u64 before = records->taken;
+
+	records__take(records);
+	pace__looked(&records->pace, records->taken > before, records->kept->settings->asked.records_at_once,
+		     clock__boot_ns());
 }
 
 void records__tell(struct records *records, const struct command_records *told)

@@ -23,22 +23,22 @@ struct records {
 /* 0, or -1 after saying why. */
 int records__make(struct records *records, struct kept *kept, struct output *output);
 
-/* Readable once something has come. */
+/* Readable once something has come: to be watched for edges, since it stays so while records gather. */
 int records__fd(const struct records *records);
 
 /* An agent is connected, or is gone. */
 void records__open(struct records *records);
 void records__close(struct records *records);
 
-/* Readable: from now on we look for ourselves, until a look finds nothing. Watch the file descriptor no more. */
-void records__begin(struct records *records);
+/* Became readable: a look is due. */
+void records__wake(struct records *records);
 
 /* Puts all that have come into the output. */
 void records__take(struct records *records);
 
-/* Whether it is time to look; records__looked() says that this was done. */
+/* Whether it is time to look, and a look: takes, and decides when the next one is due. */
 bool records__is_due(const struct records *records);
-void records__looked(struct records *records);
+void records__look(struct records *records);
 
 /* The agent says what became of those that it was sent. */
 void records__tell(struct records *records, const struct command_records *told);

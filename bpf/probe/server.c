@@ -58,7 +58,12 @@ static void server__end(struct server *server, int exit_code)
 
 static bool server__watch(struct server *server, int fd, enum source source)
 {
-	struct epoll_event event = { .events = source == SOURCE_LIFELINE ? 0 : EPOLLIN, .data.u32 = source };
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = source };
+
+	if (source == SOURCE_LIFELINE)
+		event.events = 0;
+	else if (source == SOURCE_RECORDS)
+		event.events |= EPOLLET;
 
 	if (epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) == 0)
 		return true;
@@ -163,28 +168,13 @@ static void records__meanwhile(void *context)
 	records__take(&server->records);
 }
 
-/* Something is in the ring buffer. */
-static void server__begin_looking(struct server *server)
-{
-	if (server->agent < 0)
-		return; /* it went away in the same round of events */
-	records__begin(&server->records);
-	epoll_ctl(server->epoll, EPOLL_CTL_DEL, records__fd(&server->records), NULL);
-}
-
 /* Looks for records when it is time to. */
 static void server__look(struct server *server)
 {
-	struct records *records = &server->records;
-
-	if (!records__is_due(records))
+	if (!records__is_due(&server->records))
 		return;
-	records__take(records);
-	records__looked(records);
+	records__look(&server->records);
 	server__flush(server);
-	if (!records->pace.next_ns && server->agent >= 0 &&
-	    !server__watch(server, records__fd(records), SOURCE_RECORDS))
-		server__end(server, EXIT_FAILED);
 }
 
 /* Obeys one command. False closes the connection. */
@@ -289,6 +279,8 @@ static void server__take_time(struct server *server)
 
 	if (read(server->timer, &ticks, sizeof(ticks)) != sizeof(ticks) || server__was_replaced(server))
 		return;
+	records__take(&server->records);
+	server__flush(server);
 	if (server->leave_by_ns && clock__boot_ns() >= server->leave_by_ns) {
 		log_warn("the agent has not left in %d s: ending", LEAVE_S);
 		server__end(server, EXIT_ENDED);
@@ -305,7 +297,9 @@ static void server__take(struct server *server, enum source source)
 		agent__read(server);
 		break;
 	case SOURCE_RECORDS:
-		server__begin_looking(server);
+		/* It may have gone away in the same round of events. */
+		if (server->agent >= 0)
+			records__wake(&server->records);
 		break;
 	case SOURCE_SIGNAL:
 		server__take_signal(server);

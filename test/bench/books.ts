@@ -116,7 +116,7 @@ export class Books {
     const connection = this.#onConnection;
     const listeners = connection === undefined ? {} : { listeners: { connection } };
     const source = new ProbeClient({ path: this.#node.probeSocket, log: SILENT, ...listeners });
-    source.settings({ idleNs: 300_000_000_000n, records: connection !== undefined });
+    source.settings({ idleNs: 300_000_000_000n, records: connection !== undefined, recordsAtOnce: true });
     return source;
   }
 }

@@ -76,7 +76,7 @@ export class Tally {
 
   /** Forgets the records so far and asks for those that come from now on; resolves when the kernel goes by it. */
   async record(recording: RecordSettings): Promise<void> {
-    this.#asked = { idleNs: IDLE_NS, records: true, recording };
+    this.#asked = { idleNs: IDLE_NS, records: true, recordsAtOnce: true, recording };
     this.#client.settings(this.#asked);
     await this.take();
     this.records.length = 0;

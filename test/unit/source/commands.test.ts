@@ -10,6 +10,7 @@ test("COMMAND_SETTINGS has the bytes that flowspan.h gives it", () => {
   const { kind, payload } = settingsCommand({
     idleNs: 60_000_000_000n,
     records: true,
+    recordsAtOnce: true,
     recording: {
       stretchNs: 10_000_000_000n,
       traceKey: [0x0706050403020100n, 0x0f0e0d0c0b0a0908n],
@@ -34,7 +35,7 @@ test("COMMAND_SETTINGS has the bytes that flowspan.h gives it", () => {
       "03000000", // adaptive_retransmits
       "64000000", // records_per_s
       "e8030000", // records_burst
-      "00000000", // zero
+      "01000000", // records_at_once
     ].join(""),
   });
 });
@@ -49,7 +50,7 @@ test("settings that say nothing of records keep each of them, without a limit", 
       "00000000", // adaptive
       "00000000", // adaptive_rtt_us
       "ffffffff", // adaptive_retransmits
-      "00".repeat(12), // records_per_s, records_burst, zero
+      "00".repeat(12), // records_per_s, records_burst, records_at_once
     ].join(""),
   );
 });
