@@ -46,6 +46,9 @@ export interface SpanLimits {
 const REQUEST_MAX_BYTES = 3.5 * 1024 * 1024;
 /** How often names that were not there are asked for again. */
 const RENAME_MS = 1_000;
+/** Which batches are sent: those that are full, or any. */
+const FULL_ONES = Number.POSITIVE_INFINITY;
+const ALL = 1;
 const NOTHING_ACCEPTED: Resolved = { accepted: [] };
 
 /** One request's spans, until they are counted. */
@@ -77,7 +80,7 @@ export class SpanExporter {
       return;
     }
     this.#queue.add(entry);
-    if (this.#queue.ready >= this.#options.limits.batch) this.#run();
+    if (this.#queue.ready >= this.#options.limits.batch) this.#run(FULL_ONES);
     else this.#arm(this.#options.limits.delayMs);
   }
 
@@ -119,7 +122,7 @@ export class SpanExporter {
 
   async #drain(): Promise<void> {
     await this.#running;
-    this.#run();
+    this.#run(ALL);
     await this.#running;
   }
 
@@ -128,28 +131,29 @@ export class SpanExporter {
     if (this.#ending || this.#running !== undefined) return;
     if (this.#timer !== undefined && ms > 0) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#run(), ms);
+    this.#timer = setTimeout(() => this.#run(ALL), ms);
   }
 
-  #run(): void {
+  /** @param least a batch that has fewer waits */
+  #run(least: number): void {
     if (this.#running !== undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#running = this.#sendAll().finally(() => {
+    this.#running = this.#sendAll(least).finally(() => {
       this.#running = undefined;
-      if (this.#queue.ready > 0) this.#arm(this.#options.limits.delayMs);
-      else if (this.#queue.waiting > 0) this.#arm(RENAME_MS);
+      if (this.#queue.waiting > 0) this.#arm(RENAME_MS);
+      else if (this.#queue.ready > 0) this.#arm(this.#options.limits.delayMs);
     });
   }
 
-  async #sendAll(): Promise<void> {
+  async #sendAll(least: number): Promise<void> {
     const { limits, naming } = this.#options;
     const nowMs = performance.now();
     if (nowMs - this.#renamedMs >= RENAME_MS) {
       this.#renamedMs = nowMs;
       this.#queue.retryNames();
     }
-    while (!this.#transport.isOver) {
+    while (!this.#transport.isOver && this.#queue.ready >= Math.min(least, limits.batch)) {
       const spans = this.#queue.take(limits.batch, naming());
       if (spans.length === 0) return;
       await this.#sendOrSplit(this.#batchOf(spans));

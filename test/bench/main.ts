@@ -23,6 +23,7 @@ import { measureMemory } from "./memory.ts";
 import { measureOpenSockets } from "./open-sockets.ts";
 import { measureRequestResponse } from "./request-response.ts";
 import { measureShortConnections } from "./short-connections.ts";
+import { measureSpans } from "./spans.ts";
 import { markdown, type Row, rowText, sorted } from "./table.ts";
 
 const BENCHMARKS: Readonly<Record<string, (scale: Scale) => Promise<Row[]>>> = {
@@ -30,6 +31,7 @@ const BENCHMARKS: Readonly<Record<string, (scale: Scale) => Promise<Row[]>>> = {
   "short-connections": measureShortConnections,
   "open-sockets": measureOpenSockets,
   "edges-to-otlp": measureEdgesToOtlp,
+  spans: measureSpans,
   memory: measureMemory,
   "cluster-memory": measureClusterMemory,
   directory: measureDirectory,

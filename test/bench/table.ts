@@ -25,6 +25,9 @@ const BUDGETS = {
   "walk-100000": { what: "kernel walk, 100,000 open sockets, 15 s interval", must: "≤ 0.5 % of a core" },
   "agent-100000": { what: "agent with export on, 100,000 open sockets, 15 s interval", must: "≤ 1 % of a core" },
   point: { what: "10,000 edges → OTLP: agent CPU a data point", must: "≤ 2 µs" },
+  "span-path": { what: "a record → OTLP without sockets: CPU a span, ours vs the stock serializer", must: "≤ 0.4" },
+  span: { what: "5,000 spans/s: agent CPU a span, none lost", must: "≤ 15 µs" },
+  "span-beside": { what: "agent and probe at 5,000 connections/s, 100 spans/s", must: "≤ 0.6 % of a core" },
   "agent-memory": { what: "agent: 100 local pods, 10,000 known pods, 10,000 edges", must: "≤ 80 MiB RSS" },
   "probe-memory": { what: "probe: 10,000 edges", must: "≤ 8 MiB RSS" },
   "cluster-10000": {

@@ -196,7 +196,12 @@ test("a connection of which a stretch was kept is kept at its end, whatever samp
     () => stretchedIds().size === 23,
   );
   const before = near.sum().closed;
-  near.client.settings({ idleNs: 300_000_000_000n, records: true, recordsAtOnce: true, recording: { ...EVERYTHING, every: 1_000_003 } });
+  near.client.settings({
+    idleNs: 300_000_000_000n,
+    records: true,
+    recordsAtOnce: true,
+    recording: { ...EVERYTHING, every: 1_000_003 },
+  });
   await near.take();
   await held.close();
   await near.until(

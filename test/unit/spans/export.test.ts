@@ -61,8 +61,8 @@ test("whoever counts what is pending is told of each change: an answer, a drop a
   add(exporter, 3);
   await exporter.shutdown(0);
 
-  expect(pending).toEqual([15, 5, 0, 0]);
-  expect(exporter.stats()).toMatchObject({ accepted: 10, dropped: { rejected: 15, shutdown: 3 }, pending: 0 });
+  expect(pending).toEqual([15, 5, 0]);
+  expect(exporter.stats()).toMatchObject({ accepted: 10, dropped: { rejected: 10, shutdown: 8 }, pending: 0 });
 });
 
 describe("batches", () => {
@@ -87,6 +87,20 @@ describe("batches", () => {
       unnamed: 0,
       limit: 100,
     });
+  });
+
+  test("what came while one was on its way waits until it is one itself, or for the delay", async () => {
+    const { exporter, transport } = exporterWith([{ afterMs: 100, outcome: ACCEPTED }]);
+
+    add(exporter, 23);
+    await vi.advanceTimersByTimeAsync(1_199);
+    const before = transport.sent.map((bytes) => bytes.length);
+    await vi.advanceTimersByTimeAsync(1);
+
+    expect([before, transport.sent.map((bytes) => bytes.length)]).toEqual([
+      [10, 10],
+      [10, 10, 3],
+    ]);
   });
 
   test("one that is too large for a Collector goes in parts", async () => {
