@@ -25,7 +25,7 @@ describe("what is recorded", () => {
         threshold: 0xfd70a000000000n,
         every: 0,
         adaptive: { rttUs: 100_000, retransmits: 3 },
-        rate: { perSecond: 100, burst: 1000 },
+        rate: { perSecond: 1000, burst: 1000 },
       },
     });
   });
