@@ -110,7 +110,7 @@ enum life {
 
 /*
  * Waking the probe costs more than a record does: each CPU wakes it once in WAKE_NS at most, and where nobody waits for
- * records only when so much has gathered, which is a write to the agent and a sixteenth of the ring buffer (probe/pace.h).
+ * records only when so much has gathered, which is a write to the agent, or a quarter of the ring buffer (probe/pace.h).
  */
 #define WAKE_NS 200000
 #define RECORDS_WAKE_BYTES (64 * 1024)

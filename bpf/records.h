@@ -203,14 +203,18 @@ struct choice {
 	__u32 wakeup; /* BPF_RB_NO_WAKEUP or BPF_RB_FORCE_WAKEUP */
 };
 
-/*
- * Forced: the ring buffer's own measure wakes only a reader that had read everything. What it says of how much has gathered
- * is of before this record.
- */
+/* Of those before this one. */
+static __always_inline bool records__have_gathered(void)
+{
+	__u64 bytes = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
+
+	return bytes >= RECORDS_WAKE_BYTES || bytes >= bpf_ringbuf_query(&records, BPF_RB_RING_SIZE) / 4;
+}
+
+/* Forced: the ring buffer's own measure wakes only a reader that had read everything. */
 static __always_inline __u32 record__wakeup(struct sampler *sampler, const struct settings *s, __u64 now)
 {
-	if (now < sampler->woken_ns + WAKE_NS ||
-	    (!s->asked.records_at_once && bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA) < RECORDS_WAKE_BYTES))
+	if (now < sampler->woken_ns + WAKE_NS || (!s->asked.records_at_once && !records__have_gathered()))
 		return BPF_RB_NO_WAKEUP;
 	sampler->woken_ns = now;
 	return BPF_RB_FORCE_WAKEUP;
