@@ -16,7 +16,7 @@ const test = needs(...NEEDS);
 const WARM_UP = 2_003;
 const ATTEMPTS = 100_003;
 /** `spans.rate` and `spans.burst` by default. */
-const RATE = 100;
+const RATE = 1_000;
 const BURST = 1_000;
 const MIB = 1 << 20;
 
