@@ -366,7 +366,7 @@ struct command_settings {
 	__u32 adaptive_retransmits; /* more than this; all ones: off */
 	__u32 records_per_s;        /* token bucket of each CPU: what passes it is LOSS_RECORDS_SHED; 0: no limit */
 	__u32 records_burst;        /* its depth */
-	__u32 records_at_once;      /* 1: somebody waits for records: within a millisecond; 0: they gather for a second */
+	__u32 records_at_once; /* 1: somebody waits for records: within a millisecond; 0: they gather for a second */
 };
 
 #define SAMPLE_NEVER (1ULL << 56)
