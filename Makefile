@@ -24,7 +24,7 @@ test: setup-test programs components ## all checks and tests, and their sum on t
 test-fresh: ## both, demo and test, on a minimal Debian 12 made for it (root; an hour at most)
 	@scripts/fresh
 
-test-vm: build ## programs, kernel suite, a part of the lab and torture on Debian's 6.1 and 6.12, in qemu (root; KERNEL=6.1, FILES=…; 40 min)
+test-vm: build ## programs, kernel suite, a part of the lab and torture on Debian's 6.1 and 6.12, in qemu (root; KERNEL=6.1, FILES=…; an hour)
 	@scripts/vm $(foreach kernel,$(KERNEL),--kernel $(kernel)) $(FILES)
 
 check: setup-test ## types, lint, formats, freshness of what is generated

@@ -59,9 +59,9 @@ struct connection {
 	__u32 pid;
 	__u16 local_port;
 	__u16 remote_port;
-	__u16 error;          /* the last that was reported to the application */
-	__u16 resent_synacks; /* a server's handshake: there was no socket for them yet */
-	__u32 walked;         /* the last walk over files that came by; its number's low half */
+	__u16 error;       /* the last that was reported to the application */
+	__u16 untold_syns; /* sent again, told by no event of this socket: a server's SYN-ACKs came before it */
+	__u32 walked;      /* the last walk over files that came by; its number's low half */
 	char comm[16];
 };
 
@@ -246,6 +246,18 @@ static __always_inline __u64 jiffies_to_us(__u32 jiffies, struct settings *s)
 		if (grown)                                                            \
 			edge__add((edge)->growth.name##_us, jiffies_to_us(grown, s)); \
 	} while (0)
+
+/* Before ad892e912b84 no event tells of a resend that fails, as by a rule of OUTPUT. In a handshake it is a SYN. */
+static __always_inline void connection__count_untold_syns(struct connection *c, struct edge_value *edge,
+							  __u32 total_retrans)
+{
+	__u32 grown = advance32(&c->retransmits, total_retrans);
+
+	if (!grown)
+		return;
+	edge__add(edge->growth.retransmits_syn, grown);
+	c->untold_syns += grown;
+}
 
 /*
  * Adds what a socket has counted since it was last counted.

@@ -107,7 +107,8 @@ int BPF_PROG(inet_sock_set_state_twin, struct sock *sk, int from, int to)
  *
  * Hook:   tp_btf, in softirq or process context, after total_retrans has grown.
  * Cost:   once a retransmit; nothing on the path of a healthy connection.
- * Misses: nothing: what no event told (a failed resend, a skipped run) is counted later as `other`.
+ * Misses: nothing: what no event told (a failed resend, a skipped run) is counted later as `syn` where
+ *         no handshake was complete, else as `other`.
  *         Since ad892e912b84 it also fires for failed resends; total_retrans counts those either way.
  */
 SEC("tp_btf/tcp_retransmit_skb")

@@ -115,7 +115,21 @@ static __always_inline void on_connect(struct sock *sk, struct settings *s)
 		__sync_fetch_and_or(&c->flags, RESTORED);
 }
 
-/* Adds to no edge: the walk or the close counts it as opened, whichever comes first, before any exchange ends. */
+/* Not inlined: few connections come to it. */
+static __noinline void connection__tell_syns(struct connection *c, __u32 total_retrans)
+{
+	struct edge_value *edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
+
+	if (!edge)
+		return; /* the next count of this socket takes them as `other` */
+	connection__count_untold_syns(c, edge, total_retrans);
+	edge__touch(edge, bpf_ktime_get_boot_ns());
+	edge__leave(edge);
+}
+
+/*
+ * Adds itself to no edge: the walk or the close counts it as opened, whichever comes first, before any exchange ends.
+ */
 static __always_inline void on_established(struct sock *sk, int from, struct settings *s)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
@@ -144,11 +158,13 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 	} else if (c->key.role == ROLE_SERVER) {
 		/* The child starts with its SYN-ACKs' (tcp_create_openreq_child); tcp_retransmit_synack counted those. */
 		c->retransmits = tp->total_retrans;
-		c->resent_synacks = tp->total_retrans;
+		c->untold_syns = tp->total_retrans;
 		c->handshake_us = server_handshake_us(tp);
 		key__collapse(&c->key, s);
 	} else {
 		c->handshake_us = (now - c->start_ns) / 1000;
+		if (tp->total_retrans != c->retransmits)
+			connection__tell_syns(c, tp->total_retrans);
 	}
 	__sync_fetch_and_or(&c->flags, ESTABLISHED);
 	if (is_in_sockmap(sk)) /* a program of the kernel's handshake (sock_ops) has put it there */

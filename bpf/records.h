@@ -163,7 +163,7 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 	r->segs_out = c->segs_out;
 	r->segs_in = c->segs_in;
 	r->retransmits = c->retransmits;
-	r->retransmits_syn = (t ? t->resent_syn : 0) + c->resent_synacks;
+	r->retransmits_syn = (t ? t->resent_syn : 0) + c->untold_syns;
 	r->retransmits_fast = t ? t->resent_fast : 0;
 	r->retransmits_timeout = t ? t->resent_timeout : 0;
 	r->retransmits_tlp = t ? t->resent_tlp : 0;

@@ -7,6 +7,7 @@
  *
  * Each look is of `ss` (looks.ts): what moved between two of them was counted or not, nobody can know.
  */
+import { readFileSync } from "node:fs";
 import { isOpen, type ListedSocket, type Look, type SocketCounters } from "./looks.ts";
 import type { ExpectedEnd } from "./oracle.ts";
 import type { End, Trace } from "./trace.ts";
@@ -166,8 +167,17 @@ function hidesRole(look: Look, { role, conversation, use }: ExpectedEnd): boolea
   return role === "server" && !isListened;
 }
 
+let isReadable: boolean | undefined;
+
+/** Whether programs can read an MPTCP socket's subflow: not before 6.2 (bpf/mptcp.h). Older ones are missed there. */
+function mptcpIsReadable(): boolean {
+  isReadable ??= readFileSync("/sys/kernel/btf/vmlinux").includes("KF_bpf_rdonly_cast");
+  return isReadable;
+}
+
 /** Whether adoption comes to it: by a file of its own, or by that of the TCP listener in whose accept queue it is. */
 export function isFound(look: Look, socket: ListedSocket): boolean {
+  if (socket.mptcp && !mptcpIsReadable()) return false;
   if (socket.holders.length > 0) return true;
   if (socket.inode !== 0 || !(socket.state === "ESTAB" || socket.state === "CLOSE-WAIT")) return false;
   return look.sockets.some(
