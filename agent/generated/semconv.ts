@@ -100,7 +100,7 @@ export const ATTR_FLOWSPAN_TASK_NAME = "flowspan.task.name";
 /** The process that opened the connection; of a server, the one that listens. As the host numbers it. */
 export const ATTR_FLOWSPAN_TASK_PID = "flowspan.task.pid";
 
-/** The connection is older than the probe: its span begins when the probe found it. What was sent and received is the connection's own since its beginning; its stretches hold only what came later. */
+/** The connection is older than the probe: its span begins when the probe found it. What was sent and received is the connection's own since its beginning; its stretches hold only what came later. The times for which it was busy may hold those of a connection that its socket had before. */
 export const ATTR_FLOWSPAN_TCP_ADOPTED = "flowspan.tcp.adopted";
 
 /** TCP payload that arrived in order. */
