@@ -5,6 +5,7 @@
 
 import type { ClusterIdentity } from "../naming/identify.ts";
 import type { ProbeClient } from "../source/probe-client.ts";
+import type { ProbeSource } from "../source/source.ts";
 import type { SpanIdentity } from "../spans/span-names.ts";
 import type { AgentLoss } from "../telemetry/losses.ts";
 
@@ -13,7 +14,7 @@ export type LossReading = readonly [reason: AgentLoss, count: () => number];
 
 /** What signals are made of. */
 export interface SignalInputs {
-  readonly source: Pick<ProbeClient, "exchange" | "settle" | "flush" | "tellRecords">;
+  readonly source: Pick<ProbeSource, "exchange" | "settle" | "flush"> & Pick<ProbeClient, "tellRecords">;
   readonly identity: Pick<ClusterIdentity, "addCgroup"> & SpanIdentity;
 }
 
