@@ -1,21 +1,40 @@
-/** Losses that a probe which came late must name, and no others: sockets that no file led to, roles that nothing showed. */
+/**
+ * Losses that must be named, and no others: records that show what they lack; of a probe that came late, sockets that no
+ * file led to and roles that nothing showed.
+ */
+import type { Seen } from "./compare.ts";
 import type { ListedSocket, Look } from "./looks.ts";
 import { isOpen } from "./looks.ts";
-import { ADOPTED } from "./record-flags.ts";
+import { ADOPTED, RESTORED } from "./record-flags.ts";
 import type { Phase } from "./upheaval.ts";
 import { isFound } from "./window.ts";
 
-const NAMES = ["not_adopted", "closed_unseen", "role_unknown_detail", "process_unknown_detail", "vanished"] as const;
+const NAMES = [
+  ...(["not_adopted", "closed_unseen", "role_unknown_detail", "process_unknown_detail", "vanished"] as const),
+  "handshake_untimed_detail",
+] as const;
 
 /** The least and the most. */
 export type Range = readonly [number, number];
 export type ExpectedLosses = Readonly<Record<(typeof NAMES)[number], Range>>;
 
+/** Of a program that one probe saw from begin to end: each is a record that shows it. */
+export function steadyLosses(seen: Seen): ExpectedLosses {
+  const untimed = seen.records.filter(
+    ({ key, establishedNs, handshakeUs, flags }) =>
+      key.role === "client" && establishedNs > 0n && handshakeUs === 0 && !(flags & (ADOPTED | RESTORED)),
+  );
+  return { ...NONE, process_unknown_detail: namelessOf(seen), handshake_untimed_detail: exactly(untimed) };
+}
+
+/** Servers' records without the process that listens. */
+function namelessOf({ records }: Seen): Range {
+  return exactly(records.filter(({ key, pid, flags }) => key.role === "server" && !pid && !(flags & ADOPTED)));
+}
+
 /** Of one program's part that began when the probe came. */
 export function expectedLosses({ window: { start }, seen }: Phase): ExpectedLosses {
-  const nameless = exactly(
-    seen.records.filter(({ key, pid, flags }) => key.role === "server" && !pid && !(flags & ADOPTED)),
-  );
+  const nameless = namelessOf(seen);
   if (!start) return { ...NONE, process_unknown_detail: nameless };
   const [first, second] = start;
   const missed = missedIn(first).filter(({ cookie }) => isIn(second, cookie));
@@ -27,6 +46,7 @@ export function expectedLosses({ window: { start }, seen }: Phase): ExpectedLoss
   const connecting = [...first.sockets, ...second.sockets].filter(({ state }) => state === "SYN-SENT");
   const attempts = new Set(connecting.map(({ cookie }) => cookie)).size;
   return {
+    ...NONE,
     not_adopted: [lasting, lasting + gone],
     closed_unseen: [closing, closing + ending + attempts],
     role_unknown_detail: exactly(seen.records.filter(({ flags, key }) => flags & ADOPTED && key.serverPort === 0)),
@@ -36,7 +56,10 @@ export function expectedLosses({ window: { start }, seen }: Phase): ExpectedLoss
   };
 }
 
-const NONE = { not_adopted: [0, 0], closed_unseen: [0, 0], role_unknown_detail: [0, 0], vanished: [0, 0] } as const;
+const NONE = {
+  ...({ not_adopted: [0, 0], closed_unseen: [0, 0], role_unknown_detail: [0, 0], vanished: [0, 0] } as const),
+  handshake_untimed_detail: [0, 0],
+} as const;
 
 function exactly({ length }: readonly unknown[]): Range {
   return [length, length];

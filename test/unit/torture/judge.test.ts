@@ -181,3 +181,16 @@ test("types of resends are held against the kernel's counters of each: timers, t
   expect(said(2, 2, 2)).toEqual(["tail loss probes sent again is 2, must be 0 to 1"]);
   expect(said(2, 4, 0)).toEqual(["timeouts is 4, must be 2 to 3"]);
 });
+
+test("a loss that says what records lack is as many as records that lack it", () => {
+  const nameless = changed("server", { pid: 0 });
+  const untimed = changed("client", { handshakeUs: 0 }, { handshakeUs: 0 });
+
+  expect(saidOf(batch(nameless, { process_unknown_detail: 1 }))).toBeUndefined();
+  expect(saidOf(batch(nameless))).toEqual(["losses: 0 process_unknown_detail, must be 1"]);
+  expect(saidOf(batch(plainSeen(), { process_unknown_detail: 1 }))).toEqual([
+    "losses: 1 process_unknown_detail, must be 0",
+  ]);
+  expect(saidOf(batch(untimed, { handshake_untimed_detail: 1 }))).toBeUndefined();
+  expect(saidOf(batch(untimed))).toEqual(["losses: 0 handshake_untimed_detail, must be 1"]);
+});

@@ -97,7 +97,14 @@ export const PLAIN_BOOKS = `
 
 /** What a sound probe says of PLAIN: each end's segments as its socket counts them. */
 export function plainSeen(): Seen {
-  const client = recordOf("client", { segsOut: 5, segsIn: 4, bytesSent: 1009, bytesReceived: 23, startNs: 2_010_000n });
+  const client = recordOf("client", {
+    segsOut: 5,
+    segsIn: 4,
+    bytesSent: 1009,
+    bytesReceived: 23,
+    startNs: 2_010_000n,
+    handshakeUs: 40,
+  });
   const server = recordOf("server", { segsOut: 4, segsIn: 6, bytesSent: 23, bytesReceived: 1009, startNs: 2_025_000n });
   return { edges: [edgeOf(client), edgeOf(server)], records: [client, server], namespace: namespaceOf() };
 }
@@ -124,10 +131,21 @@ function recordOf(role: "client" | "server", values: Partial<Connection>): Conne
   } as Connection;
 }
 
-function edgeOf({ key, segsOut, segsIn, bytesSent, bytesReceived, establishedNs, endNs }: Connection): EdgeSum {
+function edgeOf({ key, establishedNs, endNs, ...record }: Connection): EdgeSum {
+  const { segsOut, segsIn, bytesSent, bytesReceived, handshakeUs } = record;
   const zero = Object.fromEntries(EDGE_COUNTERS.map((name) => [name, 0])) as Counters;
   const durationUs = Number((endNs - establishedNs) / 1000n);
-  const counters = { ...zero, opened: 1, closed: 1, segsOut, segsIn, bytesSent, bytesReceived, durationUs };
+  const counters = {
+    ...zero,
+    opened: 1,
+    closed: 1,
+    segsOut,
+    segsIn,
+    bytesSent,
+    bytesReceived,
+    handshakeUs,
+    durationUs,
+  };
   return { key, counters, slots: new Map(), open: 0, limit: 0 };
 }
 

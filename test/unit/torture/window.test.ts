@@ -156,6 +156,7 @@ test("a socket on its way to another process is the only one that adoption misse
     role_unknown_detail: [0, 0],
     process_unknown_detail: [0, 0],
     vanished: [0, 0],
+    handshake_untimed_detail: [0, 0],
   });
 });
 
