@@ -354,6 +354,8 @@ export class ConnectionRow implements Connection {
 /** A char array up to its NUL. Bytes that are no UTF-8 become U+FFFD. */
 function textAt(bytes: Buffer, at: number, length: number): string {
   let end = at;
-  while (end < at + length && bytes[end] !== 0) end++;
-  return bytes.toString("utf8", at, end);
+  let all = 0;
+  for (; end < at + length && bytes[end] !== 0; end++) all |= bytes[end] as number;
+  // ASCII is both, and Latin-1 is read in a fraction of the time.
+  return bytes.toString(all < 0x80 ? "latin1" : "utf8", at, end);
 }

@@ -59,32 +59,29 @@ function reset(by: string): Said {
   return { name: EVENT_FLOWSPAN_TCP_RESET, attributes: { [ATTR_FLOWSPAN_TCP_RESET_BY]: by } };
 }
 
+/** Where events go, in order of time: into a list, or straight into the bytes of a request. */
+export interface EventSink {
+  add(name: string, timeUnixNs: bigint, attributes: Attributes): void;
+}
+
 /** @param offsetNs from boot time to Unix time */
-export function eventsOf(connection: Connection, offsetNs: bigint): readonly SpanEvent[] {
+export function addEvents(into: EventSink, connection: Connection, offsetNs: bigint): void {
   const { establishedNs, flags } = connection;
   const isStretch = has(flags, ConnectionFlag.CONNECTION_STRETCH);
   const isRestored = has(flags, ConnectionFlag.CONNECTION_RESTORED);
   let toEstablish = establishedNs !== 0n && !isRestored && !isStretch;
-  const established = () => spanEvent(EVENT_FLOWSPAN_TCP_ESTABLISHED, establishedNs + offsetNs, NO_ATTRIBUTES);
-  const events: SpanEvent[] = [];
   for (const event of connection.events) {
     // A client's SYNs that were sent again come before it. Those of a server's SYN-ACKs would, but there is no socket yet
     // to note them: they are only counted.
     if (toEstablish && event.timeNs > establishedNs) {
-      events.push(established());
+      into.add(EVENT_FLOWSPAN_TCP_ESTABLISHED, establishedNs + offsetNs, NO_ATTRIBUTES);
       toEstablish = false;
     }
-    events.push(spanEvent(SAID[event.kind].name, event.timeNs + offsetNs, attributesOf(event)));
+    into.add(SAID[event.kind].name, event.timeNs + offsetNs, attributesOf(event));
   }
-  if (toEstablish) events.push(established());
-  if (isStretch || has(flags, ConnectionFlag.CONNECTION_CHECKPOINTED)) return events;
-  const { endNs, state } = connection;
-  events.push(spanEvent(EVENT_FLOWSPAN_TCP_CLOSE, endNs + offsetNs, inState(state)));
-  return events;
-}
-
-function spanEvent(name: string, timeUnixNs: bigint, attributes: Attributes): SpanEvent {
-  return { name, timeUnixNs, attributes };
+  if (toEstablish) into.add(EVENT_FLOWSPAN_TCP_ESTABLISHED, establishedNs + offsetNs, NO_ATTRIBUTES);
+  if (isStretch || has(flags, ConnectionFlag.CONNECTION_CHECKPOINTED)) return;
+  into.add(EVENT_FLOWSPAN_TCP_CLOSE, connection.endNs + offsetNs, inState(connection.state));
 }
 
 /** Of a close: there are few states. */

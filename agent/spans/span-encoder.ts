@@ -15,7 +15,7 @@ import { encodeAttributes, FIRST_FIELD_TAG, writeAttribute, writeAttributes } fr
 import { encodeScope, type Scope } from "../otlp/plan.ts";
 import { encodeMessage, encodeText, WireWriter } from "../otlp/wire.ts";
 import { type AttributeSink, addEnds, attributesOf } from "./attributes.ts";
-import type { SpanEvent } from "./events.ts";
+import type { EventSink } from "./events.ts";
 import type { Span } from "./span.ts";
 
 const ATTRIBUTE_TAG = 0x4a;
@@ -50,6 +50,9 @@ export class SpanEncoder {
   readonly #ends = new WeakMap<EdgeKey, EncodedEnds>();
   readonly #own: AttributeSink = {
     add: (name, value) => writeAttribute(this.#writer, ATTRIBUTE_TAG, name, value),
+  };
+  readonly #events: EventSink = {
+    add: (name, timeUnixNs, attributes) => this.#writeEvent(name, timeUnixNs, attributes),
   };
 
   constructor(scope: Scope) {
@@ -117,7 +120,7 @@ export class SpanEncoder {
     w.reserve(SPAN_ROOM);
     w.byte(0x50);
     w.byte(0);
-    for (const event of span.events) this.#writeEvent(event);
+    span.addEvents(this.#events);
     this.#writeRest(span);
     w.close(start, SPAN_LENGTH);
   }
@@ -139,7 +142,7 @@ export class SpanEncoder {
     w.fixed32(kind === "server" && parentSpanId !== undefined ? FLAGS | PARENT_IS_REMOTE : FLAGS);
   }
 
-  #writeEvent({ name, timeUnixNs, attributes }: SpanEvent): void {
+  #writeEvent(name: string, timeUnixNs: bigint, attributes: Attributes): void {
     const w = this.#writer;
     w.reserve(EVENT_ROOM);
     w.byte(0x5a);

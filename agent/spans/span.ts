@@ -31,7 +31,7 @@ import type { Attributes } from "../model/attribute.ts";
 import type { Connection } from "../model/connection-record.ts";
 import type { Names, RemoteEnd } from "../model/names.ts";
 import { type AttributeSink, addConnection, addEnd, addEnds, addStretch, attributesOf } from "./attributes.ts";
-import { eventsOf, type SpanEvent } from "./events.ts";
+import { addEvents, type EventSink, type SpanEvent } from "./events.ts";
 import { connectionSpanId, stretchSpanId } from "./ids.ts";
 import { traceStateOf } from "./sampling.ts";
 
@@ -91,8 +91,15 @@ export class Span {
     return droppedEvents(this.connection);
   }
 
+  /** In order of time. */
   get events(): readonly SpanEvent[] {
-    return eventsOf(this.connection, this.#offsetNs);
+    const events: SpanEvent[] = [];
+    this.addEvents({ add: (name, timeUnixNs, attributes) => void events.push({ name, timeUnixNs, attributes }) });
+    return events;
+  }
+
+  addEvents(into: EventSink): void {
+    addEvents(into, this.connection, this.#offsetNs);
   }
 
   /** All attributes, in the order in which they are encoded. */
