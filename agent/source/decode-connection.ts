@@ -6,7 +6,7 @@
  * Records may wait for a Collector by the thousand, and most of what they say is read once. Like decode.ts it never throws
  * and never rounds: a frame that cannot be used fails by name. The kernel's numbers for states and kinds become names
  * here, once; a number that no enum knows is kept as undefined where it only describes, and fails the frame where the
- * meaning hangs on it. Numbers are read in the machine's byte order, which is the frames' wherever the probe runs.
+ * meaning hangs on it.
  */
 import { connectionEvent, EdgeRole, EventKind, edgeKey, frameConnection } from "../generated/layout.ts";
 import {
@@ -79,16 +79,13 @@ const AT = frameConnection.fields;
  * little more than itself.
  */
 const PAGE_BYTES = 4 * 1024;
-const LONG = 8;
 const TWO_32 = 2 ** 32;
 /** Past this high half a u64 is 2^53 or more. */
 const HIGH_LIMIT = 0x200000;
 
 interface Page {
   readonly bytes: Buffer<ArrayBuffer>;
-  readonly halves: Uint16Array;
-  readonly words: Uint32Array;
-  readonly longs: BigUint64Array;
+  readonly view: DataView;
 }
 
 /** Where records lie that came one after the other. */
@@ -119,12 +116,7 @@ export class RecordPages {
 
 function pageOf(size: number): Page {
   const buffer = new ArrayBuffer(size);
-  return {
-    bytes: Buffer.from(buffer),
-    halves: new Uint16Array(buffer),
-    words: new Uint32Array(buffer),
-    longs: new BigUint64Array(buffer),
-  };
+  return { bytes: Buffer.from(buffer), view: new DataView(buffer) };
 }
 
 function failureOf(payload: Buffer): ConnectionFailure | undefined {
@@ -333,21 +325,21 @@ export class ConnectionRow implements Connection {
   }
 
   #half({ offset }: At): number {
-    return this.#page.halves[(this.#at + offset) / 2] as number;
+    return this.#page.view.getUint16(this.#at + offset, true);
   }
 
   #word({ offset }: At): number {
-    return this.#page.words[(this.#at + offset) / 4] as number;
+    return this.#page.view.getUint32(this.#at + offset, true);
   }
 
   #long({ offset }: At): bigint {
-    return this.#page.longs[(this.#at + offset) / LONG] as bigint;
+    return this.#page.view.getBigUint64(this.#at + offset, true);
   }
 
   /** Below 2^53, else the frame fails. */
   #count({ offset }: At): number {
-    const at = (this.#at + offset) / 4;
-    return (this.#page.words[at + 1] as number) * TWO_32 + (this.#page.words[at] as number);
+    const { view } = this.#page;
+    return view.getUint32(this.#at + offset + 4, true) * TWO_32 + view.getUint32(this.#at + offset, true);
   }
 }
 

@@ -411,6 +411,14 @@ describe("each frame of a fixed length", () => {
     });
   });
 
+  test.each([
+    ["ASCII", "a task with 16 B", "a task with 16 B"],
+    ["UTF-8", "größe", "größe"],
+    ["neither", Buffer.from([0x61, 0xff]), "a\ufffd"],
+  ])("a task's name in %s", (_, comm, read) => {
+    expect(decoded(connectionFrame({ comm: comm as string }))).toMatchObject({ comm: read });
+  });
+
   test("a state that has no name is left open", () => {
     expect(decoded(connectionFrame({ state: 77 }))).toMatchObject({ kind: "connection", state: undefined });
   });
