@@ -11,7 +11,8 @@ import { wrongPoints, wrongSpans } from "../torture/agent-wrong.ts";
 import { generate } from "../torture/generate.ts";
 import { failuresOf, judge } from "../torture/judge.ts";
 import { SOUND_FEATURES } from "../torture/known.ts";
-import { parseProgram, programSeed } from "../torture/program.ts";
+import { PLAIN } from "../torture/plain.ts";
+import { programSeed } from "../torture/program.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
@@ -28,31 +29,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => bench?.close());
-
-/** One connection of each kind of end: in order, reset, refused, given up. */
-const PLAIN = parseProgram(`
-  b sock 0 4
-  b bind 0 127.0.0.1 8000
-  b listen 0 16
-  a sock 1 4
-  a connect 1 127.0.0.1 8000
-  b accept 0 2
-  a send 1 1009
-  b recv 2 1009
-  b send 2 23
-  a recv 1 23
-  a close 1
-  b recv 2 1
-  b close 2
-  a sock 3 4 linger=0
-  a connect 3 127.0.0.1 8000
-  b accept 0 4
-  a send 3 509
-  a close 3
-  b close 4
-  a sock 5 4
-  a connect 5 127.0.0.1 8001
-`);
 
 test("of all that a Collector holds, nothing can be wrong unnoticed but what has no second count", async () => {
   // The first batch has one agent, whose coverage is of all that happened.

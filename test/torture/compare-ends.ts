@@ -45,8 +45,11 @@ function mustHaveRecord({ established, role, conversation }: ExpectedEnd): boole
   return established === true || (established === false && role === "client" && conversation !== undefined);
 }
 
-/** What TCP_REPAIR took from one socket to the next is a record for each of them; together they are the connection. */
-/** @returns payload that all its sockets sent; undefined where nobody can know what became of them */
+/**
+ * What TCP_REPAIR took from one socket to the next is a record for each of them; together they are the connection.
+ *
+ * @returns payload that all its sockets sent; undefined where nobody can know what became of them
+ */
 function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences): number | undefined {
   const { role, conversation, use } = end;
   if (!conversation) return undefined;
@@ -142,7 +145,7 @@ function compareEnd(
     said.equal("reset", `${name}: a RST was sent`, (flags & RESET_SENT) !== 0, end.resetSent);
   if (end.resetReceived !== undefined)
     said.equal("reset", `${name}: a RST came`, (flags & RESET_RECEIVED) !== 0, end.resetReceived);
-  if (use && role === "client" && record.pid !== 0)
+  if (use && role === "client" && !(flags & ADOPTED))
     said.equal("process", `${name}: its process`, record.pid, trace.puppets[use.call.who]);
   if (role === "server" && conversation && record.pid !== 0)
     compareListener(name, conversation, record, trace, uses, said);

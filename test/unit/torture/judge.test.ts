@@ -39,6 +39,10 @@ test("a number that is wrong in the record and its edge alike is told by the wir
   expect(checksOf(changed("client", { bytesSent: 1010 }, { bytesSent: 1010 }))).toEqual(["bytes"]);
 });
 
+test("a client without a process is told: it was in the call that opened it", () => {
+  expect(checksOf(changed("client", { pid: 0 }))).toEqual(["process"]);
+});
+
 test("a connection in another cgroup than its socket's is told, record and edge", () => {
   const said = differences(PLAIN_PROGRAM, TRACE, changed("server", {}, {}, { cgroup: 11n }));
 

@@ -1,0 +1,27 @@
+/** The program of which the tests of the checks tell one number wrongly after the other. */
+import { parseProgram } from "./program.ts";
+
+/** One connection of each kind of end: in order, reset, refused, given up. */
+export const PLAIN = parseProgram(`
+  b sock 0 4
+  b bind 0 127.0.0.1 8000
+  b listen 0 16
+  a sock 1 4
+  a connect 1 127.0.0.1 8000
+  b accept 0 2
+  a send 1 1009
+  b recv 2 1009
+  b send 2 23
+  a recv 1 23
+  a close 1
+  b recv 2 1
+  b close 2
+  a sock 3 4 linger=0
+  a connect 3 127.0.0.1 8000
+  b accept 0 4
+  a send 3 509
+  a close 3
+  b close 4
+  a sock 5 4
+  a connect 5 127.0.0.1 8001
+`);
