@@ -48,7 +48,7 @@ export class Judge {
   judge(grown: Grown, chunk: Chunk): string | undefined {
     const { told } = chunk;
     if (isRight(grown, told)) return undefined;
-    const chunks = chunk.machine.namings(chunk.untilMs, chunk.namedMs).map((namedMs) => ({ ...chunk, namedMs }));
+    const chunks = chunk.machine.namings(grown, chunk);
     if (told.kind !== "unknown") {
       return chunks.some((each) => this.#mayBeMistaken(grown, each)) ? undefined : "a wrong name";
     }

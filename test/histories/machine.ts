@@ -270,8 +270,7 @@ export class Machine {
     }
     const [first, last] = [grown[0], grown.at(-1)] as [Grown, Grown];
     const sinceMs = this.#exchanges.findLast((atMs) => atMs < first.atMs) ?? 0;
-    const seenMs = this.#exchanges.find((atMs) => atMs >= last.atMs) ?? Infinity;
-    const untilMs = Math.max(seenMs, process.firstExchangeMs);
+    const untilMs = this.#seenMs(last, process);
     const settledMs = this.#settledMs.get(edge) ?? 0;
     this.#settledMs.set(edge, this.#timeline.nowMs);
     // A limit that ARCHITECTURE.md states: the kernel dates what a settlement has left by that settlement.
@@ -280,10 +279,26 @@ export class Machine {
     this.#onChunk({ grown, told, sinceMs, untilMs, namedMs: this.#timeline.nowMs, machine: this });
   }
 
-  /** Exchanges of the present agent after which growth up to `untilMs` may have been named. */
-  namings(untilMs: number, settledMs: number): readonly number[] {
-    const lost = this.#lost.filter((atMs) => atMs >= Math.max(untilMs, this.startedMs) && atMs < settledMs);
-    return [settledMs, ...lost];
+  /**
+   * The chunk as this growth of it may have been named: when it was settled, or at an exchange of the present agent that
+   * no Collector took, with what had grown by then. What grew later and has the same name has joined it since.
+   */
+  namings(grown: Grown, chunk: Chunk): readonly Chunk[] {
+    const process = this.#process;
+    if (!process) return [chunk];
+    const seenMs = this.#seenMs(grown, process);
+    const lost = this.#lost.filter((atMs) => atMs >= seenMs && atMs < chunk.namedMs);
+    const before = lost.map((namedMs) => {
+      const last = chunk.grown.findLast((each) => each.atMs <= namedMs) ?? grown;
+      return { ...chunk, untilMs: this.#seenMs(last, process), namedMs };
+    });
+    return [chunk, ...before];
+  }
+
+  /** The first exchange that said it to the present agent. */
+  #seenMs({ atMs }: Grown, { firstExchangeMs }: Process): number {
+    const exchangeMs = this.#exchanges.find((each) => each >= atMs) ?? Infinity;
+    return Math.max(exchangeMs, firstExchangeMs);
   }
 
   #take({ cluster, answers }: Answers): void {
