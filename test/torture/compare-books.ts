@@ -17,7 +17,13 @@ export const FAILED: readonly EdgeCountersField[] = [
 ];
 
 /** Sums over the namespace are the kernel's own counters. */
-export function compareBooks({ ends }: Truth, trace: Trace, seen: Seen, absent: Absent, said: Differences): void {
+export function compareBooks(
+  { ends, rules }: Truth,
+  trace: Trace,
+  seen: Seen,
+  absent: Absent,
+  said: Differences,
+): void {
   const book = (...names: string[]) => names.reduce((sum, name) => sum + (trace.books[name] ?? 0), 0);
   const clients = seen.edges.filter(({ key }) => key.role === "client");
   const servers = seen.edges.filter(({ key }) => key.role === "server");
@@ -27,7 +33,7 @@ export function compareBooks({ ends }: Truth, trace: Trace, seen: Seen, absent: 
   const passive = tcp["Tcp.PassiveOpens"] ?? 0;
   const opened: Range = [passive - ends.filter(mayCountTwice).length, passive];
   compareRange("passive-opens", "opened by servers", count(servers, "opened"), opened, said);
-  compareRetransmits(trace, clients, both, said);
+  compareRetransmits(trace, clients, both, rules.has("OUTPUT"), said);
   const aborted = seen.records.filter(
     ({ establishedNs, state }) => establishedNs > 0n && (state === "established" || state === "close_wait"),
   );

@@ -6,8 +6,9 @@
  *   fast                       TCPFastRetrans: tcp_xmit_retransmit_queue() outside of Loss
  *   timeout + non_congestion   TCPSlowStartRetrans: the same in Loss, and before it one for each timer that ran out
  *   tail_loss_probe            of TCPLossProbes, which also counts probes with new data
+ *   other                      none, where each resend has an event; 6.1 and 6.12 have none for what fails
  *
- * So all but the last two are exact, and those two are together: what is left of RetransSegs.
+ * So all but timeouts and probes are exact, and those two are together: what is left of RetransSegs.
  */
 import type { EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { EdgeSum } from "../lab/tally.ts";
@@ -21,11 +22,15 @@ export const RETRANSMITS: readonly EdgeCountersField[] = [
   ...(["retransmitsNonCongestion", "retransmitsOther"] as const),
 ];
 
-/** @param clients of `both` */
+/**
+ * @param clients of `both`
+ * @param mayFail an OUTPUT rule may have refused some
+ */
 export function compareRetransmits(
   { books }: Trace,
   clients: readonly EdgeSum[],
   both: readonly EdgeSum[],
+  mayFail: boolean,
   said: Differences,
 ): void {
   const book = (name: string) => books[`TcpExt.${name}`] ?? 0;
@@ -35,10 +40,12 @@ export function compareRetransmits(
   type("SYNs sent again", "retransmitsSyn", book("TCPSynRetrans"));
   type("fast retransmits", "retransmitsFast", book("TCPFastRetrans"));
   type("tail loss probes sent again", "retransmitsTlp", 0, book("TCPLossProbes"));
+  type("segments sent again without a type", "retransmitsOther", 0, mayFail ? Number.POSITIVE_INFINITY : 0);
   const slow = book("TCPSlowStartRetrans");
   const causeless = count(both, "retransmitsNonCongestion");
-  // A timer that finds the window closed sends again without a count of its own.
-  const isShut = book("TCPToZeroWindowAdv") + book("TCPWantZeroWindowAdv") > 0;
+  // A timer that finds the window closed sends again without a count of its own (tcp_retransmit_timer()). A receiver without
+  // room for what came closes it, too, and counts RcvPruned alone (tcp_data_queue(), ICSK_ACK_NOMEM; tcp_prune_queue()).
+  const isShut = book("TCPToZeroWindowAdv") + book("TCPWantZeroWindowAdv") + book("RcvPruned") > 0;
   const timers = isShut ? Number.POSITIVE_INFINITY : book("TCPTimeouts") - count(clients, "retransmitsSyn");
   type("timeouts", "retransmitsTimeout", slow - causeless, slow + timers);
 }

@@ -45,20 +45,26 @@ function earliest(role: Role, conversation: Conversation | undefined, use: Use |
   return conversation?.began ?? 0;
 }
 
-/** From the call that sends the first SYN to the last ACK, or from a SYN-ACK to its answer, as the wire has them. */
+/**
+ * From the call that sends the first SYN to the last ACK, or from a SYN-ACK to its answer, as the wire has them; not less
+ * than from the first SYN to the first SYN-ACK, or from that to the first answer.
+ */
 function compareHandshake(
   name: string,
   since: number,
-  { sent: { client, server } }: Conversation,
+  { began, sent: { client, server } }: Conversation,
   record: Connection,
   said: Differences,
 ): void {
   if (record.handshakeUs === 0 || record.flags & ADOPTED) return;
-  const from = record.key.role === "client" ? since : server.firstSyn;
-  const most = (client.firstAck - from) / 1000 + CLOCK_US;
-  if (from > 0 && client.firstAck > 0 && record.handshakeUs > most)
+  if (server.firstSyn === 0 || client.firstAck === 0) return;
+  const isClient = record.key.role === "client";
+  const [from, to] = isClient ? [began, server.firstSyn] : [server.firstSyn, client.firstAck];
+  const most = (client.firstAck - (isClient ? since : server.firstSyn)) / 1000 + CLOCK_US;
+  const least = (to - from) / 1000 - CLOCK_US;
+  if (record.handshakeUs > most || record.handshakeUs < least)
     said.add(
       "handshake",
-      `${name}: its handshake took ${record.handshakeUs} µs, on the wire ${Math.round(most)} at most`,
+      `${name}: its handshake took ${record.handshakeUs} µs, on the wire ${Math.round(least)} to ${Math.round(most)}`,
     );
 }

@@ -43,6 +43,51 @@ test("a client without a process is told: it was in the call that opened it", ()
   expect(checksOf(changed("client", { pid: 0 }))).toEqual(["process"]);
 });
 
+/** The SYN-ACK, and all that follows, comes so much later. */
+function delayed(text: string, byUs: number): string {
+  const late = (time: string) => String(Number(time) >= 2030 ? Number(time) + byUs : Number(time));
+  return text
+    .replace(/([<>]) (\d+)/g, (_, way, time) => `${way} ${late(time)}`)
+    .replace(/(call \d+ \w \w+ \d+) (\d+) (\d+)/g, (_, call, from, to) => `${call} ${late(from)} ${late(to)}`);
+}
+
+test("a handshake that is shorter than on the wire is told, and one that is longer", () => {
+  const trace = traceOf(delayed(PLAIN_CALLS + PLAIN_WIRE, 10_000) + PLAIN_BOOKS);
+  const said = (handshakeUs: number) =>
+    differences(PLAIN_PROGRAM, trace, changed("client", { handshakeUs }, { handshakeUs })).filter((each) =>
+      each.startsWith("handshake"),
+    );
+
+  const name = "client of 127.0.0.1/40000 → 127.0.0.1/8000 (line 5 to 11)";
+  expect(said(10_030)).toEqual([]);
+  expect(said(7_999)).toEqual([`handshake: ${name}: its handshake took 7999 µs, on the wire 8010 to 12040`]);
+  expect(said(12_041)).toEqual([`handshake: ${name}: its handshake took 12041 µs, on the wire 8010 to 12040`]);
+});
+
+test("a resend without a type is told, but where a rule may have refused it", () => {
+  const trace = traceOf(PLAIN_CALLS + PLAIN_WIRE + PLAIN_BOOKS.replace("RetransSegs=0", "RetransSegs=1"));
+  const seen = changed("client", {}, { retransmitsOther: 1 });
+  const refused = [...PLAIN_PROGRAM, ". rule -A OUTPUT -p tcp --dport 8000 -j DROP"];
+  const said = (program: Program) => differences(program, trace, seen).filter((each) => each.startsWith("retransmit"));
+
+  expect(said(PLAIN_PROGRAM)).toEqual(["retransmit-types: segments sent again without a type is 1, must be 0"]);
+  expect(said(refused)).toEqual([]);
+});
+
+test("timers that find the window closed for want of room have no count of their own", () => {
+  const books = (more: string) =>
+    PLAIN_BOOKS.replace("RetransSegs=0", "RetransSegs=4").replace("TCPFastRetrans=0", `TCPFastRetrans=0${more}`);
+  const said = (more: string) =>
+    differences(
+      PLAIN_PROGRAM,
+      traceOf(PLAIN_CALLS + PLAIN_WIRE + books(more)),
+      changed("client", {}, { retransmitsTimeout: 4 }),
+    ).filter((each) => each.startsWith("retransmit"));
+
+  expect(said("")).toEqual(["retransmit-types: timeouts is 4, must be 0"]);
+  expect(said(" TcpExt.RcvPruned=1")).toEqual([]);
+});
+
 test("a connection in another cgroup than its socket's is told, record and edge", () => {
   const said = differences(PLAIN_PROGRAM, TRACE, changed("server", {}, {}, { cgroup: 11n }));
 
