@@ -43,13 +43,15 @@ test("of all that a Collector holds, nothing can be wrong unnoticed but what has
 });
 
 test(`${BATCHES * AT_ONCE} random programs of seed ${SEED} are at the Collector as they were`, async () => {
-  console.log(`torture: FLOWSPAN_SEED=${SEED} repeats this; make torture THROUGH=agent SEED=${SEED} makes it small`);
   const failures = [];
   for (let batch = 0; batch < BATCHES; batch++) {
     const programs = Array.from({ length: AT_ONCE }, (_, i) =>
       generate(programSeed(SEED, batch * AT_ONCE + i), SOUND_FEATURES),
     );
     const upheaval = UPHEAVALS[(SEED + batch) % UPHEAVALS.length] as AgentUpheaval;
+    const alone = `FLOWSPAN_UPHEAVAL=${upheaval} node test/torture/run.ts --through-agent 1`;
+    const which = `--seed ${SEED} --from ${batch * AT_ONCE} --programs ${(batch + 1) * AT_ONCE}`;
+    console.log(`torture: FLOWSPAN_SEED=${SEED} repeats this; ${alone} ${which} makes it small`);
     for (const { program, differences } of await judge(bench, programs, upheaval))
       failures.push({ upheaval, differences, program: program.join("\n") });
   }

@@ -5,7 +5,7 @@
  *
  *     node test/torture/run.ts --seed 1 --programs 10000 --seconds 600 --at-once 100 --through-agent 5
  *
- * Under the probe alone batches take turns (COURSE), or FLOWSPAN_UPHEAVAL names what befalls it.
+ * Batches take turns in what befalls probe (COURSE) and agent, or FLOWSPAN_UPHEAVAL names it.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ const options = numberOptions({
   "through-agent": 5,
 });
 const { seed, programs, "at-once": atOnce, "through-agent": throughAgent } = options;
-const course = courseOf(process.env.FLOWSPAN_UPHEAVAL);
+const { course, agentCourse } = coursesOf(process.env.FLOWSPAN_UPHEAVAL);
 const deadline = Date.now() + options.seconds * 1000;
 
 console.log(`torture: seed ${seed}, ${programs} programs, ${atOnce} at once`);
@@ -50,8 +50,7 @@ try {
       generate(programSeed(seed, done + i), SOUND_FEATURES),
     );
     if (throughAgent > 0 && batch % throughAgent === throughAgent - 1) {
-      const upheaval: AgentUpheaval =
-        AGENT_UPHEAVALS[Math.floor(batch / throughAgent) % AGENT_UPHEAVALS.length] ?? "none";
+      const upheaval = agentCourse[Math.floor(batch / throughAgent) % agentCourse.length] ?? "none";
       benches.agent ??= await AgentBench.start();
       await play(benches.agent, batchPrograms, upheaval);
     } else {
@@ -66,7 +65,7 @@ try {
   await benches.agent?.close();
   await benches.probe?.close();
 }
-process.exitCode = failed > 0 || done === 0 ? 1 : 0;
+process.exitCode = failed > 0 || done === options.from ? 1 : 0;
 
 async function play<U extends string>(bench: Bench<U>, batch: readonly Program[], upheaval: U): Promise<void> {
   const failures = await judge(bench, batch, upheaval);
@@ -74,11 +73,21 @@ async function play<U extends string>(bench: Bench<U>, batch: readonly Program[]
   failed += failures.length;
 }
 
-function courseOf(asked: string | undefined): readonly Upheaval[] {
-  if (asked === undefined || asked === "") return COURSE;
-  const upheaval = UPHEAVALS.find((each) => each === asked);
-  if (!upheaval) throw new Error(`FLOWSPAN_UPHEAVAL is ${asked}, must be one of ${UPHEAVALS.join(", ")}`);
-  return [upheaval];
+/** One that only the agent knows leaves the probe's batches as they are, and the other way round. */
+function coursesOf(asked: string | undefined): {
+  readonly course: readonly Upheaval[];
+  readonly agentCourse: readonly AgentUpheaval[];
+} {
+  const ofProbe = UPHEAVALS.filter((each) => each === asked);
+  const ofAgent = AGENT_UPHEAVALS.filter((each) => each === asked);
+  if (asked && ofProbe.length + ofAgent.length === 0) {
+    const names = [...new Set<string>([...UPHEAVALS, ...AGENT_UPHEAVALS])];
+    throw new Error(`FLOWSPAN_UPHEAVAL is ${asked}, must be one of ${names.join(", ")}`);
+  }
+  return {
+    course: ofProbe.length > 0 ? ofProbe : COURSE,
+    agentCourse: ofAgent.length > 0 ? ofAgent : AGENT_UPHEAVALS,
+  };
 }
 
 /** Prints the difference and writes the program, made small while there is time. */
