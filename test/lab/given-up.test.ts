@@ -176,13 +176,14 @@ needs(...NEEDS, "iptables", "expendable")(
     const restore = await limitOrphans(0);
 
     // The kernel counts them from time to time: then a close finds too many, or the timer that sends its FIN again.
-    const told = await calls().play(
-      `listen 0 ${port}`,
-      ends.flatMap(([client, server]) => [`connect ${client} ${port}`, `accept ${server} 0`]),
-      ends.flatMap(([client]) => [`close ${client}`, "pause 0 100"]),
-      ends.map(([, server]) => `state ${server} 7`),
-    );
-    await restore();
+    const told = await calls()
+      .play(
+        `listen 0 ${port}`,
+        ends.flatMap(([client, server]) => [`connect ${client} ${port}`, `accept ${server} 0`]),
+        ends.flatMap(([client]) => [`close ${client}`, "pause 0 100"]),
+        ends.map(([, server]) => `state ${server} 7`),
+      )
+      .finally(restore);
     const outcomes = await calls().outcomes(port, 2 * ORPHANS);
     await remove();
 
