@@ -139,13 +139,12 @@ export class OwnerTable<O extends Owner> {
     // same time, as after an outage, any may be the first.
     const firstMs = Math.min(...since.map(({ fromMs }) => fromMs));
     const having = during.length > 0 ? during : since.filter(({ fromMs }) => fromMs < firstMs + HANDOVER_MS);
-    if (having.length > 1) {
-      return { state: "several", owners: having.map(({ owner }) => owner), settled: having.every(isOpen) };
-    }
+    const isFollowed = having.length < since.length;
+    const settled = having.every(isOpen) && !isFollowed;
+    if (having.length > 1) return { state: "several", owners: having.map(({ owner }) => owner), settled };
     const [only = first] = having;
-    const isFollowed = since.some((interval) => interval !== only);
     const ending = only.untilMs <= untilMs + HANDOVER_MS && !isFollowed;
-    return { state: "owner", ...only, settled: isOpen(only), ending };
+    return { state: "owner", ...only, settled, ending };
   }
 
   /** Forgets the owners whose time ended before the grace period. Cost: what there is to forget. */

@@ -140,6 +140,22 @@ test("of two pods that are told of at once, after an outage, either may have had
   );
 });
 
+test.each([
+  ["one has", [cart]],
+  ["several of one workload have", [cart, { ...cart, uid: "uid-cart-b", name: "cart-b" }]],
+])("growth that %s is not what later growth is, where another shares the address by then", (_, pods) => {
+  const identity = clusterIdentity();
+  put(identity, { pods });
+  const at = (sinceMs: number, untilMs: number) =>
+    identity.identify(edge(AT_ADDRESS), ns(sinceMs), ns(untilMs), ns(LATER + MINUTE));
+  const alone = at(START_MS, LATER - SECOND);
+  put(identity, { pods: [bill] }, LATER);
+
+  expect(alone).toMatchObject({ remote: { name: "cart" }, passing: false });
+  expect(at(START_MS, LATER - SECOND)).toMatchObject({ remote: { name: "cart" }, passing: true });
+  expect(at(LATER, LATER + SECOND)).toMatchObject({ remote: { kind: "unknown" }, passing: false });
+});
+
 test("an address of a Service that another answer has spoken of is its own for as long as the directory says", () => {
   const feeds = feedsOf("all");
   const identity = identityOf({
