@@ -115,9 +115,10 @@ export class Judge {
     const isShared = both.some(({ shares }) => shares) && (own?.heardMs ?? Infinity) > namedMs;
     const isSuperseded =
       both.some(({ shares }) => shares) && named.some(({ tenant }) => this.#supersedes(tenant, grown.tenant, machine));
-    // It ended by itself, its address was given out again, and its end was told after that exchange.
+    // It ended by itself, its address was given out again, and the agent was told of its end after that exchange.
     const isUnseen = named.some(
-      ({ tenant, endMs }) => tenant.endedBySelf && tenant.untilMs <= grown.atMs && endMs > untilMs,
+      ({ tenant, endMs }) =>
+        tenant.endedBySelf && tenant.untilMs <= grown.atMs && this.#heardMs(machine, endMs) > untilMs,
     );
     // While nothing is told, the last names count.
     const wasAway = this.#isAway(machine, grown.atMs - HANDOVER_MS, namedMs);

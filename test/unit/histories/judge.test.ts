@@ -12,22 +12,44 @@ const ADDRESS = "10.1.0.4";
 const CART_2 = { kind: "pod", name: "cart", podName: "cart-2" };
 const CART_3 = { ...CART_2, podName: "cart-3" };
 
+const POD = { waitMs: 0, what: "pod", workload: "cart", startMs: 500, lateMs: 0, shares: false } as const;
+const BYTE = { what: "talk", bytes: 1 } as const;
+
 test("growth keeps the name it was sent under, also where later growth of that name joins it before a Collector takes it", () => {
-  const pod = { waitMs: 0, what: "pod", workload: "cart", startMs: 500, lateMs: 0, shares: false } as const;
-  const byte = { what: "talk", bytes: 1 } as const;
   const history: History = {
     intervalMs: 1_000,
     lag: 0,
     steps: [
-      { ...pod, at: 2 },
+      { ...POD, at: 2 },
       { waitMs: 0, what: "collector", forMs: 1_999 },
-      { ...pod, at: 2, lateMs: 298, shares: true },
-      { ...byte, waitMs: 499, to: 2, edge: 1 },
+      { ...POD, at: 2, lateMs: 298, shares: true },
+      { ...BYTE, waitMs: 499, to: 2, edge: 1 },
       { waitMs: 0, what: "end", which: 3, lateMs: 297 },
-      { ...byte, waitMs: 1_432, to: 0, edge: 0 },
-      { ...byte, waitMs: 63, to: 2, edge: 1 },
-      { ...pod, at: 0 },
-      { ...pod, at: 0 },
+      { ...BYTE, waitMs: 1_432, to: 0, edge: 0 },
+      { ...BYTE, waitMs: 63, to: 2, edge: 1 },
+      { ...POD, at: 0 },
+      { ...POD, at: 0 },
+    ],
+  };
+
+  expect(play(history).wrong.map(told)).toEqual([]);
+});
+
+test("an end that the directory was told just before an exchange, and the agent just after it, is unseen in that", () => {
+  const history: History = {
+    intervalMs: 15_000,
+    lag: 0,
+    steps: [
+      { waitMs: 1_442, what: "select", workload: "cart", lateMs: 0 },
+      { ...POD, waitMs: 7_274, at: 0 },
+      { ...POD, waitMs: 22_348, at: 1 },
+      { ...POD, waitMs: 95_842, at: 0 },
+      { ...BYTE, waitMs: 2_119, to: 1, edge: 0 },
+      { waitMs: 29_545, what: "node" },
+      { waitMs: 2_627, what: "end", which: 1, lateMs: 3_604 },
+      { ...POD, waitMs: 389, at: 1, lateMs: 2_571 },
+      { waitMs: 498, what: "delete", which: 0, graceMs: 0, lateMs: 0 },
+      { ...BYTE, waitMs: 0, to: 1, edge: 0 },
     ],
   };
 
