@@ -9,6 +9,7 @@
 
 import { FEEDS_OF } from "../../kubernetes/reads.ts";
 import type { ClusterChange, ClusterUpsert, Pod } from "../../model/cluster-objects.ts";
+import { GONE_MS } from "../../naming/identify.ts";
 import type { Answer, ClusterMessage, Interval, Key } from "../protocol.ts";
 import { type Held, nodeHeld, ownerHeld, ownerHolds, ownerUid, portHolds, textOf } from "./held-objects.ts";
 
@@ -164,10 +165,14 @@ export class KnownAddresses {
     owned.former = new Map(ended.map((each) => [ownerUid(each), receivedMs - (each.untilAgeMs ?? 0)]));
   }
 
-  /** Withdraws what was not looked up for a while. Nothing is said of it any more, as if it never was. */
+  /**
+   * Withdraws what was not looked up for a while. Nothing is said of it any more, as if it never was; so not while the
+   * tables know a former owner, who would be the only one then.
+   */
   forgetUnseen(nowMs: number): void {
     for (const [text, known] of this.#known) {
       if (nowMs - known.seenMs < this.#options.forgetMs) continue;
+      if ([...known.owned.former.values()].some((untilMs) => nowMs < untilMs + GONE_MS)) continue;
       this.#known.delete(text);
       if (!known.answered) this.#unanswered--;
       if (!this.#unasked.delete(text)) this.#withdrawn.set(text, known.key);

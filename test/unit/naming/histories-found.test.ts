@@ -1,10 +1,10 @@
 /** What random histories (test/histories/) found wrong with names, each made as small as it could be. */
 import { expect, test } from "vitest";
 import { KnownAddresses } from "../../../agent/directory/client/known-addresses.ts";
-import type { ServiceMessage } from "../../../agent/directory/protocol.ts";
+import type { PodMessage, ServiceMessage } from "../../../agent/directory/protocol.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";
-import { FIRST_SYNC_MS, PENDING_MS } from "../../../agent/naming/identify.ts";
+import { FIRST_SYNC_MS, GONE_MS, PENDING_MS } from "../../../agent/naming/identify.ts";
 import { BothWays } from "./both-ways.ts";
 import {
   BOOT_UNIX_MS,
@@ -182,4 +182,38 @@ test("an address of a Service that another answer has spoken of is its own for a
 
   const growth = { sinceMs: LATER - MINUTE, nowMs: LATER };
   expect(remote(identity, { remoteAddress: "10.96.0.7" }, growth)).toMatchObject({ kind: "service", name: "web" });
+});
+
+test("an address that nobody looks up is not forgotten while a former owner is known, who would be the only one", () => {
+  const feeds = feedsOf("all");
+  const identity = identityOf({
+    kubernetes: { nodeName: "node-1", clusterName: "blue", feeds, directory: { answered: () => true } },
+  });
+  const known = new KnownAddresses({ onChange: (c) => identity.apply(c), capacity: 9, forgetMs: SECOND });
+  for (const feed of FEEDS_OF.watch) identity.apply({ feed, type: "synced", atMs: START_MS });
+  const key = { address: ADDRESS, port: 80 };
+  const told = ({ uid, name, service: goesBy }: typeof cart): PodMessage => ({
+    uid,
+    name,
+    namespace: "shop",
+    addresses: [ADDRESS],
+    createdUnixMs: 0,
+    service: goesBy,
+    terminating: false,
+  });
+  const intervals = [
+    { fromAgeMs: MINUTE, untilAgeMs: 0, pod: told(cart) },
+    { fromAgeMs: SECOND, pod: told(bill) },
+  ];
+  known.answered(ADDRESS, 80, START_MS);
+  known.answer({ key, intervals }, LATER);
+  const growth = { sinceMs: LATER - 2 * SECOND, nowMs: LATER + SECOND };
+  const isForgotten = (nowMs: number) => {
+    known.forgetUnseen(nowMs);
+    return known.stats().addresses === 0;
+  };
+
+  expect(isForgotten(LATER + GONE_MS - 1)).toBe(false);
+  expect(remote(identity, AT_ADDRESS, growth)).toEqual(end("unknown", ADDRESS));
+  expect(isForgotten(LATER + GONE_MS)).toBe(true);
 });
