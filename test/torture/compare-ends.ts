@@ -147,22 +147,23 @@ function compareEnd(
     said.equal("reset", `${name}: a RST came`, (flags & RESET_RECEIVED) !== 0, end.resetReceived);
   if (use && role === "client" && !(flags & ADOPTED))
     said.equal("process", `${name}: its process`, record.pid, trace.puppets[use.call.who]);
-  if (role === "server" && conversation && record.pid !== 0)
-    compareListener(name, conversation, record, trace, uses, said);
+  if (role === "server" && conversation && record.pid !== 0) compareListener(name, end, record, { trace, uses, said });
   compareSegments(name, end, record, said);
   if (!precision) compareCgroup(name, end, record, { trace, uses, said });
   compareTimes(name, end, record, said, precision);
 }
 
+/** The one that listened on the very socket, as its accept() tells; unaccepted, one that listened on the port by then. */
 function compareListener(
   name: string,
-  { server }: Conversation,
+  { conversation, use }: ExpectedEnd,
   record: Connection,
-  trace: Trace,
-  uses: Uses,
-  said: Differences,
+  { trace, uses, said }: Context,
 ): void {
-  const owners = uses.listening.filter(({ port }) => port === server.port).map(({ who }) => trace.puppets[who]);
-  if (!owners.includes(record.pid))
-    said.add("process", `${name}: its process is ${record.pid}, none that listened on ${server.port}`);
+  if (!conversation) return;
+  const { server, last } = conversation;
+  const listening = uses.listening.filter(({ port, from }) => port === server.port && from <= last + CLOCK_US * 1000);
+  const names = use?.listener ? [use.listener] : [...new Set(listening.map(({ who }) => who))];
+  if (!names.some((who) => trace.puppets[who] === record.pid))
+    said.add("process", `${name}: its process is ${record.pid}, none that listened on ${server.port}: ${names.join()}`);
 }

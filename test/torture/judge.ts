@@ -85,6 +85,8 @@ function verdictFor(
   mayMiss: boolean,
 ): Verdict {
   if (!phases) return verdictOf(program, trace, seen, known, mayMiss);
+  // It stood at no barrier: what a probe must tell of it nobody knows.
+  if (phases.length === 0) return { differences: ["barrier: the program has none"], missing: 0, doubtful: 0 };
   const differences = phases.flatMap((phase) => differencesInWindow(program, trace, phase.seen, phase.window, known));
   return { differences, missing: 0, doubtful: 0 };
 }

@@ -15,6 +15,8 @@ export interface Use {
   readonly call: Call;
   /** Whose socket it is: the puppet that made it, or made its listener. */
   readonly who: string;
+  /** Who called listen() on the socket that accepted it; undefined for a client. */
+  readonly listener: string | undefined;
   /** The groups in which its sockets were made: one, and one more for each that TCP_REPAIR made in its place. */
   readonly cgroups: readonly string[];
   /** Undefined where the kernel did not say: a connect that failed has given its port back. */
@@ -68,6 +70,8 @@ interface Socket {
   readonly who: string;
   cgroup: string;
   readonly mptcp: boolean;
+  /** Who called listen() on it, or on the one that accepted it. */
+  listener?: string;
   use: Growing | undefined;
 }
 
@@ -196,8 +200,9 @@ class Books implements Uses {
 
   #begin(socket: Socket, role: Role, call: Call, local: End | undefined, remote: End, errno: number | undefined): void {
     const { who, cgroup, mptcp } = socket;
+    const listener = role === "server" ? socket.listener : undefined;
     const use: Growing = {
-      ...{ role, call, who, cgroups: [cgroup], local, remote, errno, mptcp },
+      ...{ role, call, who, listener, cgroups: [cgroup], local, remote, errno, mptcp },
       ...{ received: 0, written: 0, unread: undefined, end: undefined, timedOut: errno === ETIMEDOUT },
       ...{ restored: 0, killed: false, uncertain: false },
     };
@@ -214,13 +219,9 @@ class Books implements Uses {
 
   #listen(call: Call, socket: Socket): void {
     const local = parseEnd(call.said.local);
-    if (call.result === 0 && local)
-      this.listening.push({
-        port: local.port,
-        who: call.who,
-        cgroup: socket.cgroup,
-        from: call.from,
-      });
+    if (call.result !== 0 || !local) return;
+    socket.listener = call.who;
+    this.listening.push({ port: local.port, who: call.who, cgroup: socket.cgroup, from: call.from });
   }
 
   #close(call: Call, socket: Socket): void {

@@ -4,6 +4,7 @@ import type { BatchResult } from "../../torture/batch.ts";
 import { differences, type Seen } from "../../torture/compare.ts";
 import { type Bench, failuresOf, judge } from "../../torture/judge.ts";
 import type { Program } from "../../torture/program.ts";
+import type { Trace } from "../../torture/trace.ts";
 import { PLAIN_BOOKS, PLAIN_CALLS, PLAIN_PROGRAM, PLAIN_WIRE, plainSeen, traceOf } from "./traces.ts";
 
 const TRACE = traceOf(PLAIN_CALLS + PLAIN_WIRE + PLAIN_BOOKS);
@@ -242,4 +243,51 @@ test("a loss that says what records lack is as many as records that lack it", ()
   ]);
   expect(saidOf(batch(untimed, { handshake_untimed_detail: 1 }))).toBeUndefined();
   expect(saidOf(batch(untimed))).toEqual(["losses: 0 handshake_untimed_detail, must be 1"]);
+});
+
+test("a program without a barrier, of whose part under the probe nobody knows, is a difference", () => {
+  const { performed } = batch(plainSeen());
+  const phases = performed.map((each) => ({ ...each, phases: [] }));
+
+  expect(saidOf(batch(plainSeen(), {}, { performed: phases }))).toEqual(["barrier: the program has none"]);
+});
+
+const REPAIRED: Program = [...PLAIN_PROGRAM, "a repair 1"];
+
+test("a third record in a trace is told, and not where its connection was restored", () => {
+  const calls = PLAIN_CALLS.replace("call 10 ", "call 13 a repair 1 7500 7600 0 0\ncall 10 ");
+  const seen = plainSeen();
+  const [client] = seen.records;
+  if (!client) throw new Error("no record");
+  const tracesIn = (program: Program, text: string, localPort: number) =>
+    differences(program, traceOf(text + PLAIN_WIRE + PLAIN_BOOKS), {
+      ...seen,
+      records: [...seen.records, { ...client, localPort }],
+    }).filter((each) => each.startsWith("trace"));
+
+  expect(tracesIn(PLAIN_PROGRAM, PLAIN_CALLS, 40_000)).toHaveLength(1);
+  expect(tracesIn(REPAIRED, calls, 40_000)).toEqual([]);
+  expect(tracesIn(REPAIRED, calls, 40_001)).toHaveLength(1);
+});
+
+/** Puppet c listens on the port, too, since before the connection, or since after it. */
+function sharedAt(us: number, calls = PLAIN_CALLS): Trace {
+  const listen = `call 14 c sock 9 900 910 3 0\ncall 15 c listen 9 ${us} ${us + 10} 0 0 local=127.0.0.1/8000\n`;
+  return traceOf(listen + calls + PLAIN_WIRE + PLAIN_BOOKS);
+}
+
+test("a server's process is the one that listened on the socket that accepted it", () => {
+  const unaccepted = PLAIN_CALLS.split("\n")
+    .filter((line) => !line.includes(" accept ") && !line.includes(" b close 2 "))
+    .join("\n");
+  const said = (trace: Trace, pid: number) =>
+    differences(PLAIN_PROGRAM, trace, changed("server", { pid })).filter((each) => each.startsWith("process"));
+
+  expect(said(sharedAt(1250), 102)).toEqual([]);
+  expect(said(sharedAt(1250), 103)).toEqual([
+    "process: server of 127.0.0.1/40000 → 127.0.0.1/8000 (line 6 to 13): its process is 103, none that listened on 8000: b",
+  ]);
+  // Nobody accepted it: either may have been it, but not who listens only later.
+  expect(said(sharedAt(1250, unaccepted), 103)).toEqual([]);
+  expect(said(sharedAt(1_000_000, unaccepted), 103)).toHaveLength(1);
 });
