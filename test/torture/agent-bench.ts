@@ -18,7 +18,7 @@ import { startWitness } from "../witness.ts";
 import { kernelLosses } from "./agent-books.ts";
 import { ProgramCgroups } from "./agent-cgroups.ts";
 import type { Temporality } from "./agent-metrics.ts";
-import { type Heard, resultOf } from "./agent-result.ts";
+import { type Heard, isOfCutSeries, resultOf } from "./agent-result.ts";
 import { type Aftermath, type AgentUpheaval, UPHEAVALS } from "./agent-upheavals.ts";
 import type { BatchResult } from "./batch.ts";
 import { Interpreter } from "./interpreter.ts";
@@ -79,8 +79,8 @@ export class AgentBench implements Bench<AgentUpheaval> {
   async run(programs: readonly Program[], upheaval: AgentUpheaval): Promise<BatchResult> {
     const result = resultOf(await this.perform(programs, upheaval));
     // A series that was cut is one of hundreds: it is not the same one again.
-    const mayBeCut = UPHEAVALS[upheaval].mayCut && failuresOf(result, this.known).length > 0;
-    return mayBeCut ? resultOf(await this.perform(programs, upheaval)) : result;
+    const isCut = UPHEAVALS[upheaval].mayCut && isOfCutSeries(failuresOf(result, this.known));
+    return isCut ? resultOf(await this.perform(programs, upheaval)) : result;
   }
 
   /** @throws Error when an interpreter does not end in time, or what was sent is not in the registry */

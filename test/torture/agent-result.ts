@@ -8,6 +8,7 @@ import { sortTold, type Told } from "./agent-told.ts";
 import type { AgentUpheavalKind } from "./agent-upheavals.ts";
 import { batchDifferences, withoutCopies } from "./agent-whole.ts";
 import type { BatchResult, Performed } from "./batch.ts";
+import type { Failure } from "./judge.ts";
 import type { Program } from "./program.ts";
 import type { Trace } from "./trace.ts";
 
@@ -60,4 +61,16 @@ function growthOf(
 ): Record<string, number> {
   const growth = Object.entries(now).map(([name, count]) => [name, count - (before[name] ?? 0)] as const);
   return Object.fromEntries(growth.filter(([, count]) => count > 0));
+}
+
+/** Checks of what series add up to. Spans, and what a record has by itself, no series can change. */
+const OF_SERIES: ReadonlySet<string> = new Set([
+  ...["sums", "busy-sums", "reset-sums", "record-sums", "histogram"],
+  ...["active-opens", "passive-opens", "retransmits", "retransmit-types"],
+]);
+
+/** Whether there are differences, and a series that was cut may be the cause of each of them. */
+export function isOfCutSeries(failures: readonly Failure[]): boolean {
+  const checks = failures.flatMap(({ differences }) => differences.map((each) => each.split(":")[0] ?? ""));
+  return checks.length > 0 && checks.every((check) => OF_SERIES.has(check));
 }

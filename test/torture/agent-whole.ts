@@ -74,9 +74,11 @@ function recordsOf({ performed, spans, losses, mayLose, justTaken }: Whole): str
   const missing = counted + checkpointed - spans.length;
   const lost = losses.agent_gone_records ?? 0;
   if (lost > 0 && !mayLose) return [`losses: ${lost} agent_gone_records, though nothing was killed`];
-  if (missing > lost) return [`losses: ${missing} ends have no span, and ${lost} are told as lost`];
+  if (missing > lost) return [`record-sums: ${missing} ends have no span, and ${lost} are told as lost`];
   if (lost > Math.max(missing, 0) + justTaken)
-    return [`losses: ${lost} are told as lost, ${missing} ends have no span, and at most ${justTaken} were just taken`];
+    return [
+      `record-sums: ${lost} are told as lost, ${missing} ends have no span, and at most ${justTaken} were just taken`,
+    ];
   return [];
 }
 

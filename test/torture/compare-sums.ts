@@ -83,9 +83,9 @@ export function compareSums(seen: Seen, absent: Absent, said: Differences): void
 
 /** Checks that a fault of their own can be named by. */
 const SUM_CHECKS: { readonly [K in EdgeCountersField]?: string } = {
-  busyUs: "busy",
-  rwndLimitedUs: "busy",
-  sndbufLimitedUs: "busy",
+  busyUs: "busy-sums",
+  rwndLimitedUs: "busy-sums",
+  sndbufLimitedUs: "busy-sums",
   resetSent: "reset-sums",
   resetReceived: "reset-sums",
 };

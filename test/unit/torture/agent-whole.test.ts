@@ -39,7 +39,9 @@ test("a span for each end differs in nothing", () => {
 
 test("an end without a span must be a loss by name, which only what kills may bring about", () => {
   const losses = { agent_gone_records: 1 };
-  expect(batchDifferences(whole(3, { spans: TWO }))).toEqual(["losses: 1 ends have no span, and 0 are told as lost"]);
+  expect(batchDifferences(whole(3, { spans: TWO }))).toEqual([
+    "record-sums: 1 ends have no span, and 0 are told as lost",
+  ]);
   expect(batchDifferences(whole(3, { spans: TWO, losses, mayLose: true }))).toEqual([]);
   expect(batchDifferences(whole(3, { spans: TWO, losses }))).toEqual([
     "losses: 1 agent_gone_records, though nothing was killed",
@@ -50,7 +52,7 @@ test("a loss of what came is told only of spans that the Collector had just take
   const killed = { spans: TWO, losses: { agent_gone_records: 2 }, mayLose: true };
   expect(batchDifferences(whole(3, { ...killed, justTaken: 1 }))).toEqual([]);
   expect(batchDifferences(whole(3, { ...killed, justTaken: 0 }))).toEqual([
-    "losses: 2 are told as lost, 1 ends have no span, and at most 0 were just taken",
+    "record-sums: 2 are told as lost, 1 ends have no span, and at most 0 were just taken",
   ]);
 });
 
