@@ -153,7 +153,10 @@ function compareEnd(
   compareTimes(name, end, record, said, precision);
 }
 
-/** The one that listened on the very socket, as its accept() tells; unaccepted, one that listened on the port by then. */
+/**
+ * The one that listened on the very socket, as its accept() tells; unaccepted, one that listened on the port by then. Of
+ * a listener that is older than the probe, one that held it when the probe came: a forked child may have the lower id.
+ */
 function compareListener(
   name: string,
   { conversation, use }: ExpectedEnd,
@@ -164,6 +167,10 @@ function compareListener(
   const { server, last } = conversation;
   const listening = uses.listening.filter(({ port, from }) => port === server.port && from <= last + CLOCK_US * 1000);
   const names = use?.listener ? [use.listener] : [...new Set(listening.map(({ who }) => who))];
-  if (!names.some((who) => trace.puppets[who] === record.pid))
+  const adoptable = trace.looks.flatMap(({ sockets }) =>
+    sockets.filter(({ state, local }) => state === "LISTEN" && local.port === server.port),
+  );
+  const isHolder = adoptable.some(({ holders }) => holders.includes(record.pid));
+  if (!isHolder && !names.some((who) => trace.puppets[who] === record.pid))
     said.add("process", `${name}: its process is ${record.pid}, none that listened on ${server.port}: ${names.join()}`);
 }
