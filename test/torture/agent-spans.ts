@@ -168,7 +168,7 @@ function compareOutcome(
   if (!established || resetSent === undefined || resetReceived === undefined) return;
   const mayTimeOut = aborts || use?.timedOut === true;
   if (!resetSent && !resetReceived) {
-    if (type !== undefined && !(mayTimeOut && type === "timed_out"))
+    if (type !== undefined && !(mayTimeOut && GIVEN_UP.has(String(type))))
       said.add("status", `${name}: it ended in order, and its error.type is ${type}`);
     return;
   }
@@ -176,6 +176,9 @@ function compareOutcome(
   if (type !== "reset" && !(mayTimeOut && type === "timed_out"))
     said.add("status", `${name}: it was reset, and its error.type is ${type}`);
 }
+
+/** What a timer tells that gives a connection up: what ICMP said before, if anything (sk_err_soft). */
+const GIVEN_UP: ReadonlySet<string> = new Set(["timed_out", "host_unreachable", "refused"]);
 
 /** On the clock of the calls and of the wire. */
 function compareSpanTimes(name: string, record: Connection, end: ExpectedEnd, said: Differences): void {

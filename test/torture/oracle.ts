@@ -171,7 +171,7 @@ function resets(
   talk: Conversation,
   by: Partial<Record<Role, Use>>,
   established: boolean | undefined,
-  { lossy, timedOut }: Facts,
+  { rules, lossy, timedOut }: Facts,
 ): Resets {
   if (established === false) return NONE;
   const other = role === "client" ? "server" : "client";
@@ -180,8 +180,15 @@ function resets(
   const isLater = (time: number) => time >= talk.sent.client.firstAck;
   const sent = talk.sent[role].resets.find(isLater);
   const came = [...talk.sent[other].resets, ...talk.sent[other].forged].filter(isLater).sort((a, b) => a - b)[0];
-  // What an OUTPUT rule took is not on the wire, what an INPUT rule took never came.
-  if (lossy) return UNKNOWN;
+  // What an OUTPUT rule took is not on the wire, what an INPUT rule took never came: but what is not on it never came.
+  if (lossy) {
+    const isSilent = (from: Role) => talk.sent[from].resets.length + talk.sent[from].forged.length === 0;
+    const mayBeTaken = rules.takes("OUTPUT", role, talk.server.port);
+    return {
+      resetSent: isSilent(role) && !mayBeTaken ? false : undefined,
+      resetReceived: isSilent(other) ? false : undefined,
+    };
+  }
   if (sent === undefined && came === undefined) return NONE;
   const until = gone(role, talk, use);
   const blurred = established === undefined || timedOut || use?.timedOut || use?.uncertain || use === undefined;

@@ -4,6 +4,7 @@ import type { BatchResult } from "../../torture/batch.ts";
 import { differences, type Seen } from "../../torture/compare.ts";
 import { type Bench, failuresOf, judge } from "../../torture/judge.ts";
 import type { Program } from "../../torture/program.ts";
+import { RESET_RECEIVED, RESET_SENT } from "../../torture/record-flags.ts";
 import type { Trace } from "../../torture/trace.ts";
 import { PLAIN_BOOKS, PLAIN_CALLS, PLAIN_PROGRAM, PLAIN_WIRE, plainSeen, traceOf } from "./traces.ts";
 
@@ -118,6 +119,17 @@ test("a handshake that the kernel counts in PassiveOpens twice is one connection
   expect(differences(PLAIN_PROGRAM, traceOf(PLAIN_CALLS + PLAIN_WIRE + books), seen)).toEqual([
     "passive-opens: opened by servers is 1, must be 2",
   ]);
+});
+
+test("a RST that is not on the wire never came, and was never sent where no OUTPUT rule may have taken it", () => {
+  const ruled = [...PLAIN_PROGRAM, ". rule -A OUTPUT -p tcp --dport 8000 -j DROP"];
+  const said = (role: string, flags: number) =>
+    differences(ruled, TRACE, changed(role, { flags })).filter((each) => each.startsWith("reset:"));
+
+  expect(said("client", RESET_SENT)).toEqual([]);
+  expect(said("client", RESET_RECEIVED)).toHaveLength(1);
+  expect(said("server", RESET_SENT)).toHaveLength(1);
+  expect(said("server", RESET_RECEIVED)).toHaveLength(1);
 });
 
 /** The client's record did not come. */
