@@ -6,7 +6,7 @@
  *     send 2 211               shutdown 1 1             close 1
  *
  * A call that fails is no error here: it is told, a line `NUMBER NAME SOCKET ERRNO`, where NUMBER counts lines from 1.
- * `state`, `drained` and `unread` wait for the kernel, ten seconds at most, so that no line needs a pause. Ends
+ * `state`, `drained`, `unread` and `none` wait for the kernel, ten seconds at most, so that no line needs a pause. Ends
  * with `ports: SOCKET=PORT ...`, the local ports at each connect, and leaves what is still open to exit().
  */
 #define _GNU_SOURCE
@@ -235,6 +235,30 @@ static int do_unread(int s, int bytes)
 	return 0;
 }
 
+static int any_in(int state)
+{
+	FILE *table = fopen("/proc/self/net/tcp", "re");
+	int found = 0;
+	unsigned int each;
+	char line[256];
+
+	if (!table)
+		die("/proc/self/net/tcp");
+	while (!found && fgets(line, sizeof(line), table))
+		found = sscanf(line, "%*d: %*s %*s %x", &each) == 1 && (int)each == state;
+	fclose(table);
+	return found;
+}
+
+/* Until no socket of the namespace is in that state, not even one that belongs to no process any more. */
+static int do_none(__attribute__((unused)) int unused, int state)
+{
+	while (any_in(state))
+		if (!again())
+			return -1;
+	return 0;
+}
+
 static int do_pause(__attribute__((unused)) int unused, int ms)
 {
 	struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
@@ -308,7 +332,7 @@ static const struct call {
 	{ "fast", do_fast },         { "accept", do_accept },     { "send", do_send },     { "recv", do_recv },
 	{ "shutdown", do_shutdown }, { "linger", do_linger },     { "unspec", do_unspec }, { "close", do_close },
 	{ "state", do_state },       { "drained", do_drained },   { "unread", do_unread }, { "pause", do_pause },
-	{ "save", do_save },         { "restore", do_restore },   { "md5", do_md5 },
+	{ "save", do_save },         { "restore", do_restore },   { "md5", do_md5 },       { "none", do_none },
 };
 
 static const struct option {

@@ -9,8 +9,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect } from "vitest";
 import { needs } from "../needs.ts";
-import { SEGMENTS_AT_ONCE, startWitness } from "../witness.ts";
-import { NEEDS, pair, type Told, useCallLab } from "./call-lab.ts";
+import { untilNothingHidden } from "../witness.ts";
+import { NEEDS, pair, STATE, type Told, useCallLab } from "./call-lab.ts";
 import { enterArguments } from "./process.ts";
 import { run } from "./run.ts";
 
@@ -66,7 +66,7 @@ const WAYS: readonly Way[] = [
   },
   {
     name: "data of a closed socket that nobody acknowledges (tcp_orphan_retries)",
-    lines: (port) => [...pair(port), "send 1 211", "close 1", "pause 0 2500", "linger 2 0", "close 2"],
+    lines: (port) => [...pair(port), "send 1 211", "close 1", `none 0 ${STATE.finWait1}`, "linger 2 0", "close 2"],
     isMute: true,
     failures: {},
     tcp: { OutRsts: 1 },
@@ -129,26 +129,27 @@ const WAYS: readonly Way[] = [
 
 for (const [i, way] of WAYS.entries())
   test(`${way.name}: as sockets and namespace tell`, async () => {
-    const port = 7500 + i;
-    const speak = way.isMute
-      ? await calls().rule(`-t filter INPUT -i lo -p tcp --sport ${port} --tcp-flags SYN NONE -j DROP`)
-      : undefined;
-    const witness = startWitness();
+    await untilNothingHidden((attempt) => playWay(way, 7500 + attempt * WAYS.length + i));
+  }, 60_000);
 
-    const told = await calls().play(way.lines(port));
-    const outcomes = await calls().outcomes(port, 2);
-    await speak?.();
-    const hidden = witness.stop() * SEGMENTS_AT_ONCE;
+async function playWay(way: Way, port: number): Promise<void> {
+  const lossesBefore = calls().tally.losses;
+  const speak = way.isMute
+    ? await calls().rule(`-t filter INPUT -i lo -p tcp --sport ${port} --tcp-flags SYN NONE -j DROP`)
+    : undefined;
 
-    expect(told.failures).toEqual(way.failures);
-    expect(told.tcp).toMatchObject(way.tcp);
-    expect(told.tcpExt).toMatchObject(way.tcpExt);
-    expect(outcomes).toEqual(way.spans);
-    expect({ client: resets(port, "client"), server: resets(port, "server") }).toEqual(way.resets);
-    expectResent(told, port, way, hidden);
-    expect(told.tcpExt.TCPMD5Failure).toBe(way.isRefused ? 1 + (told.tcp.RetransSegs ?? 0) : 0);
-    expect(calls().tally.losses).toEqual({});
-  }, 30_000);
+  const told = await calls().play(way.lines(port)).finally(speak);
+  const outcomes = await calls().outcomes(port, 2);
+
+  expect(told.failures).toEqual(way.failures);
+  expect(told.tcp).toMatchObject(way.tcp);
+  expect(told.tcpExt).toMatchObject(way.tcpExt);
+  expect(outcomes).toEqual(way.spans);
+  expect({ client: resets(port, "client"), server: resets(port, "server") }).toEqual(way.resets);
+  expectResent(told, port, way);
+  expect(told.tcpExt.TCPMD5Failure).toBe(way.isRefused ? 1 + (told.tcp.RetransSegs ?? 0) : 0);
+  expect(calls().tally.losses).toEqual(lossesBefore);
+}
 
 test("a signature that the listener does not ask for (TCP_MD5SIG): the attempt times out, as its socket tells", async () => {
   const port = 7490;
@@ -215,13 +216,11 @@ async function limitOrphans(most: number): Promise<() => Promise<void>> {
 }
 
 /** Probes of a burst's end, timers that ran out, and nothing else. */
-function expectResent({ tcp, tcpExt }: Told, port: number, way: Way, hidden: number): void {
+function expectResent({ tcp, tcpExt }: Told, port: number, way: Way): void {
   const { TCPTimeouts = 0, TCPSlowStartRetrans = 0, TCPFastRetrans: fast = 0, TCPLossProbes: probe = 0 } = tcpExt;
   const timeout = TCPTimeouts + TCPSlowStartRetrans - (way.timer ? 1 : 0);
-  const resent = calls().resent(port);
   expect(tcp.RetransSegs).toBe(timeout + fast + probe);
-  expect(Object.values(resent).reduce((all, count) => all + count)).toBe(tcp.RetransSegs);
-  if (hidden === 0) expect(resent).toEqual({ syn: 0, fast, timeout, probe, nonCongestion: 0, other: 0 });
+  expect(calls().resent(port)).toEqual({ syn: 0, fast, timeout, probe, nonCongestion: 0, other: 0 });
 }
 
 function resets(port: number, role: "client" | "server") {

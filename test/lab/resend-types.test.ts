@@ -7,7 +7,7 @@
 import { expect } from "vitest";
 import type { Connection } from "../../agent/model/connection-record.ts";
 import { missing, needs } from "../needs.ts";
-import { SEGMENTS_AT_ONCE, startWitness } from "../witness.ts";
+import { untilNothingHidden } from "../witness.ts";
 import { NEEDS, pair, times, useCallLab } from "./call-lab.ts";
 import { enterArguments } from "./process.ts";
 import { run } from "./run.ts";
@@ -59,28 +59,33 @@ test("data on a SYN that is not taken is resent without a loss, and no timer ran
 });
 
 test("each type is what the kernel counted, also of probes while a congestion mark has the window reduced", async () => {
-  const port = 7403;
+  await untilNothingHidden((attempt) => marked(7403 + attempt));
+}, 120_000);
+
+async function marked(port: number): Promise<void> {
   await calls().sysctl("net.ipv4.tcp_ecn=1");
   const mark = await calls().rule("-t mangle OUTPUT -o lo -p tcp -m length --length 500:65535 -j TOS --set-tos 3/3");
   const lose = await calls().rule(
     "-t filter INPUT -i lo -p tcp --tcp-flags SYN NONE -m statistic --mode random --probability 0.05 -j DROP",
   );
-  const witness = startWitness();
   const sum: Record<string, number> = {};
   let records: Connection[] = [];
-  for (let round = 0; round < ROUNDS_MAX && !records.some(isProbedInCwr); round++) {
-    const told = await calls().play(
-      pair(port),
-      times(11, () => ["send 1 40009", "recv 2 40009"]),
-      ["shutdown 1 1", "recv 2 0", "shutdown 2 1", "state 2 7", "state 1 7"],
-    );
-    expect(told.failures).toEqual({});
-    for (const [name, growth] of Object.entries({ ...told.tcp, ...told.tcpExt })) sum[name] = (sum[name] ?? 0) + growth;
-    records = await calls().records(port, 2 * (round + 1));
+  try {
+    for (let round = 0; round < ROUNDS_MAX && !records.some(isProbedInCwr); round++) {
+      const told = await calls().play(
+        pair(port),
+        times(11, () => ["send 1 40009", "recv 2 40009"]),
+        ["shutdown 1 1", "recv 2 0", "shutdown 2 1", "state 2 7", "state 1 7"],
+      );
+      expect(told.failures).toEqual({});
+      for (const [name, growth] of Object.entries({ ...told.tcp, ...told.tcpExt }))
+        sum[name] = (sum[name] ?? 0) + growth;
+      records = await calls().records(port, 2 * (round + 1));
+    }
+  } finally {
+    await lose();
+    await mark();
   }
-  await lose();
-  await mark();
-  const hidden = witness.stop() * SEGMENTS_AT_ONCE;
 
   const {
     RetransSegs = 0,
@@ -93,9 +98,8 @@ test("each type is what the kernel counted, also of probes while a congestion ma
   const kernel = { syn: 0, fast, timeout, probe: RetransSegs - fast - timeout, nonCongestion: 0, other: 0 };
   expect(records.some(isProbedInCwr)).toBe(true);
   expect(kernel.probe).toBeLessThanOrEqual(TCPLossProbes);
-  if (hidden === 0) expect(calls().resent(port)).toEqual(kernel);
-  expect(Object.values(calls().resent(port)).reduce((all, count) => all + count)).toBe(RetransSegs);
-}, 60_000);
+  expect(calls().resent(port)).toEqual(kernel);
+}
 
 function isProbedInCwr({ events }: Connection): boolean {
   return events.some(({ kind, recovery }) => kind === "retransmit_tlp" && recovery === "cwr");

@@ -40,7 +40,9 @@ const AWAY_MS = 700;
 const JUST_MS = 1_000;
 /** While probe and agent come back together, the pauses between attempts grow. */
 const RECONNECT_MS = 30_000;
+/** The first one that dies ran from the start, the second took over from it, the third from one that took over itself. */
 const TIMES = 3;
+/** Some batches of spans go out within it (schedule_delay, 100 ms); the first pause between attempts may be longer: 250 to 500. */
 const A_WHILE_MS = 300;
 
 const NOTHING: AgentUpheavalKind = {
