@@ -2,9 +2,11 @@
  * Who of several claimants of one address has it: the rules that an agent's tables and a directory's share.
  *
  * Nobody is preferred for being younger: two nodes behind one NAT, or two pods that some network plugin gave one
- * address, may live so for months, and what cannot be told apart is not told. One that is told to end is different:
- * it had the address before the other.
+ * address, may live so for months, and what cannot be told apart is not told. One that is told to end before the
+ * other comes is different: it had the address before the other.
  */
+import type { Pod } from "../model/cluster-objects.ts";
+
 /** How late the API tells what a kubelet has seen, at most: an address's end, and its next owner. */
 export const HANDOVER_MS = 10_000;
 
@@ -12,16 +14,36 @@ export interface Claimant {
   readonly uid: string;
   /** Unix milliseconds. */
   readonly createdMs: number;
-  /** Told to end. */
-  readonly terminating?: boolean | undefined;
+  /** When it was told to end, CLOCK_BOOTTIME milliseconds; undefined while it is not. */
+  readonly terminatingMs?: number | undefined;
+}
+
+/**
+ * When a pod was told to end; undefined while it is not. All times are CLOCK_BOOTTIME milliseconds.
+ *
+ * @param beforeMs when it was told to end, as far as that is known already
+ * @param earliestMs when what is told now can have begun at the earliest
+ */
+export function terminatingSince(
+  { terminating = false }: Pick<Pod, "terminating">,
+  beforeMs: number | undefined,
+  earliestMs: number,
+): number | undefined {
+  return terminating ? (beforeMs ?? earliestMs) : undefined;
 }
 
 /** Whether `present` had the address until the claim of another was told. */
 export function givesWay(present: Claimant): boolean {
-  return present.terminating === true;
+  return present.terminatingMs !== undefined;
 }
 
-/** Whether `claimant`, whose claim is told after that of `present`, had the address before it and not now. */
-export function isPast(claimant: Claimant, present: Claimant): boolean {
-  return claimant.terminating === true && present.createdMs > claimant.createdMs;
+/**
+ * Whether `claimant`, whose claim is told after that of `present`, had the address before it and not now. One that was
+ * told to end since `present` can have had it may share it.
+ *
+ * @param fromMs when `present` can have had the address at the earliest, CLOCK_BOOTTIME milliseconds
+ */
+export function isPast(claimant: Claimant, present: Claimant, fromMs: number): boolean {
+  const { terminatingMs = Infinity, createdMs } = claimant;
+  return terminatingMs <= fromMs && createdMs < present.createdMs;
 }

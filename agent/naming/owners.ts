@@ -93,7 +93,7 @@ export class OwnerTable<O extends Owner> {
       own.owner = owner;
       return;
     }
-    if (present.some((interval) => isPast(owner, interval.owner))) {
+    if (present.some((interval) => isPast(owner, interval.owner, interval.fromMs))) {
       this.#remember(address, entry, { owner, fromMs, untilMs: atMs });
       return;
     }

@@ -70,7 +70,7 @@ function podMessage(store: DirectoryStore, pod: PodRecord): PodMessage {
   const nodeWords = node ? nodeMessage(node) : { ...NAMELESS_NODE, name: pod.node };
   const addresses = listOf(pod.addresses);
   const message = { uid, name, namespace, addresses, createdUnixMs: createdMs, service, node: nodeWords };
-  return pod.terminating ? { ...message, terminating: true } : message;
+  return pod.terminatingMs !== undefined ? { ...message, terminating: true } : message;
 }
 
 function serviceMessage(store: DirectoryStore, service: Service, nowMs: number): ServiceMessage {

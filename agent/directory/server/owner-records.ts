@@ -15,7 +15,8 @@ export class PodRecord {
   fromMs: number;
   node: string;
   ended = false;
-  terminating = false;
+  /** When it was told to end. */
+  terminatingMs: number | undefined;
   service: ServiceName;
   /** One alone, as most have, is not put into a list of its own. */
   addresses: string | readonly string[];
@@ -43,7 +44,7 @@ export class PodRecord {
     return {
       isNamedAnew: this.service.name !== service.name || this.service.namespace !== service.namespace,
       isMoved: this.node !== node,
-      isEnding: this.ended !== ended || this.terminating !== terminating,
+      isEnding: this.ended !== ended || (this.terminatingMs !== undefined) !== terminating,
     };
   }
 }

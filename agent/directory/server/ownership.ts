@@ -55,7 +55,7 @@ export class Ownership<O extends AddressOwner> {
   claim(address: string, owner: O, atMs: number, fromMs: number): boolean {
     const present = this.#present(address);
     if (present.some((interval) => interval.owner === owner)) return false;
-    if (present.some((interval) => isPast(owner, interval.owner))) {
+    if (present.some((interval) => isPast(owner, interval.owner, interval.fromMs))) {
       this.#remember(address, { owner, fromMs, untilMs: atMs });
       return true;
     }

@@ -19,6 +19,7 @@ import {
   type ServiceNaming,
 } from "../../model/cluster-objects.ts";
 import { BOOT_MS } from "../../naming/beginnings.ts";
+import { terminatingSince } from "../../naming/claims.ts";
 import { GONE_MS } from "../../naming/identify.ts";
 import { type BackingPod, endpointKey, Services } from "../../naming/remote/services.ts";
 import { parseAddress } from "../../shared/address.ts";
@@ -214,7 +215,7 @@ export class DirectoryStore {
       record.node = pod.node === "" ? "" : this.#texts.take(pod.node);
     }
     record.addresses = addresses.length === 1 ? (addresses[0] as string) : addresses;
-    record.terminating = pod.terminating ?? false;
+    record.terminatingMs = terminatingSince(pod, record.terminatingMs, fromMs);
     this.#pods.set(record.uid, record);
     this.#own(record, before, addresses, atMs);
     // One that lived so shortly that its address is told of with its end: as in agent/naming/remote/addresses.ts.

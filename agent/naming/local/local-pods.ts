@@ -9,6 +9,7 @@
 
 import { addressesOf, type ContainerDetail, type Pod } from "../../model/cluster-objects.ts";
 import type { Beginnings } from "../beginnings.ts";
+import { terminatingSince } from "../claims.ts";
 import { type Owner, OwnerTable } from "../owners.ts";
 import type { CgroupPlace } from "./cgroup.ts";
 
@@ -24,6 +25,8 @@ interface Known {
   pod: Pod;
   /** When it was removed; undefined while it is there. */
   goneMs: number | undefined;
+  /** When it was told to end. */
+  terminatingMs: number | undefined;
   /** Container ids, of all restarts that were seen, with the container's name. */
   readonly ids: Map<string, string>;
 }
@@ -59,15 +62,17 @@ export class LocalPods {
 
   upsert(pod: Pod, atMs: number): void {
     const before = this.#pods.get(pod.uid);
-    const known = before ?? { pod, goneMs: undefined, ids: new Map<string, string>() };
+    const known: Known = before ?? { pod, goneMs: undefined, terminatingMs: undefined, ids: new Map() };
     const had = before && before.goneMs === undefined ? addressesOf(before.pod) : [];
     const has = addressesOf(pod);
-    const { uid, createdMs, terminating } = pod;
-    const owner = { uid, createdMs, terminating, known };
+    const { uid, createdMs } = pod;
+    const fromMs = this.#beginnings.earliestMs("local-pods", atMs);
+    known.terminatingMs = terminatingSince(pod, known.terminatingMs, fromMs);
+    const owner = { uid, createdMs, terminatingMs: known.terminatingMs, known };
     for (const address of had) if (!has.includes(address)) this.#byAddress.release(address, uid, atMs);
     for (const address of has) {
       if (had.includes(address)) this.#byAddress.renew(address, owner);
-      else this.#byAddress.claim(address, owner, atMs, this.#beginnings.earliestMs("local-pods", atMs));
+      else this.#byAddress.claim(address, owner, atMs, fromMs);
     }
     known.pod = pod;
     known.goneMs = undefined;

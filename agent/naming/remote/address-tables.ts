@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "../../model/cluster-objects.ts";
 import type { RemoteEnd } from "../../model/names.ts";
 import type { Beginnings } from "../beginnings.ts";
+import { terminatingSince } from "../claims.ts";
 import { type Owner, OwnerTable } from "../owners.ts";
 import { Inside } from "./inside.ts";
 import { nodeEnd, podEnd } from "./remote-ends.ts";
@@ -32,6 +33,8 @@ interface KnownPod {
   readonly pod: Pod;
   /** When a watch first told of it on its node: it had no address before. */
   readonly placedMs: number;
+  /** When it was told to end. */
+  readonly terminatingMs: number | undefined;
 }
 
 export class AddressTables {
@@ -74,19 +77,20 @@ export class AddressTables {
   upsertPod(pod: Pod, atMs: number): void {
     const known = this.#pods.get(pod.uid);
     const before = known?.pod;
-    const { uid, createdMs, terminating } = pod;
+    const { uid, createdMs } = pod;
     const { beginnings, allPods } = this.#options;
     const fromMs = beginnings.earliestMs(allPods ? "pods" : "local-pods", atMs);
     const placedMs = before === undefined || before.node === "" ? fromMs : (known?.placedMs ?? fromMs);
+    const terminatingMs = terminatingSince(pod, known?.terminatingMs, fromMs);
     const end = podEnd(pod, this.#zones.get(pod.node));
-    const owner: PodOwner = { kind: "pod", uid, createdMs, terminating, pod, end };
+    const owner: PodOwner = { kind: "pod", uid, createdMs, terminatingMs, pod, end };
     const had = before ? addressesOf(before) : [];
     this.#own(owner, had, addressesOf(pod), atMs, placedMs);
     this.inside.podChanged(had, addressesOf(pod));
     // One that lived so shortly that its address is told of with its end.
     const isLate = pod.ended && !pod.hostNetwork && before?.ended === false && before.addresses.length === 0;
     if (isLate) for (const address of pod.addresses) this.owners.addFormer(address, owner, placedMs, atMs);
-    this.#pods.set(uid, { pod, placedMs });
+    this.#pods.set(uid, { pod, placedMs, terminatingMs });
     const isSame = before?.node === pod.node && isDeepStrictEqual(before.service, pod.service);
     if (!isSame) this.services.podsChanged(atMs);
   }

@@ -120,7 +120,7 @@ export class Addresses {
     }
     const { owner, settled, ending } = ownership;
     const answer = this.#answerOf(owner, address, serverPort, role, time);
-    if (ending || (settled && owner.terminating)) return { ...answer, state: "ending" };
+    if (ending || (settled && owner.terminatingMs !== undefined)) return { ...answer, state: "ending" };
     return settled ? answer : { ...answer, state: "changing" };
   }
 

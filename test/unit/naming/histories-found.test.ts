@@ -50,6 +50,22 @@ test("a pod that was told to end, and whose address is told after its successor'
   expect(cluster.remote(AT_ADDRESS, { sinceMs: LATER, nowMs: LATER + SECOND })).toMatchObject({ podName: "bill-b" });
 });
 
+test.each([
+  ["first told with its address", []],
+  ["told on its node before", [{ ...cart, addresses: [], createdMs: 1_000 }]],
+])("a pod that was told to end after another had claimed its address shares it until its end, %s", (_, first) => {
+  const cluster = new BothWays();
+  for (const each of first) cluster.put("pods", each);
+  cluster.put("pods", bill, START_MS + 2 * SECOND);
+  cluster.put("pods", { ...cart, createdMs: 1_000, terminating: true }, START_MS + 3 * SECOND);
+  const growth = { sinceMs: START_MS + 4 * SECOND, nowMs: START_MS + 5 * SECOND };
+  const shared = cluster.remote(AT_ADDRESS, growth);
+  cluster.remove("pods", cart.uid, LATER);
+
+  expect(shared).toEqual(end("unknown", ADDRESS));
+  expect(cluster.remote(AT_ADDRESS, { sinceMs: LATER, nowMs: LATER + SECOND })).toMatchObject({ podName: "bill-b" });
+});
+
 test("growth just before a pod's end is told waits for the next owner, also when it is named after that", () => {
   const identity = clusterIdentity();
   put(identity, { pods: [cart] });
