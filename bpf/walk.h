@@ -9,7 +9,7 @@
 #ifndef FLOWSPAN_WALK_H
 #define FLOWSPAN_WALK_H
 
-/* Starts the edge's gauges anew at the first socket that this walk finds on it, and owes the row that says they are 0. */
+/* Starts the edge's gauges anew at the first socket that this walk finds on it. */
 static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 walk)
 {
 	if (edge->open_walk == walk)
@@ -17,7 +17,6 @@ static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 wa
 	edge->open = 0;
 	edge->limit = 0;
 	edge->open_walk = walk;
-	edge->reported = 1;
 }
 
 /* @param sk the listener itself, also where its storage is another socket's */
@@ -35,6 +34,8 @@ static __always_inline void walk_listener(struct sock *sk, struct connection *c,
 	edge__begin_gauges(edge, st->walk);
 	edge->open += sk->sk_ack_backlog;
 	edge->limit += sk->sk_max_ack_backlog;
+	if (edge->open || edge->limit)
+		edge->reported = 1;
 	if (count_drops(c, edge, sk))
 		edge__touch(edge, st->exchange_ns + 1);
 	edge__leave(edge);
@@ -55,6 +56,7 @@ static __always_inline bool walk_books(struct tcp_sock *tp, struct connection *c
 		return false;
 	edge__begin_gauges(edge, st->walk);
 	edge->open++;
+	edge->reported = 1;
 	opened = !handshake__is_under_way(c, tp) && connection__count_opened(c, edge);
 	grown = connection__count(c, edge, &b, s, &measured);
 	if (measured && newest_rtt_us(tp))
