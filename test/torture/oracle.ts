@@ -196,9 +196,11 @@ function resets(
   const mayAnswerFinsAck = sent !== undefined && sent > until && sent <= until + ORPHAN_NS;
   if (blurred || outlivesClose(use, talk.sent[role]) || near(sent, until) || near(came, until) || mayAnswerFinsAck)
     return UNKNOWN;
+  // The RST of MPTCP's fast close leaves before its subflow closes: until then another may come.
+  const mayBeBoth = both && use.mptcp;
   return {
-    resetSent: sent !== undefined && sent <= until && !(both && came < sent),
-    resetReceived: came !== undefined && came <= until && !(both && sent < came),
+    resetSent: mayBeBoth && came < sent ? undefined : sent !== undefined && sent <= until && !(both && came < sent),
+    resetReceived: mayBeBoth && sent < came ? undefined : came !== undefined && came <= until && !(both && sent < came),
   };
 }
 
