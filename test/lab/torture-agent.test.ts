@@ -9,7 +9,7 @@ import { type Heard, resultOf } from "../torture/agent-result.ts";
 import { AGENT_UPHEAVALS, type AgentUpheaval } from "../torture/agent-upheavals.ts";
 import { wrongPoints, wrongSpans } from "../torture/agent-wrong.ts";
 import { generate } from "../torture/generate.ts";
-import { failuresOf, judge } from "../torture/judge.ts";
+import { failuresOf, judgeAgain } from "../torture/judge.ts";
 import { SOUND_FEATURES } from "../torture/known.ts";
 import { PLAIN } from "../torture/plain.ts";
 import { programSeed } from "../torture/program.ts";
@@ -52,7 +52,7 @@ test(`${BATCHES * AT_ONCE} random programs of seed ${SEED} are at the Collector 
     const alone = `FLOWSPAN_UPHEAVAL=${upheaval} node test/torture/run.ts --through-agent 1`;
     const which = `--seed ${SEED} --from ${batch * AT_ONCE} --programs ${(batch + 1) * AT_ONCE}`;
     console.log(`torture: FLOWSPAN_SEED=${SEED} repeats this; ${alone} ${which} makes it small`);
-    for (const { program, differences } of await judge(bench, programs, upheaval))
+    for (const { program, differences } of await judgeAgain(bench, programs, upheaval))
       failures.push({ upheaval, differences, program: program.join("\n") });
   }
 

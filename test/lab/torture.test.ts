@@ -12,7 +12,7 @@ import { missing, needs } from "../needs.ts";
 import { type Performed, TortureBench } from "../torture/batch.ts";
 import { differences, type Seen } from "../torture/compare.ts";
 import { generate } from "../torture/generate.ts";
-import { judge } from "../torture/judge.ts";
+import { judgeAgain } from "../torture/judge.ts";
 import { KNOWN, SOUND_FEATURES } from "../torture/known.ts";
 import { PLAIN } from "../torture/plain.ts";
 import { type Program, parseProgram, programSeed } from "../torture/program.ts";
@@ -36,7 +36,7 @@ beforeAll(async () => {
 afterAll(() => bench?.close());
 
 test(`${PROGRAMS} random programs of seed ${SEED} are told as they were`, async () => {
-  const failures = await judge(bench, programsOf(0, PROGRAMS, "upgrade"), "upgrade");
+  const failures = await judgeAgain(bench, programsOf(0, PROGRAMS, "upgrade"), "upgrade");
 
   expect(failures).toEqual([]);
 });
@@ -49,7 +49,7 @@ for (const [i, [upheaval, what]] of (
   ] as const
 ).entries())
   test(`${LATE} random programs of seed ${SEED} ${what} are told as they were`, async () => {
-    const failures = await judge(bench, programsOf(PROGRAMS + i * LATE, LATE, upheaval), upheaval);
+    const failures = await judgeAgain(bench, programsOf(PROGRAMS + i * LATE, LATE, upheaval), upheaval);
 
     expect(failures).toEqual([]);
   });
@@ -72,7 +72,7 @@ for (const [upheaval, directory] of [
       .map((name) => parseProgram(readFileSync(join(directory, name), "utf8")));
 
     expect(programs.length).toBeGreaterThan(0);
-    expect(await judge(bench, programs, upheaval)).toEqual([]);
+    expect(await judgeAgain(bench, programs, upheaval)).toEqual([]);
   });
 
 test("an oracle that is told one number wrongly says so, whichever it is", async () => {

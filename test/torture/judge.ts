@@ -48,6 +48,29 @@ export async function judge<Upheaval>(
   return failures;
 }
 
+/**
+ * For a sample that nobody watches: what differs in each of ROUNDS plays. One that differs once is `make torture`'s, which
+ * tells it and makes it small; here it could not be told from what the oracle does not know yet.
+ */
+export async function judgeAgain<Upheaval>(
+  bench: Bench<Upheaval>,
+  programs: readonly Program[],
+  upheaval: Upheaval,
+): Promise<Failure[]> {
+  let failures = await judge(bench, programs, upheaval);
+  for (let round = 1; round < ROUNDS && failures.length > 0; round++) {
+    console.log(
+      `torture: once more, for what differs: ${failures.map(({ differences }) => differences[0]).join("; ")}`,
+    );
+    failures = await judge(
+      bench,
+      failures.map(({ program }) => program),
+      upheaval,
+    );
+  }
+  return failures;
+}
+
 /** Losses of records that have no program: how many ends have no record is told by the batch as a whole. */
 const RECORD_LOSSES = ["agent_gone_records", "records_full"];
 
