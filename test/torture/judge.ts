@@ -50,8 +50,8 @@ export async function judge<Upheaval>(
 }
 
 /**
- * For a sample that nobody watches: what differs in each of ROUNDS plays, and not only in UNSURE_CHECKS. The rest is
- * `make torture`'s, which tells it and makes it small; here it is printed.
+ * For a sample that nobody watches: what differs in each of ROUNDS plays, and in none of UNSURE_CHECKS (others follow
+ * from those). The rest is `make torture`'s, which tells it and makes it small; here it is printed.
  */
 export async function judgeAgain<Upheaval>(
   bench: Bench<Upheaval>,
@@ -69,9 +69,8 @@ export async function judgeAgain<Upheaval>(
       upheaval,
     );
   }
-  return failures.filter(({ differences }) =>
-    differences.some((each) => !((each.split(":")[0] ?? "") in UNSURE_CHECKS)),
-  );
+  const isUnsure = (difference: string) => (difference.split(":")[0] ?? "") in UNSURE_CHECKS;
+  return failures.filter(({ differences }) => !differences.some(isUnsure));
 }
 
 /** Losses of records that have no program: how many ends have no record is told by the batch as a whole. */
