@@ -12,7 +12,8 @@
  *   TCP_LINGER2 below 0               RST, from an orphan in FIN_WAIT2
  *   the peer's FIN, or its last ACK   none: TIME_WAIT or nothing follows
  *   an orphan reaches FIN_WAIT2       none: TIME_WAIT follows; but RST where the segment that acknowledges its FIN
- *                                     carries data, which only the RST itself tells: reset_may_follow()
+ *                                     carries data, or lies beyond a gap, which only the RST itself tells:
+ *                                     reset_may_follow()
  *   TCP_REPAIR                        none
  *   an error (sk_err)                 what was sent or came was seen before the close
  */
@@ -56,9 +57,9 @@ static __always_inline bool reset_follows(struct sock *sk, struct tcp_sock *tp, 
 }
 
 /*
- * Whether data may have come with the acknowledgement of an orphan's FIN (tcp_rcv_state_process(), FIN_WAIT1): such data
- * came after the FIN was sent. Then undecided.h waits for the RST; where application and peer go on in half
- * closed ones, in vain.
+ * Whether data may have come with the acknowledgement of an orphan's FIN (tcp_rcv_state_process(), FIN_WAIT1), or a FIN
+ * over a gap, whose place snd_wl1 tells: such data came after the FIN was sent. Then undecided.h waits for the RST;
+ * where application and peer go on in half closed ones, in vain.
  */
 static __always_inline bool reset_may_follow(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from)
 {
@@ -67,7 +68,7 @@ static __always_inline bool reset_may_follow(struct connection *c, struct sock *
 	__u64 is_another =
 		(from ^ TCP_FIN_WAIT2) | ((sk->__sk_common.skc_flags & both) ^ 1UL << SOCK_DEAD) | (__u32)sk->sk_err;
 
-	return !is_another && tp->data_segs_in != c->data_segs_at_fin;
+	return !is_another && (tp->data_segs_in != c->data_segs_at_fin || tp->snd_wl1 != tp->rcv_nxt);
 }
 
 /* Its own FIN is about to be sent. */
