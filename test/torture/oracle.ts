@@ -194,8 +194,10 @@ function resets(
   const blurred = established === undefined || timedOut || use?.timedOut || use?.uncertain || use === undefined;
   const both = sent !== undefined && came !== undefined;
   const mayAnswerFinsAck = sent !== undefined && sent > until && sent <= until + ORPHAN_NS;
-  if (blurred || outlivesClose(use, talk.sent[role]) || near(sent, until) || near(came, until) || mayAnswerFinsAck)
-    return UNKNOWN;
+  // MPTCP closes its subflows when it likes.
+  const mayOutlive = use?.mptcp && Math.max(sent ?? 0, came ?? 0) > until;
+  if (blurred || mayOutlive || outlivesClose(use, talk.sent[role])) return UNKNOWN;
+  if (near(sent, until) || near(came, until) || mayAnswerFinsAck) return UNKNOWN;
   // The RST of MPTCP's fast close leaves before its subflow closes: until then another may come.
   const mayBeBoth = both && use.mptcp;
   return {

@@ -6,6 +6,7 @@
  *
  *   - for what crosses the end of the socket: within NEAR_NS of a close, a FIN's acknowledgement or a RST;
  *   - for RSTs of a socket that was ended from outside (tcp_abort()), by a timer or by MPTCP: those are sent before the close;
+ *   - for what comes to a socket that was ended from outside: nobody knows whether it came before;
  *   - where an OUTPUT rule took what was counted as sent, or an INPUT rule what is on the wire;
  *   - where a request dropped bare answers: TCP_DEFER_ACCEPT, a full accept queue.
  *
@@ -34,7 +35,7 @@ export function segmentsOf(
   const { port } = talk.server;
   return {
     out: sentBy(role, talk.sent[role].packets, life, facts.rules.takes("OUTPUT", role, port), use),
-    in: receivedBy(role, talk.sent[other].packets, life, facts, facts.rules.takes("INPUT", other, port)),
+    in: receivedBy(role, talk.sent[other].packets, life, facts, use?.killed || facts.rules.takes("INPUT", other, port)),
   };
 }
 
