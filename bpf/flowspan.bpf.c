@@ -65,10 +65,9 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	if (!state_matters(to) && !state_is_birth(from, to)) {
 		if (is_in_sockmap(sk))
 			on_sockmap(sk);
-		s = settings__if_active();
-		if (s && state_is_peer_closed(from, to))
+		if (state_is_peer_closed(from, to) && settings__if_active())
 			on_fin(sk);
-		if (s && to == TCP_FIN_WAIT1 && s->asked.records)
+		if (to == TCP_FIN_WAIT1 && (s = settings__if_active()) && s->asked.records)
 			on_own_fin(sk);
 		return 0;
 	}

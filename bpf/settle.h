@@ -36,7 +36,7 @@ static __always_inline __u16 settle__subtract(struct edge_value *edge, struct se
 			__sync_fetch_and_add(&edge->slots[i], -row->slots[i]);
 	edge->since_ns = row->boot_ns;
 	/* A row may be accepted and its settlement die with the agent: only one that says 0 is the last word. */
-	if (!row->reported && edge->open_walk < row->exchange)
+	if (!row->reported && edge->open_walk <= row->exchange)
 		edge->reported = 0;
 	edge->settled = row->exchange;
 	return SETTLEMENT_DONE;

@@ -31,12 +31,6 @@ static struct bpf_program *programs__find(const struct programs *programs, const
 	return bpf_object__find_program_by_name(programs->skeleton->obj, name);
 }
 
-/* Of the two walks the one that this kernel runs; see flowspan.bpf.c. */
-static const char *walk__name(const struct features *features)
-{
-	return features->iter_sk_storage ? "walk" : "walk_files";
-}
-
 /* The kernel's tick, which the coarse clocks tell: CONFIG_HZ is not readable everywhere. */
 static uint32_t kernel__jiffies_per_s(void)
 {
@@ -77,7 +71,8 @@ static int programs__open(struct programs *programs, const struct features *feat
 		if (!features->hook[i])
 			bpf_program__set_autoload(programs__find(programs, hooks[i].program), false);
 	}
-	bpf_program__set_autoload(programs__find(programs, features->iter_sk_storage ? "walk_files" : "walk"), false);
+	bpf_program__set_autoload(programs->skeleton->progs.walk, features->iter_sk_storage);
+	bpf_program__set_autoload(programs->skeleton->progs.walk_files, !features->iter_sk_storage);
 	return 0;
 }
 
@@ -91,9 +86,13 @@ static int programs__load(struct programs *programs, const struct features *feat
 		return -1;
 	}
 	if (!features->hook[0]) {
-		log_error("this kernel lacks the tracepoint inet_sock_set_state: flowspan needs Linux 6.1 or later "
-			  "with BPF "
-			  "tracing");
+		log_error(
+			"this kernel lacks the tracepoint inet_sock_set_state: Linux 6.1 or later is needed, with BPF");
+		return -1;
+	}
+	if (!features->iter_sk_storage && !features->iter_task) {
+		log_error("this kernel refuses both walks (iterators bpf_sk_storage_map, task_file): Linux 6.1 or "
+			  "later is needed");
 		return -1;
 	}
 	failed = flowspan_bpf__load(programs->skeleton);
@@ -136,20 +135,19 @@ static int walk__attach(struct programs *programs, const struct features *featur
 {
 	union bpf_iter_link_info info = { 0 };
 	LIBBPF_OPTS(bpf_iter_attach_opts, over_map, .link_info = &info, .link_info_len = sizeof(info));
-	const char *name = walk__name(features);
+	struct bpf_program *walk;
 
 	info.map.map_fd = (__u32)bpf_map__fd(programs->skeleton->maps.connections);
 	programs->walks_all = features->iter_sk_storage;
-	programs->walk =
-		bpf_program__attach_iter(programs__find(programs, name), programs->walks_all ? &over_map : NULL);
+	walk = programs->walks_all ? programs->skeleton->progs.walk : programs->skeleton->progs.walk_files;
+	programs->walk = bpf_program__attach_iter(walk, programs->walks_all ? &over_map : NULL);
 	if (!programs->walk) {
-		log_error("%s: cannot attach: %s", name, strerror(errno));
+		log_error("%s: cannot attach: %s", bpf_program__name(walk), strerror(errno));
 		return -1;
 	}
 	if (!programs->walks_all)
-		log_warn("walk: this kernel refuses the iterator bpf_sk_storage_map: walking all open files, "
-			 "connections "
-			 "without a file are counted when they close");
+		log_warn("walk: this kernel refuses bpf_sk_storage_map: walking all open files, other sockets count at "
+			 "their close");
 	programs->namespaces = bpf_program__attach_iter(programs__find(programs, "namespaces"), NULL);
 	if (!programs->namespaces)
 		log_warn("namespaces: cannot attach: %s: no coverage", strerror(errno));
