@@ -11,6 +11,7 @@ import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
 import { missing, needs } from "../needs.ts";
 import { type Performed, TortureBench } from "../torture/batch.ts";
 import { differences, type Seen } from "../torture/compare.ts";
+import { plain } from "../torture/evidence.ts";
 import { generate } from "../torture/generate.ts";
 import { judge, judgeAgain } from "../torture/judge.ts";
 import { KNOWN, SOUND_FEATURES } from "../torture/known.ts";
@@ -126,7 +127,7 @@ function wrongRecords(seen: Seen): Wrong[] {
     { bytesReceived: record.bytesReceived + 1 },
     { segsOut: record.segsOut + 1 },
     { segsIn: record.segsIn + 1 },
-    { key: { ...copyOf(record.key), cgroup: record.key.cgroup + 1n } },
+    { key: { ...plain(record.key), cgroup: record.key.cgroup + 1n } },
     { localPort: record.localPort + 1 },
     { remotePort: record.remotePort + 1 },
     { flags: record.flags ^ 2 },
@@ -142,16 +143,8 @@ function wrongRecords(seen: Seen): Wrong[] {
       what: `${record.key.role} record ${i}: ${Object.keys(change)}`,
       seen: {
         ...seen,
-        records: seen.records.map((each) => (each === record ? { ...copyOf(record), ...change } : each)),
+        records: seen.records.map((each) => (each === record ? { ...plain(record), ...change } : each)),
       },
     })),
   );
-}
-
-/** A record reads its numbers where they lie: a copy has them itself. */
-function copyOf<T extends object>(view: T): T {
-  const getters = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(view)))
-    .filter(([, { get }]) => get !== undefined)
-    .map(([name]) => [name, view[name as keyof T]]);
-  return { ...view, ...Object.fromEntries(getters) };
 }

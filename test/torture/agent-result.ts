@@ -70,7 +70,7 @@ const OF_SERIES: ReadonlySet<string> = new Set([
 ]);
 
 /** Whether there are differences, and a series that was cut may be the cause of each of them. */
-export function isOfCutSeries(failures: readonly Failure[]): boolean {
+export function isOfCutSeries(failures: readonly Pick<Failure, "differences">[]): boolean {
   const checks = failures.flatMap(({ differences }) => differences.map((each) => each.split(":")[0] ?? ""));
   return checks.length > 0 && checks.every((check) => OF_SERIES.has(check));
 }

@@ -10,6 +10,7 @@
 import type { BatchResult, Performed } from "./batch.ts";
 import { type Verdict, verdictOf } from "./compare.ts";
 import { differencesInWindow, OF_VANISHED } from "./compare-window.ts";
+import { formatEvidence } from "./evidence.ts";
 import { UNSURE_CHECKS } from "./known.ts";
 import { addLosses, type ExpectedLosses, expectedLosses, type Range, steadyLosses } from "./losses.ts";
 import type { Program } from "./program.ts";
@@ -27,6 +28,8 @@ export interface Bench<Upheaval> {
 export interface Failure {
   readonly program: Program;
   readonly differences: readonly string[];
+  /** What happened in that very play and what was said of it: luck may not come again. */
+  readonly evidence: () => string;
 }
 
 const ROUNDS = 4;
@@ -87,7 +90,12 @@ export function failuresOf(result: BatchResult, known: ReadonlySet<string>): Fai
   const verdicts = performed.map((each) => {
     const verdict = verdictFor(each, unmade, lost > 0);
     const more = (each.beyond ?? []).filter((sentence) => !known.has(sentence.split(":")[0] ?? ""));
-    return { program: each.program, verdict, differences: [...verdict.differences, ...more] };
+    return {
+      program: each.program,
+      verdict,
+      differences: [...verdict.differences, ...more],
+      evidence: () => formatEvidence(each),
+    };
   });
   const general = [
     ...namedLosses(losses, expected, lost),
@@ -100,7 +108,11 @@ export function failuresOf(result: BatchResult, known: ReadonlySet<string>): Fai
   ];
   const failures = verdicts.filter(({ differences }) => differences.length > 0);
   const said = failures.length === 0 && general.length > 0 && hidden === 0 ? verdicts : failures;
-  return said.map(({ program, differences }) => ({ program, differences: [...differences, ...general] }));
+  return said.map(({ program, differences, evidence }) => ({
+    program,
+    differences: [...differences, ...general],
+    evidence,
+  }));
 }
 
 /** By every probe that was there for some of it; of those that came late or went early no record is lost. */

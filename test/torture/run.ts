@@ -5,7 +5,7 @@
  *
  *     node test/torture/run.ts --seed 1 --programs 10000 --seconds 600 --at-once 100 --through-agent 5
  *
- * Batches take turns in what befalls probe (COURSE) and agent, or FLOWSPAN_UPHEAVAL names it.
+ * Batches take turns in what befalls probe (COURSE) and agent; FLOWSPAN_UPHEAVAL=late,kill names others.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -78,12 +78,12 @@ function coursesOf(asked: string | undefined): {
   readonly course: readonly Upheaval[];
   readonly agentCourse: readonly AgentUpheaval[];
 } {
-  const ofProbe = UPHEAVALS.filter((each) => each === asked);
-  const ofAgent = AGENT_UPHEAVALS.filter((each) => each === asked);
-  if (asked && ofProbe.length + ofAgent.length === 0) {
-    const names = [...new Set<string>([...UPHEAVALS, ...AGENT_UPHEAVALS])];
-    throw new Error(`FLOWSPAN_UPHEAVAL is ${asked}, must be one of ${names.join(", ")}`);
-  }
+  const names = new Set(asked?.split(","));
+  const ofProbe = UPHEAVALS.filter((each) => names.has(each));
+  const ofAgent = AGENT_UPHEAVALS.filter((each) => names.has(each));
+  const all = new Set<string>([...UPHEAVALS, ...AGENT_UPHEAVALS]);
+  if (asked && [...names].some((name) => !all.has(name)))
+    throw new Error(`FLOWSPAN_UPHEAVAL is ${asked}, must be some of ${[...all].join(",")}`);
   return {
     course: ofProbe.length > 0 ? ofProbe : COURSE,
     agentCourse: ofAgent.length > 0 ? ofAgent : AGENT_UPHEAVALS,
@@ -95,10 +95,12 @@ async function report<U extends string>(bench: Bench<U>, failure: Failure, index
   console.log(
     `torture: program ${index} of seed ${seed} (${upheaval}) differs:\n  ${failure.differences.slice(0, 5).join("\n  ")}`,
   );
+  const evidence = failure.evidence();
   const small = Date.now() < deadline && failed < 10 ? await minimize(bench, failure, upheaval, atOnce) : failure;
   const remarks = small.differences.map((each) => `# ${each}\n`).join("");
   mkdirSync(OUTPUT, { recursive: true });
   const file = join(OUTPUT, `${seed}-${index}.txt`);
+  writeFileSync(join(OUTPUT, `${seed}-${index}.play`), evidence);
   writeFileSync(file, `# seed ${seed}, program ${index}, ${upheaval}\n${remarks}${formatProgram(small.program)}`);
-  console.log(`torture: ${small.program.length} lines of it are in ${file}`);
+  console.log(`torture: ${small.program.length} lines of it are in ${file}, the play that differed beside it (.play)`);
 }

@@ -47,6 +47,8 @@ export interface Segment {
 }
 
 export interface Trace {
+  /** As the interpreter said it. */
+  readonly lines: readonly string[];
   readonly netns: number;
   /** Process ids by puppet. */
   readonly puppets: Readonly<Record<string, number>>;
@@ -97,6 +99,7 @@ export function parseTrace(lines: readonly string[]): Trace {
   const { netns = 0, missed = 0, destroyed = 0, left = 0 } = numbers;
   const wire = segments.map((segment) => ({ ...segment, time: segment.time - realtimeNs }));
   return {
+    lines,
     netns,
     puppets,
     cgroups,

@@ -1,0 +1,40 @@
+/**
+ * One play of one program as text, for whoever has to find out what happened: the program, what the interpreter said (calls,
+ * wire, looks, books), and what flowspan said of it. Only reading it is left where a difference needs luck to come again.
+ */
+import type { Performed } from "./batch.ts";
+import type { Seen } from "./compare.ts";
+import { formatProgram } from "./program.ts";
+
+export function formatEvidence({ program, trace, seen, phases }: Performed): string {
+  const parts: [title: string, text: string][] = [
+    ["program", formatProgram(program)],
+    ["interpreter", trace.lines.join("\n")],
+    ...(phases?.map(({ seen }, i): [string, string] => [`phase ${i}`, formatSeen(seen)]) ?? []),
+    ["seen", formatSeen(seen)],
+  ];
+  return parts.map(([title, text]) => `## ${title}\n${text}\n`).join("\n");
+}
+
+function formatSeen({ edges, records, namespace }: Seen): string {
+  return [
+    ...edges.map((edge) => `edge ${json({ ...edge, slots: undefined })}`),
+    ...records.map((record) => `record ${json(plain(record))}`),
+    `namespace ${json(namespace)}`,
+  ].join("\n");
+}
+
+/** A record reads its numbers where they lie, by getters of its class. */
+export function plain<T extends object>(view: T): T {
+  const getters = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(view)))
+    .filter(([, { get }]) => get !== undefined)
+    .map(([name]) => [name, view[name as keyof T]]);
+  return { ...view, ...Object.fromEntries(getters) };
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value, (_, each) => {
+    if (typeof each === "bigint") return String(each);
+    return each !== null && typeof each === "object" && !Array.isArray(each) ? plain(each) : each;
+  });
+}
