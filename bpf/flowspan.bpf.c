@@ -9,43 +9,43 @@
  * No program here runs for a packet, an ACK or a read or write call. Each acts only while its own
  * generation is the active one: see struct settings.
  */
-#include "kernel.h"
+#include "kernel/kernel.h"
 
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
-#include "flowspan.h"
-#include "kept.h"
+#include "contract/contract.h"
+#include "contract/pinned.h"
 
 struct connection;
 struct trouble;
 struct stretch;
 struct undecided;
-#include "maps.h"
-#include "histogram.h"
-#include "cgroups.h"
-#include "edges.h"
-#include "round_trips.h"
-#include "connections.h"
-#include "handshakes.h"
-#include "siphash.h"
-#include "tokens.h"
-#include "aborts.h"
-#include "attempts.h"
-#include "bypass.h"
-#include "troubles.h"
-#include "records.h"
-#include "undecided.h"
-#include "listeners.h"
-#include "mptcp.h"
-#include "hooks.h"
-#include "mishaps.h"
-#include "roles.h"
-#include "adopt.h"
-#include "walk.h"
-#include "settle.h"
+#include "common/maps.h"
+#include "common/histogram.h"
+#include "common/cgroups.h"
+#include "common/edges.h"
+#include "tcp/round_trips.h"
+#include "tcp/connection.h"
+#include "tcp/handshakes.h"
+#include "common/siphash.h"
+#include "common/tokens.h"
+#include "tcp/aborts.h"
+#include "tcp/attempts.h"
+#include "tcp/bypass.h"
+#include "tcp/troubles.h"
+#include "tcp/records.h"
+#include "tcp/undecided.h"
+#include "tcp/listen_owners.h"
+#include "tcp/mptcp.h"
+#include "tcp/open_close.h"
+#include "tcp/retransmit_reset.h"
+#include "tcp/roles.h"
+#include "tcp/adopt.h"
+#include "tcp/walk.h"
+#include "common/settle.h"
 
 char LICENSE[] SEC("license") = "GPL";
 

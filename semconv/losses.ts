@@ -2,7 +2,7 @@
  * Every loss by name, with one sentence for the reference: the kernel's and the probe's from here, the
  * agent's from where it counts them.
  *
- * The compiler keeps this list and enum loss of bpf/flowspan.h the same.
+ * The compiler keeps this list and enum loss of bpf/contract/contract.h the same.
  */
 import type { LOSS_NAMES } from "../agent/generated/layout.ts";
 import { AGENT_LOSSES } from "../agent/telemetry/losses.ts";

@@ -1,5 +1,5 @@
 /**
- * What the probe says, frame by frame: bpf/flowspan.h, decoded.
+ * What the probe says, frame by frame: bpf/contract/contract.h, decoded.
  *
  * Only types live here. Times are CLOCK_BOOTTIME nanoseconds as `bigint` where the name ends in `Ns`.
  */
@@ -75,7 +75,7 @@ export interface ProbeStatus {
   readonly adopted: number;
 }
 
-/** What one frame says. `kind` names the frame of bpf/flowspan.h it came from. */
+/** What one frame says. `kind` names the frame of bpf/contract/contract.h it came from. */
 export type ProbeEvent =
   | ({ readonly kind: "hello" } & Hello)
   | ({ readonly kind: "exchange-begin" } & Exchange)

@@ -1,7 +1,7 @@
 /**
  * The one place where the agent's lost facts are counted and named.
  *
- * Kernel and probe have a list of their own (enum loss in bpf/flowspan.h); both lists are one metric,
+ * Kernel and probe have a list of their own (enum loss in bpf/contract/contract.h); both lists are one metric,
  * flowspan.losses by reason, and one table in the status output. A reason ends in `_detail` when totals
  * stay exact and only where they belong is lost. What is merely late, because the kernel says it again
  * in the next exchange, is no loss and is not counted here.

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "flowspan.h"
+#include "contract/contract.h"
 
 /* The longest command: COMMAND_SETTLE of an edge with something in every slot. */
 #define COMMAND_LENGTH_MAX \

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kept.h"
+#include "contract/pinned.h"
 
 struct bpf_object;
 

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "kept.h"
+#include "contract/pinned.h"
 
 /* Of the connection to an agent. */
 struct ledger {

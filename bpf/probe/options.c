@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "flowspan.h"
+#include "contract/contract.h"
 #include "log.h"
 
 enum {

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "kept.h"
+#include "contract/pinned.h"
 
 struct pace {
 	__u64 next_ns; /* when to look; 0: when the kernel wakes us, or the second is over */

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "bpffs.h"
-#include "kept.h"
+#include "contract/pinned.h"
 #include "log.h"
 
 static int pins__place(struct pins *pins, const char *wanted, const char *bpffs)

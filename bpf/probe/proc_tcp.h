@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "kept.h"
+#include "contract/pinned.h"
 
 /*
  * Reads one line into `place`, all but its net namespace. False for a line that is no socket that lasts: the heading,

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "kept.h"
+#include "contract/pinned.h"
 
 /* The payload of a FRAME_EDGE; only the first `slot_count` slots are sent. */
 struct row {

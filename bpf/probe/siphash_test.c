@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "siphash.h"
+#include "common/siphash.h"
 
 int main(void)
 {

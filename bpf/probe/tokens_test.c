@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "kept.h"
-#include "tokens.h"
+#include "contract/pinned.h"
+#include "common/tokens.h"
 
 #define MS 1000000ULL
 #define S (1000 * MS)

@@ -1,7 +1,7 @@
 /**
  * Records test/golden/two-services.gz: what the real probe says of two services in a quiet net namespace.
  *
- * Run as root after `make -C bpf` when the protocol or a struct of bpf/flowspan.h changed:
+ * Run as root after `make -C bpf` when the protocol or a struct of bpf/contract/contract.h changed:
  *   node test/golden/record-two-services.ts
  * Tests replay the file without a kernel. Leaves no pin, cgroup or process behind.
  */

@@ -15,7 +15,7 @@ const CONNECTIONS = 23;
 /** Bytes of one round on one connection. */
 const UPLOAD = 1013;
 const DOWNLOAD = 70_001;
-/** How many of one accept queue are adopted: bpf/adopt.h. */
+/** How many of one accept queue are adopted: bpf/tcp/adopt.h. */
 const QUEUED_MAX = 64;
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;

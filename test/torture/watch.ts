@@ -18,7 +18,7 @@ const RECORDING = {
   rate: { perSecond: 0, burst: 0 },
 };
 
-/** So long a record may wait until it shows who sent a reset (bpf/undecided.h). */
+/** So long a record may wait until it shows who sent a reset (bpf/tcp/undecided.h). */
 const HELD_MS = 12_000;
 /** What an edge counts once for each connection that ended, or never was. */
 const ENDED: readonly EdgeCountersField[] = ["closed", ...EDGE_COUNTERS.filter((name) => name.startsWith("failed"))];

@@ -169,7 +169,7 @@ function hidesRole(look: Look, { role, conversation, use }: ExpectedEnd): boolea
 
 let isReadable: boolean | undefined;
 
-/** Whether programs can read an MPTCP socket's subflow: not before 6.2 (bpf/mptcp.h). Older ones are missed there. */
+/** Whether programs can read an MPTCP socket's subflow: not before 6.2 (bpf/tcp/mptcp.h). Older ones are missed there. */
 function mptcpIsReadable(): boolean {
   isReadable ??= readFileSync("/sys/kernel/btf/vmlinux").includes("KF_bpf_rdonly_cast");
   return isReadable;

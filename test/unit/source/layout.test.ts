@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { EDGE_COUNTERS, edgeCounters } from "../../../agent/generated/layout.ts";
 
-test("agent/generated/layout.ts is what scripts/generate-layout.ts makes of bpf/flowspan.h now", {
+test("agent/generated/layout.ts is what scripts/generate-layout.ts makes of bpf/contract/contract.h now", {
   timeout: 30_000,
 }, () => {
   const generator = fileURLToPath(new URL("../../../scripts/generate-layout.ts", import.meta.url));

@@ -5,10 +5,10 @@
  * Shared by flowspan.bpf.c and probe/, not by the agent. A change of any struct here needs a new
  * FLOWSPAN_PROTOCOL, because an older probe's pins may hold the old shape.
  */
-#ifndef FLOWSPAN_KEPT_H
-#define FLOWSPAN_KEPT_H
+#ifndef FLOWSPAN_PINNED_H
+#define FLOWSPAN_PINNED_H
 
-#include "flowspan.h"
+#include "contract/contract.h"
 
 /*
  * One edge: its growth since it was last settled, and nothing else. Settling subtracts.

@@ -8,7 +8,7 @@
 #ifndef FLOWSPAN_MAPS_H
 #define FLOWSPAN_MAPS_H
 
-/* Set before load. Programs of another generation than settings.generation do nothing: see kept.h. */
+/* Set before load. Programs of another generation than settings.generation do nothing: see pinned.h. */
 const volatile __u64 generation = 0;
 
 /* Set before load: inode number of the probe's pid namespace, whose /proc it reads. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What the hooks do when a socket connects, opens, listens or closes; mishaps.h has the rest.
+ * What the hooks do when a socket connects, opens, listens or closes; retransmit_reset.h has the rest.
  *
  * Everything here runs once in a connection's life, never per packet. Programs with their hooks are in
  * flowspan.bpf.c; these bodies are shared by a hook and its twin.
  */
-#ifndef FLOWSPAN_HOOKS_H
-#define FLOWSPAN_HOOKS_H
+#ifndef FLOWSPAN_OPEN_CLOSE_H
+#define FLOWSPAN_OPEN_CLOSE_H
 
 /* The socket is used again: nothing of its former connection stays. */
 static __always_inline void connection__forget(struct connection *c, struct sock *sk)
