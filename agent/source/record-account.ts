@@ -2,7 +2,7 @@
  * What the probe is told of connection records: how many came to this agent, and how many of them have an end.
  *
  * The probe keeps both sums with its maps, so that whoever comes next finds what is in nobody's hands
- * (bpf/probe/ledger.h).
+ * (bpf/records/ledger.h).
  */
 import { randomBytes } from "node:crypto";
 import { recordsCommand } from "./commands.ts";

@@ -2,7 +2,7 @@
  * Drops that only this process knows of: they are counted, and no accepted request has said so yet.
  *
  * An agent that is killed takes such a count with it. Until it is told, the probe is to hold the record for
- * unsettled, so that the next agent tells of it (bpf/probe/ledger.h).
+ * unsettled, so that the next agent tells of it (bpf/records/ledger.h).
  */
 export class UntoldDrops {
   readonly #dropped: () => number;

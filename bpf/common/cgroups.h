@@ -5,8 +5,8 @@
  * The names come from the kernel at the time of the socket, so a container that is gone before user
  * space looks is still named. Must not be called on request or time-wait sockets.
  */
-#ifndef FLOWSPAN_CGROUPS_H
-#define FLOWSPAN_CGROUPS_H
+#ifndef COMMON_CGROUPS_H
+#define COMMON_CGROUPS_H
 
 static __always_inline struct kernfs_node *kernfs__parent(struct kernfs_node *node)
 {

@@ -6,8 +6,8 @@
  * edge__enter() and edge__leave() an edge cannot be evicted: `writers` holds it. Evicting marks it
  * `dead` first and goes on only if no writer is inside (settle.h); both sides use full barriers.
  */
-#ifndef FLOWSPAN_EDGES_H
-#define FLOWSPAN_EDGES_H
+#ifndef COMMON_EDGES_H
+#define COMMON_EDGES_H
 
 /* What to do when there is no memory for a new edge at this moment. */
 enum edge_miss {

@@ -5,8 +5,8 @@
  * OTLP's mapping (data model, "Exponential Buckets"): upper bounds are inclusive. Exact: no rounding
  * puts a value into the wrong bucket.
  */
-#ifndef FLOWSPAN_HISTOGRAM_H
-#define FLOWSPAN_HISTOGRAM_H
+#ifndef COMMON_HISTOGRAM_H
+#define COMMON_HISTOGRAM_H
 
 /* 2^(1/4), 2^(2/4), 2^(3/4) in units of 2^-32, rounded down: irrational, so no value is equal to them. */
 #define FOURTH_ROOT_1 5107605667ULL

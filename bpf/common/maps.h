@@ -5,8 +5,8 @@
  * Each map says who writes, who reads, why this size and what happens when it is full. All of them but
  * `unfound` and `blank` are pinned by the probe and outlive it.
  */
-#ifndef FLOWSPAN_MAPS_H
-#define FLOWSPAN_MAPS_H
+#ifndef COMMON_MAPS_H
+#define COMMON_MAPS_H
 
 /* Set before load. Programs of another generation than settings.generation do nothing: see pinned.h. */
 const volatile __u64 generation = 0;

@@ -6,8 +6,8 @@
  * that comes twice (the probe died before it could say that it was applied) is recognised by its
  * exchange number and does nothing.
  */
-#ifndef FLOWSPAN_SETTLE_H
-#define FLOWSPAN_SETTLE_H
+#ifndef COMMON_SETTLE_H
+#define COMMON_SETTLE_H
 
 #define COUNTERS (sizeof(struct edge_counters) / sizeof(__u64))
 

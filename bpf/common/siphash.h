@@ -4,8 +4,8 @@
  * of a connection is that of its two initial sequence numbers. Keyed, so that nobody who sees trace ids
  * learns sequence numbers. Pure; siphash_test.c holds it against the authors' vector.
  */
-#ifndef FLOWSPAN_SIPHASH_H
-#define FLOWSPAN_SIPHASH_H
+#ifndef COMMON_SIPHASH_H
+#define COMMON_SIPHASH_H
 
 struct siphash {
 	__u64 v0, v1, v2, v3;

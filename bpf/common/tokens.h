@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /* The token bucket of each CPU: what bounds a storm of records. */
-#ifndef FLOWSPAN_TOKENS_H
-#define FLOWSPAN_TOKENS_H
+#ifndef COMMON_TOKENS_H
+#define COMMON_TOKENS_H
 
 /*
  * Takes a token. `now` may lie before the last filling: a walk's time is that of its beginning, and a softirq may

@@ -8,8 +8,8 @@
  * multiple of 8 bytes long with no hidden padding. Times are CLOCK_BOOTTIME nanoseconds unless a field
  * says otherwise. Addresses are 16 bytes in network order, IPv4 as v4-mapped IPv6 (RFC 4291 2.5.5.2).
  */
-#ifndef FLOWSPAN_CONTRACT_H
-#define FLOWSPAN_CONTRACT_H
+#ifndef CONTRACT_CONTRACT_H
+#define CONTRACT_CONTRACT_H
 
 #ifndef __bpf__
 #include <linux/types.h>

@@ -5,8 +5,8 @@
  * Shared by flowspan.bpf.c and probe/, not by the agent. A change of any struct here needs a new
  * FLOWSPAN_PROTOCOL, because an older probe's pins may hold the old shape.
  */
-#ifndef FLOWSPAN_PINNED_H
-#define FLOWSPAN_PINNED_H
+#ifndef CONTRACT_PINNED_H
+#define CONTRACT_PINNED_H
 
 #include "contract/contract.h"
 
@@ -110,7 +110,7 @@ enum life {
 
 /*
  * Waking the probe costs more than a record does: each CPU wakes it once in WAKE_NS at most, and where nobody waits for
- * records only when so much has gathered, which is a write to the agent, or a quarter of the ring buffer (probe/pace.h).
+ * records only when so much has gathered, which is a write to the agent, or a quarter of the ring buffer (records/poller.h).
  */
 #define WAKE_NS 200000
 #define RECORDS_WAKE_BYTES (64 * 1024)

@@ -6,8 +6,8 @@
  * object runs on every kernel that has BTF; a generated header of all types would be megabytes for
  * these few. Fields that not every kernel has are read behind bpf_core_field_exists().
  */
-#ifndef FLOWSPAN_KERNEL_H
-#define FLOWSPAN_KERNEL_H
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
 
 #include <stdbool.h>
 

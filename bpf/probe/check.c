@@ -4,7 +4,7 @@
  * loaded and attached, of a generation that never becomes active and without pins: when this process
  * ends, nothing is left.
  */
-#include "check.h"
+#include "probe/check.h"
 
 #include <limits.h>
 #include <linux/capability.h>
@@ -13,12 +13,12 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
-#include "bpffs.h"
-#include "features.h"
-#include "log.h"
-#include "options.h"
-#include "privileges.h"
-#include "programs.h"
+#include "load/bpffs.h"
+#include "load/features.h"
+#include "shared/log.h"
+#include "shared/options.h"
+#include "probe/privileges.h"
+#include "load/programs.h"
 
 static const char *boolean(bool value)
 {

@@ -3,7 +3,7 @@
 #ifndef PROBE_CHECK_H
 #define PROBE_CHECK_H
 
-#include "options.h"
+#include "shared/options.h"
 
 /* Prints one JSON object to stdout. 0 where a probe with these options can run, else 1. */
 int check__print(const struct options *options);

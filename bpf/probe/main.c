@@ -15,17 +15,18 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "check.h"
-#include "features.h"
-#include "listener.h"
-#include "log.h"
-#include "options.h"
-#include "pins.h"
-#include "privileges.h"
-#include "programs.h"
-#include "scope.h"
-#include "server.h"
-#include "supervise.h"
+#include "probe/check.h"
+#include "load/features.h"
+#include "serve/listener.h"
+#include "shared/log.h"
+#include "shared/options.h"
+#include "load/pins.h"
+#include "probe/privileges.h"
+#include "load/programs.h"
+#include "load/cgroup_filter.h"
+#include "serve/server.h"
+#include "shared/exit_code.h"
+#include "probe/supervise.h"
 
 /* SIGTERM and SIGINT as a file descriptor, so that they end the event loop and nothing else. */
 static int signals__open(void)

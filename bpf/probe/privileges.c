@@ -4,7 +4,7 @@
  * trie updates and program information all work with CAP_BPF alone; without it they fail where
  * kernel.unprivileged_bpf_disabled is 1 or 2. Maps and links are used through file descriptors opened before.
  */
-#include "privileges.h"
+#include "probe/privileges.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "shared/log.h"
 
 static int capabilities__read(struct __user_cap_data_struct data[2])
 {

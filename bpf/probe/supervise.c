@@ -5,7 +5,7 @@
  * so that an agent that was killed leaves no process behind. The child learns of the supervisor's own
  * death the same way, by a pipe. It opens nothing, reads nothing and holds no map.
  */
-#include "supervise.h"
+#include "probe/supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "shared/exit_code.h"
+#include "shared/log.h"
 
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 30000

@@ -17,8 +17,8 @@
  *   TCP_REPAIR                        none
  *   an error (sk_err)                 what was sent or came was seen before the close
  */
-#ifndef FLOWSPAN_ABORTS_H
-#define FLOWSPAN_ABORTS_H
+#ifndef TCP_ABORTS_H
+#define TCP_ABORTS_H
 
 static __always_inline bool sock__has_flag(struct sock *sk, enum sock_flags flag)
 {

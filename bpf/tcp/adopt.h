@@ -7,8 +7,8 @@
  * They count from now on, never in `opened`. A socket is adopted once, however many files lead to it and however
  * many probes have started.
  */
-#ifndef FLOWSPAN_ADOPT_H
-#define FLOWSPAN_ADOPT_H
+#ifndef TCP_ADOPT_H
+#define TCP_ADOPT_H
 
 /*
  * How many of an accept queue: a longer one's others are missed. The verifier looks at each by itself, and stops at a

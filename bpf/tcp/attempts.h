@@ -6,8 +6,8 @@
  * of all that follows to the caller alone. So what was done so far tells how it ended: a found port is followed
  * by a new flow hash, a SYN that was handed down by TcpActiveOpens and snd_nxt.
  */
-#ifndef FLOWSPAN_ATTEMPTS_H
-#define FLOWSPAN_ATTEMPTS_H
+#ifndef TCP_ATTEMPTS_H
+#define TCP_ATTEMPTS_H
 
 enum attempt {
 	ATTEMPT_MADE,          /* the kernel counts it in TcpActiveOpens */

@@ -7,8 +7,8 @@
  * moments are looked at: the handshake, the peer's FIN or RST, shutdown(), the walk. Misses: an end that closes
  * first and opened and closed between two walks; its peer, on this machine as well, gets its FIN.
  */
-#ifndef FLOWSPAN_BYPASS_H
-#define FLOWSPAN_BYPASS_H
+#ifndef TCP_BYPASS_H
+#define TCP_BYPASS_H
 
 /* Low bit of sk_user_data: it points to a psock. include/net/sock.h, since 2a0133723f9e (6.0). */
 #define SK_USER_DATA_PSOCK 4UL

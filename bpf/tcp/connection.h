@@ -6,8 +6,8 @@
  * moves it forward by compare-and-swap; only the winner adds the difference, so nothing is counted
  * twice and a read that was torn can only come short, which the next count makes good.
  */
-#ifndef FLOWSPAN_CONNECTION_H
-#define FLOWSPAN_CONNECTION_H
+#ifndef TCP_CONNECTION_H
+#define TCP_CONNECTION_H
 
 enum connection_state_flag {
 	ESTABLISHED = 1 << 0,    /* the handshake was completed, or the socket was adopted */

@@ -8,8 +8,8 @@
  * One segment does both under the socket's lock (tcp_child_process()), so a walk that finds the lock free finds the
  * time, too, as it will stay.
  */
-#ifndef FLOWSPAN_HANDSHAKES_H
-#define FLOWSPAN_HANDSHAKES_H
+#ifndef TCP_HANDSHAKES_H
+#define TCP_HANDSHAKES_H
 
 /* The segments that have come when a handshake ends; an accepted socket counts its SYN, too. */
 #define HANDSHAKE_SEGMENTS 2

@@ -6,8 +6,8 @@
  *   listen ──► listeners[socket] = its process           close ──► gone
  *   LISTEN → SYN_RECV of a child ──► the listener it is a copy of ──► its process, into the child's storage
  */
-#ifndef FLOWSPAN_LISTEN_OWNERS_H
-#define FLOWSPAN_LISTEN_OWNERS_H
+#ifndef TCP_LISTEN_OWNERS_H
+#define TCP_LISTEN_OWNERS_H
 
 /* How many listen on a port, whatever their address. */
 static __always_inline void listen_port__add(const struct listen_port *where, int more)

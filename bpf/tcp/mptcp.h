@@ -9,8 +9,8 @@
  * an older subflow lies in the storage of its MPTCP socket: the walk reads the subflow from there, and the MPTCP
  * socket's close is the subflow's. Only of the first: it is the listener, or the connection as it began.
  */
-#ifndef FLOWSPAN_MPTCP_H
-#define FLOWSPAN_MPTCP_H
+#ifndef TCP_MPTCP_H
+#define TCP_MPTCP_H
 
 /* From 6.2 on, a35b9af4ec2c ("bpf: Add a kfunc for generic type cast"). */
 void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;

@@ -5,8 +5,8 @@
  * Everything here runs once in a connection's life, never per packet. Programs with their hooks are in
  * flowspan.bpf.c; these bodies are shared by a hook and its twin.
  */
-#ifndef FLOWSPAN_OPEN_CLOSE_H
-#define FLOWSPAN_OPEN_CLOSE_H
+#ifndef TCP_OPEN_CLOSE_H
+#define TCP_OPEN_CLOSE_H
 
 /* The socket is used again: nothing of its former connection stays. */
 static __always_inline void connection__forget(struct connection *c, struct sock *sk)

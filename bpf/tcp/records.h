@@ -7,8 +7,8 @@
  *
  * Edges know nothing of it: whatever is sampled away or shed, the metrics are exact.
  */
-#ifndef FLOWSPAN_RECORDS_H
-#define FLOWSPAN_RECORDS_H
+#ifndef TCP_RECORDS_H
+#define TCP_RECORDS_H
 
 /* What the stretches before have said: the next one's record is the difference. */
 struct stretch {

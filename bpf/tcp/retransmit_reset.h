@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /* What the hooks do when a socket sends again, is reset or gets an error: once for each of these. */
-#ifndef FLOWSPAN_RETRANSMIT_RESET_H
-#define FLOWSPAN_RETRANSMIT_RESET_H
+#ifndef TCP_RETRANSMIT_RESET_H
+#define TCP_RETRANSMIT_RESET_H
 
 /*
  * Whether the retransmission timer began the Loss that the socket is in. tcp_enter_loss() begins most by setting

@@ -4,8 +4,8 @@
  *
  * Listeners are the last evidence: they may be closed by now, or share their port with a client on another address. A wrong answer would make a series for each ephemeral port, so there is a third one: unknown.
  */
-#ifndef FLOWSPAN_ROLES_H
-#define FLOWSPAN_ROLES_H
+#ifndef TCP_ROLES_H
+#define TCP_ROLES_H
 
 /*
  * Whether an acknowledged byte is no payload: an opener's SYN is in bytes_acked, an accepted socket begins after its

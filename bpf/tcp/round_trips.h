@@ -5,8 +5,8 @@
  * Both functions give a value that is what its name says, or 0: what the kernel keeps is often something
  * else, and docs/telemetry.md says so name by name.
  */
-#ifndef FLOWSPAN_ROUND_TRIPS_H
-#define FLOWSPAN_ROUND_TRIPS_H
+#ifndef TCP_ROUND_TRIPS_H
+#define TCP_ROUND_TRIPS_H
 
 /* A SYN cookie keeps the SYN's options in the low bits of its timestamp: cookie_init_timestamp(). */
 #define COOKIE_WSCALE_BITS 4

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /* What went wrong on one socket, event by event, for its record: a healthy connection has none. */
-#ifndef FLOWSPAN_TROUBLES_H
-#define FLOWSPAN_TROUBLES_H
+#ifndef TCP_TROUBLES_H
+#define TCP_TROUBLES_H
 
 /* The trouble of one socket: the first CONNECTION_EVENTS events, and how many segments of each type were resent. */
 struct trouble {

@@ -15,8 +15,8 @@
  * lock is taken. It lies in no storage, since a closed socket that no file leads to is gone when its lock is free.
  * Not told apart: data after the peer's own FIN (CLOSE_WAIT, CLOSING, LAST_ACK), which no TCP sends.
  */
-#ifndef FLOWSPAN_UNDECIDED_H
-#define FLOWSPAN_UNDECIDED_H
+#ifndef TCP_UNDECIDED_H
+#define TCP_UNDECIDED_H
 
 #define RCV_SHUTDOWN 1
 /* Where a socket's may lie: from the place of its hash on, which it keeps when it closes. */

@@ -6,8 +6,8 @@
  * It writes maps, never bpf_seq_write(): with output the iterator restarts for every buffer and
  * skips from its bucket's start, which grows with the square of the sockets.
  */
-#ifndef FLOWSPAN_WALK_H
-#define FLOWSPAN_WALK_H
+#ifndef TCP_WALK_H
+#define TCP_WALK_H
 
 /* Starts the edge's gauges anew at the first socket that this walk finds on it. */
 static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 walk)

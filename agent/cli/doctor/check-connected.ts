@@ -15,7 +15,7 @@ interface FeatureWords {
   readonly lost: string;
 }
 
-/** Each feature's finding, and what is lost without it: a hook's words are those of bpf/probe/features.c. */
+/** Each feature's finding, and what is lost without it: a hook's words are those of bpf/load/features.c. */
 export const FEATURES: Readonly<Record<keyof typeof Feature, FeatureWords>> = {
   FEATURE_RETRANSMIT: { name: "hook tcp_retransmit_skb", lost: "retransmits are counted without their type" },
   FEATURE_RETRANSMIT_SYNACK: { name: "hook tcp_retransmit_synack", lost: "SYN-ACKs sent again are not counted" },

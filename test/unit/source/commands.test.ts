@@ -6,7 +6,7 @@ function hex(payload: Uint8Array): string {
   return Buffer.from(payload).toString("hex");
 }
 
-test("COMMAND_SETTINGS has the bytes that flowspan.h gives it", () => {
+test("COMMAND_SETTINGS has the bytes that contract.h gives it", () => {
   const { kind, payload } = settingsCommand({
     idleNs: 60_000_000_000n,
     records: true,
@@ -55,7 +55,7 @@ test("settings that say nothing of records keep each of them, without a limit", 
   );
 });
 
-test("COMMAND_SCOPE has the bytes that flowspan.h gives it, and only the first says so", () => {
+test("COMMAND_SCOPE has the bytes that contract.h gives it, and only the first says so", () => {
   const commands = scopeCommands([
     { address: "10.0.0.0", prefixLength: 8, collapse: true },
     { address: "2001:db8::", prefixLength: 32, collapse: false },

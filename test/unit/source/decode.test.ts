@@ -111,7 +111,7 @@ function allRead(row: unknown): object {
 describe("FRAME_EDGE", () => {
   const pinned = Buffer.from(PINNED_EDGE.join(""), "hex");
 
-  test("has the bytes that flowspan.h gives it, field by field", () => {
+  test("has the bytes that contract.h gives it, field by field", () => {
     const edge = decodeEdge(pinned, new RowPages());
 
     if (typeof edge === "string") throw new Error(edge);

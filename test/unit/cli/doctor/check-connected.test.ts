@@ -45,7 +45,7 @@ test.each(Object.entries(Feature))("without %s says what is lost, and the main j
 });
 
 test("what is lost without a hook is said in the probe's own words", () => {
-  const source = readFileSync(new URL("../../../../bpf/probe/features.c", import.meta.url), "utf8");
+  const source = readFileSync(new URL("../../../../bpf/load/features.c", import.meta.url), "utf8");
   const rows = [...source.matchAll(/\{ "(\w+)", "\w+", \w+, (FEATURE_\w+),\s+"([^"]+)" \}/g)];
 
   expect(rows.length).toBe(4);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * walk number n → exchange number n → BEGIN → rows of all edges (a CGROUP before the first of each) →
+ * NAMESPACE → PROGRAM → STATUS → END. Edges are read in small batches and leave through the output's
+ * bounded buffer: memory does not grow with the table. An edge made after the exchange got its number is
+ * left for the next one, an idle edge is evicted on the way.
+ */
+#include "exchange/exchange.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/log.h"
+#include "exchange/status.h"
+
+#define BATCH_FIRST 64
+#define BATCH_MAX 8192
+
+static int batch__grow(struct exchange *exchange, __u32 capacity)
+{
+	struct edge_key *keys = realloc(exchange->keys, capacity * sizeof(*keys));
+	struct edge_value *values;
+
+	if (keys)
+		exchange->keys = keys;
+	values = realloc(exchange->values, capacity * sizeof(*values));
+	if (values)
+		exchange->values = values;
+	if (!keys || !values) {
+		log_error("no memory for a batch of %u edges", capacity);
+		return -1;
+	}
+	exchange->capacity = capacity;
+	return 0;
+}
+
+int exchange__open(struct exchange *exchange)
+{
+	return batch__grow(exchange, BATCH_FIRST);
+}
+
+/* Sends the cgroup's names unless the agent has them. False: they are being learned just now, wait. */
+static bool cgroup__announce(struct exchange *exchange, __u64 id)
+{
+	struct frame_cgroup cgroup;
+
+	if (id == 0 || announced__has(&exchange->announced, id))
+		return true;
+	if (bpf_map_lookup_elem(exchange->kept->cgroups, &id, &cgroup))
+		return true; /* pushed out of the map; its next socket brings it back */
+	if (cgroup.id != id)
+		return false;
+	if (output__frame(exchange->output, FRAME_CGROUP, &cgroup, sizeof(cgroup)))
+		announced__add(&exchange->announced, id);
+	return true;
+}
+
+/* Sends one edge, or evicts it. False when the exchange cannot go on. */
+static bool edge__send(struct exchange *exchange, const struct edge_key *key, const struct edge_value *value,
+		       bool evictable)
+{
+	const struct state *state = exchange->kept->state;
+	__u64 idle_ns = exchange->kept->settings->asked.idle_ns;
+	size_t length;
+
+	exchange->edges += evictable;
+	if (value->settled >= state->exchange || value->since_ns >= state->exchange_ns)
+		return true;
+	length = row__fill(&exchange->row, key, value, state->exchange);
+	if (!row__is_news(&exchange->row, value)) {
+		if (evictable && edge__is_idle(&exchange->row, value, state->exchange_ns, idle_ns))
+			return settler__evict(exchange->settler, key);
+		return true;
+	}
+	if (!cgroup__announce(exchange, key->cgroup))
+		return true;
+	exchange->rows_sent++;
+	return output__frame(exchange->output, FRAME_EDGE, &exchange->row, length);
+}
+
+/* Reads the next batch of edges. 0, -ENOENT after the last, or another -errno. */
+static int edges__read(struct exchange *exchange, void *in, void *out, __u32 *count)
+{
+	for (;;) {
+		int failed;
+
+		*count = exchange->capacity;
+		failed = bpf_map_lookup_batch(exchange->kept->edges, in, out, exchange->keys, exchange->values, count,
+					      NULL);
+		if (failed != -ENOSPC && failed != -EINTR)
+			return failed;
+		/* A hash bucket that is longer than the batch. */
+		if (failed == -ENOSPC &&
+		    (exchange->capacity >= BATCH_MAX || batch__grow(exchange, exchange->capacity * 2)))
+			return -ENOSPC;
+	}
+}
+
+static bool edges__send(struct exchange *exchange)
+{
+	/* The kernel's place in the table; a hash map's is 4 bytes. */
+	__u64 places[2] = { 0 };
+	bool first = true;
+	int failed = 0;
+
+	while (!failed) {
+		__u32 count;
+
+		failed = edges__read(exchange, first ? NULL : &places[0], &places[1], &count);
+		if (failed && failed != -ENOENT) {
+			log_error("cannot read the edge table: %s", strerror(-failed));
+			return false;
+		}
+		for (__u32 i = 0; i < count; i++) {
+			if (!edge__send(exchange, &exchange->keys[i], &exchange->values[i], true))
+				return false;
+		}
+		places[0] = places[1];
+		first = false;
+		exchange->meanwhile(exchange->context);
+	}
+	return true;
+}
+
+static bool overflow__send(struct exchange *exchange)
+{
+	struct edge_value *value = exchange->values;
+
+	for (__u32 index = 0; index < ROLE_LISTENER; index++) {
+		struct edge_key key = { .role = (__u8)(index + 1), .protocol = 6 /* IPPROTO_TCP */ };
+
+		if (bpf_map_lookup_elem(exchange->kept->overflow, &index, value)) {
+			log_error("cannot read the overflow edge: %s", strerror(errno));
+			return false;
+		}
+		if (!value->since_ns)
+			value->since_ns = exchange->kept->state->started_ns;
+		if (!edge__send(exchange, &key, value, false))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Sockets that were marked before the walk, were not found by it and whose close nobody saw. What begins and
+ * ends meanwhile can only make the difference smaller: the largest that was ever found is true. A walk over files
+ * cannot say: it finds no socket that has none.
+ */
+static void vanished__note(struct kept *kept, __u64 marked)
+{
+	__u64 accounted = kept->state->live + lives__read(kept, LIFE_CLOSED);
+
+	if (marked > accounted + kept->state->vanished)
+		kept->state->vanished = marked - accounted;
+}
+
+/* Numbers the exchange and walks. */
+static bool exchange__walk(struct exchange *exchange, struct frame_exchange *frame)
+{
+	struct state *state = exchange->kept->state;
+	/* Also above a walk that was cut short: edges know their walk by its number. */
+	__u64 last = state->walk > state->exchange ? state->walk : state->exchange;
+	__u64 number = last + 1, begin = clock__boot_ns();
+	__u64 marked = lives__read(exchange->kept, LIFE_MARKED);
+	int failed;
+
+	state->sockets = state->live = 0;
+	state->walk_ns = begin;
+	__atomic_store_n(&state->walk, number, __ATOMIC_RELEASE);
+	failed = iterator__run(exchange->programs->walk, NULL, NULL);
+	if (failed) {
+		log_error("cannot walk the sockets: %s", strerror(-failed));
+		return false;
+	}
+	/* After a takeover, this walk has left out what came after it. */
+	if (exchange->programs->walks_all && kept__is_active(exchange->kept, exchange->programs->generation))
+		vanished__note(exchange->kept, marked);
+	*frame = (struct frame_exchange){ .exchange = number, .sockets = state->sockets };
+	clock__read_both(&frame->boot_ns, &frame->realtime_ns);
+	frame->walk_ns = frame->boot_ns - begin;
+	state->exchange_ns = frame->boot_ns;
+	/* Only now: edges that the walk made belong to this exchange, those made from here on to the next. */
+	__atomic_store_n(&state->exchange, number, __ATOMIC_RELEASE);
+	return true;
+}
+
+bool exchange__run(struct exchange *exchange)
+{
+	struct output *output = exchange->output;
+	struct frame_exchange frame;
+
+	/* What is staged was accepted: it must not be part of this exchange's growth. */
+	if (!settler__apply(exchange->settler) || !exchange__walk(exchange, &frame))
+		return false;
+	exchange->rows_sent = 0;
+	exchange->edges = 0;
+	if (!output__frame(output, FRAME_EXCHANGE_BEGIN, &frame, sizeof(frame)))
+		return false;
+	exchange->settler->evicted = 0;
+	if (!edges__send(exchange) || !overflow__send(exchange) || !settler__apply(exchange->settler))
+		return false;
+	if (exchange->proc_snmp)
+		namespaces__send(exchange->programs, exchange->kept, output);
+	programs__report(exchange->programs, output);
+	status__send(exchange->kept, output, exchange->edges - exchange->settler->evicted, exchange->announced.count,
+		     *exchange->records);
+	frame.edges = exchange->rows_sent;
+	return output__frame(output, FRAME_EXCHANGE_END, &frame, sizeof(frame)) && output__flush(output);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* The kernel's own TCP counters, one set for each net namespace: what coverage is measured against. */
+#ifndef EXCHANGE_NAMESPACES_H
+#define EXCHANGE_NAMESPACES_H
+
+#include <stdbool.h>
+
+#include "shared/pinned_maps.h"
+#include "wire/output.h"
+#include "load/programs.h"
+
+/* Sends a FRAME_NAMESPACE for each namespace in scope. What cannot be read is counted. */
+void namespaces__send(const struct programs *programs, struct kept *kept, struct output *output);
+
+/*
+ * Reads `text`, the content of /proc/PID/net/snmp and netstat one after the other, into `frame`.
+ * False when one of the counters is not there. Pure.
+ */
+bool namespace__parse(struct frame_namespace *frame, char *text);
+
+#endif

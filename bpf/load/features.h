@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* What this kernel and this machine offer, found out without changing anything. */
+#ifndef LOAD_FEATURES_H
+#define LOAD_FEATURES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One tracepoint that we hook. */
+struct hook {
+	const char *program; /* also the name of its link's pin */
+	const char *tracepoint;
+	bool required;
+	int feature;      /* enum feature; -1: none says so */
+	const char *cost; /* what is not known without it */
+};
+
+#define HOOK_COUNT 7
+extern const struct hook hooks[HOOK_COUNT];
+
+struct features {
+	bool btf;
+	bool hook[HOOK_COUNT]; /* the tracepoint exists */
+	bool iter_sk_storage;  /* the walk over all sockets' storages */
+	bool iter_task;        /* adoption, and the walk over files where the kernel refuses the other */
+	bool cgroup_names;
+	bool cgroup_v2;
+	bool proc_snmp;
+	unsigned pid_namespace; /* inode number of our pid namespace */
+};
+
+/* Asks BTF, /proc and the mounts. Never fails: what cannot be found out is not there. */
+void features__detect(struct features *features);
+
+/* The bits of enum feature. */
+uint64_t features__bits(const struct features *features);
+
+/* Path of the cgroup v2 mount in `path`; false when there is none. */
+bool cgroup2__find(char *path, unsigned long size);
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Loads, attaches and hands over.
+ *
+ *   load (generation n + 1) → attach, inactive → settings.generation = n + 1 → remove links of n → adopt
+ *
+ * Between attaching and the flip both sets see every event and only the old one acts; after it only the
+ * new one does. An event that is under way during the flip may be seen by both: marks in the socket's
+ * storage keep that from counting twice. Links are pinned and then closed here, so that removing a pin
+ * detaches at once, whoever is still running.
+ */
+#include "load/programs.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "flowspan.skel.h"
+#include "shared/log.h"
+#include "load/unadopted.h"
+
+#define IDLE_NS_DEFAULT (300ULL * 1000000000ULL)
+#define GENERATION_NEVER UINT64_MAX
+
+static struct bpf_program *programs__find(const struct programs *programs, const char *name)
+{
+	return bpf_object__find_program_by_name(programs->skeleton->obj, name);
+}
+
+/* The kernel's tick, which the coarse clocks tell: CONFIG_HZ is not readable everywhere. */
+static uint32_t kernel__jiffies_per_s(void)
+{
+	struct timespec tick;
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	return (uint32_t)((1000000000 + tick.tv_nsec / 2) / tick.tv_nsec);
+}
+
+/* The generation that is active in pinned maps, 0 where there are none. */
+static uint64_t generation__pinned(const struct pins *pins)
+{
+	struct settings settings = { 0 };
+	char path[PATH_MAX + 128];
+	__u32 zero = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/settings", pins->path);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	if (bpf_map_lookup_elem(fd, &zero, &settings))
+		settings.generation = 0;
+	close(fd);
+	return settings.generation;
+}
+
+static int programs__open(struct programs *programs, const struct features *features)
+{
+	programs->skeleton = flowspan_bpf__open();
+	if (!programs->skeleton) {
+		log_error("cannot open the kernel programs: %s", strerror(errno));
+		return -1;
+	}
+	programs->skeleton->rodata->generation = programs->generation;
+	programs->skeleton->rodata->pid_namespace = features->pid_namespace;
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		if (!features->hook[i])
+			bpf_program__set_autoload(programs__find(programs, hooks[i].program), false);
+	}
+	bpf_program__set_autoload(programs->skeleton->progs.walk, features->iter_sk_storage);
+	bpf_program__set_autoload(programs->skeleton->progs.walk_files, !features->iter_sk_storage);
+	return 0;
+}
+
+static int programs__load(struct programs *programs, const struct features *features)
+{
+	int failed;
+
+	if (!features->btf) {
+		log_error("this kernel has no BTF (/sys/kernel/btf/vmlinux): it must be built with "
+			  "CONFIG_DEBUG_INFO_BTF=y");
+		return -1;
+	}
+	if (!features->hook[0]) {
+		log_error(
+			"this kernel lacks the tracepoint inet_sock_set_state: Linux 6.1 or later is needed, with BPF");
+		return -1;
+	}
+	if (!features->iter_sk_storage && !features->iter_task) {
+		log_error("this kernel refuses both walks (iterators bpf_sk_storage_map, task_file): Linux 6.1 or "
+			  "later is needed");
+		return -1;
+	}
+	failed = flowspan_bpf__load(programs->skeleton);
+	if (failed) {
+		log_error("cannot load the kernel programs: %s; %s", strerror(-failed),
+			  failed == -EPERM ? "run with sudo, or allow CAP_BPF and CAP_PERFMON"
+					   : "--log-level debug shows the verifier's words");
+		return -1;
+	}
+	return 0;
+}
+
+/* Attaches and pins the hooks. Only a missing required one is a failure. */
+static int hooks__attach(struct programs *programs, struct features *features, const struct pins *pins)
+{
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		const struct hook *hook = &hooks[i];
+		struct bpf_link *link = NULL;
+		int failed = -ENOENT;
+
+		if (features->hook[i]) {
+			link = bpf_program__attach(programs__find(programs, hook->program));
+			failed = link ? pins__keep_link(pins, programs->generation, hook->program, link) : -errno;
+			bpf_link__destroy(link);
+		}
+		if (!failed)
+			continue;
+		if (hook->required) {
+			log_error("%s: cannot attach: %s", hook->program, strerror(-failed));
+			return -1;
+		}
+		log_warn("%s: %s: %s", hook->program,
+			 features->hook[i] ? strerror(-failed) : "this kernel has no such tracepoint", hook->cost);
+		features->hook[i] = false;
+	}
+	return 0;
+}
+
+static int walk__attach(struct programs *programs, const struct features *features)
+{
+	union bpf_iter_link_info info = { 0 };
+	LIBBPF_OPTS(bpf_iter_attach_opts, over_map, .link_info = &info, .link_info_len = sizeof(info));
+	struct bpf_program *walk;
+
+	info.map.map_fd = (__u32)bpf_map__fd(programs->skeleton->maps.connections);
+	programs->walks_all = features->iter_sk_storage;
+	walk = programs->walks_all ? programs->skeleton->progs.walk : programs->skeleton->progs.walk_files;
+	programs->walk = bpf_program__attach_iter(walk, programs->walks_all ? &over_map : NULL);
+	if (!programs->walk) {
+		log_error("%s: cannot attach: %s", bpf_program__name(walk), strerror(errno));
+		return -1;
+	}
+	if (!programs->walks_all)
+		log_warn("walk: this kernel refuses bpf_sk_storage_map: walking all open files, other sockets count at "
+			 "their close");
+	programs->namespaces = bpf_program__attach_iter(programs__find(programs, "namespaces"), NULL);
+	if (!programs->namespaces)
+		log_warn("namespaces: cannot attach: %s: no coverage", strerror(errno));
+	return 0;
+}
+
+int iterator__run(const struct bpf_link *link, void (*take)(void *context, const void *bytes, size_t length),
+		  void *context)
+{
+	int fd = bpf_iter_create(bpf_link__fd(link)), failed = 0;
+	char bytes[8192];
+	ssize_t length;
+
+	if (fd < 0)
+		return -errno;
+	while ((length = read(fd, bytes, sizeof(bytes))) != 0) {
+		if (length < 0 && errno != EINTR && errno != EAGAIN) {
+			failed = -errno;
+			break;
+		}
+		if (length > 0 && take)
+			take(context, bytes, (size_t)length);
+	}
+	close(fd);
+	return failed;
+}
+
+/* Runs one adoption program over all tasks' files. A failure costs the older sockets, nothing else. */
+static void sockets__adopt(struct programs *programs, const char *name)
+{
+	struct bpf_link *link = bpf_program__attach_iter(programs__find(programs, name), NULL);
+	int failed = link ? iterator__run(link, NULL, NULL) : -errno;
+
+	if (failed)
+		log_warn("%s: %s: connections older than this probe are not counted until they change state", name,
+			 strerror(-failed));
+	bpf_link__destroy(link);
+}
+
+/* @param fresh nothing was counted before: what adoption does not find now, nothing knows */
+static void sockets__take_over(struct programs *programs, struct kept *kept, bool fresh, bool is_scoped)
+{
+	struct unadopted unadopted = {
+		.fd = bpf_map__fd(programs->skeleton->maps.unfound),
+		.is_scoped = is_scoped,
+	};
+
+	if (fresh)
+		unadopted__expect(&unadopted, programs);
+	sockets__adopt(programs, "adopt_listeners");
+	sockets__adopt(programs, "adopt");
+	if (fresh)
+		unadopted__count(&unadopted, kept);
+}
+
+/* Everything in settings and state but the generation. */
+static void kept__prepare(struct kept *kept, const struct scope *scope)
+{
+	struct settings *settings = kept->settings;
+	__u64 id;
+
+	if (!kept->state->started_ns)
+		kept->state->exchange_ns = kept->state->started_ns = clock__boot_ns();
+	if (!settings->asked.idle_ns)
+		settings->asked.idle_ns = IDLE_NS_DEFAULT;
+	settings->jiffies_per_s = kernel__jiffies_per_s();
+	if (settings->scope_cgroup != scope->cgroup || settings->scope_level != scope->level) {
+		settings->scope_level = scope->level;
+		settings->scope_cgroup = scope->cgroup;
+		map__clear(kept->cgroups, &id, "cgroups"); /* an entry there says: in scope */
+	}
+}
+
+int programs__start(struct programs *programs, struct kept *kept, struct features *features, struct pins *pins,
+		    const struct options *options, const struct scope *scope)
+{
+	uint64_t before = generation__pinned(pins);
+	struct bpf_object *object;
+
+	programs->generation = before + 1;
+	if (programs__open(programs, features))
+		return -1;
+	object = programs->skeleton->obj;
+	bpf_map__set_max_entries(programs->skeleton->maps.edges, options->edges);
+	bpf_map__set_max_entries(programs->skeleton->maps.records, options->records_ring);
+	if (pins__keep_maps(pins, object) || programs__load(programs, features) || kept__open(kept, object))
+		return -1;
+	pins__remove_links_except(pins, before); /* of a probe that died while it started */
+	if (walk__attach(programs, features) || hooks__attach(programs, features, pins))
+		return -1;
+	kept__prepare(kept, scope);
+	__atomic_store_n(&kept->settings->generation, programs->generation, __ATOMIC_RELEASE);
+	pins__remove_links_except(pins, programs->generation);
+	sockets__take_over(programs, kept, before == 0, scope->cgroup != 0);
+	pins__remove_older(pins); /* now that we count */
+	log_info("%s: generation %" PRIu64 ", %llu sockets adopted so far, room for %u edges, pins at %s",
+		 before ? "took over" : "started", programs->generation, kept->state->adopted, kept->edge_capacity,
+		 pins->path);
+	return 0;
+}
+
+int programs__settle(const struct programs *programs, uint64_t count)
+{
+	struct settle_context context = { .count = count };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &context, .ctx_size_in = sizeof(context));
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(programs->skeleton->progs.settle), &options))
+		return -errno;
+	return options.retval ? -ESTALE : 0; /* another generation is the active one: nothing was applied */
+}
+
+int programs__try(const struct features *features, bool attached[HOOK_COUNT], char *problem, size_t size)
+{
+	struct programs programs = { .generation = GENERATION_NEVER };
+	int failed;
+
+	if (programs__open(&programs, features)) {
+		snprintf(problem, size, "cannot open the programs: %s", strerror(errno));
+		return -1;
+	}
+	failed = flowspan_bpf__load(programs.skeleton);
+	if (failed)
+		snprintf(problem, size, "cannot load the programs: %s", strerror(-failed));
+	for (int i = 0; i < HOOK_COUNT && !failed; i++) {
+		struct bpf_link *link = NULL;
+
+		if (features->hook[i])
+			link = bpf_program__attach(programs__find(&programs, hooks[i].program));
+		attached[i] = link != NULL;
+		bpf_link__destroy(link);
+	}
+	flowspan_bpf__destroy(programs.skeleton);
+	return failed ? -1 : 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Our kernel programs: loaded, attached, and run by hand. */
+#ifndef LOAD_PROGRAMS_H
+#define LOAD_PROGRAMS_H
+
+#include <bpf/libbpf.h>
+#include <stdint.h>
+
+#include "load/features.h"
+#include "shared/pinned_maps.h"
+#include "shared/options.h"
+#include "load/pins.h"
+
+struct programs {
+	struct flowspan_bpf *skeleton;
+	uint64_t generation;
+	struct bpf_link *walk;
+	bool walks_all;              /* also sockets without a file */
+	struct bpf_link *namespaces; /* NULL: no coverage */
+};
+
+/* The part of the machine that is counted; cgroup 0: all of it. */
+struct scope {
+	uint64_t cgroup;
+	uint32_t level;
+};
+
+/*
+ * Loads the programs against the pinned maps, attaches them and makes them the active generation; then
+ * removes the links of the one before and adopts the sockets that are older. Clears features that
+ * turned out to be missing. 0, or -1 after saying why: then nothing has changed.
+ */
+int programs__start(struct programs *programs, struct kept *kept, struct features *features, struct pins *pins,
+		    const struct options *options, const struct scope *scope);
+
+/* Loads and attaches once without pins, never active, and takes all back: `attached` says which hooks did. */
+int programs__try(const struct features *features, bool attached[HOOK_COUNT], char *problem, size_t size);
+
+/* Runs an iterator to its end. `take` gets what it writes, if anything. 0 or -errno. */
+int iterator__run(const struct bpf_link *link, void (*take)(void *context, const void *bytes, size_t length),
+		  void *context);
+
+/* Runs the settle program on the first `count` settlements. 0 or -errno. */
+int programs__settle(const struct programs *programs, uint64_t count);
+
+#endif

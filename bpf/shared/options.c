@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The command line: arguments in, struct options out. Every refusal names the argument and ends in
+ * what to write instead. Touches nothing outside the process.
+ */
+#include "shared/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "contract/contract.h"
+#include "shared/log.h"
+
+enum {
+	OPT_SOCKET = 256,
+	OPT_SOCKET_UID,
+	OPT_SOCKET_GID,
+	OPT_STDIO,
+	OPT_SUPERVISE,
+	OPT_PINS,
+	OPT_CGROUP,
+	OPT_EDGES,
+	OPT_RECORDS_RING,
+	OPT_USER,
+	OPT_STAY_ROOT,
+	OPT_UNPIN,
+	OPT_CHECK,
+	OPT_LOG_LEVEL
+};
+
+static const struct option long_options[] = {
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "socket-uid", required_argument, NULL, OPT_SOCKET_UID },
+	{ "socket-gid", required_argument, NULL, OPT_SOCKET_GID },
+	{ "stdio", no_argument, NULL, OPT_STDIO },
+	{ "supervise", no_argument, NULL, OPT_SUPERVISE },
+	{ "pins", required_argument, NULL, OPT_PINS },
+	{ "cgroup", required_argument, NULL, OPT_CGROUP },
+	{ "edges", required_argument, NULL, OPT_EDGES },
+	{ "records-ring", required_argument, NULL, OPT_RECORDS_RING },
+	{ "user", required_argument, NULL, OPT_USER },
+	{ "stay-root", no_argument, NULL, OPT_STAY_ROOT },
+	{ "unpin", no_argument, NULL, OPT_UNPIN },
+	{ "check", no_argument, NULL, OPT_CHECK },
+	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ 0 },
+};
+
+static const char help[] =
+	"Usage: flowspan-probe (--socket PATH | --stdio) [OPTIONS]\n"
+	"       flowspan-probe (--check | --unpin) [--pins DIR]\n"
+	"\n"
+	"Loads flowspan's kernel programs, and gives one agent what they have counted. What is counted stays in\n"
+	"the kernel, also when the probe ends: start it again and it goes on where it was.\n"
+	"\n"
+	"  --socket PATH         listen for the agent on this Unix socket; a new agent replaces the old one\n"
+	"  --socket-uid UID      who may connect: owner of the socket (mode 0660)\n"
+	"  --socket-gid GID      likewise, its group\n"
+	"  --stdio               frames on stdin and stdout instead; ends when stdin closes\n"
+	"  --supervise           start the probe as a child and again when it dies; end when stdin, if a pipe, closes\n"
+	"  --pins DIR            where maps and links are pinned (default: /sys/fs/bpf/flowspan)\n"
+	"  --cgroup DIR          count only sockets of this cgroup and those below (default: all)\n"
+	"  --edges N             room for N edges, 16 to 1000000 (default: 65536); used when the pins are made\n"
+	"  --records-ring BYTES  room for connection records on their way, a power of two (default: 1048576)\n"
+	"  --user UID            the user to become once all is attached (default: 65532 when started as root)\n"
+	"  --stay-root           keep the user; capabilities are dropped all the same\n"
+	"  --check               say as JSON what this kernel allows; leaves nothing behind\n"
+	"  --unpin               detach and forget: removes all pins, and with them what was not exported yet\n"
+	"  --log-level LEVEL     debug, info (default), warn or error\n"
+	"  --version, --help\n"
+	"\n"
+	"Examples:\n"
+	"  flowspan-probe --check\n"
+	"  flowspan-probe --socket /run/flowspan/probe.sock --socket-uid 65532\n"
+	"  flowspan-probe --socket /run/a.sock --pins /sys/fs/bpf/flowspan-a --cgroup /sys/fs/cgroup/kubelet.slice\n"
+	"  flowspan-probe --unpin\n"
+	"\n"
+	"Exit code: 0 ended as asked (also: a newer probe took over), 1 could not start, 2 wrong arguments,\n"
+	"3 failed while running.\n";
+
+static int number__parse(const char *option, const char *text, unsigned long lowest, unsigned long highest,
+			 unsigned long *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoul(text, &end, 10);
+	if (errno || end == text || *end || *text == '-' || *number < lowest || *number > highest) {
+		log_error("--%s %s: must be a whole number from %lu to %lu", option, text, lowest, highest);
+		return -1;
+	}
+	return 0;
+}
+
+static int options__take(struct options *options, int option, char *value)
+{
+	unsigned long number = 0;
+	enum log_level level;
+
+	switch (option) {
+	case OPT_SOCKET:
+		options->socket_path = value;
+		return 0;
+	case OPT_SOCKET_UID:
+		if (number__parse("socket-uid", value, 0, 0xfffffffe, &number))
+			return -1;
+		options->socket_uid = (uid_t)number;
+		return 0;
+	case OPT_SOCKET_GID:
+		if (number__parse("socket-gid", value, 0, 0xfffffffe, &number))
+			return -1;
+		options->socket_gid = (gid_t)number;
+		return 0;
+	case OPT_STDIO:
+		options->stdio = true;
+		return 0;
+	case OPT_SUPERVISE:
+		options->supervise = true;
+		return 0;
+	case OPT_PINS:
+		options->pins = value;
+		return 0;
+	case OPT_CGROUP:
+		options->cgroup = value;
+		return 0;
+	case OPT_EDGES:
+		if (number__parse("edges", value, 16, EDGES_MAX, &number))
+			return -1;
+		options->edges = (unsigned)number;
+		return 0;
+	case OPT_RECORDS_RING:
+		if (number__parse("records-ring", value, 4096, 1UL << 30, &number))
+			return -1;
+		options->records_ring = (unsigned)number;
+		return 0;
+	case OPT_USER:
+		if (number__parse("user", value, 1, 0xfffffffe, &number))
+			return -1;
+		options->user = (uid_t)number;
+		return 0;
+	case OPT_STAY_ROOT:
+		options->stay_root = true;
+		return 0;
+	case OPT_UNPIN:
+		options->mode = MODE_UNPIN;
+		return 0;
+	case OPT_CHECK:
+		options->mode = MODE_CHECK;
+		return 0;
+	case OPT_LOG_LEVEL:
+		if (!log_level__parse(value, &level)) {
+			log_error("--log-level %s: must be debug, info, warn or error", value);
+			return -1;
+		}
+		log__set_level(level);
+		return 0;
+	case 'h':
+		fputs(help, stdout);
+		options->mode = MODE_DONE;
+		return 0;
+	case 'V':
+		printf("flowspan-probe %s, protocol %d\n", FLOWSPAN_VERSION, FLOWSPAN_PROTOCOL);
+		options->mode = MODE_DONE;
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+/* Checks what only makes sense together. */
+static int options__check(const struct options *options)
+{
+	unsigned page = (unsigned)sysconf(_SC_PAGESIZE);
+
+	if (options->mode != MODE_RUN)
+		return 0;
+	if (!options->socket_path == !options->stdio) {
+		log_error("choose one of --socket PATH and --stdio; see --help");
+		return -1;
+	}
+	if (options->stdio && options->supervise) {
+		log_error("--supervise needs --socket PATH: a restarted probe cannot go on in the middle of --stdio");
+		return -1;
+	}
+	if (options->socket_path &&
+	    strlen(options->socket_path) + sizeof(".new") > sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		log_error("--socket %s: the path is too long for a Unix socket, choose a shorter one",
+			  options->socket_path);
+		return -1;
+	}
+	if (options->records_ring & (options->records_ring - 1) || options->records_ring < page) {
+		log_error("--records-ring %u: must be a power of two of at least %u, as %u", options->records_ring,
+			  page, RECORDS_RING_DEFAULT);
+		return -1;
+	}
+	return 0;
+}
+
+int options__parse(struct options *options, int argc, char **argv)
+{
+	int option;
+
+	*options = (struct options){
+		.socket_uid = (uid_t)-1,
+		.socket_gid = (gid_t)-1,
+		.edges = EDGES_DEFAULT,
+		.records_ring = RECORDS_RING_DEFAULT,
+		.user = USER_DEFAULT,
+	};
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
+		if (option == '?' || option == ':') {
+			log_error("%s: %s; see --help", argv[optind - 1],
+				  option == '?' ? "no such option" : "needs a value");
+			return -1;
+		}
+		if (options__take(options, option, optarg))
+			return -1;
+		if (options->mode == MODE_DONE)
+			return 0;
+	}
+	if (optind < argc) {
+		log_error("%s: unexpected argument; see --help", argv[optind]);
+		return -1;
+	}
+	return options__check(options);
+}

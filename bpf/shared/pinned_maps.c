@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The pinned maps as the probe uses them: settings, state and settlements mapped into memory, so that
+ * one field is written without touching its neighbours, the others by file descriptor. Also the only
+ * way to lose a fact on this side: loss__count().
+ */
+#include "shared/pinned_maps.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "shared/log.h"
+
+__u64 clock__boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (__u64)now.tv_sec * 1000000000ULL + (__u64)now.tv_nsec;
+}
+
+__u64 clock__realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (__u64)now.tv_sec * 1000000000ULL + (__u64)now.tv_nsec;
+}
+
+void clock__read_both(__u64 *boot_ns, __u64 *realtime_ns)
+{
+	for (int attempt = 0; attempt < 8; attempt++) {
+		*boot_ns = clock__boot_ns();
+		*realtime_ns = clock__realtime_ns();
+		if (clock__boot_ns() - *boot_ns < CLOCKS_APART_NS)
+			return;
+	}
+}
+
+static int map__fd(struct bpf_object *object, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(object, name);
+}
+
+static void *map__share(struct bpf_object *object, const char *name, size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, map__fd(object, name), 0);
+
+	if (memory == MAP_FAILED) {
+		log_error("cannot map %s into memory: %s", name, strerror(errno));
+		return NULL;
+	}
+	return memory;
+}
+
+int kept__open(struct kept *kept, struct bpf_object *object)
+{
+	kept->edges = map__fd(object, "edges");
+	kept->overflow = map__fd(object, "overflow");
+	kept->cgroups = map__fd(object, "cgroups");
+	kept->losses = map__fd(object, "losses");
+	kept->lives = map__fd(object, "lives");
+	kept->scopes = map__fd(object, "scopes");
+	kept->records = map__fd(object, "records");
+	kept->edge_capacity = bpf_map__max_entries(bpf_object__find_map_by_name(object, "edges"));
+	kept->settings = map__share(object, "settings", sizeof(*kept->settings));
+	kept->state = map__share(object, "state", sizeof(*kept->state));
+	kept->settlements = map__share(object, "settlements", SETTLEMENTS_MAX * sizeof(*kept->settlements));
+	return kept->settings && kept->state && kept->settlements ? 0 : -1;
+}
+
+bool kept__is_active(const struct kept *kept, uint64_t generation)
+{
+	return __atomic_load_n(&kept->settings->generation, __ATOMIC_ACQUIRE) == generation;
+}
+
+void loss__count(struct kept *kept, enum loss loss, __u64 count)
+{
+	__u64 *field = loss == LOSS_AGENT_GONE_RECORDS ? &kept->state->agent_gone_records
+		       : loss == LOSS_NOT_ADOPTED      ? &kept->state->not_adopted
+						       : &kept->state->namespaces_unreadable;
+
+	__atomic_fetch_add(field, count, __ATOMIC_RELAXED);
+}
+
+/* One counter of a per-CPU array, over all CPUs. */
+static __u64 counter__read(int fd, __u32 index, const char *name)
+{
+	static int cpus;
+	static __u64 *values;
+	__u64 sum = 0;
+
+	if (!values) {
+		cpus = libbpf_num_possible_cpus();
+		values = calloc((size_t)cpus, sizeof(*values));
+	}
+	if (!values || bpf_map_lookup_elem(fd, &index, values)) {
+		log_warn("cannot read %s: %s", name, strerror(errno));
+		return 0;
+	}
+	for (int cpu = 0; cpu < cpus; cpu++)
+		sum += values[cpu];
+	return sum;
+}
+
+__u64 lives__read(const struct kept *kept, enum life life)
+{
+	return counter__read(kept->lives, life, "lives");
+}
+
+void losses__read(const struct kept *kept, __u64 losses[LOSS_COUNT])
+{
+	for (__u32 loss = 0; loss < LOSS_COUNT; loss++)
+		losses[loss] = counter__read(kept->losses, loss, "losses");
+	losses[LOSS_AGENT_GONE_RECORDS] += kept->state->agent_gone_records;
+	losses[LOSS_NAMESPACE_UNREADABLE] += kept->state->namespaces_unreadable;
+	losses[LOSS_NOT_ADOPTED] += kept->state->not_adopted;
+	losses[LOSS_VANISHED] += kept->state->vanished;
+}
+
+void map__clear(int fd, void *key, const char *name)
+{
+	while (bpf_map_get_next_key(fd, NULL, key) == 0) {
+		if (bpf_map_delete_elem(fd, key) && errno != ENOENT) {
+			log_warn("cannot clear %s: %s", name, strerror(errno));
+			return;
+		}
+	}
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* The pinned maps, opened. */
+#ifndef SHARED_PINNED_MAPS_H
+#define SHARED_PINNED_MAPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "contract/pinned.h"
+
+struct bpf_object;
+
+struct kept {
+	struct settings *settings; /* shared with the kernel; the three below likewise */
+	struct state *state;
+	struct settlement *settlements;                               /* SETTLEMENTS_MAX of them */
+	int edges, overflow, cgroups, losses, lives, scopes, records; /* file descriptors */
+	__u32 edge_capacity;
+};
+
+/* Takes the maps of a loaded object. 0, or -1 after saying why. */
+int kept__open(struct kept *kept, struct bpf_object *object);
+
+/* Whether programs of this generation are those that count: false once a newer probe has taken over. */
+bool kept__is_active(const struct kept *kept, uint64_t generation);
+
+/* The only way to lose a fact in the probe: records nobody takes, namespaces nobody can read. */
+void loss__count(struct kept *kept, enum loss loss, __u64 count);
+
+/* Losses of the kernel (over all CPUs) and of the probe, since the maps were made. */
+void losses__read(const struct kept *kept, __u64 losses[LOSS_COUNT]);
+
+/* One of enum life, over all CPUs. */
+__u64 lives__read(const struct kept *kept, enum life life);
+
+/* Deletes all entries; `key` is room for one key. */
+void map__clear(int fd, void *key, const char *name);
+
+__u64 clock__boot_ns(void);
+__u64 clock__realtime_ns(void);
+
+/* Both at one moment: read again where something came between them. */
+#define CLOCKS_APART_NS 10000
+void clock__read_both(__u64 *boot_ns, __u64 *realtime_ns);
+
+#endif
