@@ -38,7 +38,10 @@ export interface Transport {
   readonly target: string;
   /** What has been said of this target already; without it everything is news. */
   readonly told?: Told;
-  /** Sends one request; never rejects. A dead Collector fails within the timeout. */
+  /**
+   * Sends one request; never rejects. A dead Collector fails within the timeout.
+   * After the outcome nobody reads `bytes` any more: the caller may release their memory.
+   */
   send(bytes: Uint8Array): Promise<ExportOutcome>;
   /** Waits for what is in flight, at most the timeout. */
   shutdown(): Promise<void>;
@@ -184,9 +187,12 @@ class GrpcTransport implements Transport {
   #connect(): Delegate {
     const { component, items, grpcName, grpcPath, partialSuccess } = SERVICES[this.#signal] as SignalService;
     const serializer = {
-      // Buffer.from() is done to it next, which copies an array, but shares the memory of an ArrayBuffer.
+      // Buffer.from() is done to it next, which copies an array, but shares the memory of an ArrayBuffer. A compressor
+      // gets a copy: it goes on reading in a thread of its own after a timeout or a refusal has ended the call.
       serializeRequest: (bytes: Uint8Array) =>
-        bytes.length === bytes.buffer.byteLength ? (bytes.buffer as unknown as Uint8Array) : bytes,
+        this.#config.compression === CompressionAlgorithm.NONE && bytes.length === bytes.buffer.byteLength
+          ? (bytes.buffer as unknown as Uint8Array)
+          : bytes,
       deserializeResponse: (bytes: Uint8Array) => {
         this.#response = partialSuccess(bytes);
         // Empty: else the delegate would also log the partial success that our caller is told of.

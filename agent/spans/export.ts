@@ -178,8 +178,7 @@ export class SpanExporter {
     }
     if (bytes.length <= REQUEST_MAX_BYTES || spans.length === 1) {
       const resolution = await this.#transport.send(bytes);
-      // What is not accepted may still be on its way through a compressor.
-      if (resolution.state === "accepted") release(bytes);
+      release(bytes);
       this.#resolve(batch, resolution);
       return;
     }

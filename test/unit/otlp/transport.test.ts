@@ -1,10 +1,11 @@
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { gunzipSync } from "node:zlib";
+import zlib, { type CompressCallback, gunzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
 import { createTransport, type TransportOptions } from "../../../agent/otlp/transport.ts";
+import { release } from "../../../agent/otlp/wire.ts";
 import { ACCEPT, type Answer, fail, startFakeCollector } from "./fake-collector.ts";
 
 const REQUEST = Buffer.from("twenty-three bytes of it");
@@ -15,6 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
+  vi.restoreAllMocks();
 });
 
 async function sendTo(answers: readonly Answer[], options: Omit<TransportOptions, "endpoint"> = {}, requests = 1) {
@@ -139,9 +141,57 @@ describe("settings", () => {
     }).toEqual({ outcome: ACCEPTED, seen: [["gzip", 1, REQUEST.toString()]] });
   });
 
+  test.each([
+    ["refused at its headers", true, "UNAUTHENTICATED"],
+    ["not answered in time", false, "DEADLINE_EXCEEDED"],
+  ])("a request that is %s may be released before it is compressed", async (_, isRefused, reason) => {
+    const server = createServer().on("stream", (stream) => {
+      if (!isRefused) return;
+      const answer = { ":status": 200, "content-type": "application/grpc", "grpc-status": status.UNAUTHENTICATED };
+      stream.respond(answer, { endStream: true });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const transport = createTransport({ endpoint, compression: "gzip", timeoutMs: 1000 });
+    const compressor = heldCompressor();
+    const bytes = Uint8Array.from(REQUEST);
+
+    const outcome = await transport.send(bytes);
+    release(bytes);
+    const compressed = await compressor.run();
+    await transport.shutdown();
+    server.close();
+
+    expect(outcome).toMatchObject({ state: "failed", reason });
+    expect(gunzipSync(compressed)).toEqual(REQUEST);
+  });
+
   test("a certificate file that does not exist stops the agent at its start", () => {
     expect(() => createTransport({ endpoint: "https://collector:4317", caFile: "/does/not/exist.pem" })).toThrow(
       /exist\.pem/,
     );
   });
 });
+
+/** The next request's compressor, as if all of Node's threads were busy until `run` is called. */
+function heldCompressor() {
+  const asked = Promise.withResolvers<() => void>();
+  const compressed = Promise.withResolvers<Buffer>();
+  const { gzip } = zlib;
+  vi.spyOn(zlib, "gzip").mockImplementation(((bytes: Buffer, callback: CompressCallback) => {
+    asked.resolve(() =>
+      gzip(bytes, (error, output) => {
+        if (error === null) compressed.resolve(output);
+        else compressed.reject(error);
+        callback(error, output);
+      }),
+    );
+  }) as typeof gzip);
+  return {
+    async run(): Promise<Buffer> {
+      const compress = await asked.promise;
+      compress();
+      return compressed.promise;
+    },
+  };
+}
