@@ -21,7 +21,7 @@
 
 struct connection;
 struct trouble;
-struct stretch;
+struct interim;
 struct undecided;
 #include "common/maps.h"
 #include "common/histogram.h"
@@ -261,7 +261,7 @@ int adopt_listeners(struct bpf_iter__task_file *ctx)
  * Hook, cost: as above.
  * Misses: connections that no task holds a file of: the kernel's own, files on their way (SCM_RIGHTS), in io_uring.
  *         Of MPTCP all but the first subflow, all before 6.2, and those that wait to be accepted. LOSS_NOT_ADOPTED
- *         counts them at once, LOSS_CLOSED_UNSEEN when they close.
+ *         counts them at once, LOSS_CLOSED_UNTRACKED when they close.
  */
 SEC("iter/task_file")
 int adopt(struct bpf_iter__task_file *ctx)

@@ -19,16 +19,16 @@ const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
   counter_contended: "Walk and close raced for a counter and one gave up; the next walk or the close takes the growth.",
   records_full: "The ring buffer was full: one connection record is missing, its counts are not.",
   cgroup_name_failed: "A cgroup's name could not be kept: its edges may stay unnamed.",
-  closed_unseen: "A socket closed that was opened before adoption could see it: nothing of it was counted.",
+  closed_untracked: "A socket closed that was opened before adoption could see it: nothing of it was counted.",
   namespace_unreadable: "A network namespace's own counters could not be read: no coverage for it in one exchange.",
   agent_gone_records:
     "A connection record never reached its agent, or was with one that ended before it said what became of it: its span is missing, unless the Collector had just taken it. Its counts are not.",
   records_shed: "A connection record was over the limit of its CPU (`spans.rate`): it is missing, its counts are not.",
-  vanished:
+  close_missed:
     "A socket is gone whose close nobody saw: what it counted since the last look, and its close, are missing. Or the first subflow of an MPTCP connection that is older than the probe ended before its socket: what it counted since the last look is missing. Only that is known where the kernel lets open files alone be walked.",
   handshake_untimed_detail: "A connection was seen only after its handshake: it is counted, but not in the histogram.",
   not_adopted:
-    "A socket is older than the probe, and no open file leads to it (the kernel's own, on its way to another process, one of several MPTCP subflows): it is not counted. When it closes it is `closed_unseen`, too.",
+    "A socket is older than the probe, and no open file leads to it (the kernel's own, on its way to another process, one of several MPTCP subflows): it is not counted. When it closes it is `closed_untracked`, too.",
   role_unknown_detail:
     "Nothing told which end opened a connection that is older than the probe: it counts as a server's, without `server.port`.",
   cgroup_name_cut_detail:

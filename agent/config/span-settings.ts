@@ -21,10 +21,10 @@ export const SPAN_SETTINGS = {
     default: true,
     live: true,
   }),
-  stretch: milliseconds(
+  activeTimeout: milliseconds(
     {
       summary:
-        "Report a connection that stays open once each stretch of this length too, as a child of its span; 0: only at its end.",
+        "Report a connection that stays open by an interim record after each period of this length, as a child of its span; 0: only at its end.",
       default: 0,
       live: true,
     },

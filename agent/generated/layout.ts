@@ -45,7 +45,7 @@ export const FrameKind = {
   COMMAND_SETTLE: 65,
   COMMAND_FLUSH: 66,
   COMMAND_SETTINGS: 67,
-  COMMAND_SCOPE: 68,
+  COMMAND_PREFIX_RULE: 68,
   COMMAND_RECORDS: 69,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
@@ -68,11 +68,11 @@ export const Loss = {
   LOSS_COUNTER_CONTENDED: 2,
   LOSS_RECORDS_FULL: 3,
   LOSS_CGROUP_NAME_FAILED: 4,
-  LOSS_CLOSED_UNSEEN: 5,
+  LOSS_CLOSED_UNTRACKED: 5,
   LOSS_NAMESPACE_UNREADABLE: 6,
   LOSS_AGENT_GONE_RECORDS: 7,
   LOSS_RECORDS_SHED: 8,
-  LOSS_VANISHED: 9,
+  LOSS_CLOSE_MISSED: 9,
   LOSS_HANDSHAKE_UNTIMED_DETAIL: 10,
   LOSS_NOT_ADOPTED: 11,
   LOSS_ROLE_UNKNOWN_DETAIL: 12,
@@ -89,7 +89,7 @@ export const ConnectionFlag = {
   CONNECTION_ADOPTED: 0,
   CONNECTION_RESET_SENT: 1,
   CONNECTION_RESET_RECEIVED: 2,
-  CONNECTION_STRETCH: 3,
+  CONNECTION_INTERIM: 3,
   CONNECTION_NOT_SENT: 4,
   CONNECTION_RESTORED: 5,
   CONNECTION_CHECKPOINTED: 6,
@@ -116,11 +116,11 @@ export const SampleReason = {
 } as const;
 export type SampleReason = (typeof SampleReason)[keyof typeof SampleReason];
 
-export const ScopeFlag = {
-  SCOPE_FIRST: 1,
-  SCOPE_COLLAPSE: 2,
+export const PrefixRuleFlag = {
+  PREFIX_RULE_FIRST: 1,
+  PREFIX_RULE_COLLAPSE: 2,
 } as const;
-export type ScopeFlag = (typeof ScopeFlag)[keyof typeof ScopeFlag];
+export type PrefixRuleFlag = (typeof PrefixRuleFlag)[keyof typeof PrefixRuleFlag];
 
 export const edgeKey = {
   size: 48,
@@ -316,7 +316,7 @@ export const frameConnection = {
     rwndLimitedUs: { offset: 172, type: "u32" },
     sndbufLimitedUs: { offset: 176, type: "u32" },
     pid: { offset: 180, type: "u32" },
-    stretch: { offset: 184, type: "u32" },
+    interims: { offset: 184, type: "u32" },
     localPort: { offset: 188, type: "u16" },
     remotePort: { offset: 190, type: "u16" },
     error: { offset: 192, type: "u16" },
@@ -353,7 +353,7 @@ export const commandSettings = {
   size: 72,
   fields: {
     idleNs: { offset: 0, type: "u64" },
-    stretchNs: { offset: 8, type: "u64" },
+    activeTimeoutNs: { offset: 8, type: "u64" },
     traceKey: { offset: 16, type: "array", count: 2, of: { type: "u64" } },
     sampleThreshold: { offset: 32, type: "u64" },
     records: { offset: 40, type: "u32" },
@@ -376,7 +376,7 @@ export const commandRecords = {
   },
 } as const;
 
-export const commandScope = {
+export const commandPrefixRule = {
   size: 24,
   fields: {
     addr: { offset: 0, type: "bytes", length: 16 },
@@ -430,11 +430,11 @@ export const LOSS_NAMES = [
   "counter_contended",
   "records_full",
   "cgroup_name_failed",
-  "closed_unseen",
+  "closed_untracked",
   "namespace_unreadable",
   "agent_gone_records",
   "records_shed",
-  "vanished",
+  "close_missed",
   "handshake_untimed_detail",
   "not_adopted",
   "role_unknown_detail",

@@ -100,7 +100,7 @@ export const ATTR_FLOWSPAN_TASK_NAME = "flowspan.task.name";
 /** The process that opened the connection; of a server, the one that listens. As the host numbers it. */
 export const ATTR_FLOWSPAN_TASK_PID = "flowspan.task.pid";
 
-/** The connection is older than the probe: its span begins when the probe found it. What was sent and received is the connection's own since its beginning; its stretches hold only what came later. The times for which it was busy may hold those of a connection that its socket had before. */
+/** The connection is older than the probe: its span begins when the probe found it. What was sent and received is the connection's own since its beginning; its interim records hold only what came later. The times for which it was busy may hold those of a connection that its socket had before. */
 export const ATTR_FLOWSPAN_TCP_ADOPTED = "flowspan.tcp.adopted";
 
 /** TCP payload that arrived in order. */
@@ -114,6 +114,12 @@ export const ATTR_FLOWSPAN_TCP_CHECKPOINTED = "flowspan.tcp.checkpointed";
 
 /** How long the handshake took, in seconds. Client: from the first SYN to the established connection. Server: from its SYN-ACK to the answer. */
 export const ATTR_FLOWSPAN_TCP_HANDSHAKE_TIME = "flowspan.tcp.handshake.time";
+
+/** How many interim records of this connection came before its end. */
+export const ATTR_FLOWSPAN_TCP_INTERIM_COUNT = "flowspan.tcp.interim.count";
+
+/** The number of this interim record, from 0. */
+export const ATTR_FLOWSPAN_TCP_INTERIM_INDEX = "flowspan.tcp.interim.index";
 
 /** The state of the kernel's loss recovery. */
 export const ATTR_FLOWSPAN_TCP_RECOVERY_STATE = "flowspan.tcp.recovery.state";
@@ -203,12 +209,6 @@ export type FlowspanTcpSendState = "busy" | "receive_window_limited" | "send_buf
 
 /** The socket was in a BPF sockmap: what a program handed to another socket of the machine went around TCP, and is in no number of this span. An end that closes first is known by it only where a look found it open. */
 export const ATTR_FLOWSPAN_TCP_SOCKMAP = "flowspan.tcp.sockmap";
-
-/** How many stretches of this connection ended before it did. */
-export const ATTR_FLOWSPAN_TCP_STRETCH_COUNT = "flowspan.tcp.stretch.count";
-
-/** The number of this stretch, from 0. */
-export const ATTR_FLOWSPAN_TCP_STRETCH_INDEX = "flowspan.tcp.stretch.index";
 
 export const ATTR_HOST_NAME = "host.name";
 
@@ -711,5 +711,5 @@ export const SPAN_TCP_CONNECTION_CLIENT = "tcp connection";
 /** The same connection at the end that accepted it, from the complete handshake to its end, in the same trace. */
 export const SPAN_TCP_CONNECTION_SERVER = "tcp connection";
 
-/** What a connection that stays open has done since its last stretch, or since its beginning. */
-export const SPAN_TCP_CONNECTION_STRETCH = "tcp connection stretch";
+/** What a connection that stays open has done since its last interim record, or since its beginning. */
+export const SPAN_TCP_CONNECTION_INTERIM = "tcp connection interim";

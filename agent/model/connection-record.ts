@@ -1,5 +1,5 @@
 /**
- * A record of one connection, or of a stretch of one: what becomes a span.
+ * A record of one connection, or an interim record of one that goes on: what becomes a span.
  *
  * Only types live here. Times are CLOCK_BOOTTIME nanoseconds where the name ends in `Ns`.
  */
@@ -27,7 +27,7 @@ export interface ConnectionEvent {
   readonly recovery: FlowspanTcpRecoveryState | undefined;
 }
 
-/** One connection that ended or never came to be, or a stretch of one that goes on: struct frame_connection. */
+/** One connection that ended or never came to be, or what one that goes on has done lately: struct frame_connection. */
 export interface Connection {
   readonly key: EdgeKey;
   /** 32 hex digits. */
@@ -59,8 +59,8 @@ export interface Connection {
   readonly rwndLimitedUs: number;
   readonly sndbufLimitedUs: number;
   readonly pid: number;
-  /** Stretches before this record. */
-  readonly stretch: number;
+  /** Interim records of this connection before this one. */
+  readonly interims: number;
   readonly localPort: number;
   readonly remotePort: number;
   /** errno at the end, 0 for a clean one. */
@@ -69,7 +69,7 @@ export interface Connection {
   readonly flags: number;
   /** A bit for each of enum sample_reason. */
   readonly kept: number;
-  /** Before the end; of a stretch, at its end. */
+  /** Before the end; of an interim record, when it was made. */
   readonly state: NetworkConnectionState | undefined;
   readonly comm: string;
   /** In order of time. */

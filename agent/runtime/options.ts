@@ -82,7 +82,7 @@ function recordSettings({ spans, traces, disabled }: Settings, traceKey: TraceKe
   const nothing = probability === 0 && every === 0 && !adaptive;
   if (disabled || !spans.enabled || traces.exporter === "none" || sampled === 0 || nothing) return undefined;
   return {
-    stretchNs: BigInt(spans.stretch) * NS_PER_MS,
+    activeTimeoutNs: BigInt(spans.activeTimeout) * NS_PER_MS,
     traceKey,
     threshold: thresholdOf(probability),
     every,

@@ -2,12 +2,12 @@
  * What the agent asks of the probe → command frames. Pure; sends nothing.
  */
 import {
+  commandPrefixRule,
   commandRecords,
-  commandScope,
   commandSettings,
   FrameKind,
+  PrefixRuleFlag,
   SAMPLE_NEVER,
-  ScopeFlag,
 } from "../generated/layout.ts";
 import { parseAddress } from "../shared/address.ts";
 import { type Frame, NO_PAYLOAD } from "./frames.ts";
@@ -23,7 +23,7 @@ export function* settleCommands(rows: Iterable<SettledRow>): Generator<Frame> {
 
 /** What is recorded where nothing was said: every connection, under a key of zeros. */
 const EVERY_CONNECTION: RecordSettings = {
-  stretchNs: 0n,
+  activeTimeoutNs: 0n,
   traceKey: [0n, 0n],
   threshold: SAMPLE_NEVER,
   every: 0,
@@ -39,9 +39,9 @@ export function settingsCommand({
 }: ProbeSettings): Frame {
   const payload = Buffer.alloc(commandSettings.size);
   const at = commandSettings.fields;
-  const { stretchNs, traceKey, threshold, every, adaptive, rate } = recording;
+  const { activeTimeoutNs, traceKey, threshold, every, adaptive, rate } = recording;
   payload.writeBigUInt64LE(idleNs, at.idleNs.offset);
-  payload.writeBigUInt64LE(stretchNs, at.stretchNs.offset);
+  payload.writeBigUInt64LE(activeTimeoutNs, at.activeTimeoutNs.offset);
   payload.writeBigUInt64LE(traceKey[0], at.traceKey.offset);
   payload.writeBigUInt64LE(traceKey[1], at.traceKey.offset + 8);
   payload.writeBigUInt64LE(threshold, at.sampleThreshold.offset);
@@ -94,10 +94,10 @@ function scopeCommand({ address, prefixLength, collapse }: Scope, first: boolean
   if (bytes === undefined || !Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > bits) {
     throw new RangeError(`${address}/${prefixLength} is no prefix of IPv4 or IPv6 addresses`);
   }
-  const payload = Buffer.alloc(commandScope.size);
-  payload.set(bytes, commandScope.fields.addr.offset);
-  payload.writeUInt32LE(128 - bits + prefixLength, commandScope.fields.prefixLength.offset);
-  const flags = (first ? ScopeFlag.SCOPE_FIRST : 0) | (collapse ? ScopeFlag.SCOPE_COLLAPSE : 0);
-  payload.writeUInt32LE(flags, commandScope.fields.flags.offset);
-  return { kind: FrameKind.COMMAND_SCOPE, payload };
+  const payload = Buffer.alloc(commandPrefixRule.size);
+  payload.set(bytes, commandPrefixRule.fields.addr.offset);
+  payload.writeUInt32LE(128 - bits + prefixLength, commandPrefixRule.fields.prefixLength.offset);
+  const flags = (first ? PrefixRuleFlag.PREFIX_RULE_FIRST : 0) | (collapse ? PrefixRuleFlag.PREFIX_RULE_COLLAPSE : 0);
+  payload.writeUInt32LE(flags, commandPrefixRule.fields.flags.offset);
+  return { kind: FrameKind.COMMAND_PREFIX_RULE, payload };
 }

@@ -268,8 +268,8 @@ export class ConnectionRow implements Connection {
     return this.#word(AT.pid);
   }
 
-  get stretch(): number {
-    return this.#word(AT.stretch);
+  get interims(): number {
+    return this.#word(AT.interims);
   }
 
   get localPort(): number {

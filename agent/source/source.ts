@@ -39,8 +39,8 @@ export interface Settled {
 
 /** Which ended connections the probe sends, and what of them. Any of the three strategies keeps one; with none on, all are kept. */
 export interface RecordSettings {
-  /** A record also for every stretch this long of a connection that stays open; 0: none. */
-  readonly stretchNs: bigint;
+  /** An interim record after each period this long of a connection that stays open; 0: none. */
+  readonly activeTimeoutNs: bigint;
   /** SipHash key of the trace ids, as its two little-endian words. */
   readonly traceKey: readonly [bigint, bigint];
   /** Random: keep trace ids whose low 56 bits are not below it; SAMPLE_NEVER: off. */
@@ -63,7 +63,7 @@ export interface ProbeSettings {
    * are 64 KiB, since waking two processes costs more than a record does.
    */
   readonly recordsAtOnce?: boolean;
-  /** Left out: every connection, no stretches, no limit. */
+  /** Left out: every connection, no interim records, no limit. */
   readonly recording?: RecordSettings;
 }
 

@@ -22,6 +22,8 @@ import {
   ATTR_FLOWSPAN_TCP_BYTES_SENT,
   ATTR_FLOWSPAN_TCP_CHECKPOINTED,
   ATTR_FLOWSPAN_TCP_HANDSHAKE_TIME,
+  ATTR_FLOWSPAN_TCP_INTERIM_COUNT,
+  ATTR_FLOWSPAN_TCP_INTERIM_INDEX,
   ATTR_FLOWSPAN_TCP_RESTORED,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_FAST,
@@ -40,8 +42,6 @@ import {
   ATTR_FLOWSPAN_TCP_SEND_RECEIVE_WINDOW_LIMITED_TIME,
   ATTR_FLOWSPAN_TCP_SEND_SEND_BUFFER_LIMITED_TIME,
   ATTR_FLOWSPAN_TCP_SOCKMAP,
-  ATTR_FLOWSPAN_TCP_STRETCH_COUNT,
-  ATTR_FLOWSPAN_TCP_STRETCH_INDEX,
   ATTR_NETWORK_CONNECTION_STATE,
   ATTR_NETWORK_LOCAL_ADDRESS,
   ATTR_NETWORK_LOCAL_PORT,
@@ -102,7 +102,7 @@ export function addEnds(into: AttributeSink, key: EdgeKey, remote: RemoteEnd): v
   add(into, ATTR_FLOWSPAN_PEER_ZONE, remote.zone);
 }
 
-/** What the record of a connection and that of a stretch have in common, apart from the ends. */
+/** What the record of a connection and an interim one have in common, apart from the ends. */
 export function addConnection(into: AttributeSink, connection: Connection): void {
   addPorts(into, connection);
   addCounts(into, connection);
@@ -115,13 +115,13 @@ export function addConnection(into: AttributeSink, connection: Connection): void
 }
 
 /** What only the end of a connection can tell. */
-export function addEnd(into: AttributeSink, { handshakeUs, stretch }: Connection): void {
+export function addEnd(into: AttributeSink, { handshakeUs, interims }: Connection): void {
   addSeconds(into, ATTR_FLOWSPAN_TCP_HANDSHAKE_TIME, handshakeUs);
-  addUnlessZero(into, ATTR_FLOWSPAN_TCP_STRETCH_COUNT, stretch);
+  addUnlessZero(into, ATTR_FLOWSPAN_TCP_INTERIM_COUNT, interims);
 }
 
-export function addStretch(into: AttributeSink, { stretch }: Connection): void {
-  into.add(ATTR_FLOWSPAN_TCP_STRETCH_INDEX, stretch);
+export function addInterim(into: AttributeSink, { interims }: Connection): void {
+  into.add(ATTR_FLOWSPAN_TCP_INTERIM_INDEX, interims);
 }
 
 function addPorts(into: AttributeSink, { key, localPort, remotePort }: Connection): void {

@@ -2,7 +2,7 @@
  * What happened to a connection → the events of its span, in order of time. Pure.
  *
  * Established and close are made from the record's own times, everything else is what the kernel noted as
- * it happened. A stretch has neither: it begins and ends while the connection goes on. What was checkpointed goes on, too.
+ * it happened. An interim record has neither: it begins and ends while the connection goes on. What was checkpointed goes on, too.
  */
 import { ConnectionFlag } from "../generated/layout.ts";
 import {
@@ -67,9 +67,9 @@ export interface EventSink {
 /** @param offsetNs from boot time to Unix time */
 export function addEvents(into: EventSink, connection: Connection, offsetNs: bigint): void {
   const { establishedNs, flags } = connection;
-  const isStretch = has(flags, ConnectionFlag.CONNECTION_STRETCH);
+  const isInterim = has(flags, ConnectionFlag.CONNECTION_INTERIM);
   const isRestored = has(flags, ConnectionFlag.CONNECTION_RESTORED);
-  let toEstablish = establishedNs !== 0n && !isRestored && !isStretch;
+  let toEstablish = establishedNs !== 0n && !isRestored && !isInterim;
   for (const event of connection.events) {
     // A client's SYNs that were sent again come before it. Those of a server's SYN-ACKs would, but there is no socket yet
     // to note them: they are only counted.
@@ -80,7 +80,7 @@ export function addEvents(into: EventSink, connection: Connection, offsetNs: big
     into.add(SAID[event.kind].name, event.timeNs + offsetNs, attributesOf(event));
   }
   if (toEstablish) into.add(EVENT_FLOWSPAN_TCP_ESTABLISHED, establishedNs + offsetNs, NO_ATTRIBUTES);
-  if (isStretch || has(flags, ConnectionFlag.CONNECTION_CHECKPOINTED)) return;
+  if (isInterim || has(flags, ConnectionFlag.CONNECTION_CHECKPOINTED)) return;
   into.add(EVENT_FLOWSPAN_TCP_CLOSE, connection.endNs + offsetNs, inState(connection.state));
 }
 

@@ -2,7 +2,7 @@
  * Span ids, made from the trace id: two agents that never talk to each other agree on them.
  *
  * The id of a span is the first 8 bytes of SHA-256 over "flowspan/" + the trace id in hex + "/" + the role
- * that the span's end plays, and for a stretch "/" + its number. So the agent of a server knows the id of
+ * that the span's end plays, and for an interim record "/" + its number. So the agent of a server knows the id of
  * the client's span, and a record that is sent twice is one span.
  */
 import { hash } from "node:crypto";
@@ -17,8 +17,8 @@ export function connectionSpanId(traceId: string, role: "client" | "server"): st
   return digest(`flowspan/${traceId}/${role}`);
 }
 
-/** The span of one stretch of one end of it. */
-export function stretchSpanId(traceId: string, role: "client" | "server", index: number): string {
+/** The span of one interim record of one end of it. */
+export function interimSpanId(traceId: string, role: "client" | "server", index: number): string {
   return digest(`flowspan/${traceId}/${role}/${index}`);
 }
 

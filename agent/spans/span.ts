@@ -1,8 +1,8 @@
 /**
  * One record of the kernel, with the names of its ends → one span. Pure.
  *
- *   a connection   CLIENT from the first SYN, SERVER from its socket, to the end; error where it failed or was reset
- *   a stretch      INTERNAL, a child of the connection's own span, with the growth of that stretch only
+ *   a connection      CLIENT from the first SYN, SERVER from its socket, to the end; error where it failed or was reset
+ *   an interim record  INTERNAL, a child of the connection's own span, with the growth since the one before
  *
  * All times of a span are moved to the wall clock by one offset, so that durations and the order of events
  * are the kernel's. Both agents of a connection come to the same trace and span ids without a word.
@@ -24,15 +24,15 @@ import {
   FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL,
   FLOWSPAN_TCP_RESET_BY_VALUE_REMOTE,
   SPAN_TCP_CONNECTION_CLIENT,
+  SPAN_TCP_CONNECTION_INTERIM,
   SPAN_TCP_CONNECTION_SERVER,
-  SPAN_TCP_CONNECTION_STRETCH,
 } from "../generated/semconv.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { Connection } from "../model/connection-record.ts";
 import type { Names, RemoteEnd } from "../model/names.ts";
-import { type AttributeSink, addConnection, addEnd, addEnds, addStretch, attributesOf } from "./attributes.ts";
+import { type AttributeSink, addConnection, addEnd, addEnds, addInterim, attributesOf } from "./attributes.ts";
 import { addEvents, type EventSink, type SpanEvent } from "./events.ts";
-import { connectionSpanId, stretchSpanId } from "./ids.ts";
+import { connectionSpanId, interimSpanId } from "./ids.ts";
 import { traceStateOf } from "./sampling.ts";
 
 /** What a span says beside its attributes and events, which are made of its record when somebody reads or encodes them. */
@@ -62,10 +62,10 @@ export class Span {
     // A clock that two CPUs read may say that an end lies a few nanoseconds before its start.
     this.endUnixNs = later(startNs, endNs) + offsetNs;
     this.#offsetNs = offsetNs;
-    if (isStretch(connection)) {
-      this.spanId = stretchSpanId(traceId, role, connection.stretch);
+    if (isInterim(connection)) {
+      this.spanId = interimSpanId(traceId, role, connection.interims);
       this.parentSpanId = own;
-      this.name = SPAN_TCP_CONNECTION_STRETCH;
+      this.name = SPAN_TCP_CONNECTION_INTERIM;
       this.kind = "internal";
     } else {
       this.spanId = own;
@@ -114,8 +114,8 @@ export class Span {
   addOwn(into: AttributeSink): void {
     const { connection } = this;
     addConnection(into, connection);
-    if (isStretch(connection)) {
-      addStretch(into, connection);
+    if (isInterim(connection)) {
+      addInterim(into, connection);
       return;
     }
     addEnd(into, connection);
@@ -125,8 +125,8 @@ export class Span {
   }
 }
 
-export function isStretch({ flags }: Pick<Connection, "flags">): boolean {
-  return has(flags, ConnectionFlag.CONNECTION_STRETCH);
+export function isInterim({ flags }: Pick<Connection, "flags">): boolean {
+  return has(flags, ConnectionFlag.CONNECTION_INTERIM);
 }
 
 export function roleOf({ key }: Pick<Connection, "key">): "client" | "server" {
@@ -182,10 +182,10 @@ function resetByOf(connection: Connection): string | undefined {
   return received ? FLOWSPAN_TCP_RESET_BY_VALUE_REMOTE : undefined;
 }
 
-/** The kernel keeps the first events only; its counters know of all. Events of a stretch come with the end. */
+/** The kernel keeps the first events only; its counters know of all. Events come with the end, not with interim records. */
 function droppedEvents(connection: Connection): number {
   const { retransmits } = connection;
-  if (retransmits === 0 || isStretch(connection)) return 0;
+  if (retransmits === 0 || isInterim(connection)) return 0;
   const told = connection.events.reduce((sum, { segments }) => sum + segments, 0);
   return Math.max(0, retransmits - told);
 }

@@ -17,7 +17,7 @@ import type { Logger } from "../shared/logger.ts";
 import type { Exemplars } from "./exemplars.ts";
 import { type Resolved, SpanExporter, type SpanLimits } from "./export.ts";
 import type { Entry, Naming, SpanStats } from "./queue.ts";
-import { isStretch, type Span } from "./span.ts";
+import { isInterim, type Span } from "./span.ts";
 import { SpanEncoder } from "./span-encoder.ts";
 import { type SpanIdentity, SpanNames } from "./span-names.ts";
 import { type Moment, WallClock } from "./wall-clock.ts";
@@ -116,7 +116,7 @@ export class Spans {
     const { exemplars } = this.#options;
     if (exemplars === undefined) return;
     for (const span of accepted) {
-      if (isStretch(span.connection)) continue;
+      if (isInterim(span.connection)) continue;
       exemplars.into.offer(this.#flowOf(span, exemplars.flowOf), span, span.connection);
     }
   }

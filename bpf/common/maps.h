@@ -37,12 +37,12 @@ struct {
 } troubles SEC(".maps");
 
 struct {
-	/* What the last stretch record of a long connection said. Made and written by the walk; freed with its socket. */
+	/* What the last interim record of a long connection reported. Made and written by the walk; freed with its socket. */
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct stretch);
-} stretches SEC(".maps");
+	__type(value, struct interim);
+} interims SEC(".maps");
 
 struct {
 	/*

@@ -113,12 +113,12 @@ enum frame_kind {
 	FRAME_CONNECTION = 9,     /* struct frame_connection, at any time */
 	FRAME_SETTLED = 10,       /* struct frame_settled, answers COMMAND_FLUSH */
 	/* agent to probe */
-	COMMAND_EXCHANGE = 64, /* no payload: walk, and send what has grown since it was settled */
-	COMMAND_SETTLE = 65,   /* the payload of a FRAME_EDGE as it came: the Collector accepted it */
-	COMMAND_FLUSH = 66,    /* no payload: apply all COMMAND_SETTLE so far and say so */
-	COMMAND_SETTINGS = 67, /* struct command_settings */
-	COMMAND_SCOPE = 68,    /* struct command_scope; the set is replaced: flags say first and last */
-	COMMAND_RECORDS = 69,  /* struct command_records, at HELLO and whenever it has changed */
+	COMMAND_EXCHANGE = 64,    /* no payload: walk, and send what has grown since it was settled */
+	COMMAND_SETTLE = 65,      /* the payload of a FRAME_EDGE as it came: the Collector accepted it */
+	COMMAND_FLUSH = 66,       /* no payload: apply all COMMAND_SETTLE so far and say so */
+	COMMAND_SETTINGS = 67,    /* struct command_settings */
+	COMMAND_PREFIX_RULE = 68, /* struct command_prefix_rule; the set is replaced: flags say first and last */
+	COMMAND_RECORDS = 69,     /* struct command_records, at HELLO and whenever it has changed */
 };
 
 #define FRAME_LENGTH_MAX (64 * 1024)
@@ -235,11 +235,11 @@ enum loss {
 	LOSS_COUNTER_CONTENDED,          /* compare-and-swap gave up; the next walk or the close takes it */
 	LOSS_RECORDS_FULL,               /* the ring buffer was full: a connection record, not its counts */
 	LOSS_CGROUP_NAME_FAILED,
-	LOSS_CLOSED_UNSEEN,        /* a socket closed that was never marked: opened before adoption could see it */
+	LOSS_CLOSED_UNTRACKED,     /* a socket closed that was never marked: opened before adoption could see it */
 	LOSS_NAMESPACE_UNREADABLE, /* no coverage for one namespace in one exchange */
 	LOSS_AGENT_GONE_RECORDS,   /* records that never reached an agent, or that it ended with: COMMAND_RECORDS */
 	LOSS_RECORDS_SHED,         /* records past the token bucket: not their counts */
-	LOSS_VANISHED, /* a marked socket is gone whose close no program saw: what it counted last, and its close */
+	LOSS_CLOSE_MISSED, /* a marked socket is gone whose close no program saw: what it counted last, and its close */
 	LOSS_HANDSHAKE_UNTIMED_DETAIL, /* an open that was only seen later: counted, but not in the handshake's histogram */
 	LOSS_NOT_ADOPTED, /* an older socket that no open file leads to; if it is a connection, its close is unseen, too */
 	LOSS_ROLE_UNKNOWN_DETAIL, /* an older connection's socket did not show who opened it: a server's, without port */
@@ -264,14 +264,14 @@ struct frame_status {
 };
 
 /*
- * One connection that has ended, or never came to be, or one stretch of a long one (CONNECTION_STRETCH).
+ * One connection that has ended, or never came to be; or an interim record of a long one (CONNECTION_INTERIM).
  * Only while settings.records is 1 and sampling keeps it. `event_count` struct connection_event follow.
- * Counters are those of the whole connection, for an adopted one from before its adoption, too; of a stretch, its own.
+ * Counters are those of the whole connection, for an adopted one from before its adoption, too; of an interim record, those since the one before.
  */
 struct frame_connection {
-	struct edge_key key;  /* remote_addr unmasked */
-	__u8 trace_id[16];    /* SipHash-2-4-128 of both ISNs; random where there was no second one */
-	__u64 start_ns;       /* SYN sent, or the server's handshake complete; of a stretch, where it begins */
+	struct edge_key key; /* remote_addr unmasked */
+	__u8 trace_id[16];   /* SipHash-2-4-128 of both ISNs; random where there was no second one */
+	__u64 start_ns; /* SYN sent, or the server's handshake complete; of an interim record, the end of the one before */
 	__u64 established_ns; /* 0: never */
 	__u64 end_ns;
 	__u64 bytes_sent;
@@ -294,8 +294,8 @@ struct frame_connection {
 	__u32 busy_us;     /* up to 71 minutes; then it stays there. The next two likewise */
 	__u32 rwnd_limited_us;
 	__u32 sndbuf_limited_us;
-	__u32 pid;        /* of the opener; 0 where a softirq made it and the listener's is not known */
-	__u32 stretch;    /* stretches before this record: 0 of a connection that was never reported before its end */
+	__u32 pid;      /* of the opener; 0 where a softirq made it and the listener's is not known */
+	__u32 interims; /* interim records before this one: 0 of a connection that was never reported before its end */
 	__u16 local_port; /* host order */
 	__u16 remote_port;
 	__u16 error;       /* sk_err at the end, EADDRNOTAVAIL where no local port was free, 0 for a clean one */
@@ -311,7 +311,7 @@ enum connection_flag {
 	CONNECTION_ADOPTED = 0,
 	CONNECTION_RESET_SENT = 1,
 	CONNECTION_RESET_RECEIVED = 2,
-	CONNECTION_STRETCH = 3,      /* it goes on: this record is one stretch of it */
+	CONNECTION_INTERIM = 3,      /* it goes on: what it has done since its last record */
 	CONNECTION_NOT_SENT = 4,     /* connect() ended before a SYN was sent */
 	CONNECTION_RESTORED = 5,     /* made anew by TCP_REPAIR: its past, its ISNs with it, was another socket's */
 	CONNECTION_CHECKPOINTED = 6, /* taken off its socket by TCP_REPAIR: it goes on, on another one */
@@ -355,14 +355,14 @@ struct frame_settled {
 /* ---- commands: agent to probe ------------------------------------------------------------------------- */
 
 struct command_settings {
-	__u64 idle_ns;              /* an edge with no growth and nothing open for this long is evicted */
-	__u64 stretch_ns;           /* a record for every stretch this long of a connection that stays open; 0: none */
-	__u64 trace_key[2];         /* SipHash key of the trace ids */
-	__u64 sample_threshold;     /* random: keep what is not below it, of 56 bits; SAMPLE_NEVER: off */
-	__u32 records;              /* 1: send FRAME_CONNECTION */
-	__u32 sample_every;         /* keep each CPU's every Nth; 0: off */
-	__u32 adaptive;             /* 1: keep every failure, reset, and what passes one of the next two */
-	__u32 adaptive_rtt_us;      /* newest RTT above this; 0: off */
+	__u64 idle_ns;           /* an edge with no growth and nothing open for this long is evicted */
+	__u64 active_timeout_ns; /* an interim record after each such period of a connection that stays open; 0: none */
+	__u64 trace_key[2];      /* SipHash key of the trace ids */
+	__u64 sample_threshold;  /* random: keep what is not below it, of 56 bits; SAMPLE_NEVER: off */
+	__u32 records;           /* 1: send FRAME_CONNECTION */
+	__u32 sample_every;      /* keep each CPU's every Nth; 0: off */
+	__u32 adaptive;          /* 1: keep every failure, reset, and what passes one of the next two */
+	__u32 adaptive_rtt_us;   /* newest RTT above this; 0: off */
 	__u32 adaptive_retransmits; /* more than this; all ones: off */
 	__u32 records_per_s;        /* token bucket of each CPU: what passes it is LOSS_RECORDS_SHED; 0: no limit */
 	__u32 records_burst;        /* its depth */
@@ -381,13 +381,13 @@ struct command_records {
 	__u64 settled;  /* of those: the Collector has it, or it is counted as lost under a name of the agent's */
 };
 
-enum scope_flag {
-	SCOPE_FIRST = 1,    /* forget all scopes set before */
-	SCOPE_COLLAPSE = 2, /* server-role edges from this prefix share one edge */
+enum prefix_rule_flag {
+	PREFIX_RULE_FIRST = 1,    /* forget all scopes set before */
+	PREFIX_RULE_COLLAPSE = 2, /* server-role edges from this prefix share one edge */
 };
 
 /* A named prefix of remote addresses; the longest match wins, no match keeps the address. */
-struct command_scope {
+struct command_prefix_rule {
 	__u8 addr[16];
 	__u32 prefix_length; /* of 128: an IPv4 /8 is 104 */
 	__u32 flags;

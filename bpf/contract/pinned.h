@@ -81,18 +81,18 @@ struct record_ledger {
 };
 
 /*
- * state[0]: where the exchanges stand. exchange, walk, vanished and what follows evicted are written by the probe, the
+ * state[0]: where the exchanges stand. exchange, walk, close_missed and what follows evicted are written by the probe, the
  * rest by programs.
  */
 struct state {
-	__u64 exchange;    /* the last one begun */
-	__u64 exchange_ns; /* when the last one was begun */
-	__u64 walk;        /* number of the running or last walk: the exchange's number */
-	__u64 walk_ns;     /* when it began */
-	__u64 started_ns;  /* when these maps were made */
-	__u64 sockets;     /* sockets seen by the last walk */
-	__u64 live;        /* of those, whose close was not seen yet */
-	__u64 vanished;    /* the most that LOSS_VANISHED was found to be, by the probe */
+	__u64 exchange;     /* the last one begun */
+	__u64 exchange_ns;  /* when the last one was begun */
+	__u64 walk;         /* number of the running or last walk: the exchange's number */
+	__u64 walk_ns;      /* when it began */
+	__u64 started_ns;   /* when these maps were made */
+	__u64 sockets;      /* sockets seen by the last walk */
+	__u64 live;         /* of those, whose close was not seen yet */
+	__u64 close_missed; /* the most that LOSS_CLOSE_MISSED was found to be, by the probe */
 	__u64 adopted;
 	__u64 evicted;
 	__u64 agent_gone_records; /* sent, and nobody is left to say what became of them */
@@ -130,7 +130,7 @@ struct scope_key {
 };
 struct scope_value {
 	__u32 prefix_length;
-	__u32 flags; /* enum scope_flag */
+	__u32 flags; /* enum prefix_rule_flag */
 };
 
 /* What the `namespaces` iterator writes, once for each net namespace that a thread in scope lives in. */

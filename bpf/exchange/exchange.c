@@ -148,12 +148,12 @@ static bool overflow__send(struct exchange *exchange)
  * ends meanwhile can only make the difference smaller: the largest that was ever found is true. A walk over files
  * cannot say: it finds no socket that has none.
  */
-static void vanished__note(struct kept *kept, __u64 marked)
+static void close_missed__note(struct kept *kept, __u64 marked)
 {
 	__u64 accounted = kept->state->live + lives__read(kept, LIFE_CLOSED);
 
-	if (marked > accounted + kept->state->vanished)
-		kept->state->vanished = marked - accounted;
+	if (marked > accounted + kept->state->close_missed)
+		kept->state->close_missed = marked - accounted;
 }
 
 /* Numbers the exchange and walks. */
@@ -176,7 +176,7 @@ static bool exchange__walk(struct exchange *exchange, struct frame_exchange *fra
 	}
 	/* After a takeover, this walk has left out what came after it. */
 	if (exchange->programs->walks_all && kept__is_active(exchange->kept, exchange->programs->generation))
-		vanished__note(exchange->kept, marked);
+		close_missed__note(exchange->kept, marked);
 	*frame = (struct frame_exchange){ .exchange = number, .sockets = state->sockets };
 	clock__read_both(&frame->boot_ns, &frame->realtime_ns);
 	frame->walk_ns = frame->boot_ns - begin;

@@ -13,12 +13,12 @@
 
 bool scopes__set(struct kept *kept, const void *payload)
 {
-	struct command_scope scope;
+	struct command_prefix_rule scope;
 	struct scope_value value;
 	struct scope_key key;
 
 	memcpy(&scope, payload, sizeof(scope));
-	if (scope.flags & SCOPE_FIRST) {
+	if (scope.flags & PREFIX_RULE_FIRST) {
 		kept->settings->scopes = 0;
 		map__clear(kept->scopes, &key, "scopes");
 	}

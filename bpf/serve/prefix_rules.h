@@ -7,7 +7,7 @@
 
 #include "shared/pinned_maps.h"
 
-/* Obeys one COMMAND_SCOPE payload, which command__parse has checked. False after saying why it could not. */
+/* Obeys one COMMAND_PREFIX_RULE payload, which command__parse has checked. False after saying why it could not. */
 bool scopes__set(struct kept *kept, const void *payload);
 
 #endif

@@ -120,7 +120,7 @@ void losses__read(const struct kept *kept, __u64 losses[LOSS_COUNT])
 	losses[LOSS_AGENT_GONE_RECORDS] += kept->state->agent_gone_records;
 	losses[LOSS_NAMESPACE_UNREADABLE] += kept->state->namespaces_unreadable;
 	losses[LOSS_NOT_ADOPTED] += kept->state->not_adopted;
-	losses[LOSS_VANISHED] += kept->state->vanished;
+	losses[LOSS_CLOSE_MISSED] += kept->state->close_missed;
 }
 
 void map__clear(int fd, void *key, const char *name)

@@ -18,7 +18,7 @@ enum connection_state_flag {
 	RESET_RECEIVED = 1 << 5,
 	LISTENS = 1 << 6,
 	ABORTED = 1 << 7,       /* its RST follows the close: only records know, its edge learns from the RST */
-	STRETCHED = 1 << 8,     /* it has a struct stretch: no close looks for one in vain */
+	HAS_INTERIM = 1 << 8,   /* it has a struct interim: no close looks for one in vain */
 	RESTORED = 1 << 9,      /* connected by TCP_REPAIR: what it was before, another socket counted */
 	UNSENT = 1 << 10,       /* its connect() ended before a SYN was sent: see attempts.h */
 	NO_ATTEMPT = 1 << 11,   /* nor was one meant to be: nothing to tell */
@@ -201,7 +201,7 @@ static __always_inline __u64 books__bytes_sent(struct tcp_sock *tp, bool settled
  *
  *  - bytes_received counts a FIN before SOCK_DONE says so: hold one byte back while the lock is held.
  *    The flag is read after the bytes and after the lock: a FIN in between comes out one too small.
- *  - tcp_chrono_set() adds the running stretch before it starts a new one: skip while the lock is held.
+ *  - tcp_chrono_set() adds the running period before it starts a new one: skip while the lock is held.
  *  - total_retrans grows before the hook that tells its type: leave it to the hook.
  */
 static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bool settled, const struct connection *c)
@@ -367,7 +367,7 @@ static __always_inline void key__collapse(struct edge_key *key, struct settings 
 		return;
 	__builtin_memcpy(lookup.addr, key->remote_addr, 16);
 	scope = bpf_map_lookup_elem(&scopes, &lookup);
-	if (!scope || !(scope->flags & SCOPE_COLLAPSE))
+	if (!scope || !(scope->flags & PREFIX_RULE_COLLAPSE))
 		return;
 	key__mask(key, scope->prefix_length);
 }

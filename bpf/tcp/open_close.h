@@ -254,7 +254,7 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 		if (from == TCP_LISTEN)
 			listener__forget(sk); /* an older MPTCP socket's, which has the storage */
 		else if (from != TCP_SYN_RECV && cgroup__of_socket(sk, s) && !mptcp__forget_first(sk))
-			loss__count(LOSS_CLOSED_UNSEEN);
+			loss__count(LOSS_CLOSED_UNTRACKED);
 		return;
 	}
 	now = bpf_ktime_get_boot_ns();
@@ -313,7 +313,7 @@ static __always_inline void on_close_mptcp(struct sock *sk, int from, struct set
 	} else {
 		edge__add(edge->growth.closed, 1);
 		if (!tp || subflow_was_cleared(c, tp)) {
-			loss__count(LOSS_VANISHED); /* what it counted since the last walk */
+			loss__count(LOSS_CLOSE_MISSED); /* what it counted since the last walk */
 		} else {
 			books__read(&b, tp, false, c);
 			connection__count(c, edge, &b, s, &measured);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Records: what becomes a connection span. One at a connection's end, and one for each stretch of a long one.
+ * Records: what becomes a connection span. One at a connection's end, and interim records of a long one while it is open.
  *
  *   retransmit, reset ──► trouble (of this socket) ──┐
  *   close, walk ──► sampling ──► token bucket ──► record ──► ring buffer ──► probe
@@ -10,12 +10,12 @@
 #ifndef TCP_RECORDS_H
 #define TCP_RECORDS_H
 
-/* What the stretches before have said: the next one's record is the difference. */
-struct stretch {
+/* What the interim records before have reported: the next one is the difference. */
+struct interim {
 	__u64 since_ns;
 	__u32 number;
 	__u32 kept; /* enum sample_reason, a bit each: why any of them was kept, and so will the whole be */
-	struct frame_connection said;
+	struct frame_connection reported;
 };
 
 /* As it lies in the ring buffer; the probe sends no more events than there are. */
@@ -42,7 +42,7 @@ struct undecided {
 static __always_inline void record__forget(struct sock *sk)
 {
 	bpf_sk_storage_delete(&troubles, sk);
-	bpf_sk_storage_delete(&stretches, sk);
+	bpf_sk_storage_delete(&interims, sk);
 }
 
 static __always_inline __u64 randomness(const __u64 id[2])
@@ -78,14 +78,14 @@ static __always_inline bool is_remarkable(struct connection *c, struct tcp_sock 
 }
 
 /*
- * A stretch that was not kept is asked for again at the next walk, so that counting would keep it sooner or later:
- * of stretches, every Nth connection's are kept.
+ * An interim record that was not kept is asked for again at the next walk: counting would keep it sooner or later.
+ * So every Nth connection's are kept.
  */
-static __always_inline bool is_nth(struct sampler *sampler, const __u64 id[2], __u32 every, bool is_stretch)
+static __always_inline bool is_nth(struct sampler *sampler, const __u64 id[2], __u32 every, bool is_interim)
 {
 	if (!every)
 		return false;
-	return (is_stretch ? id[0] : ++sampler->seen) % every == 0;
+	return (is_interim ? id[0] : ++sampler->seen) % every == 0;
 }
 
 /*
@@ -93,7 +93,7 @@ static __always_inline bool is_nth(struct sampler *sampler, const __u64 id[2], _
  * @return enum sample_reason, a bit each: why it is kept; -1: it is not
  */
 static __always_inline int sample(struct connection *c, struct tcp_sock *tp, struct settings *s,
-				  struct sampler *sampler, const __u64 id[2], bool is_stretch, __u64 *threshold)
+				  struct sampler *sampler, const __u64 id[2], bool is_interim, __u64 *threshold)
 {
 	const struct command_settings *asked = &s->asked;
 	int kept = 0;
@@ -109,7 +109,7 @@ static __always_inline int sample(struct connection *c, struct tcp_sock *tp, str
 		kept |= 1 << SAMPLE_RANDOM;
 	else if (!kept)
 		*threshold = SAMPLE_NEVER;
-	if (is_nth(sampler, id, asked->sample_every, is_stretch))
+	if (is_nth(sampler, id, asked->sample_every, is_interim))
 		kept |= 1 << SAMPLE_EVERY_NTH;
 	return kept ?: -1;
 }
@@ -178,7 +178,7 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 	r->rwnd_limited_us = clamp_us(jiffies_to_us(c->rwnd_limited - c->former_rwnd_limited, s));
 	r->sndbuf_limited_us = clamp_us(jiffies_to_us(c->sndbuf_limited - c->former_sndbuf_limited, s));
 	r->pid = c->pid;
-	r->stretch = 0;
+	r->interims = 0;
 	r->local_port = record__local_port(c, sk, tp);
 	r->remote_port = c->remote_port;
 	/* tcp_disconnect() leaves an error for the next connection, which tcp_connect_init() clears. */
@@ -221,25 +221,25 @@ static __always_inline __u32 record__wakeup(struct sampler *sampler, const struc
 }
 
 /*
- * @param before the connection's stretches so far, or NULL: where one was sent, so is the whole
+ * @param before the connection's interim records so far, or NULL: where one was sent, so is the whole
  * @return whether this one is to be sent: sampling keeps it and the bucket has a token for it
  */
 static __always_inline bool record__choose(struct choice *choice, struct connection *c, struct tcp_sock *tp,
-					   const struct stretch *before, bool is_stretch, __u64 now, struct settings *s)
+					   const struct interim *before, bool is_interim, __u64 now, struct settings *s)
 {
 	struct sampler *sampler = bpf_map_lookup_elem(&samplers, &zero);
 
 	if (!sampler)
 		return false;
 	trace__identify(c, s, choice->id);
-	choice->kept = sample(c, tp, s, sampler, choice->id, is_stretch, &choice->threshold);
+	choice->kept = sample(c, tp, s, sampler, choice->id, is_interim, &choice->threshold);
 	if (choice->kept < 0) {
-		if (is_stretch || !before || !before->number)
+		if (is_interim || !before || !before->number)
 			return false;
 		choice->kept = before->kept;
 	}
 	if (!token__take(sampler, &s->asked, now)) {
-		if (!is_stretch) /* the next walk tries again: its stretch will be longer */
+		if (!is_interim) /* the next walk tries again: its period will be longer */
 			loss__count(LOSS_RECORDS_SHED);
 		return false;
 	}
@@ -257,7 +257,7 @@ static __always_inline void record__finish(struct frame_connection *r, const str
 }
 
 static __always_inline void record__send_plain(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
-					       const struct stretch *before, __u64 now, struct settings *s,
+					       const struct interim *before, __u64 now, struct settings *s,
 					       const struct choice *choice)
 {
 	struct frame_connection *r = bpf_ringbuf_reserve(&records, sizeof(*r), 0);
@@ -268,12 +268,12 @@ static __always_inline void record__send_plain(struct connection *c, struct sock
 	}
 	record__fill(r, c, sk, tp, s);
 	r->state = from;
-	r->stretch = before ? before->number : 0;
+	r->interims = before ? before->number : 0;
 	record__finish(r, choice, now);
 }
 
 static __always_inline void record__send_troubled(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
-						  const struct stretch *before, __u64 now, struct settings *s,
+						  const struct interim *before, __u64 now, struct settings *s,
 						  const struct choice *choice, struct trouble *t)
 {
 	struct record *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
@@ -284,7 +284,7 @@ static __always_inline void record__send_troubled(struct connection *c, struct s
 	}
 	record__fill(&record->connection, c, sk, tp, s);
 	record->connection.state = from;
-	record->connection.stretch = before ? before->number : 0;
+	record->connection.interims = before ? before->number : 0;
 	record->connection.event_count = t->count < CONNECTION_EVENTS ? t->count : CONNECTION_EVENTS;
 	__builtin_memcpy(record->events, t->events, sizeof(record->events));
 	record__finish(&record->connection, choice, now);
@@ -293,14 +293,14 @@ static __always_inline void record__send_troubled(struct connection *c, struct s
 static __always_inline bool undecided__hold(struct connection *c, struct sock *sk, struct tcp_sock *tp, __u32 otherwise,
 					    __u64 now);
 static __always_inline bool undecided__keep_record(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
-						   const struct stretch *before, struct settings *s,
+						   const struct interim *before, struct settings *s,
 						   const struct choice *choice, __u64 now);
 
 /* @param from the state that it closes from */
 static __always_inline void record__send(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 					 __u64 now, struct settings *s)
 {
-	struct stretch *before = c->flags & STRETCHED ? bpf_sk_storage_get(&stretches, sk, 0, 0) : NULL;
+	struct interim *before = c->flags & HAS_INTERIM ? bpf_sk_storage_get(&interims, sk, 0, 0) : NULL;
 	struct trouble *t;
 	struct choice choice;
 
@@ -330,68 +330,69 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 		record__send_plain(c, sk, tp, from, before, now, s, &choice);
 }
 
-#define stretch__subtract(record, said, field)                        \
+#define interim__subtract(record, reported, field)                    \
 	do {                                                          \
 		__typeof__((record)->field) now_is = (record)->field; \
                                                                       \
-		(record)->field = now_is - (said)->field;             \
-		(said)->field = now_is;                               \
+		(record)->field = now_is - (reported)->field;         \
+		(reported)->field = now_is;                           \
 	} while (0)
 
-/* The stretches of an adopted connection begin at the first walk: what was before it belongs to none. */
-static __always_inline void stretch__begin(struct connection *c, struct sock *sk, struct tcp_sock *tp, struct state *st,
+/* Interim records of an adopted connection begin at the first walk: what was before it belongs to none. */
+static __always_inline void interim__begin(struct connection *c, struct sock *sk, struct tcp_sock *tp, struct state *st,
 					   struct settings *s)
 {
-	struct stretch *first = bpf_sk_storage_get(&stretches, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct interim *first = bpf_sk_storage_get(&interims, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
 	if (!first)
 		return; /* the next walk tries again */
-	record__fill(&first->said, c, sk, tp, s);
+	record__fill(&first->reported, c, sk, tp, s);
 	first->since_ns = st->walk_ns;
-	__sync_fetch_and_or(&c->flags, STRETCHED);
+	__sync_fetch_and_or(&c->flags, HAS_INTERIM);
 }
 
 /* A record of what a connection that stays open has done since its last one, when that is long enough ago. */
-static __always_inline void record__send_stretch(struct connection *c, struct sock *sk, struct tcp_sock *tp,
+static __always_inline void record__send_interim(struct connection *c, struct sock *sk, struct tcp_sock *tp,
 						 struct state *st, struct settings *s)
 {
-	struct stretch *before = bpf_sk_storage_get(&stretches, sk, 0, 0);
+	struct interim *before = bpf_sk_storage_get(&interims, sk, 0, 0);
 	__u64 since = before ? before->since_ns : c->start_ns;
 	struct frame_connection *r;
 	struct choice choice;
 
 	if (!before && c->flags & ADOPTED) {
-		stretch__begin(c, sk, tp, st, s);
+		interim__begin(c, sk, tp, st, s);
 		return;
 	}
-	if (st->walk_ns < since + s->asked.stretch_ns || !record__choose(&choice, c, tp, before, true, st->walk_ns, s))
+	if (st->walk_ns < since + s->asked.active_timeout_ns ||
+	    !record__choose(&choice, c, tp, before, true, st->walk_ns, s))
 		return;
-	before = bpf_sk_storage_get(&stretches, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	before = bpf_sk_storage_get(&interims, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	r = before ? bpf_ringbuf_reserve(&records, sizeof(*r), 0) : NULL;
 	if (!r)
-		return; /* the next walk tries again: its stretch will be longer */
-	__sync_fetch_and_or(&c->flags, STRETCHED);
+		return; /* the next walk tries again: its period will be longer */
+	__sync_fetch_and_or(&c->flags, HAS_INTERIM);
 	record__fill(r, c, sk, tp, s);
 	r->start_ns = since;
-	r->stretch = before->number++;
-	r->flags |= 1 << CONNECTION_STRETCH;
+	r->interims = before->number++;
+	r->flags |= 1 << CONNECTION_INTERIM;
 	before->since_ns = st->walk_ns;
 	before->kept |= choice.kept;
-	stretch__subtract(r, &before->said, bytes_sent);
-	stretch__subtract(r, &before->said, bytes_received);
-	stretch__subtract(r, &before->said, segs_out);
-	stretch__subtract(r, &before->said, segs_in);
-	stretch__subtract(r, &before->said, retransmits);
-	stretch__subtract(r, &before->said, retransmits_syn);
-	stretch__subtract(r, &before->said, retransmits_fast);
-	stretch__subtract(r, &before->said, retransmits_timeout);
-	stretch__subtract(r, &before->said, retransmits_tlp);
-	stretch__subtract(r, &before->said, retransmits_non_congestion);
-	stretch__subtract(r, &before->said, spurious);
-	stretch__subtract(r, &before->said, out_of_order);
-	stretch__subtract(r, &before->said, busy_us);
-	stretch__subtract(r, &before->said, rwnd_limited_us);
-	stretch__subtract(r, &before->said, sndbuf_limited_us);
+	interim__subtract(r, &before->reported, bytes_sent);
+	interim__subtract(r, &before->reported, bytes_received);
+	interim__subtract(r, &before->reported, segs_out);
+	interim__subtract(r, &before->reported, segs_in);
+	interim__subtract(r, &before->reported, retransmits);
+	interim__subtract(r, &before->reported, retransmits_syn);
+	interim__subtract(r, &before->reported, retransmits_fast);
+	interim__subtract(r, &before->reported, retransmits_timeout);
+	interim__subtract(r, &before->reported, retransmits_tlp);
+	interim__subtract(r, &before->reported, retransmits_non_congestion);
+	interim__subtract(r, &before->reported, spurious);
+	interim__subtract(r, &before->reported, out_of_order);
+	interim__subtract(r, &before->reported, busy_us);
+	interim__subtract(r, &before->reported, rwnd_limited_us);
+	interim__subtract(r, &before->reported, sndbuf_limited_us);
 	record__finish(r, &choice, st->walk_ns);
 }
 

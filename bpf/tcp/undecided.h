@@ -225,7 +225,7 @@ static __always_inline void undecided__was_sent(struct sock *sk)
 
 /* Keeps the record of a close for whoever decides. @return false: nothing is held of the socket, a RST came */
 static __always_inline bool undecided__keep_record(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
-						   const struct stretch *before, struct settings *s,
+						   const struct interim *before, struct settings *s,
 						   const struct choice *choice, __u64 now)
 {
 	struct undecided *u = undecided__take_of(sk);
@@ -237,7 +237,7 @@ static __always_inline bool undecided__keep_record(struct connection *c, struct 
 	r = &u->record.connection;
 	record__fill(r, c, sk, tp, s);
 	r->state = from;
-	r->stretch = before ? before->number : 0;
+	r->interims = before ? before->number : 0;
 	__builtin_memcpy(r->trace_id, choice->id, sizeof(r->trace_id));
 	r->sample_threshold = choice->threshold;
 	r->kept = choice->kept;

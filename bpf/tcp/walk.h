@@ -78,8 +78,8 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 		connection__note_sockmap(c);
 	if (s->asked.records && !tp->snd_wnd)
 		trouble__note_zero_window(sk, tp, st);
-	if (s->asked.records && s->asked.stretch_ns)
-		record__send_stretch(c, sk, tp, st, s);
+	if (s->asked.records && s->asked.active_timeout_ns)
+		record__send_interim(c, sk, tp, st, s);
 }
 
 /* The socket's state changes after its hook ran: established without our flag means that no program ran. */
@@ -92,7 +92,7 @@ static __always_inline void walk_connecting(struct sock *sk, struct connection *
 		connection__open_late(c, tp, st->exchange_ns + 1); /* the next walk or the close counts it */
 }
 
-/* An older MPTCP socket: it stands for its first subflow (mptcp.h), and makes no stretches. */
+/* An older MPTCP socket: it stands for its first subflow (mptcp.h), and makes no interim records. */
 static __always_inline void walk_mptcp(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
 {
 	struct tcp_sock *tp = mptcp__first(sk);

@@ -34,15 +34,15 @@ static const char *settle__problem(const uint8_t *payload, size_t length)
 
 static const char *scope__problem(const uint8_t *payload, size_t length)
 {
-	struct command_scope scope;
+	struct command_prefix_rule scope;
 
 	if (length != sizeof(scope))
-		return "COMMAND_SCOPE has the wrong length";
+		return "COMMAND_PREFIX_RULE has the wrong length";
 	payload__take(scope, payload);
 	if (scope.prefix_length > 128)
-		return "COMMAND_SCOPE's prefix_length is more than 128";
-	if (scope.flags & ~(uint32_t)(SCOPE_FIRST | SCOPE_COLLAPSE))
-		return "COMMAND_SCOPE has unknown flags";
+		return "COMMAND_PREFIX_RULE's prefix_length is more than 128";
+	if (scope.flags & ~(uint32_t)(PREFIX_RULE_FIRST | PREFIX_RULE_COLLAPSE))
+		return "COMMAND_PREFIX_RULE has unknown flags";
 	return NULL;
 }
 
@@ -55,8 +55,8 @@ static const char *settings__problem(const uint8_t *payload, size_t length)
 	payload__take(settings, payload);
 	if (settings.records > 1 || settings.adaptive > 1 || settings.records_at_once > 1)
 		return "COMMAND_SETTINGS: records, adaptive and records_at_once must be 0 or 1";
-	if (settings.idle_ns > IDLE_NS_MAX || settings.stretch_ns > IDLE_NS_MAX)
-		return "COMMAND_SETTINGS: idle_ns or stretch_ns is more than a year";
+	if (settings.idle_ns > IDLE_NS_MAX || settings.active_timeout_ns > IDLE_NS_MAX)
+		return "COMMAND_SETTINGS: idle_ns or active_timeout_ns is more than a year";
 	if (settings.sample_threshold > SAMPLE_NEVER)
 		return "COMMAND_SETTINGS: sample_threshold has more than 56 bits";
 	if (settings.records_per_s && !settings.records_burst)
@@ -86,7 +86,7 @@ static const char *command__problem(const struct command *command)
 		return settle__problem(command->payload, command->length);
 	case COMMAND_SETTINGS:
 		return settings__problem(command->payload, command->length);
-	case COMMAND_SCOPE:
+	case COMMAND_PREFIX_RULE:
 		return scope__problem(command->payload, command->length);
 	case COMMAND_RECORDS:
 		return records__problem(command->payload, command->length);

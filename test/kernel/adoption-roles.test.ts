@@ -184,11 +184,11 @@ test("sockets on their way to another process are counted as missed, and once mo
   await strays.stop();
   await tally.until(
     () => `all of them closed: ${JSON.stringify(tally?.losses)}`,
-    () => closed() === CONNECTIONS && tally?.losses.closed_unseen === CONNECTIONS,
+    () => closed() === CONNECTIONS && tally?.losses.closed_untracked === CONNECTIONS,
   );
 
   expect(before).toEqual({ not_adopted: CONNECTIONS });
-  expect(tally.losses).toEqual({ not_adopted: CONNECTIONS, closed_unseen: CONNECTIONS });
+  expect(tally.losses).toEqual({ not_adopted: CONNECTIONS, closed_untracked: CONNECTIONS });
   expect(ports()).toEqual({ client: [], server: [PORT], listener: [PORT] });
   expect(bytes("server")).toEqual({ sent: 0, received: CONNECTIONS * 101 });
 });

@@ -96,7 +96,7 @@ test("of an accept queue that is longer than a look, the rest is a named loss wh
   await held.process.stop();
 
   await observed.exchanges(1);
-  await observed.until("the loss is told", () => observed.losses().closed_unseen === CONNECTIONS);
+  await observed.until("the loss is told", () => observed.losses().closed_untracked === CONNECTIONS);
   expect(adopted()).toEqual({ "node-1": QUEUED_MAX + CONNECTIONS, "node-2": QUEUED_MAX });
 });
 

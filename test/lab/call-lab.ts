@@ -28,7 +28,7 @@ export const SHUT = { read: 0, write: 1, both: 2 } as const;
 
 /** A record of each connection. */
 export const EVERYTHING = {
-  stretchNs: 0n,
+  activeTimeoutNs: 0n,
   traceKey: [0x0706_0504_0302_0100n, 0x0f0e_0d0c_0b0a_0908n] as const,
   threshold: SAMPLE_NEVER,
   every: 0,

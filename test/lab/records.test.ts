@@ -24,7 +24,7 @@ const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
 
 const EVERYTHING: RecordSettings = {
-  stretchNs: 0n,
+  activeTimeoutNs: 0n,
   traceKey: [0x0706_0504_0302_0100n, 0x0f0e_0d0c_0b0a_0908n],
   threshold: SAMPLE_NEVER,
   every: 0,
@@ -184,16 +184,16 @@ test("SYN-ACKs that were sent again are in the server's record as such", async (
   expect(far.records.filter((record) => typed(record) !== record.retransmits)).toEqual([]);
 });
 
-test("a connection of which a stretch was kept is kept at its end, whatever sampling says by then", async () => {
-  const stretched = { ...EVERYTHING, stretchNs: 50_000_000n };
-  await recordBoth({ ...stretched, every: 1 });
+test("a connection of which an interim record was kept is kept at its end, whatever sampling says by then", async () => {
+  const withInterims = { ...EVERYTHING, activeTimeoutNs: 50_000_000n };
+  await recordBoth({ ...withInterims, every: 1 });
   const held = lab.pod("client").start("hold", { to: service(), count: 23 });
   await held.ready();
-  const isStretch = ({ flags }: Connection) => (flags & (1 << ConnectionFlag.CONNECTION_STRETCH)) !== 0;
-  const stretchedIds = () => new Set(near.records.filter(isStretch).map(({ traceId }) => traceId));
+  const isInterim = ({ flags }: Connection) => (flags & (1 << ConnectionFlag.CONNECTION_INTERIM)) !== 0;
+  const interimIds = () => new Set(near.records.filter(isInterim).map(({ traceId }) => traceId));
   await near.until(
-    () => `a stretch of each, but of ${stretchedIds().size}`,
-    () => stretchedIds().size === 23,
+    () => `an interim record of each, but of ${interimIds().size}`,
+    () => interimIds().size === 23,
   );
   const before = near.sum().closed;
   near.client.settings({
@@ -209,8 +209,8 @@ test("a connection of which a stretch was kept is kept at its end, whatever samp
     () => near.sum().closed === before + 23,
   );
 
-  const wholes = near.records.filter((record) => !isStretch(record));
-  expect(new Set(wholes.map(({ traceId }) => traceId))).toEqual(stretchedIds());
+  const wholes = near.records.filter((record) => !isInterim(record));
+  expect(new Set(wholes.map(({ traceId }) => traceId))).toEqual(interimIds());
   expect(wholes.map(({ kept }) => kept)).toEqual(Array(23).fill(1 << SampleReason.SAMPLE_EVERY_NTH));
 });
 
@@ -239,40 +239,40 @@ test("a listener's process is named, also of one that is older than the probe", 
   expect(tally.records[1]?.pid).toBe(newer.process.pid);
 });
 
-test("a connection that stays open is told in stretches which add up to the whole", async () => {
-  await recordBoth({ ...EVERYTHING, stretchNs: 50_000_000n });
+test("a connection that stays open has interim records which add up to the whole", async () => {
+  await recordBoth({ ...EVERYTHING, activeTimeoutNs: 50_000_000n });
   const held = lab.pod("client").start("hold", { to: service(), count: 1 });
   await held.ready();
-  const stretches = () => near.records.filter(({ flags }) => flags & (1 << ConnectionFlag.CONNECTION_STRETCH));
+  const interims = () => near.records.filter(({ flags }) => flags & (1 << ConnectionFlag.CONNECTION_INTERIM));
 
   for (let round = 1; round <= 3; round++) {
     await held.send(1000 * round, 500);
     await near.until(
-      () => `${round} stretches, but ${stretches().length}`,
-      () => stretches().length >= round,
+      () => `${round} interims, but ${interims().length}`,
+      () => interims().length >= round,
     );
   }
-  const told = bytes(stretches());
+  const told = bytes(interims());
   const { bytesSent } = await held.close();
-  await arrived(stretches().length + 1, undefined);
+  await arrived(interims().length + 1, undefined);
 
   const whole = near.records.at(-1);
-  expect(stretches().map(({ stretch }) => stretch)).toEqual(stretches().map((_, i) => i));
+  expect(interims().map(({ interims }) => interims)).toEqual(interims().map((_, i) => i));
   expect(
-    stretches()
+    interims()
       .slice(1)
       .map(({ startNs }) => startNs),
   ).toEqual(
-    stretches()
+    interims()
       .slice(0, -1)
       .map(({ endNs }) => endNs),
   );
   expect(told.sent).toBe(bytesSent);
   expect(new Set(traceIds(near)).size).toBe(1);
-  expect([whole?.stretch, whole?.bytesSent]).toEqual([stretches().length, bytesSent]);
+  expect([whole?.interims, whole?.bytesSent]).toEqual([interims().length, bytesSent]);
 });
 
-test("stretches of a connection older than the probe hold only what came after it was found", async () => {
+test("interim records of a connection older than the probe hold only what came after it was found", async () => {
   const ownLab = await startLab(twoPods());
   undo.push(() => ownLab.close());
   await ownLab.pod("server").serve({ listen: [{ port: PORT }] });
@@ -283,22 +283,22 @@ test("stretches of a connection older than the probe hold only what came after i
 
   const tally = await Tally.start(ownLab, "node-1");
   undo.push(() => tally.close());
-  await tally.record({ ...EVERYTHING, stretchNs: 50_000_000n });
+  await tally.record({ ...EVERYTHING, activeTimeoutNs: 50_000_000n });
   await held.send(1009, 503);
-  const isStretch = ({ flags }: Connection) => (flags & (1 << ConnectionFlag.CONNECTION_STRETCH)) !== 0;
-  const stretches = () => bytes(tally.records.filter(isStretch));
+  const isInterim = ({ flags }: Connection) => (flags & (1 << ConnectionFlag.CONNECTION_INTERIM)) !== 0;
+  const interims = () => bytes(tally.records.filter(isInterim));
   await tally.until(
-    () => `stretches of ${JSON.stringify(stretches())}`,
-    () => stretches().sent >= 1009,
+    () => `interims of ${JSON.stringify(interims())}`,
+    () => interims().sent >= 1009,
   );
   const { bytesSent, bytesReceived } = await held.close();
   await tally.until(
     () => `${tally.records.length} records, none of them the last`,
-    () => tally.records.some((record) => !isStretch(record)),
+    () => tally.records.some((record) => !isInterim(record)),
   );
 
-  const whole = tally.records.find((record) => !isStretch(record));
-  expect(stretches()).toEqual({ sent: 1009, received: 503 });
+  const whole = tally.records.find((record) => !isInterim(record));
+  expect(interims()).toEqual({ sent: 1009, received: 503 });
   expect(whole && bytes([whole])).toEqual({ sent: bytesSent, received: bytesReceived });
   expect((whole?.flags ?? 0) & (1 << ConnectionFlag.CONNECTION_ADOPTED)).not.toBe(0);
 });

@@ -64,7 +64,7 @@ export function recordOf(span: ReceivedSpan, realtimeNs: number): Connection {
     rwndLimitedUs: micros("flowspan.tcp.send.receive_window_limited_time"),
     sndbufLimitedUs: micros("flowspan.tcp.send.send_buffer_limited_time"),
     pid: number("flowspan.task.pid"),
-    stretch: number("flowspan.tcp.stretch.count"),
+    interims: number("flowspan.tcp.interim.count"),
     localPort: number("network.local.port"),
     remotePort: number("network.peer.port"),
     error: errnoOf(attributes),

@@ -94,7 +94,7 @@ function compareAdopted(
   said.equal("process", `${name}: its process`, record.pid, 0);
   compareCgroup(name, end, record, context);
   if (isRestored || record.flags & CHECKPOINTED) return;
-  const bytes = second.mptcp ? OF_VANISHED : "bytes";
+  const bytes = second.mptcp ? OF_CLOSE_MISSED : "bytes";
   if (end.bytesSent !== undefined) said.equal(bytes, `${name}: bytes sent`, record.bytesSent, end.bytesSent);
   if (end.bytesReceived) compareRange(bytes, `${name}: bytes received`, record.bytesReceived, end.bytesReceived, said);
   if (second.mptcp) {
@@ -112,8 +112,8 @@ function compareAdopted(
     said.equal("reset", `${name}: a RST came`, isSet(record.flags, RESET_RECEIVED), end.resetReceived);
 }
 
-/** The check of what is missing where an older subflow was gone before its MPTCP socket: `vanished` counts that. */
-export const OF_VANISHED = "subflow-bytes";
+/** The check of what is missing where an older subflow was gone before its MPTCP socket: `close_missed` counts that. */
+export const OF_CLOSE_MISSED = "subflow-bytes";
 
 const isSet = (flags: number, flag: number) => (flags & flag) !== 0;
 

@@ -9,7 +9,7 @@
  */
 import type { BatchResult, Performed } from "./batch.ts";
 import { type Verdict, verdictOf } from "./compare.ts";
-import { differencesInWindow, OF_VANISHED } from "./compare-window.ts";
+import { differencesInWindow, OF_CLOSE_MISSED } from "./compare-window.ts";
 import { formatEvidence } from "./evidence.ts";
 import { UNSURE_CHECKS } from "./known.ts";
 import { addLosses, type ExpectedLosses, expectedLosses, type Range, steadyLosses } from "./losses.ts";
@@ -86,7 +86,7 @@ export function failuresOf(result: BatchResult, known: ReadonlySet<string>): Fai
   const expected = addLosses(
     performed.flatMap(({ seen, phases }) => phases?.map(expectedLosses) ?? [steadyLosses(seen)]),
   );
-  const unmade = losses.vanished ? new Set([...known, OF_VANISHED]) : known;
+  const unmade = losses.close_missed ? new Set([...known, OF_CLOSE_MISSED]) : known;
   const verdicts = performed.map((each) => {
     const verdict = verdictFor(each, unmade, lost > 0);
     const more = (each.beyond ?? []).filter((sentence) => !known.has(sentence.split(":")[0] ?? ""));

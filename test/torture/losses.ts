@@ -10,7 +10,7 @@ import type { Phase } from "./upheaval.ts";
 import { isFound } from "./window.ts";
 
 const NAMES = [
-  ...(["not_adopted", "closed_unseen", "role_unknown_detail", "process_unknown_detail", "vanished"] as const),
+  ...(["not_adopted", "closed_untracked", "role_unknown_detail", "process_unknown_detail", "close_missed"] as const),
   "handshake_untimed_detail",
 ] as const;
 
@@ -48,16 +48,19 @@ export function expectedLosses({ window: { start }, seen }: Phase): ExpectedLoss
   return {
     ...NONE,
     not_adopted: [lasting, lasting + gone],
-    closed_unseen: [closing, closing + ending + attempts],
+    closed_untracked: [closing, closing + ending + attempts],
     role_unknown_detail: exactly(seen.records.filter(({ flags, key }) => flags & ADOPTED && key.serverPort === 0)),
     process_unknown_detail: nameless,
     // A first subflow that ends before its MPTCP socket takes along what it has counted since the last walk.
-    vanished: [0, second.sockets.filter((socket) => socket.mptcp && isOpen(socket) && isFound(second, socket)).length],
+    close_missed: [
+      0,
+      second.sockets.filter((socket) => socket.mptcp && isOpen(socket) && isFound(second, socket)).length,
+    ],
   };
 }
 
 const NONE = {
-  ...({ not_adopted: [0, 0], closed_unseen: [0, 0], role_unknown_detail: [0, 0], vanished: [0, 0] } as const),
+  ...({ not_adopted: [0, 0], closed_untracked: [0, 0], role_unknown_detail: [0, 0], close_missed: [0, 0] } as const),
   handshake_untimed_detail: [0, 0],
 } as const;
 

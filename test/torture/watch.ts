@@ -10,7 +10,7 @@ import { CHECKPOINTED } from "./record-flags.ts";
 
 export const NODE = "node-1";
 const RECORDING = {
-  stretchNs: 0n,
+  activeTimeoutNs: 0n,
   traceKey: [0x23n, 0x29n] as const,
   threshold: 1n << 56n,
   every: 0,

@@ -20,7 +20,7 @@ describe("what is recorded", () => {
       idleNs: 300_000_000_000n,
       records: true,
       recording: {
-        stretchNs: 0n,
+        activeTimeoutNs: 0n,
         traceKey: KEY,
         threshold: 0xfd70a000000000n,
         every: 0,
@@ -33,13 +33,13 @@ describe("what is recorded", () => {
   test("every strategy can be set, and any limit turned off", () => {
     const file = ours(
       "spans:",
-      "  stretch: 60000",
+      "  active_timeout: 60000",
       "  sampling: {probability: 0.25, every: 23, rtt: 0, retransmits: -1}",
       "  rate: 0",
     );
 
     expect(recorded({ file })).toEqual({
-      stretchNs: 60_000_000_000n,
+      activeTimeoutNs: 60_000_000_000n,
       traceKey: KEY,
       threshold: 0xc0_0000_0000_0000n,
       every: 23,

@@ -12,7 +12,7 @@ test("COMMAND_SETTINGS has the bytes that contract.h gives it", () => {
     records: true,
     recordsAtOnce: true,
     recording: {
-      stretchNs: 10_000_000_000n,
+      activeTimeoutNs: 10_000_000_000n,
       traceKey: [0x0706050403020100n, 0x0f0e0d0c0b0a0908n],
       threshold: 0xc0_0000_0000_0000n,
       every: 23,
@@ -25,7 +25,7 @@ test("COMMAND_SETTINGS has the bytes that contract.h gives it", () => {
     kind: FrameKind.COMMAND_SETTINGS,
     bytes: [
       "005847f80d000000", // idle_ns
-      "00e40b5402000000", // stretch_ns
+      "00e40b5402000000", // active_timeout_ns
       "000102030405060708090a0b0c0d0e0f", // trace_key
       "000000000000c000", // sample_threshold
       "01000000", // records
@@ -43,7 +43,7 @@ test("COMMAND_SETTINGS has the bytes that contract.h gives it", () => {
 test("settings that say nothing of records keep each of them, without a limit", () => {
   expect(hex(settingsCommand({ idleNs: 0n, records: true }).payload)).toBe(
     [
-      "00".repeat(32), // idle_ns, stretch_ns, trace_key
+      "00".repeat(32), // idle_ns, active_timeout_ns, trace_key
       "0000000000000001", // sample_threshold = SAMPLE_NEVER
       "01000000", // records
       "00000000", // sample_every
@@ -55,7 +55,7 @@ test("settings that say nothing of records keep each of them, without a limit", 
   );
 });
 
-test("COMMAND_SCOPE has the bytes that contract.h gives it, and only the first says so", () => {
+test("COMMAND_PREFIX_RULE has the bytes that contract.h gives it, and only the first says so", () => {
   const commands = scopeCommands([
     { address: "10.0.0.0", prefixLength: 8, collapse: true },
     { address: "2001:db8::", prefixLength: 32, collapse: false },
@@ -63,14 +63,17 @@ test("COMMAND_SCOPE has the bytes that contract.h gives it, and only the first s
 
   expect(commands.map(({ kind, payload }) => ({ kind, bytes: hex(payload) }))).toEqual([
     {
-      kind: FrameKind.COMMAND_SCOPE,
+      kind: FrameKind.COMMAND_PREFIX_RULE,
       bytes: [
         "00000000000000000000ffff0a000000", // addr
         "68000000", // prefix_length = 96 + 8
-        "03000000", // SCOPE_FIRST | SCOPE_COLLAPSE
+        "03000000", // PREFIX_RULE_FIRST | PREFIX_RULE_COLLAPSE
       ].join(""),
     },
-    { kind: FrameKind.COMMAND_SCOPE, bytes: ["20010db8000000000000000000000000", "20000000", "00000000"].join("") },
+    {
+      kind: FrameKind.COMMAND_PREFIX_RULE,
+      bytes: ["20010db8000000000000000000000000", "20000000", "00000000"].join(""),
+    },
   ]);
 });
 

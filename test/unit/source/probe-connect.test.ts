@@ -161,9 +161,9 @@ test("settings and scopes are said again to each new probe", async () => {
   const second = await probe.welcome();
   const settings = await second.commandFrame();
 
-  expect(firstCommands).toEqual(["COMMAND_SETTINGS", "COMMAND_SCOPE"]);
+  expect(firstCommands).toEqual(["COMMAND_SETTINGS", "COMMAND_PREFIX_RULE"]);
   expect(Buffer.from(settings.payload).readBigUInt64LE(0)).toBe(2n);
-  expect(await second.command()).toBe("COMMAND_SCOPE");
+  expect(await second.command()).toBe("COMMAND_PREFIX_RULE");
 });
 
 test("close() fails the calls that wait, and no call works after it", async () => {

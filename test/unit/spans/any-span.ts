@@ -79,7 +79,7 @@ const anyConnection: fc.Arbitrary<Omit<Connection, "key">> = fc.record({
   rwndLimitedUs: microseconds,
   sndbufLimitedUs: microseconds,
   pid: u32,
-  stretch: u32,
+  interims: u32,
   localPort: u16,
   remotePort: u16,
   error: fc.constantFrom(0, 1, 32, 104, 110, 111),

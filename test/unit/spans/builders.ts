@@ -49,7 +49,7 @@ export function connectionOf({ key, ...values }: Partial<Omit<Connection, "key">
     rwndLimitedUs: 0,
     sndbufLimitedUs: 0,
     pid: 4711,
-    stretch: 0,
+    interims: 0,
     localPort: 40_000,
     remotePort: 8080,
     error: 0,

@@ -1,15 +1,15 @@
 /** Ids that both agents must come to alone: pinned, since another version of the agent must agree too. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { connectionSpanId, stretchSpanId } from "../../../agent/spans/ids.ts";
+import { connectionSpanId, interimSpanId } from "../../../agent/spans/ids.ts";
 import { TRACE_ID } from "./builders.ts";
 
 test("ids are what they always were", () => {
   expect([
     connectionSpanId(TRACE_ID, "client"),
     connectionSpanId(TRACE_ID, "server"),
-    stretchSpanId(TRACE_ID, "client", 0),
-    stretchSpanId(TRACE_ID, "server", 23),
+    interimSpanId(TRACE_ID, "client", 0),
+    interimSpanId(TRACE_ID, "server", 23),
   ]).toMatchInlineSnapshot(`
     [
       "e9f60328c73f4336",
@@ -27,9 +27,9 @@ test("all ids of one trace, and those of two traces, are different 8-byte ids", 
       const ids = traces.flatMap((id) => [
         connectionSpanId(id, "client"),
         connectionSpanId(id, "server"),
-        stretchSpanId(id, "client", 0),
-        stretchSpanId(id, "client", 1),
-        stretchSpanId(id, "server", 0),
+        interimSpanId(id, "client", 0),
+        interimSpanId(id, "client", 1),
+        interimSpanId(id, "server", 0),
       ]);
 
       expect(new Set(ids).size).toBe(10);

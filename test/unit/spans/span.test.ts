@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { ConnectionFlag, SAMPLE_NEVER, SampleReason } from "../../../agent/generated/layout.ts";
 import type { RemoteEnd } from "../../../agent/model/names.ts";
-import { connectionSpanId, stretchSpanId } from "../../../agent/spans/ids.ts";
+import { connectionSpanId, interimSpanId } from "../../../agent/spans/ids.ts";
 import { Span } from "../../../agent/spans/span.ts";
 import { connectionOf, eventOf, namesOf, OFFSET_NS, SECOND_NS, TRACE_ID } from "./builders.ts";
 
@@ -279,29 +279,29 @@ describe("events", () => {
   });
 });
 
-test("a stretch is a child of the connection's own span, with what grew in it and neither end nor status", () => {
-  const flags = bit(ConnectionFlag.CONNECTION_STRETCH, ConnectionFlag.CONNECTION_RESET_RECEIVED);
-  const record = connectionOf({ flags, stretch: 3, state: "established", error: 104 });
+test("an interim record is a child of the connection's own span, with what grew since the last and neither end nor status", () => {
+  const flags = bit(ConnectionFlag.CONNECTION_INTERIM, ConnectionFlag.CONNECTION_RESET_RECEIVED);
+  const record = connectionOf({ flags, interims: 3, state: "established", error: 104 });
 
   const { name, kind, spanId, parentSpanId, error, events, attributes } = new Span(record, namesOf(), OFFSET_NS);
 
   expect({ name, kind, spanId, parentSpanId, error, events }).toEqual({
-    name: "tcp connection stretch",
+    name: "tcp connection interim",
     kind: "internal",
-    spanId: stretchSpanId(TRACE_ID, "client", 3),
+    spanId: interimSpanId(TRACE_ID, "client", 3),
     parentSpanId: connectionSpanId(TRACE_ID, "client"),
     error: false,
     events: [],
   });
-  expect(attributes).toMatchObject({ "flowspan.tcp.stretch.index": 3, "flowspan.tcp.bytes.sent": 23 });
+  expect(attributes).toMatchObject({ "flowspan.tcp.interim.index": 3, "flowspan.tcp.bytes.sent": 23 });
   expect(attributes).not.toHaveProperty("error.type");
   expect(attributes).not.toHaveProperty("flowspan.tcp.handshake.time");
 });
 
-test("the connection's own span says how many stretches there were", () => {
-  const { attributes } = new Span(connectionOf({ stretch: 4 }), namesOf(), OFFSET_NS);
+test("the connection's own span says how many interim records there were", () => {
+  const { attributes } = new Span(connectionOf({ interims: 4 }), namesOf(), OFFSET_NS);
 
-  expect(attributes["flowspan.tcp.stretch.count"]).toBe(4);
+  expect(attributes["flowspan.tcp.interim.count"]).toBe(4);
 });
 
 test("why it was kept is said, and a threshold only where a probability can be told", () => {

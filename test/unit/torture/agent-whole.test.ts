@@ -89,12 +89,12 @@ test("the kernel's losses are as the last agent has them, an agent's own add up"
     ...{ scale: undefined, count: undefined, exemplars: [] },
   });
   const points = [
-    point("first", "vanished", 3),
+    point("first", "close_missed", 3),
     point("first", "span_shutdown", 5),
-    point("second", "vanished", 4),
+    point("second", "close_missed", 4),
     point("second", "span_shutdown", 7),
   ];
 
-  expect(agentBooks(points).losses).toEqual({ vanished: 4, span_shutdown: 12 });
-  expect(kernelLosses(points)).toEqual({ vanished: 4 });
+  expect(agentBooks(points).losses).toEqual({ close_missed: 4, span_shutdown: 12 });
+  expect(kernelLosses(points)).toEqual({ close_missed: 4 });
 });

@@ -178,8 +178,8 @@ test("the edge of a lost record still has what the end counted", () => {
 });
 
 test("a loss that is no record's is every program's, unless the machine hid something", () => {
-  expect(saidOf(batch(plainSeen(), { closed_unseen: 1 }))).toEqual(["losses: 1 closed_unseen, must be 0"]);
-  expect(saidOf(batch(plainSeen(), { closed_unseen: 1 }, { hidden: 1 }))).toBeUndefined();
+  expect(saidOf(batch(plainSeen(), { closed_untracked: 1 }))).toEqual(["losses: 1 closed_untracked, must be 0"]);
+  expect(saidOf(batch(plainSeen(), { closed_untracked: 1 }, { hidden: 1 }))).toBeUndefined();
 });
 
 const WRONG = changed("server", { segsIn: 7 }, { segsIn: 7 });

@@ -120,7 +120,7 @@ function recordOf(role: "client" | "server", values: Partial<Connection>): Conne
   const [localPort, remotePort] = role === "client" ? [40_000, 8000] : [8000, 40_000];
   const zero = [
     ...["retransmits", "retransmitsSyn", "retransmitsFast", "retransmitsTimeout", "retransmitsTlp", "error", "flags"],
-    ...["retransmitsNonCongestion", "spurious", "outOfOrder", "busyUs", "rwndLimitedUs", "sndbufLimitedUs", "stretch"],
+    ...["retransmitsNonCongestion", "spurious", "outOfOrder", "busyUs", "rwndLimitedUs", "sndbufLimitedUs", "interims"],
     ...["handshakeUs", "srttUs", "minRttUs", "lastRttUs", "kept"],
   ];
   return {

@@ -152,10 +152,10 @@ test("a socket on its way to another process is the only one that adoption misse
   expect(expectedLosses({ window: WINDOW, seen: seen() })).toEqual({
     not_adopted: [1, 1],
     // The SYN that nobody has answered may yet fail.
-    closed_unseen: [1, 2],
+    closed_untracked: [1, 2],
     role_unknown_detail: [0, 0],
     process_unknown_detail: [0, 0],
-    vanished: [0, 0],
+    close_missed: [0, 0],
     handshake_untimed_detail: [0, 0],
   });
 });
@@ -195,7 +195,16 @@ function key(role: "client" | "server", cgroup = role === "client" ? 1 : 2): Edg
 function record(role: "client" | "server", port: number, more: Partial<Connection>): Connection {
   const isClient = role === "client";
   const zero = { bytesSent: 0, bytesReceived: 0, segsOut: 0, segsIn: 0, spurious: 0, outOfOrder: 0, handshakeUs: 0 };
-  const times = { busyUs: 0, rwndLimitedUs: 0, sndbufLimitedUs: 0, pid: 0, error: 0, stretch: 0, events: [], comm: "" };
+  const times = {
+    busyUs: 0,
+    rwndLimitedUs: 0,
+    sndbufLimitedUs: 0,
+    pid: 0,
+    error: 0,
+    interims: 0,
+    events: [],
+    comm: "",
+  };
   const resends = { retransmits: 0, retransmitsSyn: 0, retransmitsFast: 0, retransmitsTimeout: 0, retransmitsTlp: 0 };
   return {
     ...{ ...zero, ...times, ...resends, retransmitsNonCongestion: 0, key: key(role), traceId: String(port) },

@@ -1,5 +1,5 @@
 /**
- * A connection that stays open, told in stretches: with what came after the last one they add up to the span at its
+ * A connection that stays open, told in interim records: with what came after the last one they add up to the span at its
  * end, at both ends, and metrics count it once.
  */
 import { expect } from "vitest";
@@ -10,16 +10,16 @@ import type { Counts } from "./workload.ts";
 
 const test = needs("root", "btf", "cgroup2", "iptables", "build");
 const ROUNDS = 4;
-/** After the last stretch. */
+/** After the last interim record. */
 const LAST = { upload: 4003, download: 1511 };
-const STRETCHES = { ...ALL_SPANS, stretch: 400 };
+const INTERIMS = { ...ALL_SPANS, activeTimeout: 400 };
 /** None ends while the test runs. */
-const NO_MORE_STRETCHES = { ...ALL_SPANS, stretch: 86_400_000 };
+const NO_MORE_INTERIMS = { ...ALL_SPANS, activeTimeout: 86_400_000 };
 /** Two spans are put on the wall clock by two readings of it. */
 const CLOCKS_NS = 1_000_000;
 
-test("a long connection's stretches and what came after the last one add up to it at both ends, and metrics count it once", async () => {
-  await inSpanLab({ spans: STRETCHES }, async (spanLab) => {
+test("a long connection's interim records and what came after the last one add up to it at both ends, and metrics count it once", async () => {
+  await inSpanLab({ spans: INTERIMS }, async (spanLab) => {
     const { bytesSent, bytesReceived } = await play(spanLab);
 
     const { pairs } = pairUp(wholes(spanLab));
@@ -27,19 +27,17 @@ test("a long connection's stretches and what came after the last one add up to i
     expect(pairs.length).toBe(1);
     for (const end of ["client", "server"] as const) {
       const whole = pairs[0]?.[end] as ReceivedSpan;
-      const stretches = stretchesOf(spanLab, end);
-      expect(stretches.length).toBeGreaterThanOrEqual(2 * ROUNDS);
+      const interims = interimsOf(spanLab, end);
+      expect(interims.length).toBeGreaterThanOrEqual(2 * ROUNDS);
       const last = end === "client" ? [LAST.upload, LAST.download] : [LAST.download, LAST.upload];
-      expect(added([whole]).map((bytes, i) => bytes - (added(stretches)[i] ?? 0))).toEqual(last);
-      expect(new Set(stretches.map(({ spanId }) => spanId)).size).toBe(stretches.length);
-      expect(stretches.map(({ attributes }) => attributes["flowspan.tcp.stretch.index"])).toEqual([
-        ...stretches.keys(),
-      ]);
-      expect(new Set(stretches.map(({ traceId, parentSpanId }) => `${traceId} ${parentSpanId}`))).toEqual(
+      expect(added([whole]).map((bytes, i) => bytes - (added(interims)[i] ?? 0))).toEqual(last);
+      expect(new Set(interims.map(({ spanId }) => spanId)).size).toBe(interims.length);
+      expect(interims.map(({ attributes }) => attributes["flowspan.tcp.interim.index"])).toEqual([...interims.keys()]);
+      expect(new Set(interims.map(({ traceId, parentSpanId }) => `${traceId} ${parentSpanId}`))).toEqual(
         new Set([`${whole.traceId} ${whole.spanId}`]),
       );
-      expect(gaps(whole, stretches).filter((ns) => ns > CLOCKS_NS)).toEqual([]);
-      expect(whole.attributes["flowspan.tcp.stretch.count"]).toBe(stretches.length);
+      expect(gaps(whole, interims).filter((ns) => ns > CLOCKS_NS)).toEqual([]);
+      expect(whole.attributes["flowspan.tcp.interim.count"]).toBe(interims.length);
     }
     expect(added(pairs.map(({ client }) => client))).toEqual([bytesSent, bytesReceived]);
     expect(spanLab.observed.ends()).toMatchObject({
@@ -50,22 +48,22 @@ test("a long connection's stretches and what came after the last one add up to i
 });
 
 /**
- * A round after the other, two stretches between, and one that no stretch tells of; resolves when the connection has
+ * A round after the other, two interim records between, and one that no interim record tells of; resolves when the connection has
  * ended and all of it was told.
  */
 async function play(spanLab: SpanLab): Promise<Counts> {
   const held = spanLab.lab.pod("client").start("hold", { to: spanLab.service, count: 1 });
   await held.ready();
-  const told = () => [stretchesOf(spanLab, "client").length, stretchesOf(spanLab, "server").length];
+  const told = () => [interimsOf(spanLab, "client").length, interimsOf(spanLab, "server").length];
   for (let round = 1; round <= ROUNDS; round++) {
     const before = told();
     await held.send(1009 * round, 503);
     // One may have ended while the round was played; the next one has the rest.
-    await spanLab.observed.until("two more stretches of each end", () =>
+    await spanLab.observed.until("two more interim records of each end", () =>
       told().every((count, i) => count >= (before[i] ?? 0) + 2),
     );
   }
-  await spanLab.configure(NO_MORE_STRETCHES);
+  await spanLab.configure(NO_MORE_INTERIMS);
   await held.send(LAST.upload, LAST.download);
   const counts = await held.close();
   await spanLab.observed.until("the end of the connection", () => wholes(spanLab).length === 2);
@@ -73,7 +71,7 @@ async function play(spanLab: SpanLab): Promise<Counts> {
   return counts;
 }
 
-function stretchesOf({ spans }: SpanLab, end: "client" | "server"): ReceivedSpan[] {
+function interimsOf({ spans }: SpanLab, end: "client" | "server"): ReceivedSpan[] {
   // Only a server's span knows the client by that name.
   const isOf = ({ attributes }: ReceivedSpan) => ("client.port" in attributes ? "server" : "client") === end;
   return spans.filter((span) => span.kind === "internal" && isOf(span));
@@ -90,8 +88,8 @@ function added(spans: readonly ReceivedSpan[]): number[] {
   );
 }
 
-/** Between the beginning of each stretch and the end of the one before, or of the connection's beginning. */
-function gaps(whole: ReceivedSpan, stretches: readonly ReceivedSpan[]): number[] {
-  const begins = [whole.startUnixNs, ...stretches.map(({ endUnixNs }) => endUnixNs)];
-  return stretches.map(({ startUnixNs }, i) => Math.abs(Number(startUnixNs - (begins[i] ?? 0n))));
+/** Between the beginning of each interim record and the end of the one before, or of the connection's beginning. */
+function gaps(whole: ReceivedSpan, interims: readonly ReceivedSpan[]): number[] {
+  const begins = [whole.startUnixNs, ...interims.map(({ endUnixNs }) => endUnixNs)];
+  return interims.map(({ startUnixNs }, i) => Math.abs(Number(startUnixNs - (begins[i] ?? 0n))));
 }
