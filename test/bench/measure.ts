@@ -1,10 +1,12 @@
 /**
  * Readings of the machine: CPU time and memory of processes and cgroups, the clock of the kernel's events,
- * and the statistics of BPF programs. Only reads, but for the statistics' switch, which is put back.
+ * and the statistics of BPF programs.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ProgramStats } from "../../agent/model/probe-event.ts";
+import { eventually, LabProcess } from "../lab/process.ts";
+import { program } from "../lab/run.ts";
 
 /** How much each benchmark does: a run to publish, or one that only shows that all still works. */
 export interface Scale {
@@ -55,22 +57,25 @@ export function bootClock(): () => bigint {
 
 const BPF_STATS = "/proc/sys/kernel/bpf_stats_enabled";
 
-/** Whether the kernel measures BPF programs now, which itself costs some 50 ns a run. */
+/** Whether the kernel measures BPF programs always, which itself costs some 50 ns a run. */
 export function bpfStatsAreOn(): boolean {
   return readFileSync(BPF_STATS, "utf8").trim() !== "0";
 }
 
-/** Has the kernel measure BPF programs while `body` runs, or until the process exits. */
+/** Has the kernel measure BPF programs while `body` runs. */
 export async function withBpfStats<T>(body: () => Promise<T>): Promise<T> {
-  const before = readFileSync(BPF_STATS, "utf8");
-  const restore = () => writeFileSync(BPF_STATS, before);
-  process.on("exit", restore);
-  writeFileSync(BPF_STATS, "1");
+  const switched = new LabProcess({}, [program("bpf-stats")]);
   try {
+    await eventually(
+      () => `the kernel's statistics of BPF programs: ${switched.describe()}`,
+      () => {
+        if (!switched.isRunning) throw new Error(switched.describe());
+        return switched.stdout.includes("on");
+      },
+    );
     return await body();
   } finally {
-    restore();
-    process.off("exit", restore);
+    await switched.stop();
   }
 }
 

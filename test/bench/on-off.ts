@@ -1,95 +1,145 @@
 /**
- * The same burst of work again and again, with and without an agent, and a control that compares off with
- * off.
+ * The same bursts of work again and again, with and without probe and agent.
  *
- *   off on off | off on off | ...       on against the two around it; the control: the second against the first
+ *   a block:  on | off | control | control | off | on        a turn:  burst burst burst …, of which the median counts
  *
- * Clocks and neighbours of a machine change within seconds: what is compared must lie close together. `on` is
- * a probe with its hooks attached and an agent that has started and exports; `off` is neither, and no pin left.
+ * `on` is a probe with its hooks attached and an agent that has started and exports; `off` and `control` are neither, and no
+ * pin left. What control against off claims is what the method itself adds. turns.ts has the order, paired-ratios.ts
+ * what follows.
  */
 import { NodeAgent } from "../lab/agents.ts";
 import type { Lab } from "../lab/lab.ts";
 import { eventually } from "../lab/process.ts";
 import { Receiver } from "../lab/receiver.ts";
 import { median } from "./measure.ts";
-import type { Verdict } from "./table.ts";
+import { type Claim, claim } from "./paired-ratios.ts";
+import { orderOfTurns, ratiosOfBlocks, type Turn } from "./turns.ts";
 
-/** What one burst measured, by name; larger or smaller may be better. */
+/** What one burst measured, by name, all above 0. */
 export type Burst = Readonly<Record<string, number>>;
 
-/** Medians over all cycles. */
 export interface Comparison {
+  /** Median of all turns without an agent, in the burst's unit. */
   readonly off: number;
-  readonly on: number;
-  readonly ratio: number;
-  /** Off against off. */
-  readonly control: number;
+  /** By the setting's name, against `off`. */
+  readonly on: Readonly<Record<string, Claim>>;
+  readonly control: Claim;
 }
 
-/** An export within every burst; a production interval is many times longer. */
+export interface Plan {
+  readonly blocks: number;
+  /** In each turn. */
+  readonly bursts: number;
+  /** What is compared with `off`: the agent's environment by a name of its own. */
+  readonly settings: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+/** An export within every turn; a production interval is many times longer. */
 const INTERVAL_MS = 1000;
-/** After a burst and so many exports an agent has done what it does once: reading its code, compiling it, connecting. */
-const WARM_EXPORTS = 2;
+const SEED = 1010;
+const OFF = "off";
+const CONTROL = "control";
 
-/** Says in a row's `how` what judge() does. */
-export const JUDGED = "where off/off strays by more than is allowed, CPU carries the verdict";
+/** For a row's `how`. */
+export function methodOf({ blocks, bursts, settings }: Plan): string {
+  const turns = 2 * (2 + Object.keys(settings).length);
+  return (
+    `${blocks} blocks of ${turns} turns in random order and back, the median of ${bursts} bursts each turn; ` +
+    "Hodges-Lehmann and Wilcoxon over the blocks' ratios"
+  );
+}
 
-/**
- * @param play one burst, of a second or so
- * @param env of the agent
- */
+/** @param play one burst, of some tenths of a second */
 export async function compare<B extends Burst>(
   lab: Lab,
-  cycles: number,
+  { blocks, bursts, settings }: Plan,
   play: () => Promise<B>,
-  env: Readonly<Record<string, string>> = {},
 ): Promise<Record<keyof B, Comparison>> {
   const receiver = await Receiver.start({ forget: true });
-  const agent = new NodeAgent(lab, "node-1", { endpoint: receiver.endpoint, intervalMs: INTERVAL_MS, env });
-  let exports = 0;
-  receiver.onPoints(() => exports++);
+  const agents = new SwitchedAgent(lab, receiver);
+  const turns: Measured<B>[][] = [];
   try {
-    const warm = await play();
-    const bursts: { before: B; on: B; after: B }[] = [];
-    for (let cycle = 0; cycle < cycles; cycle++) {
-      const before = await play();
-      await agent.startProbe();
-      await agent.startAgent();
-      await play();
-      const wanted = exports + WARM_EXPORTS;
-      await eventually(`${WARM_EXPORTS} exports`, () => exports >= wanted, 30_000);
-      const on = await play();
-      await agent.stop();
-      await agent.unpin();
-      bursts.push({ before, on, after: await play() });
+    await play();
+    for (const order of orderOfTurns([OFF, CONTROL, ...Object.keys(settings)], blocks, SEED)) {
+      const block: Measured<B>[] = [];
+      for (const setting of order) {
+        await agents.switchTo(setting, settings[setting]);
+        block.push({ setting, bursts: await playTurn(bursts, play) });
+      }
+      turns.push(block);
     }
-    return Object.fromEntries(
-      Object.keys(warm).map((name) => {
-        const of = (which: "before" | "on" | "after") => bursts.map((cycle) => cycle[which][name] as number);
-        const [before, on, after] = [of("before"), of("on"), of("after")];
-        const off = before.map((value, i) => (value + (after[i] as number)) / 2);
-        const comparison: Comparison = {
-          off: median(off),
-          on: median(on),
-          ratio: median(on.map((value, i) => value / (off[i] as number))),
-          control: median(after.map((value, i) => value / (before[i] as number))),
-        };
-        return [name, comparison];
-      }),
-    ) as Record<keyof B, Comparison>;
   } finally {
+    await agents.switchTo(OFF, undefined);
     await receiver.close();
   }
+  const measures = Object.keys(turns[0]?.[0]?.bursts[0] ?? {}) as (keyof B & string)[];
+  return Object.fromEntries(
+    measures.map((name) => [
+      name,
+      comparisonOf(
+        turns.map((block) => block.map(turnOf(name))),
+        Object.keys(settings),
+      ),
+    ]),
+  ) as Record<keyof B, Comparison>;
 }
 
-/**
- * Wall time says it where the control shows that wall time can be trusted. Where it cannot, CPU a
- * transaction does, which other work and a changing clock move less. Where neither can: unclear.
- *
- * @param limit the largest ratio that is allowed, above 1: of times, not of rates
- */
-export function judge(wall: Comparison, cpu: Comparison, limit: number): Verdict {
-  const trusted = [wall, cpu].find(({ control }) => Math.abs(control - 1) <= limit - 1);
-  if (trusted === undefined) return "unclear";
-  return trusted.ratio <= limit ? "ok" : "missed";
+interface Measured<B extends Burst> {
+  readonly setting: string;
+  readonly bursts: readonly B[];
+}
+
+function turnOf(name: string): (measured: Measured<Burst>) => Turn<string> {
+  return ({ setting, bursts }) => ({ setting, value: median(bursts.map((burst) => burst[name] as number)) });
+}
+
+function comparisonOf(blocks: readonly (readonly Turn<string>[])[], settings: readonly string[]): Comparison {
+  const against = (setting: string) => claim(ratiosOfBlocks(blocks, setting, OFF));
+  const off = blocks.flat().filter(({ setting }) => setting === OFF || setting === CONTROL);
+  return {
+    off: median(off.map(({ value }) => value)),
+    on: Object.fromEntries(settings.map((setting) => [setting, against(setting)])),
+    control: against(CONTROL),
+  };
+}
+
+/** The first burst after a change fills caches. */
+async function playTurn<B extends Burst>(count: number, play: () => Promise<B>): Promise<B[]> {
+  await play();
+  const bursts: B[] = [];
+  for (let burst = 0; burst < count; burst++) bursts.push(await play());
+  return bursts;
+}
+
+/** Probe and agent of the lab's only node, which run in some turns. */
+class SwitchedAgent {
+  readonly #lab: Lab;
+  readonly #receiver: Receiver;
+  #exports = 0;
+  #setting = OFF;
+  #agent: NodeAgent | undefined;
+
+  constructor(lab: Lab, receiver: Receiver) {
+    this.#lab = lab;
+    this.#receiver = receiver;
+    receiver.onPoints(() => this.#exports++);
+  }
+
+  /** @param env of the agent; undefined: none runs */
+  async switchTo(setting: string, env: Readonly<Record<string, string>> | undefined): Promise<void> {
+    if (setting === this.#setting) return;
+    await this.#agent?.stop();
+    await this.#agent?.unpin();
+    this.#agent = undefined;
+    this.#setting = setting;
+    if (env === undefined) return;
+    const { endpoint } = this.#receiver;
+    const agent = new NodeAgent(this.#lab, "node-1", { endpoint, intervalMs: INTERVAL_MS, env });
+    this.#agent = agent;
+    await agent.startProbe();
+    await agent.startAgent();
+    // Then it has read its code and connected.
+    const wanted = this.#exports + 1;
+    await eventually("an export", () => this.#exports >= wanted, 30_000);
+  }
 }

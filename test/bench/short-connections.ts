@@ -7,8 +7,9 @@ import type { Lab } from "../lab/lab.ts";
 import type { Counts, Endpoint } from "../lab/workload.ts";
 import { Books, oneNode } from "./books.ts";
 import { cgroupCpuUs, hookCost, type Scale, withBpfStats } from "./measure.ts";
-import { compare, JUDGED, judge } from "./on-off.ts";
-import { type BudgetName, number, type Row, ratio, verdictOf } from "./table.ts";
+import { compare, methodOf } from "./on-off.ts";
+import { costRow, rateRow } from "./on-off-rows.ts";
+import { type BudgetName, number, type Row, verdictOf } from "./table.ts";
 
 /** Ports taken in turn, so that a port pair in TIME_WAIT is not in the way of the next burst. */
 const PORTS = 100;
@@ -22,8 +23,7 @@ export async function measureShortConnections({ quick }: Scale): Promise<Row[]> 
     const listen = Array.from({ length: PORTS }, (_, i) => ({ port: FIRST_PORT + i }));
     const server = await lab.pod("server").serve({ listen, workers: 2 });
     const rows = [
-      await rateOnOff(lab, "short-rate", quick, {}),
-      await rateOnOff(lab, "short-rate-metrics", quick, { OTEL_TRACES_EXPORTER: "none" }),
+      ...(await onOff(lab, quick)),
       ...(await inKernel(lab, quick ? 5_003 : 30_011)),
       await seenAt(lab, "seen-5000", 5_000, quick ? 1 : 4),
       await seenAt(lab, "seen-20000", 20_000, quick ? 1 : 4),
@@ -61,22 +61,30 @@ function churn(lab: Lab, count: number, perSecond?: number): Promise<Counts> {
   return lab.pod("client").play("churn", { to: endpoints(lab), count, workers, parallel: 64, ...pace });
 }
 
-async function rateOnOff(lab: Lab, budget: BudgetName, quick: boolean, env: Record<string, string>): Promise<Row> {
-  const [cycles, count] = quick ? [2, 3_001] : [9, 12_007];
-  const play = async () => {
+const SPANS = "spans";
+const METRICS = "metrics";
+
+async function onOff(lab: Lab, quick: boolean): Promise<Row[]> {
+  const settings = { [SPANS]: {}, [METRICS]: { OTEL_TRACES_EXPORTER: "none" } };
+  const [plan, count] = quick
+    ? [{ blocks: 1, bursts: 1, settings }, 1_009]
+    : [{ blocks: 16, bursts: 4, settings }, 4_001];
+  const { ns, cpuUs } = await compare(lab, plan, async () => {
     const cpuBefore = cgroupCpuUs(lab.nodeCgroup("node-1"));
     const begun = process.hrtime.bigint();
     const { opened } = await churn(lab, count);
-    const ns = Number(process.hrtime.bigint() - begun) / opened;
-    return { ns, cpuUs: (cgroupCpuUs(lab.nodeCgroup("node-1")) - cpuBefore) / opened };
-  };
-  const { ns, cpuUs } = await compare(lab, cycles, play, env);
-  return {
-    budget,
-    measured: `${ratio(1 / ns.ratio)} (off/off ${ratio(1 / ns.control)}), ${number(1e9 / ns.off)} a second; CPU a connection ${ratio(cpuUs.ratio)} (off/off ${ratio(cpuUs.control)}), ${number(cpuUs.off, 1)} → ${number(cpuUs.on, 1)} µs`,
-    verdict: judge(ns, cpuUs, 1 / 0.97),
-    how: `medians of ${cycles} cycles off-on-off of ${number(count)} connections; CPU of both ends with their softirqs; ${JUDGED}`,
-  };
+    const took = Number(process.hrtime.bigint() - begun) / opened;
+    return { ns: took, cpuUs: (cgroupCpuUs(lab.nodeCgroup("node-1")) - cpuBefore) / opened };
+  });
+  const how = `${methodOf(plan)} of ${number(count)} connections, both ends with their softirqs`;
+  const cost = { how, limit: 1.06, off: `${number(cpuUs.off, 1)} µs` };
+  const rate = { how, limit: 1 / 0.95, off: `${number(1e9 / ns.off)} a second` };
+  return [
+    costRow(cpuUs, SPANS, { ...cost, budget: "short-cpu" }),
+    costRow(cpuUs, METRICS, { ...cost, budget: "short-cpu-metrics" }),
+    rateRow(ns, SPANS, { ...rate, budget: "short-rate" }),
+    rateRow(ns, METRICS, { ...rate, budget: "short-rate-metrics" }),
+  ];
 }
 
 async function inKernel(lab: Lab, count: number): Promise<Row[]> {

@@ -9,12 +9,16 @@ export type Verdict = "ok" | "missed" | "unclear";
 /** In the order in which they are shown. */
 const BUDGETS = {
   "per-packet": { what: "programs of ours run per packet", must: "none" },
+  "round-trip-cpu": { what: "CPU of a request/response, both ends, on vs off", must: "≤ 1.01" },
   "round-trip-p50": { what: "request/response, p50, on vs off", must: "≤ 1.01" },
   "round-trip-p99": { what: "request/response, p99, on vs off", must: "≤ 1.03" },
   "round-trips": { what: "request/response throughput, on vs off", must: "≥ 0.99" },
+  "bulk-cpu": { what: "CPU of a byte in bulk, both ends, on vs off", must: "≤ 1.01" },
   bulk: { what: "bulk throughput, on vs off", must: "≥ 0.99" },
-  "short-rate": { what: "short connections per second, on vs off", must: "≥ 0.97" },
-  "short-rate-metrics": { what: "the same without spans", must: "≥ 0.97" },
+  "short-cpu": { what: "CPU of a short connection, both ends, default spans vs off", must: "≤ 1.06" },
+  "short-cpu-metrics": { what: "the same without spans", must: "≤ 1.06" },
+  "short-rate": { what: "short connections per second, default spans vs off", must: "≥ 0.95" },
+  "short-rate-metrics": { what: "the same without spans", must: "≥ 0.95" },
   "short-kernel": { what: "in-kernel cost of a short connection, both ends", must: "≤ 2.5 µs" },
   "short-records": { what: "of that, when every connection of both ends is recorded: more", must: "reported" },
   "seen-5000": { what: "connections seen at 5,000 new ones/s", must: "all" },

@@ -37,7 +37,7 @@ describe("npm run bench", () => {
 
   test("each budget of the benchmarks that were asked for has one row", () => {
     expect(rows.map(({ budget }) => budget)).toEqual([
-      ...["per-packet", "round-trip-p50", "round-trip-p99", "round-trips", "bulk"],
+      ...["per-packet", "round-trip-cpu", "round-trip-p50", "round-trip-p99", "round-trips", "bulk-cpu", "bulk"],
       "latency",
     ]);
   });

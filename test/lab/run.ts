@@ -9,7 +9,18 @@ export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Where `make -C test/lab` puts its programs. */
 export function program(
-  name: "enter" | "delay" | "workload" | "ping" | "isn" | "strays" | "calls" | "openings" | "sockmap" | "torture",
+  name:
+    | "enter"
+    | "delay"
+    | "workload"
+    | "burst"
+    | "bpf-stats"
+    | "isn"
+    | "strays"
+    | "calls"
+    | "openings"
+    | "sockmap"
+    | "torture",
 ): string {
   return `${ROOT}build/lab/${name}`;
 }
