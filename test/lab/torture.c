@@ -281,7 +281,7 @@ static int in_use(void)
 /* Closes what is open and waits until the kernel has no connection left; what stays too long is destroyed, and said. */
 static void end(int lines)
 {
-	uint64_t deadline;
+	uint64_t deadline, from;
 
 	for (int i = 0; i < PUPPETS; i++)
 		ask(i, lines, "reap", 1);
@@ -293,8 +293,9 @@ static void end(int lines)
 	deadline = boot_ns() + QUIET_MS * 1000000ULL;
 	while (in_use() > 0 && boot_ns() < deadline)
 		usleep(3000);
+	from = boot_ns();
 	if (in_use() > 0)
-		printf("destroyed %d\n", destroy(0, 0));
+		printf("destroyed %lu %d\n", from, destroy(0, 0));
 	printf("left %d\n", in_use());
 }
 

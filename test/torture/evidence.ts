@@ -26,7 +26,7 @@ function formatSeen({ edges, records, namespace }: Seen): string {
 
 /** A record reads its numbers where they lie, by getters of its class. */
 export function plain<T extends object>(view: T): T {
-  const getters = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(view)))
+  const getters = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(view) ?? {}))
     .filter(([, { get }]) => get !== undefined)
     .map(([name]) => [name, view[name as keyof T]]);
   return { ...view, ...Object.fromEntries(getters) };

@@ -74,12 +74,12 @@ const REFUSED = ["TCPZeroWindowDrop", "TCPRcvQDrop", "TCPBacklogDrop"];
 const DROPPED = ["TCPDeferAcceptDrop", "ListenOverflows", "ListenDrops"];
 
 /** What may have become of packets of a connection to a port. */
-function factsBy(rules: Rules, { books }: Trace, { uses }: Uses): (port: number) => Facts {
+function factsBy(rules: Rules, { books, destroyed }: Trace, { uses }: Uses): (port: number) => Facts {
   const grew = (names: readonly string[]) => names.some((name) => books[`TcpExt.${name}`]);
   const [refused, answersDropped] = [grew(REFUSED), grew(DROPPED)];
   const told = uses.filter(({ errno }) => errno === ETIMEDOUT).length;
   const timedOut = (books["TcpExt.TCPAbortOnTimeout"] ?? 0) > told;
-  return (port) => ({ rules, lossy: refused || rules.touch(port), timedOut, answersDropped });
+  return (port) => ({ rules, lossy: refused || rules.touch(port), timedOut, destroyed, answersDropped });
 }
 
 /** The wire has another clock than the calls. */
@@ -171,7 +171,7 @@ function resets(
   talk: Conversation,
   by: Partial<Record<Role, Use>>,
   established: boolean | undefined,
-  { rules, lossy, timedOut }: Facts,
+  { rules, lossy, timedOut, destroyed }: Facts,
 ): Resets {
   if (established === false) return NONE;
   const other = role === "client" ? "server" : "client";
@@ -194,6 +194,11 @@ function resets(
   const blurred = established === undefined || timedOut || use?.timedOut || use?.uncertain || use === undefined;
   const both = sent !== undefined && came !== undefined;
   const mayAnswerFinsAck = sent !== undefined && sent > until && sent <= until + ORPHAN_NS;
+  /*
+   * Each socket that is destroyed sends its own RST, but those in CLOSING and LAST_ACK (tcp_abort(), tcp_need_reset()):
+   * that of the one may find the other destroyed, or end it first.
+   */
+  if (Math.min(...[sent, came].filter((time) => time !== undefined)) > destroyed) return UNKNOWN;
   // MPTCP closes its subflows when it likes.
   const mayOutlive = use?.mptcp && Math.max(sent ?? 0, came ?? 0) > until;
   if (blurred || mayOutlive || outlivesClose(use, talk.sent[role])) return UNKNOWN;

@@ -8,7 +8,8 @@
  *   - for RSTs of a socket that was ended from outside (tcp_abort()), by a timer or by MPTCP: those are sent before the close;
  *   - for what comes to a socket that was ended from outside: nobody knows whether it came before;
  *   - where an OUTPUT rule took what was counted as sent, or an INPUT rule what is on the wire;
- *   - where a request dropped bare answers: TCP_DEFER_ACCEPT, a full accept queue.
+ *   - where a request dropped bare answers (TCP_DEFER_ACCEPT, a full accept queue): it goes on, and answers what is out of its
+ *     window, as a keep-alive probe, itself (tcp_check_req(), tcp_reqsk_send_ack()).
  *
  * A server's socket begins with one segment received, however often the SYN came (tcp_create_openreq_child()).
  */
@@ -34,7 +35,7 @@ export function segmentsOf(
   const life = new SocketLife(role, talk, use, established, facts);
   const { port } = talk.server;
   return {
-    out: sentBy(role, talk.sent[role].packets, life, facts.rules.takes("OUTPUT", role, port), use),
+    out: sentBy(role, talk.sent[role].packets, life, facts, use, facts.rules.takes("OUTPUT", role, port)),
     in: receivedBy(role, talk.sent[other].packets, life, facts, use?.killed || facts.rules.takes("INPUT", other, port)),
   };
 }
@@ -43,15 +44,17 @@ function sentBy(
   role: Role,
   packets: readonly Packet[],
   life: SocketLife,
-  filtered: boolean,
+  { answersDropped }: Facts,
   use: Use | undefined,
+  filtered: boolean,
 ): Range {
   let low = 0;
   let high = 0;
   for (const packet of packets) {
     if (packet.forged || (packet.syn && role === "server")) continue;
     const handler = packet.rst ? resetter(packet, use) : life.sender(packet);
-    if (handler === "socket") low += packet.segments;
+    const mayBeOfRequest = role === "server" && answersDropped && packet.isBare;
+    if (handler === "socket" && !mayBeOfRequest) low += packet.segments;
     if (handler !== "nobody") high += packet.segments;
   }
   return [low, filtered ? Number.POSITIVE_INFINITY : high];

@@ -18,6 +18,8 @@ export interface Facts {
   readonly lossy: boolean;
   /** Timers have ended connections, and no call told which. */
   readonly timedOut: boolean;
+  /** From when on sockets were destroyed at the end of the program, one after the other; Infinity: none. */
+  readonly destroyed: number;
   /** Requests of the namespace have dropped what answered their SYN-ACK. */
   readonly answersDropped: boolean;
 }
@@ -53,6 +55,7 @@ export class SocketLife {
   readonly #outlives: boolean;
   readonly #lossy: boolean;
   readonly #timedOut: boolean;
+  readonly #destroyed: number;
 
   constructor(role: Role, { sent, began }: Conversation, use: Use | undefined, established: boolean, facts: Facts) {
     const own = sent[role];
@@ -61,6 +64,7 @@ export class SocketLife {
     this.#endsAtOnce = !established || use?.end?.name === "unspec";
     this.#lossy = facts.lossy;
     this.#timedOut = facts.timedOut;
+    this.#destroyed = facts.destroyed;
     this.#packets = own.packets;
     this.#began = role === "client" || this.isFast ? began : sent.client.firstAck;
     this.#ownReset = this.#firstReset(own.packets);
@@ -95,7 +99,7 @@ export class SocketLife {
 
   #at(time: number): Handler {
     if (time < this.#began) return "nobody";
-    if (time > this.#reset || time > this.#ownReset - NEAR_NS) return "either";
+    if (time > this.#destroyed || time > this.#reset || time > this.#ownReset - NEAR_NS) return "either";
     // The RST may be the answer to a segment for a socket that a timer has ended, or come too late for it.
     if (time === this.#reset && this.#timedOut) return "either";
     const [from, to] = this.#closed;

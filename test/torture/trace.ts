@@ -62,10 +62,8 @@ export interface Trace {
   readonly looks: readonly Look[];
   /** Segments that the wire's buffer had no room for. */
   readonly missed: number;
-  /** Connections that had to be destroyed at the end, since they did not end by themselves. */
+  /** CLOCK_BOOTTIME, nanoseconds, from which on `ss -K` destroyed what did not end by itself; Infinity: nothing was left. */
   readonly destroyed: number;
-  /** Connections that were still there. */
-  readonly left: number;
   /** What the wall clock, which the wire has, is ahead of CLOCK_BOOTTIME, nanoseconds. */
   readonly realtimeNs: number;
   /** By how much it was set meanwhile. */
@@ -81,7 +79,7 @@ export function parseTrace(lines: readonly string[]): Trace {
   const segments: Segment[] = [];
   const booksLines: string[] = [];
   const clocks: number[] = [];
-  const numbers: Record<string, number> = { netns: 0, missed: 0, destroyed: 0, left: 0 };
+  const numbers: Record<string, number> = { netns: 0, missed: 0, destroyed: Number.POSITIVE_INFINITY };
   const { looks, rest } = takeLooks(lines);
   for (const line of rest) {
     const words = line.split(" ");
@@ -96,7 +94,7 @@ export function parseTrace(lines: readonly string[]): Trace {
   }
   const realtimeNs = clocks.at(-1) ?? 0;
   const clockMoved = Math.max(...clocks) - Math.min(...clocks);
-  const { netns = 0, missed = 0, destroyed = 0, left = 0 } = numbers;
+  const { netns = 0, missed = 0, destroyed = Number.POSITIVE_INFINITY } = numbers;
   const wire = segments.map((segment) => ({ ...segment, time: segment.time - realtimeNs }));
   return {
     lines,
@@ -109,7 +107,6 @@ export function parseTrace(lines: readonly string[]): Trace {
     looks,
     missed,
     destroyed,
-    left,
     realtimeNs,
     clockMoved,
   };

@@ -5,7 +5,10 @@
 import type { End, Segment } from "./trace.ts";
 
 /** One packet of one end: several segments where the sender left it to the device to cut them. */
-export type Packet = Pick<Segment, "time" | "segments" | "syn" | "rst" | "forged">;
+export interface Packet extends Pick<Segment, "time" | "segments" | "syn" | "rst" | "forged"> {
+  /** An ACK of the peer's SYN and of nothing else, with nothing in it: a request can send that. */
+  readonly isBare: boolean;
+}
 
 /** What one end of a connection sent. */
 export interface Sent {
@@ -119,7 +122,7 @@ class Side implements Sent {
 
   send(segment: Segment, peer: Side): void {
     this.last = segment.time;
-    this.packets.push(segment);
+    this.packets.push({ ...segment, isBare: this.#isBare(segment, peer) });
     if (segment.forged) {
       this.forged.push(segment.time);
       return;
@@ -148,6 +151,11 @@ class Side implements Sent {
       this.firstFin = Math.min(this.firstFin, segment.time);
     }
     if (segment.ack) peer.#acknowledge(segment);
+  }
+
+  #isBare({ syn, fin, rst, sequence, acknowledged, payload }: Segment, peer: Side): boolean {
+    const isEmpty = !syn && !fin && !rst && payload === 0;
+    return isEmpty && this.#position(sequence) === 0 && peer.#position(acknowledged) === 0;
   }
 
   #acknowledge({ acknowledged, time }: Segment): void {

@@ -132,6 +132,23 @@ test("a RST that is not on the wire never came, and was never sent where no OUTP
   expect(said("server", RESET_RECEIVED)).toHaveLength(1);
 });
 
+test("who was reset is not known where both ends were destroyed, and is where only one was", () => {
+  const calls = PLAIN_CALLS.replace(/call 1[0-2].*/g, "");
+  const wire = PLAIN_WIRE.replace(/[<>] (8020|8030|10020|10030).*\n/g, "");
+  const said = (destroyedAt: number) =>
+    differences(
+      PLAIN_PROGRAM,
+      traceOf(`${calls}${wire}  > 9000 RA 1110 524\n  destroyed ${destroyedAt}\n${PLAIN_BOOKS}`),
+      plainSeen(),
+    ).filter((each) => each.startsWith("reset:"));
+
+  expect(said(8900)).toEqual([]);
+  expect(said(9500)).toEqual([
+    "reset: client of 127.0.0.1/40000 → 127.0.0.1/8000 (line 5): a RST was sent is false, must be true",
+    "reset: server of 127.0.0.1/40000 → 127.0.0.1/8000 (line 6): a RST came is false, must be true",
+  ]);
+});
+
 /** The client's record did not come. */
 function recordless(counters: object = {}): Seen {
   const { records, edges, namespace } = changed("client", {}, counters);

@@ -65,6 +65,18 @@ test("the RST of a close comes after the count; one of `ss -K` may be in it", ()
   expect(segments(killed).client?.out).toEqual([4, 5]);
 });
 
+test("what comes while sockets are destroyed finds its own destroyed, or not", () => {
+  const reset = plain(
+    ["> 8020 FA 1110 524", "> 8020 RA 1110 524"],
+    ["< 8030 A 524 1111", ""],
+    ["< 10020 FA 524 1111", ""],
+  );
+  const open = reset.replace("> 10030 A 1111 525", "").replace(/call 1[0-2].*/g, "");
+
+  expect(segments(open).server?.in).toEqual([5, 5]);
+  expect(segments(`${open}\n  destroyed 8000`).server?.in).toEqual([4, 5]);
+});
+
 test("what an OUTPUT rule takes was counted as sent, and what an INPUT rule takes is on the wire alone", () => {
   const rule = (chain: string, side: string) => [...PLAIN_PROGRAM, `. rule 4 -A ${chain} -p tcp ${side} 8000 -j DROP`];
 
@@ -79,6 +91,14 @@ test("answers that a request dropped are not its child's", () => {
 
   expect(segments(dropped).server?.in).toEqual([1, 6]);
   expect(segments(dropped).client?.in).toEqual([4, 4]);
+});
+
+test("where requests dropped answers, an ACK of nothing but the SYN may be the request's", () => {
+  const probed = ["> 4005 A 101", "> 3500 A 100 501\n< 3510 A 501 101\n> 4005 A 101"] as const;
+  const dropped = ["TcpExt.ListenDrops=0", "TcpExt.ListenDrops=1"] as const;
+
+  expect(segments(plain(probed)).server?.out).toEqual([5, 5]);
+  expect(segments(plain(probed, dropped)).server?.out).toEqual([4, 5]);
 });
 
 test("a segment as close to a close as the clocks are is the socket's or nobody's", () => {

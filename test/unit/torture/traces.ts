@@ -14,7 +14,7 @@ const PUPPETS = ["a", "b", "c"].flatMap((name, i) => [`cgroup ${name} ${11 + i}`
 
 /**
  * `call LINE WHO NAME SLOT FROM TO RESULT ERRNO name=value…`, `> TIME FLAGS SEQ ACK [PAYLOAD [SEGMENTS]]` from the client,
- * `<` from the server, both of 127.0.0.1 port 40000 to 8000, and `books NAME=VALUE…`.
+ * `<` from the server, both of 127.0.0.1 port 40000 to 8000, `destroyed TIME` and `books NAME=VALUE…`.
  */
 export function traceOf(text: string): Trace {
   const lines = text
@@ -32,6 +32,7 @@ function linesOf(words: readonly string[]): string[] {
     const [line, who, name, slot, from, to, ...more] = rest;
     return [["call", line, who, name, slot, ns(from), ns(to), ...more].join(" ")];
   }
+  if (kind === "destroyed") return [`destroyed ${ns(rest[0])} 2`];
   if (kind === "books")
     return [...Map.groupBy(rest, (pair) => pair.split(".")[0])].flatMap(([group, pairs]) => [
       `books ${group}: ${pairs.map((pair) => pair.split(/[.=]/)[1]).join(" ")}`,
