@@ -82,7 +82,7 @@ static bool iterator__loads(const struct btf *btf, const char *iterator)
 	return true;
 }
 
-static void features__ask_btf(struct features *features)
+static void features__ask_btf(struct features *features, bool walk_files)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 
@@ -91,7 +91,7 @@ static void features__ask_btf(struct features *features)
 	features->btf = true;
 	for (int i = 0; i < HOOK_COUNT; i++)
 		features->hook[i] = tracepoint__exists(btf, hooks[i].tracepoint);
-	features->iter_sk_storage = iterator__loads(btf, "bpf_sk_storage_map");
+	features->iter_sk_storage = !walk_files && iterator__loads(btf, "bpf_sk_storage_map");
 	features->iter_task = iterator__loads(btf, "task_file");
 	/* 633488947ef6 renamed parent to __parent. */
 	features->cgroup_names =
@@ -135,12 +135,12 @@ static bool cgroup2__is_used(void)
 	return used;
 }
 
-void features__detect(struct features *features)
+void features__detect(struct features *features, bool walk_files)
 {
 	struct stat namespace = { 0 };
 
 	memset(features, 0, sizeof(*features));
-	features__ask_btf(features);
+	features__ask_btf(features, walk_files);
 	features->cgroup_v2 = cgroup2__is_used();
 	if (stat("/proc/self/ns/pid", &namespace) == 0)
 		features->pid_namespace = (unsigned)namespace.st_ino;

@@ -29,8 +29,12 @@ struct features {
 	unsigned pid_namespace; /* inode number of our pid namespace */
 };
 
-/* Asks BTF, /proc and the mounts. Never fails: what cannot be found out is not there. */
-void features__detect(struct features *features);
+/*
+ * Asks BTF, /proc and the mounts. Never fails: what cannot be found out is not there.
+ *
+ * @param walk_files as if the kernel refused the walk over storages
+ */
+void features__detect(struct features *features, bool walk_files);
 
 /* The bits of enum feature. */
 uint64_t features__bits(const struct features *features);

@@ -131,7 +131,7 @@ static int hooks__attach(struct programs *programs, struct features *features, c
 	return 0;
 }
 
-static int walk__attach(struct programs *programs, const struct features *features)
+static int walk__attach(struct programs *programs, const struct features *features, const struct options *options)
 {
 	union bpf_iter_link_info info = { 0 };
 	LIBBPF_OPTS(bpf_iter_attach_opts, over_map, .link_info = &info, .link_info_len = sizeof(info));
@@ -146,8 +146,8 @@ static int walk__attach(struct programs *programs, const struct features *featur
 		return -1;
 	}
 	if (!programs->walks_all)
-		log_warn("walk: this kernel refuses bpf_sk_storage_map: walking all open files, other sockets count at "
-			 "their close");
+		log_warn("walk: %s: walking all open files, other sockets count at their close",
+			 options->walk_files ? "FLOWSPAN_WALK=files" : "this kernel refuses bpf_sk_storage_map");
 	programs->namespaces = bpf_program__attach_iter(programs__find(programs, "namespaces"), NULL);
 	if (!programs->namespaces)
 		log_warn("namespaces: cannot attach: %s: no coverage", strerror(errno));
@@ -236,7 +236,7 @@ int programs__start(struct programs *programs, struct kept *kept, struct feature
 	if (pins__keep_maps(pins, object) || programs__load(programs, features) || kept__open(kept, object))
 		return -1;
 	pins__remove_links_except(pins, before); /* of a probe that died while it started */
-	if (walk__attach(programs, features) || hooks__attach(programs, features, pins))
+	if (walk__attach(programs, features, options) || hooks__attach(programs, features, pins))
 		return -1;
 	kept__prepare(kept, scope);
 	__atomic_store_n(&kept->settings->generation, programs->generation, __ATOMIC_RELEASE);

@@ -80,7 +80,7 @@ int check__print(const struct options *options)
 	struct utsname system;
 
 	uname(&system);
-	features__detect(&features);
+	features__detect(&features, options->walk_files);
 	cgroup2_mounted = cgroup2__find(cgroup2, sizeof(cgroup2));
 	if (!privileges__can_start())
 		snprintf(problem, sizeof(problem), "CAP_BPF and CAP_PERFMON are missing: run with sudo");

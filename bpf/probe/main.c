@@ -55,7 +55,7 @@ static int probe__run(const struct options *options, int lifeline)
 		log_error("CAP_BPF and CAP_PERFMON are missing: run with sudo");
 		return EXIT_CANNOT_START;
 	}
-	features__detect(&features);
+	features__detect(&features, options->walk_files);
 	if (!features.cgroup_v2)
 		log_warn("no cgroup v2 groups on this machine: sockets are told apart by net namespace and address "
 			 "only");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The command line: arguments in, struct options out. Every refusal names the argument and ends in
+ * The command line and FLOWSPAN_WALK: arguments in, struct options out. Every refusal names the argument and ends in
  * what to write instead. Touches nothing outside the process.
  */
 #include "shared/options.h"
@@ -75,6 +75,9 @@ static const char help[] =
 	"  --unpin               detach and forget: removes all pins, and with them what was not exported yet\n"
 	"  --log-level LEVEL     debug, info (default), warn or error\n"
 	"  --version, --help\n"
+	"\n"
+	"Environment:\n"
+	"  FLOWSPAN_WALK=files   for tests: walk open files, as where the kernel refuses the walk over sockets\n"
 	"\n"
 	"Examples:\n"
 	"  flowspan-probe --check\n"
@@ -174,6 +177,21 @@ static int options__take(struct options *options, int option, char *value)
 	}
 }
 
+/* A variable and no option: whatever starts a probe, down to an agent in a test, hands it on. */
+static int options__take_environment(struct options *options)
+{
+	const char *walk = getenv("FLOWSPAN_WALK");
+
+	if (!walk || !*walk)
+		return 0;
+	if (strcmp(walk, "files") != 0) {
+		log_error("FLOWSPAN_WALK=%s: must be files, or not set", walk);
+		return -1;
+	}
+	options->walk_files = true;
+	return 0;
+}
+
 /* Checks what only makes sense together. */
 static int options__check(const struct options *options)
 {
@@ -230,5 +248,7 @@ int options__parse(struct options *options, int argc, char **argv)
 		log_error("%s: unexpected argument; see --help", argv[optind]);
 		return -1;
 	}
+	if (options__take_environment(options))
+		return -1;
 	return options__check(options);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* What the command line asks for. */
+/* What the command line asks for, and the one environment variable. */
 #ifndef SHARED_OPTIONS_H
 #define SHARED_OPTIONS_H
 
@@ -32,6 +32,7 @@ struct options {
 	unsigned records_ring; /* bytes, a power of two */
 	bool stay_root;
 	uid_t user;
+	bool walk_files; /* FLOWSPAN_WALK=files: as where the kernel refuses the walk over storages */
 };
 
 /* Fills `options`; answers --help and --version itself. Returns 0, or -1 after it has said what is wrong. */

@@ -31,9 +31,10 @@ export interface AgentSetup {
   readonly kubeconfig?: string;
   /** More arguments of `flowspan agent`, the same for all or by node. */
   readonly agentArguments?: readonly string[] | ((node: string) => readonly string[]);
-  /** More arguments of `flowspan-probe`. */
-  readonly probeArguments?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** More arguments of `flowspan-probe`, and variables. */
+  readonly probeArguments?: readonly string[];
+  readonly probeEnv?: Readonly<Record<string, string>>;
 }
 
 /** One node's probe and agent. Each of the two can be stopped, killed and started by itself. */
@@ -87,7 +88,8 @@ export class NodeAgent {
       ...(this.#setup.probeArguments ?? []),
     ];
     const before = socketIdentity(this.probeSocket);
-    const probe = new LabProcess({ cgroup: this.#lab.outsideCgroup }, argv);
+    const { probeEnv: env = {} } = this.#setup;
+    const probe = new LabProcess({ cgroup: this.#lab.outsideCgroup }, argv, { env });
     this.probes.push(probe);
     await eventually(
       () => `a listening probe: ${probe.describe()}`,

@@ -55,8 +55,13 @@ export class Tally {
   }
 
   /** Starts a probe for one node of the lab; it counts when this resolves. */
-  static async start(lab: Lab, node: string, probeArguments: readonly string[] = []): Promise<Tally> {
-    const probe = new NodeAgent(lab, node, { endpoint: "", probeArguments });
+  static async start(
+    lab: Lab,
+    node: string,
+    probeArguments: readonly string[] = [],
+    probeEnv: Readonly<Record<string, string>> = {},
+  ): Promise<Tally> {
+    const probe = new NodeAgent(lab, node, { endpoint: "", probeArguments, probeEnv });
     await probe.startProbe();
     const records: Connection[] = [];
     const client = reader(probe, records);

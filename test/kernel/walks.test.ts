@@ -1,0 +1,160 @@
+/**
+ * Both walks count the same of connections that stay open, however many files lead to them; only what has no file is
+ * late under the walk over files, and whole when it has closed. A kernel that refuses the other walk has this one alone.
+ */
+import { afterEach, beforeEach, expect } from "vitest";
+import type { Role } from "../../agent/model/edge.ts";
+import { describe } from "../lab/describe.ts";
+import { type Lab, startLab } from "../lab/lab.ts";
+import { Tally } from "../lab/tally.ts";
+import { missing, needs } from "../needs.ts";
+import { type Walk, walksHere } from "../walks.ts";
+
+const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
+const test = needs(...NEEDS);
+
+const CONNECTIONS = 23;
+/** A request tells in its first 32 bytes what is asked for. */
+const UPLOAD = 1009;
+const DOWNLOAD = 7919;
+const ROUNDS = 3;
+/** Processes that hold the listener: its queue is one all the same. */
+const WORKERS = 3;
+const BACKLOG = 101;
+const ACCEPTED = 8080;
+const STUCK = 8081;
+
+let lab: Lab;
+
+beforeEach(async () => {
+  if (missing(...NEEDS) !== undefined) return;
+  lab = await startLab(describe({ nodes: 1, pods: [{ key: "client" }, { key: "server" }] }));
+});
+
+afterEach(() => lab?.close());
+
+test("connections that have a file are counted the same by each walk, while they are open and at their end", async () => {
+  for (const walk of walksHere()) {
+    const { open, closed } = await countHeld(walk);
+
+    const whole = { opened: CONNECTIONS, bytesSent: CONNECTIONS * ROUNDS * UPLOAD };
+    const mirrored = { bytesReceived: CONNECTIONS * ROUNDS * DOWNLOAD };
+    const client = { ...whole, ...mirrored };
+    const server = { opened: CONNECTIONS, bytesSent: mirrored.bytesReceived, bytesReceived: whole.bytesSent };
+    expect({ walk, open }).toEqual({
+      walk,
+      open: {
+        client: { ...client, closed: 0, open: CONNECTIONS, limit: 0 },
+        server: { ...server, closed: 0, open: CONNECTIONS, limit: 0 },
+        listener: { ...NONE, open: 0, limit: BACKLOG },
+      },
+    });
+    expect({ walk, closed }).toEqual({
+      walk,
+      closed: {
+        client: { ...client, closed: CONNECTIONS, open: 0, limit: 0 },
+        server: { ...server, closed: CONNECTIONS, open: 0, limit: 0 },
+        listener: { ...NONE, open: 0, limit: BACKLOG },
+      },
+    });
+  }
+});
+
+test("connections that wait to be accepted count at once, or where files are walked at their close", async () => {
+  for (const walk of walksHere()) {
+    const { open, closed } = await countWaiting(walk);
+
+    const seen = walk.seesAll ? CONNECTIONS : 0;
+    expect({ walk, open }).toEqual({ walk, open: { ...NONE, opened: seen, open: seen, limit: 0 } });
+    expect({ walk, closed }).toEqual({
+      walk,
+      closed: { ...NONE, opened: CONNECTIONS, closed: CONNECTIONS, open: 0, limit: 0 },
+    });
+  }
+});
+
+const NONE = { opened: 0, closed: 0, bytesSent: 0, bytesReceived: 0 };
+
+/** Of all edges of that role and port: counters since the probe came, gauges of the last walk. */
+function told(tally: Tally, role: Role, port: number) {
+  const of = [...tally.edges.values()].filter(({ key }) => key.role === role && key.serverPort === port);
+  const sum = tally.sum((key) => key.role === role && key.serverPort === port);
+  return {
+    ...{ opened: sum.opened, closed: sum.closed, bytesSent: sum.bytesSent, bytesReceived: sum.bytesReceived },
+    open: of.reduce((total, edge) => total + edge.open, 0),
+    limit: of.reduce((total, edge) => total + edge.limit, 0),
+  };
+}
+
+function allTold(tally: Tally, port: number) {
+  return {
+    client: told(tally, "client", port),
+    server: told(tally, "server", port),
+    listener: told(tally, "listener", port),
+  };
+}
+
+async function countHeld(walk: Walk) {
+  const tally = await Tally.start(lab, "node-1", [], walk.env);
+  try {
+    const listen = [{ port: ACCEPTED, backlog: BACKLOG }];
+    const server = await lab.pod("server").serve({ listen, workers: WORKERS });
+    const held = await hold(ACCEPTED);
+    for (let round = 0; round < ROUNDS; round++) await held.send(UPLOAD, DOWNLOAD);
+    const count = () => told(tally, "server", ACCEPTED).bytesSent;
+    await tally.until(
+      () => `all bytes: ${count()}`,
+      () => count() === CONNECTIONS * ROUNDS * DOWNLOAD,
+    );
+    const open = allTold(tally, ACCEPTED);
+    await held.close();
+    await untilClosed(tally, ACCEPTED);
+    const closed = allTold(tally, ACCEPTED);
+    await server.process.stop();
+    expect(tally.losses).toEqual({});
+    return { open, closed };
+  } finally {
+    await tally.close();
+    await tally.probe.unpin();
+  }
+}
+
+/** The server's end alone: its application takes none of them. */
+async function countWaiting(walk: Walk) {
+  const tally = await Tally.start(lab, "node-1", [], walk.env);
+  try {
+    const server = await lab.pod("server").serve({ listen: [{ port: STUCK, mode: "stuck" }] });
+    const held = await hold(STUCK);
+    await tally.until(
+      () => "the clients are open",
+      () => told(tally, "client", STUCK).open === CONNECTIONS,
+    );
+    const open = told(tally, "server", STUCK);
+    // Its end resets what was not accepted.
+    await server.process.stop();
+    await held.process.stop();
+    await untilClosed(tally, STUCK);
+    const closed = told(tally, "server", STUCK);
+    expect(tally.losses).toEqual({});
+    return { open, closed };
+  } finally {
+    await tally.close();
+    await tally.probe.unpin();
+  }
+}
+
+async function hold(port: number) {
+  const held = lab
+    .pod("client")
+    .start("hold", { to: [{ address: lab.pod("server").ips.v4, port }], count: CONNECTIONS });
+  await held.ready();
+  return held;
+}
+
+function untilClosed(tally: Tally, port: number): Promise<void> {
+  const of = (role: Role) => tally.sum((key) => key.role === role && key.serverPort === port);
+  return tally.until(
+    () => `both ends are closed: ${of("client").closed}, ${of("server").closed}`,
+    () => of("client").closed === CONNECTIONS && of("server").closed === CONNECTIONS,
+  );
+}
