@@ -236,7 +236,7 @@ int walk_files(struct bpf_iter__task_file *ctx)
  * Adoption, first pass: listeners.
  *
  * Hook:   iterator over all tasks' files, once at start, after the hooks are attached.
- * Cost:   once a file; returns at once for what is no listening TCP or MPTCP socket in scope.
+ * Cost:   once a file; returns at once for what is no listening TCP or MPTCP socket that is counted.
  * Misses: listeners that no task holds a file of; MPTCP's before 6.2.
  */
 SEC("iter/task_file")
@@ -303,7 +303,7 @@ static __always_inline __u32 thread__id(struct task_struct *task)
 }
 
 /*
- * Net namespaces that threads in scope live in, each once an exchange, with one of its threads.
+ * Net namespaces that counted threads live in, each once an exchange, with one of its threads.
  *
  * Hook:   iterator over all threads; independent of the sockets, so that blind hooks cannot look quiet.
  * Cost:   a map lookup a thread.
@@ -324,7 +324,7 @@ int namespaces(struct bpf_iter__task *ctx)
 		return 0;
 	net = BPF_CORE_READ(task, nsproxy, net_ns);
 	cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-	if (!net || !cgroup || !cgroup__in_scope(cgroup, s))
+	if (!net || !cgroup || !cgroup__is_counted(cgroup, s))
 		return 0;
 	row.netns = BPF_CORE_READ(net, ns.inum);
 	if (bpf_core_field_exists(net->net_cookie))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * A socket's cgroup: its id, whether it is in scope, and its names on first sight.
+ * A socket's cgroup: its id, whether it is counted, and its names on first sight.
  *
  * The names come from the kernel at the time of the socket, so a container that is gone before user
  * space looks is still named. Must not be called on request or time-wait sockets.
@@ -16,19 +16,19 @@ static __always_inline struct kernfs_node *kernfs__parent(struct kernfs_node *no
 	return BPF_CORE_READ(node, parent);
 }
 
-static __always_inline bool cgroup__in_scope(struct cgroup *cgroup, struct settings *s)
+static __always_inline bool cgroup__is_counted(struct cgroup *cgroup, struct settings *s)
 {
 	struct cgroup *ancestor;
 
-	if (!s->scope_cgroup)
+	if (!s->filter_cgroup)
 		return true;
-	if (BPF_CORE_READ(cgroup, level) < (int)s->scope_level)
+	if (BPF_CORE_READ(cgroup, level) < (int)s->filter_level)
 		return false;
 	if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
 				  (void *)cgroup + bpf_core_field_offset(cgroup->ancestors) +
-					  (s->scope_level & 0xff) * sizeof(ancestor)))
+					  (s->filter_level & 0xff) * sizeof(ancestor)))
 		return false;
-	return BPF_CORE_READ(ancestor, kn, id) == s->scope_cgroup;
+	return BPF_CORE_READ(ancestor, kn, id) == s->filter_cgroup;
 }
 
 /* Keeps a name as far as there is room for it, and says so where there is not. */
@@ -72,7 +72,7 @@ __noinline int cgroup__learn(__u64 id, __u64 place, __u64 root)
 		struct kernfs_node *parent = kernfs__parent(node);
 
 		if (!parent || BPF_CORE_READ(node, id) == root)
-			break; /* the root has no name, and the scope's is the root of all we say */
+			break; /* the root has no name, and the filter's is the root of all names */
 		cgroup__note_name(known->names[level], BPF_CORE_READ(node, name));
 		node = parent;
 	}
@@ -81,7 +81,7 @@ __noinline int cgroup__learn(__u64 id, __u64 place, __u64 root)
 	return 0;
 }
 
-/* @return the id of the socket's cgroup, or 0 if it is out of scope */
+/* @return the id of the socket's cgroup, or 0 if it is not counted */
 static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings *s)
 {
 	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
@@ -96,9 +96,9 @@ static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings 
 	id = node->id;
 	if (bpf_map_lookup_elem(&cgroups, &id))
 		return id;
-	if (!cgroup__in_scope(cgroup, s))
+	if (!cgroup__is_counted(cgroup, s))
 		return 0;
-	cgroup__learn(id, (__u64)BPF_CORE_READ(cgroup, kn), s->scope_cgroup);
+	cgroup__learn(id, (__u64)BPF_CORE_READ(cgroup, kn), s->filter_cgroup);
 	return id;
 }
 

@@ -3,8 +3,8 @@
  * The edge table: find or make an edge, add to it, leave it.
  *
  * Additions are atomic, so hooks on all CPUs, the walk and `settle` work on one edge at once. Between
- * edge__enter() and edge__leave() an edge cannot be evicted: `writers` holds it. Evicting marks it
- * `dead` first and goes on only if no writer is inside (settle.h); both sides use full barriers.
+ * edge__enter() and edge__leave() an edge cannot be evicted: a reference in `refs` holds it. Eviction sets
+ * `evicting` first and goes on only if there is no reference (settle.h); both sides use full barriers.
  */
 #ifndef COMMON_EDGES_H
 #define COMMON_EDGES_H
@@ -38,7 +38,7 @@ static __always_inline struct edge_value *edge__overflow(__u8 role)
 	struct edge_value *edge = bpf_map_lookup_elem(&overflow, &index);
 
 	if (edge)
-		edge__add(edge->writers, 1);
+		edge__add(edge->refs, 1);
 	loss__count(LOSS_EDGE_TABLE_FULL_DETAIL);
 	return edge;
 }
@@ -51,13 +51,13 @@ static __always_inline bool key__equal(const struct edge_key *a, const struct ed
 }
 
 /*
- * Whether `edge`, held through `writers`, is the edge of `key`. It may not be: the map's allocator hands
+ * Whether `edge`, held through `refs`, is the edge of `key`. It may not be: the map's allocator hands
  * memory of a removed edge out again at once, so between lookup and hold a pointer can change owner.
  * A fresh edge has no key yet; being found under its key while it is held makes it ours to name.
  */
 static __always_inline bool edge__is_of(struct edge_value *edge, const struct edge_key *key)
 {
-	if (*(volatile __u32 *)&edge->dead)
+	if (*(volatile __u32 *)&edge->evicting)
 		return false;
 	if (key__equal(&edge->key, key))
 		return true;
@@ -86,10 +86,10 @@ static __always_inline struct edge_value *edge__enter(const struct edge_key *key
 			if (!edge)
 				break;
 		}
-		edge__add(edge->writers, 1);
+		edge__add(edge->refs, 1);
 		if (edge__is_of(edge, key))
 			return edge;
-		edge__add(edge->writers, -1);
+		edge__add(edge->refs, -1);
 	}
 	if (miss == EDGE_MISS_DEFERS && error != -E2BIG)
 		return NULL;
@@ -112,7 +112,7 @@ static __always_inline void edge__touch(struct edge_value *edge, __u64 now_ns)
 
 static __always_inline void edge__leave(struct edge_value *edge)
 {
-	edge__add(edge->writers, -1);
+	edge__add(edge->refs, -1);
 }
 
 /* Adds one value to one of an edge's histograms and to its sum. */

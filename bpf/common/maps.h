@@ -67,7 +67,7 @@ struct {
 
 struct {
 	/*
-	 * Names of the cgroups that own sockets; an entry also says that the cgroup is in scope. Written on
+	 * Names of the cgroups that own sockets; an entry also says that the cgroup is counted. Written on
 	 * first sight, read by the probe. Least recently used goes first: 4,096 is far more containers than a
 	 * node runs, and a name that was pushed out is learned again from its next socket. It takes 1 KiB for each.
 	 */
@@ -91,12 +91,12 @@ struct {
 } losses SEC(".maps");
 
 struct {
-	/* How many sockets were marked and seen closing (enum life). Cannot be full. */
+	/* How many sockets were marked and seen closing (enum socket_total). Cannot be full. */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LIFE_COUNT);
+	__uint(max_entries, SOCKET_TOTAL_COUNT);
 	__type(key, __u32);
 	__type(value, __u64);
-} lives SEC(".maps");
+} socket_totals SEC(".maps");
 
 struct {
 	/* What sampling goes by on each CPU. A softirq may interrupt its update: then a token may count for two records. */
@@ -129,9 +129,9 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 4096);
-	__type(key, struct scope_key);
-	__type(value, struct scope_value);
-} scopes SEC(".maps");
+	__type(key, struct prefix_rule_key);
+	__type(value, struct prefix_rule_value);
+} prefix_rules SEC(".maps");
 
 struct {
 	/* Rows for `settle`: filled by the probe through mmap, results read back the same way. */
@@ -241,9 +241,9 @@ static __always_inline struct state *state__get(void)
 	return bpf_map_lookup_elem(&state, &zero);
 }
 
-static __always_inline void life__count(__u32 life)
+static __always_inline void socket_total__add(__u32 total)
 {
-	__u64 *count = bpf_map_lookup_elem(&lives, &life);
+	__u64 *count = bpf_map_lookup_elem(&socket_totals, &total);
 
 	if (count)
 		__sync_fetch_and_add(count, 1);

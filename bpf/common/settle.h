@@ -62,10 +62,10 @@ static __always_inline __u16 settle__evict(struct edge_value *edge, struct settl
 	if (!row->key.cgroup || open || edge->reported || edge__has_growth(edge) ||
 	    edge->active_ns + s->asked.idle_ns > bpf_ktime_get_boot_ns())
 		return SETTLEMENT_BUSY;
-	__sync_lock_test_and_set(&edge->dead, 1);
+	__sync_lock_test_and_set(&edge->evicting, 1);
 	/* From here on nobody can enter. Who is inside, or was since the check above, wins. */
-	if (*(volatile __u32 *)&edge->writers || edge__has_growth(edge)) {
-		__sync_lock_test_and_set(&edge->dead, 0);
+	if (*(volatile __u32 *)&edge->refs || edge__has_growth(edge)) {
+		__sync_lock_test_and_set(&edge->evicting, 0);
 		return SETTLEMENT_BUSY;
 	}
 	bpf_map_delete_elem(&edges, &row->key);

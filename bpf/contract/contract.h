@@ -34,7 +34,7 @@ enum edge_role {
 struct edge_key {
 	__u64 cgroup;         /* id of the socket's cgroup, v2 hierarchy; 1 is the root */
 	__u8 local_addr[16];  /* a listener may be bound to ::, all zero */
-	__u8 remote_addr[16]; /* masked to its scope's prefix where a scope says so; zero for a listener */
+	__u8 remote_addr[16]; /* masked to a prefix rule's length where one matches; zero for a listener */
 	__u32 netns;          /* inode number of the socket's net namespace */
 	__u16 server_port;    /* host order: remote port for a client, local port otherwise */
 	__u8 role;            /* enum edge_role */
@@ -382,7 +382,7 @@ struct command_records {
 };
 
 enum prefix_rule_flag {
-	PREFIX_RULE_FIRST = 1,    /* forget all scopes set before */
+	PREFIX_RULE_FIRST = 1,    /* forget all rules set before */
 	PREFIX_RULE_COLLAPSE = 2, /* server-role edges from this prefix share one edge */
 };
 

@@ -13,8 +13,8 @@
 /*
  * One edge: its growth since it was last settled, and nothing else. Settling subtracts.
  *
- * Writers (hooks, the walk, settle) hold `writers` above 0 while they add; evicting sets `dead` and
- * only goes on if no writer is inside, so that no addition lands in a removed edge.
+ * Who adds to it (hooks, the walk, settle) holds a reference meanwhile: `refs` is above 0. Eviction sets `evicting` and
+ * goes on only if nobody holds one, so that no addition lands in a removed edge.
  */
 struct edge_value {
 	struct edge_key key; /* again, so that a holder of a stale pointer notices: see edge__enter() */
@@ -27,8 +27,8 @@ struct edge_value {
 	__u32 open;
 	__u32 limit;
 	__u32 reported; /* 1: a walk found something open, and no row without was settled since: one is due */
-	__u32 writers;
-	__u32 dead;
+	__u32 refs;
+	__u32 evicting;
 	__u32 zero;
 };
 
@@ -65,9 +65,9 @@ struct settle_context {
 /* settings[0]: written by the probe, read by every program. */
 struct settings {
 	__u64 generation;    /* only programs loaded with this number act: an upgrade flips it in one write */
-	__u64 scope_cgroup;  /* id of the cgroup whose subtree is counted; 0: everything */
-	__u32 scope_level;   /* its depth below the root */
-	__u32 scopes;        /* 1: look remote addresses of servers up in `scopes` */
+	__u64 filter_cgroup; /* id of the cgroup whose subtree is counted; 0: everything */
+	__u32 filter_level;  /* its depth below the root */
+	__u32 prefix_rules;  /* 1: look remote addresses of servers up in `prefix_rules` */
 	__u32 jiffies_per_s; /* CONFIG_HZ */
 	__u32 zero;
 	struct command_settings asked; /* as the agent sent them last */
@@ -101,11 +101,11 @@ struct state {
 	struct record_ledger records;
 };
 
-/* lives[]: per CPU, sockets that were marked and marked ones whose close was seen; what is between them lives. */
-enum life {
-	LIFE_MARKED = 0,
-	LIFE_CLOSED,
-	LIFE_COUNT,
+/* socket_totals[], per CPU. What is tracked and not closed is open, or its close was missed. */
+enum socket_total {
+	SOCKETS_TRACKED = 0, /* that got a storage */
+	SOCKETS_CLOSED,      /* of those, whose close a program saw */
+	SOCKET_TOTAL_COUNT,
 };
 
 /*
@@ -123,17 +123,17 @@ struct sampler {
 	__u64 seen;      /* records that every-Nth has counted */
 };
 
-/* Key of the scopes trie: prefix first, as BPF_MAP_TYPE_LPM_TRIE wants it. The value is the prefix length again. */
-struct scope_key {
+/* Key of the prefix_rules trie: prefix first, as BPF_MAP_TYPE_LPM_TRIE wants it. The value is the prefix length again. */
+struct prefix_rule_key {
 	__u32 prefix_length;
 	__u8 addr[16];
 };
-struct scope_value {
+struct prefix_rule_value {
 	__u32 prefix_length;
 	__u32 flags; /* enum prefix_rule_flag */
 };
 
-/* What the `namespaces` iterator writes, once for each net namespace that a thread in scope lives in. */
+/* What the `namespaces` iterator writes, once for each net namespace that a counted thread lives in. */
 struct namespace_seen {
 	__u64 cookie; /* 0 where the kernel has none */
 	__u32 netns;

@@ -48,7 +48,7 @@ static bool cgroup__announce(struct exchange *exchange, __u64 id)
 
 	if (id == 0 || announced__has(&exchange->announced, id))
 		return true;
-	if (bpf_map_lookup_elem(exchange->kept->cgroups, &id, &cgroup))
+	if (bpf_map_lookup_elem(exchange->maps->cgroups, &id, &cgroup))
 		return true; /* pushed out of the map; its next socket brings it back */
 	if (cgroup.id != id)
 		return false;
@@ -61,8 +61,8 @@ static bool cgroup__announce(struct exchange *exchange, __u64 id)
 static bool edge__send(struct exchange *exchange, const struct edge_key *key, const struct edge_value *value,
 		       bool evictable)
 {
-	const struct state *state = exchange->kept->state;
-	__u64 idle_ns = exchange->kept->settings->asked.idle_ns;
+	const struct state *state = exchange->maps->state;
+	__u64 idle_ns = exchange->maps->settings->asked.idle_ns;
 	size_t length;
 
 	exchange->edges += evictable;
@@ -87,7 +87,7 @@ static int edges__read(struct exchange *exchange, void *in, void *out, __u32 *co
 		int failed;
 
 		*count = exchange->capacity;
-		failed = bpf_map_lookup_batch(exchange->kept->edges, in, out, exchange->keys, exchange->values, count,
+		failed = bpf_map_lookup_batch(exchange->maps->edges, in, out, exchange->keys, exchange->values, count,
 					      NULL);
 		if (failed != -ENOSPC && failed != -EINTR)
 			return failed;
@@ -119,7 +119,7 @@ static bool edges__send(struct exchange *exchange)
 		}
 		places[0] = places[1];
 		first = false;
-		exchange->meanwhile(exchange->context);
+		exchange->on_batch(exchange->context);
 	}
 	return true;
 }
@@ -131,12 +131,12 @@ static bool overflow__send(struct exchange *exchange)
 	for (__u32 index = 0; index < ROLE_LISTENER; index++) {
 		struct edge_key key = { .role = (__u8)(index + 1), .protocol = 6 /* IPPROTO_TCP */ };
 
-		if (bpf_map_lookup_elem(exchange->kept->overflow, &index, value)) {
+		if (bpf_map_lookup_elem(exchange->maps->overflow, &index, value)) {
 			log_error("cannot read the overflow edge: %s", strerror(errno));
 			return false;
 		}
 		if (!value->since_ns)
-			value->since_ns = exchange->kept->state->started_ns;
+			value->since_ns = exchange->maps->state->started_ns;
 		if (!edge__send(exchange, &key, value, false))
 			return false;
 	}
@@ -148,22 +148,22 @@ static bool overflow__send(struct exchange *exchange)
  * ends meanwhile can only make the difference smaller: the largest that was ever found is true. A walk over files
  * cannot say: it finds no socket that has none.
  */
-static void close_missed__note(struct kept *kept, __u64 marked)
+static void close_missed__note(struct pinned_maps *maps, __u64 marked)
 {
-	__u64 accounted = kept->state->live + lives__read(kept, LIFE_CLOSED);
+	__u64 accounted = maps->state->live + socket_total__read(maps, SOCKETS_CLOSED);
 
-	if (marked > accounted + kept->state->close_missed)
-		kept->state->close_missed = marked - accounted;
+	if (marked > accounted + maps->state->close_missed)
+		maps->state->close_missed = marked - accounted;
 }
 
 /* Numbers the exchange and walks. */
 static bool exchange__walk(struct exchange *exchange, struct frame_exchange *frame)
 {
-	struct state *state = exchange->kept->state;
+	struct state *state = exchange->maps->state;
 	/* Also above a walk that was cut short: edges know their walk by its number. */
 	__u64 last = state->walk > state->exchange ? state->walk : state->exchange;
 	__u64 number = last + 1, begin = clock__boot_ns();
-	__u64 marked = lives__read(exchange->kept, LIFE_MARKED);
+	__u64 marked = socket_total__read(exchange->maps, SOCKETS_TRACKED);
 	int failed;
 
 	state->sockets = state->live = 0;
@@ -175,8 +175,8 @@ static bool exchange__walk(struct exchange *exchange, struct frame_exchange *fra
 		return false;
 	}
 	/* After a takeover, this walk has left out what came after it. */
-	if (exchange->programs->walks_all && kept__is_active(exchange->kept, exchange->programs->generation))
-		close_missed__note(exchange->kept, marked);
+	if (exchange->programs->walks_all && pinned_maps__is_active(exchange->maps, exchange->programs->generation))
+		close_missed__note(exchange->maps, marked);
 	*frame = (struct frame_exchange){ .exchange = number, .sockets = state->sockets };
 	clock__read_both(&frame->boot_ns, &frame->realtime_ns);
 	frame->walk_ns = frame->boot_ns - begin;
@@ -202,9 +202,9 @@ bool exchange__run(struct exchange *exchange)
 	if (!edges__send(exchange) || !overflow__send(exchange) || !settler__apply(exchange->settler))
 		return false;
 	if (exchange->proc_snmp)
-		namespaces__send(exchange->programs, exchange->kept, output);
+		namespaces__send(exchange->programs, exchange->maps, output);
 	programs__report(exchange->programs, output);
-	status__send(exchange->kept, output, exchange->edges - exchange->settler->evicted, exchange->announced.count,
+	status__send(exchange->maps, output, exchange->edges - exchange->settler->evicted, exchange->announced.count,
 		     *exchange->records);
 	frame.edges = exchange->rows_sent;
 	return output__frame(output, FRAME_EXCHANGE_END, &frame, sizeof(frame)) && output__flush(output);

@@ -14,14 +14,14 @@
 
 struct exchange {
 	const struct programs *programs;
-	struct kept *kept;
+	struct pinned_maps *maps;
 	struct output *output;
 	struct settler *settler;
 	bool proc_snmp;
 	struct announced announced;
 	const __u64 *records; /* what STATUS says of them */
 	/* Called between batches, so that connection records do not wait for the whole exchange. */
-	void (*meanwhile)(void *context);
+	void (*on_batch)(void *context);
 	void *context;
 	/* A batch of the edge table; grows when a hash bucket is longer. */
 	struct edge_key *keys;

@@ -89,7 +89,7 @@ static size_t file__append(char *text, size_t size, size_t used, __u32 pid, cons
 }
 
 struct sending {
-	struct kept *kept;
+	struct pinned_maps *maps;
 	struct output *output;
 };
 
@@ -103,7 +103,7 @@ static void namespace__send(struct sending *sending, const struct namespace_seen
 	if (used && namespace__parse(&frame, text))
 		output__frame(sending->output, FRAME_NAMESPACE, &frame, sizeof(frame));
 	else
-		loss__count(sending->kept, LOSS_NAMESPACE_UNREADABLE, 1);
+		loss__count(sending->maps, LOSS_NAMESPACE_UNREADABLE, 1);
 }
 
 static void namespaces__take(void *context, const void *bytes, size_t length)
@@ -116,13 +116,13 @@ static void namespaces__take(void *context, const void *bytes, size_t length)
 	}
 }
 
-void namespaces__send(const struct programs *programs, struct kept *kept, struct output *output)
+void namespaces__send(const struct programs *programs, struct pinned_maps *maps, struct output *output)
 {
-	struct sending sending = { .kept = kept, .output = output };
+	struct sending sending = { .maps = maps, .output = output };
 	int failed = programs->namespaces ? iterator__run(programs->namespaces, namespaces__take, &sending) : 0;
 
 	if (failed) {
 		log_warn("cannot list net namespaces: %s", strerror(-failed));
-		loss__count(kept, LOSS_NAMESPACE_UNREADABLE, 1);
+		loss__count(maps, LOSS_NAMESPACE_UNREADABLE, 1);
 	}
 }

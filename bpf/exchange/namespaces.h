@@ -9,8 +9,8 @@
 #include "wire/output.h"
 #include "load/programs.h"
 
-/* Sends a FRAME_NAMESPACE for each namespace in scope. What cannot be read is counted. */
-void namespaces__send(const struct programs *programs, struct kept *kept, struct output *output);
+/* Sends a FRAME_NAMESPACE for each counted namespace. What cannot be read is counted. */
+void namespaces__send(const struct programs *programs, struct pinned_maps *maps, struct output *output);
 
 /*
  * Reads `text`, the content of /proc/PID/net/snmp and netstat one after the other, into `frame`.

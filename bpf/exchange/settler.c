@@ -20,7 +20,7 @@ bool settler__apply(struct settler *settler)
 		return false;
 	}
 	for (__u32 i = 0; i < settler->staged; i++) {
-		const struct settlement *settlement = &settler->kept->settlements[i];
+		const struct settlement *settlement = &settler->maps->settlements[i];
 		bool done = settlement->result == SETTLEMENT_DONE;
 
 		if (settlement->action == SETTLEMENT_EVICT)
@@ -36,7 +36,7 @@ bool settler__apply(struct settler *settler)
 
 static struct settlement *settler__next(struct settler *settler)
 {
-	return &settler->kept->settlements[settler->staged];
+	return &settler->maps->settlements[settler->staged];
 }
 
 static bool settler__staged(struct settler *settler)
@@ -53,7 +53,7 @@ static bool row__is_ours(const struct settlement *settlement, __u64 since_ns, co
 bool settler__settle(struct settler *settler, const void *payload)
 {
 	struct settlement *settlement = settler__next(settler);
-	const struct state *state = settler->kept->state;
+	const struct state *state = settler->maps->state;
 	struct frame_edge edge;
 
 	memcpy(&edge, payload, sizeof(edge));
@@ -74,7 +74,7 @@ bool settler__evict(struct settler *settler, const struct edge_key *key)
 	memset(settlement, 0, sizeof(*settlement));
 	settlement->key = *key;
 	settlement->action = SETTLEMENT_EVICT;
-	settlement->exchange = settler->kept->state->exchange;
+	settlement->exchange = settler->maps->state->exchange;
 	return settler__staged(settler);
 }
 

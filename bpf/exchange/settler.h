@@ -11,7 +11,7 @@
 /* Collects settlements and has the kernel apply them, SETTLEMENTS_MAX at a time. */
 struct settler {
 	const struct programs *programs;
-	struct kept *kept;
+	struct pinned_maps *maps;
 	__u32 staged;
 	struct frame_settled settled; /* since the last flush */
 	__u64 evicted;                /* since the settler was made */

@@ -36,20 +36,20 @@ static __u64 process__rss_bytes(void)
 	return (__u64)pages * (__u64)sysconf(_SC_PAGESIZE);
 }
 
-void status__send(const struct kept *kept, struct output *output, __u64 edges, __u64 cgroups, __u64 records)
+void status__send(const struct pinned_maps *maps, struct output *output, __u64 edges, __u64 cgroups, __u64 records)
 {
 	struct frame_status status = {
 		.edges = edges,
-		.edge_capacity = kept->edge_capacity,
-		.evicted = kept->state->evicted,
+		.edge_capacity = maps->edge_capacity,
+		.evicted = maps->state->evicted,
 		.cgroups = cgroups,
 		.records = records,
 		.probe_cpu_us = process__cpu_us(),
 		.probe_rss_bytes = process__rss_bytes(),
-		.adopted = kept->state->adopted,
+		.adopted = maps->state->adopted,
 	};
 
-	losses__read(kept, status.losses);
+	losses__read(maps, status.losses);
 	output__frame(output, FRAME_STATUS, &status, sizeof(status));
 }
 

@@ -9,7 +9,7 @@
 #include "load/programs.h"
 
 /* Sends FRAME_STATUS; the numbers that only the caller knows are arguments. */
-void status__send(const struct kept *kept, struct output *output, __u64 edges, __u64 cgroups, __u64 records);
+void status__send(const struct pinned_maps *maps, struct output *output, __u64 edges, __u64 cgroups, __u64 records);
 
 /* Sends a FRAME_PROGRAM for each loaded program. */
 void programs__report(const struct programs *programs, struct output *output);

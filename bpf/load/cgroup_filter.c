@@ -38,13 +38,13 @@ static int cgroup__level(int fd, const struct stat *directory)
 	return level;
 }
 
-int scope__find(struct scope *scope, const char *path)
+int cgroup_filter__find(struct cgroup_filter *filter, const char *path)
 {
 	struct stat directory;
 	struct statfs fs;
 	int fd, level;
 
-	*scope = (struct scope){ 0 };
+	*filter = (struct cgroup_filter){ 0 };
 	if (!path)
 		return 0;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -69,6 +69,6 @@ int scope__find(struct scope *scope, const char *path)
 		return -1;
 	}
 	if (level > 0) /* the root is the whole machine */
-		*scope = (struct scope){ .cgroup = directory.st_ino, .level = (uint32_t)level };
+		*filter = (struct cgroup_filter){ .cgroup = directory.st_ino, .level = (uint32_t)level };
 	return 0;
 }

@@ -5,7 +5,7 @@
 
 #include "load/programs.h"
 
-/* Fills `scope` for the directory `path`, or for the whole machine when it is NULL. 0, or -1 after saying why. */
-int scope__find(struct scope *scope, const char *path);
+/* Fills `filter` for the directory `path`, or for the whole machine when it is NULL. 0, or -1 after saying why. */
+int cgroup_filter__find(struct cgroup_filter *filter, const char *path);
 
 #endif

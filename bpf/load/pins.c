@@ -97,7 +97,7 @@ static bool map__is_kept(const struct bpf_map *map)
 	return !bpf_map__is_internal(map) && strcmp(name, "blank") != 0 && strcmp(name, "unfound") != 0;
 }
 
-int pins__keep_maps(const struct pins *pins, struct bpf_object *object)
+int pins__pin_maps(const struct pins *pins, struct bpf_object *object)
 {
 	char path[PATH_MAX + 128];
 	struct bpf_map *map;
@@ -116,7 +116,7 @@ int pins__keep_maps(const struct pins *pins, struct bpf_object *object)
 	return 0;
 }
 
-int pins__keep_link(const struct pins *pins, uint64_t generation, const char *name, struct bpf_link *link)
+int pins__pin_link(const struct pins *pins, uint64_t generation, const char *name, struct bpf_link *link)
 {
 	char path[PATH_MAX + 128];
 	int failed;

@@ -25,9 +25,9 @@ int pins__open(struct pins *pins, const char *wanted);
 void pins__unlock(struct pins *pins);
 
 /* Makes loading `object` reuse the pinned maps and pin the others. 0, or -1 after saying why. */
-int pins__keep_maps(const struct pins *pins, struct bpf_object *object);
+int pins__pin_maps(const struct pins *pins, struct bpf_object *object);
 
-int pins__keep_link(const struct pins *pins, uint64_t generation, const char *name, struct bpf_link *link);
+int pins__pin_link(const struct pins *pins, uint64_t generation, const char *name, struct bpf_link *link);
 
 /* Ends and removes what probes of older protocols have left: nobody will export it. */
 void pins__remove_older(const struct pins *pins);

@@ -115,7 +115,7 @@ static int hooks__attach(struct programs *programs, struct features *features, c
 
 		if (features->hook[i]) {
 			link = bpf_program__attach(programs__find(programs, hook->program));
-			failed = link ? pins__keep_link(pins, programs->generation, hook->program, link) : -errno;
+			failed = link ? pins__pin_link(pins, programs->generation, hook->program, link) : -errno;
 			bpf_link__destroy(link);
 		}
 		if (!failed)
@@ -188,11 +188,11 @@ static void sockets__adopt(struct programs *programs, const char *name)
 }
 
 /* @param fresh nothing was counted before: what adoption does not find now, nothing knows */
-static void sockets__take_over(struct programs *programs, struct kept *kept, bool fresh, bool is_scoped)
+static void sockets__take_over(struct programs *programs, struct pinned_maps *maps, bool fresh, bool is_filtered)
 {
 	struct unadopted unadopted = {
 		.fd = bpf_map__fd(programs->skeleton->maps.unfound),
-		.is_scoped = is_scoped,
+		.is_filtered = is_filtered,
 	};
 
 	if (fresh)
@@ -200,29 +200,29 @@ static void sockets__take_over(struct programs *programs, struct kept *kept, boo
 	sockets__adopt(programs, "adopt_listeners");
 	sockets__adopt(programs, "adopt");
 	if (fresh)
-		unadopted__count(&unadopted, kept);
+		unadopted__count(&unadopted, maps);
 }
 
 /* Everything in settings and state but the generation. */
-static void kept__prepare(struct kept *kept, const struct scope *scope)
+static void settings__prepare(struct pinned_maps *maps, const struct cgroup_filter *filter)
 {
-	struct settings *settings = kept->settings;
+	struct settings *settings = maps->settings;
 	__u64 id;
 
-	if (!kept->state->started_ns)
-		kept->state->exchange_ns = kept->state->started_ns = clock__boot_ns();
+	if (!maps->state->started_ns)
+		maps->state->exchange_ns = maps->state->started_ns = clock__boot_ns();
 	if (!settings->asked.idle_ns)
 		settings->asked.idle_ns = IDLE_NS_DEFAULT;
 	settings->jiffies_per_s = kernel__jiffies_per_s();
-	if (settings->scope_cgroup != scope->cgroup || settings->scope_level != scope->level) {
-		settings->scope_level = scope->level;
-		settings->scope_cgroup = scope->cgroup;
-		map__clear(kept->cgroups, &id, "cgroups"); /* an entry there says: in scope */
+	if (settings->filter_cgroup != filter->cgroup || settings->filter_level != filter->level) {
+		settings->filter_level = filter->level;
+		settings->filter_cgroup = filter->cgroup;
+		map__clear(maps->cgroups, &id, "cgroups"); /* an entry there says: counted */
 	}
 }
 
-int programs__start(struct programs *programs, struct kept *kept, struct features *features, struct pins *pins,
-		    const struct options *options, const struct scope *scope)
+int programs__start(struct programs *programs, struct pinned_maps *maps, struct features *features, struct pins *pins,
+		    const struct options *options, const struct cgroup_filter *filter)
 {
 	uint64_t before = generation__pinned(pins);
 	struct bpf_object *object;
@@ -233,18 +233,18 @@ int programs__start(struct programs *programs, struct kept *kept, struct feature
 	object = programs->skeleton->obj;
 	bpf_map__set_max_entries(programs->skeleton->maps.edges, options->edges);
 	bpf_map__set_max_entries(programs->skeleton->maps.records, options->records_ring);
-	if (pins__keep_maps(pins, object) || programs__load(programs, features) || kept__open(kept, object))
+	if (pins__pin_maps(pins, object) || programs__load(programs, features) || pinned_maps__open(maps, object))
 		return -1;
 	pins__remove_links_except(pins, before); /* of a probe that died while it started */
 	if (walk__attach(programs, features, options) || hooks__attach(programs, features, pins))
 		return -1;
-	kept__prepare(kept, scope);
-	__atomic_store_n(&kept->settings->generation, programs->generation, __ATOMIC_RELEASE);
+	settings__prepare(maps, filter);
+	__atomic_store_n(&maps->settings->generation, programs->generation, __ATOMIC_RELEASE);
 	pins__remove_links_except(pins, programs->generation);
-	sockets__take_over(programs, kept, before == 0, scope->cgroup != 0);
+	sockets__take_over(programs, maps, before == 0, filter->cgroup != 0);
 	pins__remove_older(pins); /* now that we count */
 	log_info("%s: generation %" PRIu64 ", %llu sockets adopted so far, room for %u edges, pins at %s",
-		 before ? "took over" : "started", programs->generation, kept->state->adopted, kept->edge_capacity,
+		 before ? "took over" : "started", programs->generation, maps->state->adopted, maps->edge_capacity,
 		 pins->path);
 	return 0;
 }

@@ -20,7 +20,7 @@ struct programs {
 };
 
 /* The part of the machine that is counted; cgroup 0: all of it. */
-struct scope {
+struct cgroup_filter {
 	uint64_t cgroup;
 	uint32_t level;
 };
@@ -30,8 +30,8 @@ struct scope {
  * removes the links of the one before and adopts the sockets that are older. Clears features that
  * turned out to be missing. 0, or -1 after saying why: then nothing has changed.
  */
-int programs__start(struct programs *programs, struct kept *kept, struct features *features, struct pins *pins,
-		    const struct options *options, const struct scope *scope);
+int programs__start(struct programs *programs, struct pinned_maps *maps, struct features *features, struct pins *pins,
+		    const struct options *options, const struct cgroup_filter *filter);
 
 /* Loads and attaches once without pins, never active, and takes all back: `attached` says which hooks did. */
 int programs__try(const struct features *features, bool attached[HOOK_COUNT], char *problem, size_t size);

@@ -40,7 +40,7 @@ static void places__read(const struct namespace_seen *seen, const char *name, ta
 static void places__read_all(const struct unadopted *unadopted, take_place take, void *context)
 {
 	for (size_t i = 0; i < unadopted->count; i++) {
-		if (unadopted->is_scoped && unadopted->namespaces[i].netns == unadopted->own)
+		if (unadopted->is_filtered && unadopted->namespaces[i].netns == unadopted->own)
 			continue;
 		places__read(&unadopted->namespaces[i], "tcp", take, context);
 		places__read(&unadopted->namespaces[i], "tcp6", take, context);
@@ -101,14 +101,14 @@ static void place__count(void *context, const struct socket_place *place)
 		counting->left++;
 }
 
-void unadopted__count(struct unadopted *unadopted, struct kept *kept)
+void unadopted__count(struct unadopted *unadopted, struct pinned_maps *maps)
 {
 	struct counting counting = { .fd = unadopted->fd };
 	struct socket_place place;
 
 	places__read_all(unadopted, place__count, &counting);
 	if (counting.left) {
-		loss__count(kept, LOSS_NOT_ADOPTED, counting.left);
+		loss__count(maps, LOSS_NOT_ADOPTED, counting.left);
 		log_info("%llu sockets are older than this probe, and no open file leads to them", counting.left);
 	}
 	map__clear(unadopted->fd, &place, "unfound");

@@ -44,12 +44,12 @@ static int signals__open(void)
 static int probe__run(const struct options *options, int lifeline)
 {
 	static struct programs programs;
-	static struct kept kept;
+	static struct pinned_maps maps;
 	static struct pins pins;
 	int listener = -1, signals = signals__open();
 	struct features features;
 	struct server *server;
-	struct scope scope;
+	struct cgroup_filter filter;
 
 	if (!privileges__can_start()) {
 		log_error("CAP_BPF and CAP_PERFMON are missing: run with sudo");
@@ -61,16 +61,16 @@ static int probe__run(const struct options *options, int lifeline)
 			 "only");
 	if (!features.proc_snmp)
 		log_warn("the host's /proc is not visible (hostPID): no coverage");
-	if (scope__find(&scope, options->cgroup) || pins__open(&pins, options->pins))
+	if (cgroup_filter__find(&filter, options->cgroup) || pins__open(&pins, options->pins))
 		return EXIT_CANNOT_START;
 	if (options->socket_path && (listener = listener__open(options)) < 0)
 		return EXIT_CANNOT_START;
-	if (programs__start(&programs, &kept, &features, &pins, options, &scope))
+	if (programs__start(&programs, &maps, &features, &pins, options, &filter))
 		return EXIT_CANNOT_START;
 	if (listener >= 0 && listener__publish(options))
 		return EXIT_CANNOT_START;
 	pins__unlock(&pins);
-	server = server__open(&programs, &kept, &features, listener, lifeline, signals);
+	server = server__open(&programs, &maps, &features, listener, lifeline, signals);
 	if (!server || privileges__drop(options->user, options->stay_root))
 		return EXIT_CANNOT_START;
 	malloc_trim(0); /* loading took some 20 MiB for BTF */

@@ -16,7 +16,7 @@ struct agent {
 
 /* Agent, probe and what is between them; `sent`, `settled` and `lost` are over all agents. */
 struct world {
-	struct record_ledger kept;
+	struct record_ledger pinned;
 	struct ledger ledger;
 	struct agent agent;
 	__u64 on_the_way;
@@ -25,7 +25,7 @@ struct world {
 
 static void say(struct world *world)
 {
-	world->lost += ledger__tell(&world->ledger, &world->agent.is);
+	world->lost += ledger__report(&world->ledger, &world->agent.is);
 	world->agent.said = world->agent.is.settled;
 }
 
@@ -33,7 +33,7 @@ static void say(struct world *world)
 static void connect(struct world *world)
 {
 	world->on_the_way = 0;
-	ledger__open(&world->ledger, &world->kept);
+	ledger__open(&world->ledger, &world->pinned);
 	/* The first records may leave before the agent's first word comes. */
 	for (int i = rand() % 3; i > 0; i--) {
 		ledger__send(&world->ledger);
@@ -93,13 +93,13 @@ static void every_record_is_settled_with_the_agent_or_lost(void)
 
 static void new_maps_under_an_agent_that_lives_on_lose_nothing(void)
 {
-	struct record_ledger kept = { 0 };
+	struct record_ledger pinned = { 0 };
 	struct ledger ledger;
 
-	ledger__open(&ledger, &kept);
-	assert(ledger__tell(&ledger, &(struct command_records){ .agent = 7, .received = 23, .settled = 5 }) == 0);
+	ledger__open(&ledger, &pinned);
+	assert(ledger__report(&ledger, &(struct command_records){ .agent = 7, .received = 23, .settled = 5 }) == 0);
 	ledger__send(&ledger);
-	assert(kept.sent == 24 && kept.settled == 5);
+	assert(pinned.sent == 24 && pinned.settled == 5);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* The pace of looks: one for each wake where records gather; where somebody waits, more for as long as some come. */
+/* When the poller polls: once for each wake where records gather; where somebody waits, more for as long as some come. */
 #include "records/poller.h"
 
 #include <assert.h>
@@ -9,50 +9,50 @@
 #define GATHER false
 #define AT_ONCE true
 
-static struct pace woken(void)
+static struct poller woken(void)
 {
-	struct pace pace = { 0 };
+	struct poller poller = { 0 };
 
-	pace__wake(&pace, NOW);
-	assert(pace.next_ns == NOW);
-	return pace;
+	poller__wake(&poller, NOW);
+	assert(poller.next_ns == NOW);
+	return poller;
 }
 
-static void a_wake_is_one_look_where_records_gather(void)
+static void a_wake_is_one_poll_where_records_gather(void)
 {
-	struct pace pace = woken();
+	struct poller poller = woken();
 
-	pace__looked(&pace, true, GATHER, NOW + 1);
-	assert(pace.next_ns == 0);
+	poller__polled(&poller, true, GATHER, NOW + 1);
+	assert(poller.next_ns == 0);
 }
 
-static void where_somebody_waits_looks_go_on_until_one_finds_nothing(void)
+static void where_somebody_waits_polls_go_on_until_one_finds_nothing(void)
 {
-	struct pace pace = woken();
+	struct poller poller = woken();
 
-	pace__looked(&pace, true, AT_ONCE, NOW + 1);
-	assert(pace.next_ns == NOW + 1 + WAKE_NS);
-	pace__looked(&pace, true, AT_ONCE, NOW + 1 + WAKE_NS);
-	assert(pace.next_ns == NOW + 1 + 2 * WAKE_NS);
-	pace__looked(&pace, false, AT_ONCE, NOW + 1 + 2 * WAKE_NS);
-	assert(pace.next_ns == 0);
+	poller__polled(&poller, true, AT_ONCE, NOW + 1);
+	assert(poller.next_ns == NOW + 1 + WAKE_NS);
+	poller__polled(&poller, true, AT_ONCE, NOW + 1 + WAKE_NS);
+	assert(poller.next_ns == NOW + 1 + 2 * WAKE_NS);
+	poller__polled(&poller, false, AT_ONCE, NOW + 1 + 2 * WAKE_NS);
+	assert(poller.next_ns == 0);
 }
 
-static void what_comes_soon_after_a_wake_is_looked_for_though_the_wake_found_nothing(void)
+static void what_comes_soon_after_a_wake_is_polled_for_though_the_wake_found_nothing(void)
 {
-	struct pace pace = woken();
+	struct poller poller = woken();
 
-	pace__looked(&pace, false, AT_ONCE, NOW);
-	assert(pace.next_ns == NOW + WAKE_NS);
-	pace__looked(&pace, false, AT_ONCE, NOW + WAKE_NS);
-	assert(pace.next_ns == 0);
+	poller__polled(&poller, false, AT_ONCE, NOW);
+	assert(poller.next_ns == NOW + WAKE_NS);
+	poller__polled(&poller, false, AT_ONCE, NOW + WAKE_NS);
+	assert(poller.next_ns == 0);
 }
 
 int main(void)
 {
-	a_wake_is_one_look_where_records_gather();
-	where_somebody_waits_looks_go_on_until_one_finds_nothing();
-	what_comes_soon_after_a_wake_is_looked_for_though_the_wake_found_nothing();
-	puts("pace_test: ok");
+	a_wake_is_one_poll_where_records_gather();
+	where_somebody_waits_polls_go_on_until_one_finds_nothing();
+	what_comes_soon_after_a_wake_is_polled_for_though_the_wake_found_nothing();
+	puts("poller_test: ok");
 	return 0;
 }

@@ -7,79 +7,79 @@
 
 #include "shared/log.h"
 
-/* Ring buffer: one record. A negative result stops the look, with this record behind it. */
+/* Ring buffer: one record. A negative result stops the poll, with this record behind it. */
 static int record__take(void *context, void *bytes, size_t length)
 {
-	struct records *records = context;
+	struct record_reader *reader = context;
 	const struct frame_connection *record = bytes;
 	size_t used = sizeof(*record) + record->event_count * sizeof(struct connection_event);
-	bool fits = used <= length && output__make_room(records->output, used);
+	bool fits = used <= length && output__make_room(reader->output, used);
 
 	/*
 	 * After what may take time, and just before the ring buffer's position moves on: a probe that is killed in
 	 * between would send it again.
 	 */
-	ledger__send(&records->ledger);
+	ledger__send(&reader->ledger);
 	if (!fits)
 		return -1;
-	output__frame(records->output, FRAME_CONNECTION, bytes, used);
-	records->taken++;
+	output__frame(reader->output, FRAME_CONNECTION, bytes, used);
+	reader->taken++;
 	return 0;
 }
 
-int records__make(struct records *records, struct kept *kept, struct output *output)
+int record_reader__make(struct record_reader *reader, struct pinned_maps *maps, struct output *output)
 {
-	*records = (struct records){ .kept = kept, .output = output };
-	records->ring = ring_buffer__new(kept->records, record__take, records, NULL);
-	if (records->ring)
+	*reader = (struct record_reader){ .maps = maps, .output = output };
+	reader->ring = ring_buffer__new(maps->records, record__take, reader, NULL);
+	if (reader->ring)
 		return 0;
 	log_error("cannot read the ring buffer of connection records: %s", strerror(errno));
 	return -1;
 }
 
-int records__fd(const struct records *records)
+int record_reader__fd(const struct record_reader *reader)
 {
-	return ring_buffer__epoll_fd(records->ring);
+	return ring_buffer__epoll_fd(reader->ring);
 }
 
-void records__open(struct records *records)
+void record_reader__open(struct record_reader *reader)
 {
-	ledger__open(&records->ledger, &records->kept->state->records);
-	records->open = true;
+	ledger__open(&reader->ledger, &reader->maps->state->records);
+	reader->open = true;
 }
 
-void records__close(struct records *records)
+void record_reader__close(struct record_reader *reader)
 {
-	records->pace = (struct pace){ 0 };
-	records->open = false;
+	reader->poller = (struct poller){ 0 };
+	reader->open = false;
 }
 
-void records__wake(struct records *records)
+void record_reader__wake(struct record_reader *reader)
 {
-	pace__wake(&records->pace, clock__boot_ns());
+	poller__wake(&reader->poller, clock__boot_ns());
 }
 
-void records__take(struct records *records)
+void record_reader__take(struct record_reader *reader)
 {
-	if (records->open)
-		ring_buffer__consume(records->ring);
+	if (reader->open)
+		ring_buffer__consume(reader->ring);
 }
 
-bool records__is_due(const struct records *records)
+bool record_reader__is_due(const struct record_reader *reader)
 {
-	return records->pace.next_ns && clock__boot_ns() >= records->pace.next_ns;
+	return reader->poller.next_ns && clock__boot_ns() >= reader->poller.next_ns;
 }
 
-void records__look(struct records *records)
+void record_reader__poll(struct record_reader *reader)
 {
-	__u64 before = records->taken;
+	__u64 before = reader->taken;
 
-	records__take(records);
-	pace__looked(&records->pace, records->taken > before, records->kept->settings->asked.records_at_once,
-		     clock__boot_ns());
+	record_reader__take(reader);
+	poller__polled(&reader->poller, reader->taken > before, reader->maps->settings->asked.records_at_once,
+		       clock__boot_ns());
 }
 
-void records__tell(struct records *records, const struct command_records *told)
+void record_reader__report(struct record_reader *reader, const struct command_records *report)
 {
-	loss__count(records->kept, LOSS_AGENT_GONE_RECORDS, ledger__tell(&records->ledger, told));
+	loss__count(reader->maps, LOSS_AGENT_GONE_RECORDS, ledger__report(&reader->ledger, report));
 }

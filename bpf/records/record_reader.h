@@ -10,37 +10,37 @@
 
 struct ring_buffer;
 
-struct records {
-	struct kept *kept;
+struct record_reader {
+	struct pinned_maps *maps;
 	struct output *output;
 	struct ring_buffer *ring;
 	struct ledger ledger;
-	struct pace pace;
+	struct poller poller;
 	bool open;   /* whether an agent is connected */
 	__u64 taken; /* since this probe's start */
 };
 
 /* 0, or -1 after saying why. */
-int records__make(struct records *records, struct kept *kept, struct output *output);
+int record_reader__make(struct record_reader *reader, struct pinned_maps *maps, struct output *output);
 
 /* Readable once something has come: to be watched for edges, since it stays so while records gather. */
-int records__fd(const struct records *records);
+int record_reader__fd(const struct record_reader *reader);
 
 /* An agent is connected, or is gone. */
-void records__open(struct records *records);
-void records__close(struct records *records);
+void record_reader__open(struct record_reader *reader);
+void record_reader__close(struct record_reader *reader);
 
-/* Became readable: a look is due. */
-void records__wake(struct records *records);
+/* Became readable: a poll is due. */
+void record_reader__wake(struct record_reader *reader);
 
 /* Puts all that have come into the output. */
-void records__take(struct records *records);
+void record_reader__take(struct record_reader *reader);
 
-/* Whether it is time to look, and a look: takes, and decides when the next one is due. */
-bool records__is_due(const struct records *records);
-void records__look(struct records *records);
+/* Whether it is time to poll, and a poll: takes, and decides when the next one is due. */
+bool record_reader__is_due(const struct record_reader *reader);
+void record_reader__poll(struct record_reader *reader);
 
 /* The agent says what became of those that it was sent. */
-void records__tell(struct records *records, const struct command_records *told);
+void record_reader__report(struct record_reader *reader, const struct command_records *report);
 
 #endif

@@ -11,24 +11,24 @@
 
 #include "shared/log.h"
 
-bool scopes__set(struct kept *kept, const void *payload)
+bool prefix_rules__set(struct pinned_maps *maps, const void *payload)
 {
-	struct command_prefix_rule scope;
-	struct scope_value value;
-	struct scope_key key;
+	struct command_prefix_rule rule;
+	struct prefix_rule_value value;
+	struct prefix_rule_key key;
 
-	memcpy(&scope, payload, sizeof(scope));
-	if (scope.flags & PREFIX_RULE_FIRST) {
-		kept->settings->scopes = 0;
-		map__clear(kept->scopes, &key, "scopes");
+	memcpy(&rule, payload, sizeof(rule));
+	if (rule.flags & PREFIX_RULE_FIRST) {
+		maps->settings->prefix_rules = 0;
+		map__clear(maps->prefix_rules, &key, "prefix_rules");
 	}
-	key.prefix_length = scope.prefix_length;
-	memcpy(key.addr, scope.addr, sizeof(key.addr));
-	value = (struct scope_value){ .prefix_length = scope.prefix_length, .flags = scope.flags };
-	if (bpf_map_update_elem(kept->scopes, &key, &value, BPF_ANY)) {
-		log_error("cannot set a scope: %s; at most 4096 fit", strerror(errno));
+	key.prefix_length = rule.prefix_length;
+	memcpy(key.addr, rule.addr, sizeof(key.addr));
+	value = (struct prefix_rule_value){ .prefix_length = rule.prefix_length, .flags = rule.flags };
+	if (bpf_map_update_elem(maps->prefix_rules, &key, &value, BPF_ANY)) {
+		log_error("cannot set a prefix rule: %s; at most 4096 fit", strerror(errno));
 		return false;
 	}
-	kept->settings->scopes = 1;
+	maps->settings->prefix_rules = 1;
 	return true;
 }

@@ -7,7 +7,7 @@
 
 #include "shared/pinned_maps.h"
 
-/* Obeys one COMMAND_PREFIX_RULE payload, which command__parse has checked. False after saying why it could not. */
-bool scopes__set(struct kept *kept, const void *payload);
+/* Handles one COMMAND_PREFIX_RULE payload, which command__parse has checked. False after saying why it could not. */
+bool prefix_rules__set(struct pinned_maps *maps, const void *payload);
 
 #endif

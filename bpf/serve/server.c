@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * One thread, one epoll. It waits for the agent at the door, the agent's commands, connection records
+ * One thread, one epoll. It waits for an agent that connects, its commands, connection records
  * from the ring buffer, signals, and once a second looks whether a newer probe has taken over. Whatever
  * goes wrong with the agent closes its connection only: what it did not settle stays in the kernel.
  */
@@ -35,13 +35,13 @@ enum source { SOURCE_LISTENER, SOURCE_AGENT, SOURCE_RECORDS, SOURCE_SIGNAL, SOUR
 
 struct server {
 	const struct programs *programs;
-	struct kept *kept;
+	struct pinned_maps *maps;
 	uint64_t features;
 	int epoll, listener, signals, timer;
 	int agent; /* where commands come from, -1: nobody is connected */
 	size_t input_used;
 	uint8_t input[INPUT_SIZE];
-	struct records records;
+	struct record_reader records;
 	struct output output;
 	struct settler settler;
 	struct exchange exchange;
@@ -74,7 +74,7 @@ static bool server__watch(struct server *server, int fd, enum source source)
 /* True when a newer probe is the active one: then nothing may be written to the maps any more. */
 static bool server__was_replaced(struct server *server)
 {
-	if (kept__is_active(server->kept, server->programs->generation))
+	if (pinned_maps__is_active(server->maps, server->programs->generation))
 		return false;
 	if (!server->ending)
 		log_info("a newer probe has taken over, or the pins were removed: ending");
@@ -84,8 +84,8 @@ static bool server__was_replaced(struct server *server)
 
 static void agent__close(struct server *server)
 {
-	records__close(&server->records);
-	epoll_ctl(server->epoll, EPOLL_CTL_DEL, records__fd(&server->records), NULL);
+	record_reader__close(&server->records);
+	epoll_ctl(server->epoll, EPOLL_CTL_DEL, record_reader__fd(&server->records), NULL);
 	if (server->listener < 0 || server->leave_by_ns) {
 		server__end(server, EXIT_ENDED);
 	} else if (server->agent >= 0) {
@@ -103,7 +103,7 @@ static void server__flush(struct server *server)
 		agent__close(server);
 }
 
-static void agent__greet(struct server *server)
+static void agent__send_hello(struct server *server)
 {
 	struct utsname system;
 	struct frame_hello hello = {
@@ -111,9 +111,9 @@ static void agent__greet(struct server *server)
 		.protocol = FLOWSPAN_PROTOCOL,
 		.probe_pid = (__u32)getpid(),
 		.features = server->features,
-		.exchange = server->kept->state->exchange,
-		.started_ns = server->kept->state->started_ns,
-		.edge_capacity = server->kept->edge_capacity,
+		.exchange = server->maps->state->exchange,
+		.started_ns = server->maps->state->started_ns,
+		.edge_capacity = server->maps->edge_capacity,
 		.cpus = (__u32)sysconf(_SC_NPROCESSORS_ONLN),
 	};
 
@@ -134,14 +134,14 @@ static void agent__open(struct server *server, int in, int out)
 	announced__clear(&server->exchange.announced);
 	server->settler.settled = (struct frame_settled){ 0 };
 	output__open(&server->output, out);
-	records__open(&server->records);
+	record_reader__open(&server->records);
 	if (!server__watch(server, in, SOURCE_AGENT) ||
-	    !server__watch(server, records__fd(&server->records), SOURCE_RECORDS)) {
+	    !server__watch(server, record_reader__fd(&server->records), SOURCE_RECORDS)) {
 		agent__close(server);
 		return;
 	}
 	log_info("an agent is connected");
-	agent__greet(server);
+	agent__send_hello(server);
 }
 
 static void server__accept(struct server *server)
@@ -161,28 +161,28 @@ static void server__accept(struct server *server)
 }
 
 /* Between batches of an exchange. */
-static void records__meanwhile(void *context)
+static void exchange__on_batch(void *context)
 {
 	struct server *server = context;
 
-	records__take(&server->records);
+	record_reader__take(&server->records);
 }
 
 /* Looks for records when it is time to. */
-static void server__look(struct server *server)
+static void server__poll_records(struct server *server)
 {
-	if (!records__is_due(&server->records))
+	if (!record_reader__is_due(&server->records))
 		return;
-	records__look(&server->records);
+	record_reader__poll(&server->records);
 	server__flush(server);
 }
 
-/* Obeys one command. False closes the connection. */
-static bool command__obey(struct server *server, const struct command *command)
+/* Handles one command. False closes the connection. */
+static bool command__handle(struct server *server, const struct command *command)
 {
 	struct frame_settled settled;
 	struct command_settings settings;
-	struct command_records told;
+	struct command_records report;
 
 	switch ((int)command->kind) {
 	case COMMAND_EXCHANGE:
@@ -194,19 +194,19 @@ static bool command__obey(struct server *server, const struct command *command)
 		       output__frame(&server->output, FRAME_SETTLED, &settled, sizeof(settled));
 	case COMMAND_SETTINGS:
 		memcpy(&settings, command->payload, sizeof(settings));
-		server->kept->settings->asked = settings;
+		server->maps->settings->asked = settings;
 		return true;
 	case COMMAND_RECORDS:
-		memcpy(&told, command->payload, sizeof(told));
-		records__tell(&server->records, &told);
+		memcpy(&report, command->payload, sizeof(report));
+		record_reader__report(&server->records, &report);
 		return true;
 	default:
-		return scopes__set(server->kept, command->payload);
+		return prefix_rules__set(server->maps, command->payload);
 	}
 }
 
 /* Takes all whole commands out of the input. False closes the connection. */
-static bool input__obey(struct server *server)
+static bool input__handle(struct server *server)
 {
 	struct command command;
 	size_t used = 0;
@@ -214,7 +214,7 @@ static bool input__obey(struct server *server)
 	long length;
 
 	while ((length = command__parse(&command, server->input + used, server->input_used - used, &why)) > 0) {
-		if (server__was_replaced(server) || !command__obey(server, &command))
+		if (server__was_replaced(server) || !command__handle(server, &command))
 			return false;
 		used += (size_t)length;
 	}
@@ -238,7 +238,7 @@ static void agent__read(struct server *server)
 		return;
 	if (length > 0) {
 		server->input_used += (size_t)length;
-		if (input__obey(server)) {
+		if (input__handle(server)) {
 			server__flush(server);
 			return;
 		}
@@ -253,7 +253,7 @@ static void server__let_agent_leave(struct server *server)
 {
 	log_info("told to end: when the agent has left, in %d s at most; the kernel goes on counting", LEAVE_S);
 	server->leave_by_ns = clock__boot_ns() + LEAVE_S * 1000000000ULL;
-	server->output.door = -1;
+	server->output.listener_fd = -1;
 	if (server->listener >= 0)
 		epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->listener, NULL);
 }
@@ -279,7 +279,7 @@ static void server__take_time(struct server *server)
 
 	if (read(server->timer, &ticks, sizeof(ticks)) != sizeof(ticks) || server__was_replaced(server))
 		return;
-	records__take(&server->records);
+	record_reader__take(&server->records);
 	server__flush(server);
 	if (server->leave_by_ns && clock__boot_ns() >= server->leave_by_ns) {
 		log_warn("the agent has not left in %d s: ending", LEAVE_S);
@@ -299,7 +299,7 @@ static void server__take(struct server *server, enum source source)
 	case SOURCE_RECORDS:
 		/* It may have gone away in the same round of events. */
 		if (server->agent >= 0)
-			records__wake(&server->records);
+			record_reader__wake(&server->records);
 		break;
 	case SOURCE_SIGNAL:
 		server__take_signal(server);
@@ -313,10 +313,10 @@ static void server__take(struct server *server, enum source source)
 	}
 }
 
-/* @return `buffer` with the time until the next look for records; NULL: nothing to look for */
+/* @return `buffer` with the time until the next poll for records; NULL: none is due */
 static const struct timespec *server__timeout(const struct server *server, struct timespec *buffer)
 {
-	__u64 now = clock__boot_ns(), next = server->records.pace.next_ns;
+	__u64 now = clock__boot_ns(), next = server->records.poller.next_ns;
 
 	if (!next)
 		return NULL;
@@ -341,7 +341,7 @@ int server__run(struct server *server)
 		for (int i = 0; i < ready && !server->ending; i++)
 			server__take(server, (enum source)events[i].data.u32);
 		if (!server->ending)
-			server__look(server);
+			server__poll_records(server);
 	}
 	if (server->agent >= 0)
 		agent__close(server);
@@ -365,7 +365,7 @@ static bool server__watch_all(struct server *server, int lifeline)
 	       (lifeline < 0 || server__watch(server, lifeline, SOURCE_LIFELINE));
 }
 
-struct server *server__open(const struct programs *programs, struct kept *kept, const struct features *features,
+struct server *server__open(const struct programs *programs, struct pinned_maps *maps, const struct features *features,
 			    int listener, int lifeline, int signals)
 {
 	struct server *server = calloc(1, sizeof(*server));
@@ -375,23 +375,23 @@ struct server *server__open(const struct programs *programs, struct kept *kept, 
 		return NULL;
 	}
 	server->programs = programs;
-	server->kept = kept;
+	server->maps = maps;
 	server->features = features__bits(features);
 	server->listener = listener;
 	server->signals = signals;
 	server->agent = -1;
 	output__open(&server->output, -1);
-	server->output.door = listener;
-	server->settler = (struct settler){ .programs = programs, .kept = kept };
+	server->output.listener_fd = listener;
+	server->settler = (struct settler){ .programs = programs, .maps = maps };
 	server->exchange.programs = programs;
-	server->exchange.kept = kept;
+	server->exchange.maps = maps;
 	server->exchange.output = &server->output;
 	server->exchange.settler = &server->settler;
 	server->exchange.proc_snmp = features->proc_snmp;
 	server->exchange.records = &server->records.taken;
-	server->exchange.meanwhile = records__meanwhile;
+	server->exchange.on_batch = exchange__on_batch;
 	server->exchange.context = server;
-	if (records__make(&server->records, kept, &server->output) || exchange__open(&server->exchange) ||
+	if (record_reader__make(&server->records, maps, &server->output) || exchange__open(&server->exchange) ||
 	    !server__watch_all(server, lifeline))
 		return NULL;
 	return server;

@@ -15,7 +15,7 @@ struct server;
  * `lifeline` hangs up when our supervisor is gone, -1 without one; `signals` is a signalfd.
  * NULL after saying why.
  */
-struct server *server__open(const struct programs *programs, struct kept *kept, const struct features *features,
+struct server *server__open(const struct programs *programs, struct pinned_maps *maps, const struct features *features,
 			    int listener, int lifeline, int signals);
 
 /* Serves until it is told to end or a newer probe took over. Returns the process's exit code. */

@@ -58,32 +58,32 @@ static void *map__share(struct bpf_object *object, const char *name, size_t size
 	return memory;
 }
 
-int kept__open(struct kept *kept, struct bpf_object *object)
+int pinned_maps__open(struct pinned_maps *maps, struct bpf_object *object)
 {
-	kept->edges = map__fd(object, "edges");
-	kept->overflow = map__fd(object, "overflow");
-	kept->cgroups = map__fd(object, "cgroups");
-	kept->losses = map__fd(object, "losses");
-	kept->lives = map__fd(object, "lives");
-	kept->scopes = map__fd(object, "scopes");
-	kept->records = map__fd(object, "records");
-	kept->edge_capacity = bpf_map__max_entries(bpf_object__find_map_by_name(object, "edges"));
-	kept->settings = map__share(object, "settings", sizeof(*kept->settings));
-	kept->state = map__share(object, "state", sizeof(*kept->state));
-	kept->settlements = map__share(object, "settlements", SETTLEMENTS_MAX * sizeof(*kept->settlements));
-	return kept->settings && kept->state && kept->settlements ? 0 : -1;
+	maps->edges = map__fd(object, "edges");
+	maps->overflow = map__fd(object, "overflow");
+	maps->cgroups = map__fd(object, "cgroups");
+	maps->losses = map__fd(object, "losses");
+	maps->socket_totals = map__fd(object, "socket_totals");
+	maps->prefix_rules = map__fd(object, "prefix_rules");
+	maps->records = map__fd(object, "records");
+	maps->edge_capacity = bpf_map__max_entries(bpf_object__find_map_by_name(object, "edges"));
+	maps->settings = map__share(object, "settings", sizeof(*maps->settings));
+	maps->state = map__share(object, "state", sizeof(*maps->state));
+	maps->settlements = map__share(object, "settlements", SETTLEMENTS_MAX * sizeof(*maps->settlements));
+	return maps->settings && maps->state && maps->settlements ? 0 : -1;
 }
 
-bool kept__is_active(const struct kept *kept, uint64_t generation)
+bool pinned_maps__is_active(const struct pinned_maps *maps, uint64_t generation)
 {
-	return __atomic_load_n(&kept->settings->generation, __ATOMIC_ACQUIRE) == generation;
+	return __atomic_load_n(&maps->settings->generation, __ATOMIC_ACQUIRE) == generation;
 }
 
-void loss__count(struct kept *kept, enum loss loss, __u64 count)
+void loss__count(struct pinned_maps *maps, enum loss loss, __u64 count)
 {
-	__u64 *field = loss == LOSS_AGENT_GONE_RECORDS ? &kept->state->agent_gone_records
-		       : loss == LOSS_NOT_ADOPTED      ? &kept->state->not_adopted
-						       : &kept->state->namespaces_unreadable;
+	__u64 *field = loss == LOSS_AGENT_GONE_RECORDS ? &maps->state->agent_gone_records
+		       : loss == LOSS_NOT_ADOPTED      ? &maps->state->not_adopted
+						       : &maps->state->namespaces_unreadable;
 
 	__atomic_fetch_add(field, count, __ATOMIC_RELAXED);
 }
@@ -108,19 +108,19 @@ static __u64 counter__read(int fd, __u32 index, const char *name)
 	return sum;
 }
 
-__u64 lives__read(const struct kept *kept, enum life life)
+__u64 socket_total__read(const struct pinned_maps *maps, enum socket_total total)
 {
-	return counter__read(kept->lives, life, "lives");
+	return counter__read(maps->socket_totals, total, "socket_totals");
 }
 
-void losses__read(const struct kept *kept, __u64 losses[LOSS_COUNT])
+void losses__read(const struct pinned_maps *maps, __u64 losses[LOSS_COUNT])
 {
 	for (__u32 loss = 0; loss < LOSS_COUNT; loss++)
-		losses[loss] = counter__read(kept->losses, loss, "losses");
-	losses[LOSS_AGENT_GONE_RECORDS] += kept->state->agent_gone_records;
-	losses[LOSS_NAMESPACE_UNREADABLE] += kept->state->namespaces_unreadable;
-	losses[LOSS_NOT_ADOPTED] += kept->state->not_adopted;
-	losses[LOSS_CLOSE_MISSED] += kept->state->close_missed;
+		losses[loss] = counter__read(maps->losses, loss, "losses");
+	losses[LOSS_AGENT_GONE_RECORDS] += maps->state->agent_gone_records;
+	losses[LOSS_NAMESPACE_UNREADABLE] += maps->state->namespaces_unreadable;
+	losses[LOSS_NOT_ADOPTED] += maps->state->not_adopted;
+	losses[LOSS_CLOSE_MISSED] += maps->state->close_missed;
 }
 
 void map__clear(int fd, void *key, const char *name)

@@ -10,28 +10,28 @@
 
 struct bpf_object;
 
-struct kept {
+struct pinned_maps {
 	struct settings *settings; /* shared with the kernel; the three below likewise */
 	struct state *state;
-	struct settlement *settlements;                               /* SETTLEMENTS_MAX of them */
-	int edges, overflow, cgroups, losses, lives, scopes, records; /* file descriptors */
+	struct settlement *settlements;                                             /* SETTLEMENTS_MAX of them */
+	int edges, overflow, cgroups, losses, socket_totals, prefix_rules, records; /* file descriptors */
 	__u32 edge_capacity;
 };
 
 /* Takes the maps of a loaded object. 0, or -1 after saying why. */
-int kept__open(struct kept *kept, struct bpf_object *object);
+int pinned_maps__open(struct pinned_maps *maps, struct bpf_object *object);
 
 /* Whether programs of this generation are those that count: false once a newer probe has taken over. */
-bool kept__is_active(const struct kept *kept, uint64_t generation);
+bool pinned_maps__is_active(const struct pinned_maps *maps, uint64_t generation);
 
 /* The only way to lose a fact in the probe: records nobody takes, namespaces nobody can read. */
-void loss__count(struct kept *kept, enum loss loss, __u64 count);
+void loss__count(struct pinned_maps *maps, enum loss loss, __u64 count);
 
 /* Losses of the kernel (over all CPUs) and of the probe, since the maps were made. */
-void losses__read(const struct kept *kept, __u64 losses[LOSS_COUNT]);
+void losses__read(const struct pinned_maps *maps, __u64 losses[LOSS_COUNT]);
 
-/* One of enum life, over all CPUs. */
-__u64 lives__read(const struct kept *kept, enum life life);
+/* One of enum socket_total, over all CPUs. */
+__u64 socket_total__read(const struct pinned_maps *maps, enum socket_total total);
 
 /* Deletes all entries; `key` is room for one key. */
 void map__clear(int fd, void *key, const char *name);

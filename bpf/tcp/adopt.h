@@ -48,7 +48,7 @@ static __always_inline bool state_is_open(__u8 state)
 	       state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSING;
 }
 
-/* Notes that a file leads to this socket, in scope or not. */
+/* Notes that a file leads to this socket, counted or not. */
 static __always_inline void found(struct sock_common *sc)
 {
 	struct socket_place place = {};
@@ -72,7 +72,7 @@ static __always_inline void found(struct sock_common *sc)
  *
  * @param sk where its storage is
  */
-static __always_inline void adopt_books(struct sock *sk, struct tcp_sock *tp, struct settings *s)
+static __always_inline void adopt_with_counters(struct sock *sk, struct tcp_sock *tp, struct settings *s)
 {
 	struct sock *tcp = &tp->inet_conn.icsk_inet.sk;
 	__u8 role = role__of_older(tcp, tp);
@@ -109,7 +109,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct settings *s
 
 	found(&sk->__sk_common);
 	if (tp && !connection__is_known(sk))
-		adopt_books(sk, tp, s);
+		adopt_with_counters(sk, tp, s);
 }
 
 /* Connections that wait to be accepted: no file leads to them but their listener's. */
@@ -147,7 +147,7 @@ static __always_inline void adopt_mptcp(struct sock *sk, struct settings *s)
 		return;
 	found(&tp->inet_conn.icsk_inet.sk.__sk_common);
 	mptcp__note_first(tp);
-	adopt_books(sk, tp, s);
+	adopt_with_counters(sk, tp, s);
 }
 
 /* @param task one that holds it */

@@ -66,12 +66,12 @@ static __always_inline void count_attempt(struct connection *c, struct edge_valu
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	enum attempt attempt = attempt__of(c, sk, tp);
-	struct books b;
+	struct tcp_counters b;
 	bool measured;
 
-	books__read(&b, tp, true, c);
+	tcp_counters__read(&b, tp, true, c);
 	b.busy = 0; /* a SYN is no data */
-	connection__count_untold_syns(c, edge, tp->total_retrans);
+	connection__count_unreported_syns(c, edge, tp->total_retrans);
 	connection__count(c, edge, &b, s, &measured);
 	count_failure(edge, attempt, sk->sk_err ?: c->error);
 	if (attempt == ATTEMPT_NO_LOCAL_PORT)

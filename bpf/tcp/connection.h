@@ -59,9 +59,9 @@ struct connection {
 	__u32 pid;
 	__u16 local_port;
 	__u16 remote_port;
-	__u16 error;       /* the last that was reported to the application */
-	__u16 untold_syns; /* sent again, told by no event of this socket: a server's SYN-ACKs came before it */
-	__u32 walked;      /* the last walk over files that came by; its number's low half */
+	__u16 error;           /* the last that was reported to the application */
+	__u16 unreported_syns; /* sent again, reported by no event of this socket: a server's SYN-ACKs came before it */
+	__u32 walked;          /* the last walk over files that came by; its number's low half */
 	char comm[16];
 };
 
@@ -69,7 +69,7 @@ struct connection {
 _Static_assert(sizeof(struct connection) <= 184, "a socket's storage takes twice the memory");
 
 /* A socket's own counters at one moment. */
-struct books {
+struct tcp_counters {
 	__u64 bytes_sent;
 	__u64 bytes_received;
 	__u32 segs_out;
@@ -133,7 +133,7 @@ static __always_inline bool lock__is_known(struct sock *sk)
 
 /*
  * Whether someone works on the socket right now. Where the kernel's spinlock has another shape, we
- * say no: then a read may rarely be torn (see books__read()).
+ * say no: then a read may rarely be torn (see tcp_counters__read()).
  */
 static __always_inline bool sock__is_locked(struct sock *sk)
 {
@@ -142,7 +142,7 @@ static __always_inline bool sock__is_locked(struct sock *sk)
 	return lock__is_known(sk) && sk->sk_lock.slock.rlock.raw_lock.val.counter != 0;
 }
 
-static __always_inline void books__read_chronograph(struct books *b, struct tcp_sock *tp)
+static __always_inline void tcp_counters__read_chronograph(struct tcp_counters *b, struct tcp_sock *tp)
 {
 	__u32 busy = tp->chrono_stat[TCP_CHRONO_BUSY - 1];
 	__u32 rwnd = tp->chrono_stat[TCP_CHRONO_RWND_LIMITED - 1];
@@ -181,7 +181,7 @@ static __always_inline bool fin_was_sent(struct tcp_sock *tp)
  * A restored socket sent no SYN, and what TCP_REPAIR puts into its queue another one has sent: there the smaller
  * of both.
  */
-static __always_inline __u64 books__bytes_sent(struct tcp_sock *tp, bool settled, const struct connection *c)
+static __always_inline __u64 tcp_counters__bytes_sent(struct tcp_sock *tp, bool settled, const struct connection *c)
 {
 	__u64 sequence = tp->bytes_acked + (__u32)(tp->snd_nxt - tp->snd_una);
 	bool is_restored = c->flags & RESTORED;
@@ -204,13 +204,14 @@ static __always_inline __u64 books__bytes_sent(struct tcp_sock *tp, bool settled
  *  - tcp_chrono_set() adds the running period before it starts a new one: skip while the lock is held.
  *  - total_retrans grows before the hook that tells its type: leave it to the hook.
  */
-static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bool settled, const struct connection *c)
+static __always_inline void tcp_counters__read(struct tcp_counters *b, struct tcp_sock *tp, bool settled,
+					       const struct connection *c)
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	__u64 received = *(volatile __u64 *)&tp->bytes_received;
 	bool locked = !settled && sock__is_locked(sk);
 
-	b->bytes_sent = books__bytes_sent(tp, settled, c);
+	b->bytes_sent = tcp_counters__bytes_sent(tp, settled, c);
 	if (received && (locked || (sk->__sk_common.skc_flags & (1UL << SOCK_DONE))))
 		received--;
 	b->bytes_received = received;
@@ -223,7 +224,7 @@ static __always_inline void books__read(struct books *b, struct tcp_sock *tp, bo
 	if (locked)
 		b->busy = b->rwnd_limited = b->sndbuf_limited = 0;
 	else
-		books__read_chronograph(b, tp);
+		tcp_counters__read_chronograph(b, tp);
 }
 
 static __always_inline __u64 jiffies_to_us(__u32 jiffies, struct settings *s)
@@ -248,15 +249,15 @@ static __always_inline __u64 jiffies_to_us(__u32 jiffies, struct settings *s)
 	} while (0)
 
 /* Before ad892e912b84 no event tells of a resend that fails, as by a rule of OUTPUT. In a handshake it is a SYN. */
-static __always_inline void connection__count_untold_syns(struct connection *c, struct edge_value *edge,
-							  __u32 total_retrans)
+static __always_inline void connection__count_unreported_syns(struct connection *c, struct edge_value *edge,
+							      __u32 total_retrans)
 {
 	__u32 grown = advance32(&c->retransmits, total_retrans);
 
 	if (!grown)
 		return;
 	edge__add(edge->growth.retransmits_syn, grown);
-	c->untold_syns += grown;
+	c->unreported_syns += grown;
 }
 
 /*
@@ -265,8 +266,8 @@ static __always_inline void connection__count_untold_syns(struct connection *c, 
  * @param measured whether segments of ours were acknowledged: then its newest RTT is of this time
  * @return whether segments came in or went out; nothing else grows without one
  */
-static __always_inline bool connection__count(struct connection *c, struct edge_value *edge, const struct books *b,
-					      struct settings *s, bool *measured)
+static __always_inline bool connection__count(struct connection *c, struct edge_value *edge,
+					      const struct tcp_counters *b, struct settings *s, bool *measured)
 {
 	__u32 segs_in = advance32(&c->segs_in, b->segs_in);
 	__u32 segs_out = advance32(&c->segs_out, b->segs_out);
@@ -357,19 +358,19 @@ __noinline int key__mask(struct edge_key *key, __u32 prefix_length)
 	return 0;
 }
 
-/* Lets the addresses of a collapsing scope share one edge: clients on the internet are unbounded. */
+/* Lets the addresses of a prefix rule share one edge: clients on the internet are unbounded. */
 static __always_inline void key__collapse(struct edge_key *key, struct settings *s)
 {
-	struct scope_key lookup = { .prefix_length = 128 };
-	struct scope_value *scope;
+	struct prefix_rule_key lookup = { .prefix_length = 128 };
+	struct prefix_rule_value *rule;
 
-	if (!s->scopes || key->role != ROLE_SERVER)
+	if (!s->prefix_rules || key->role != ROLE_SERVER)
 		return;
 	__builtin_memcpy(lookup.addr, key->remote_addr, 16);
-	scope = bpf_map_lookup_elem(&scopes, &lookup);
-	if (!scope || !(scope->flags & PREFIX_RULE_COLLAPSE))
+	rule = bpf_map_lookup_elem(&prefix_rules, &lookup);
+	if (!rule || !(rule->flags & PREFIX_RULE_COLLAPSE))
 		return;
-	key__mask(key, scope->prefix_length);
+	key__mask(key, rule->prefix_length);
 }
 
 /*

@@ -17,7 +17,7 @@ static __always_inline void connection__forget(struct connection *c, struct sock
 	__builtin_memset(c, 0, sizeof(*c));
 }
 
-/* @return the socket's storage, all zero but for its key and start; NULL out of scope or without memory */
+/* @return the socket's storage, all zero but for its key and start; NULL where its cgroup is not counted or without memory */
 static __always_inline struct connection *connection__start(struct sock *sk, struct settings *s, __u8 role)
 {
 	__u64 cgroup = cgroup__of_socket(sk, s);
@@ -32,7 +32,7 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 		return NULL;
 	}
 	if (!c->start_ns || c->flags & CLOSED)
-		life__count(LIFE_MARKED);
+		socket_total__add(SOCKETS_TRACKED);
 	is_reused = c->start_ns;
 	if (is_reused)
 		connection__forget(c, sk);
@@ -48,11 +48,11 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 /* Sets the counters so that only growth from now on counts: a socket may be reused, or older than us. */
 static __always_inline void connection__count_from_now(struct connection *c, struct tcp_sock *tp)
 {
-	struct books b;
+	struct tcp_counters b;
 
-	books__read(&b, tp, false, c);
+	tcp_counters__read(&b, tp, false, c);
 	/* Also where the socket is locked: too much here comes short later, nothing here would be all of its past. */
-	books__read_chronograph(&b, tp);
+	tcp_counters__read_chronograph(&b, tp);
 	c->bytes_sent = b.bytes_sent;
 	c->bytes_received = b.bytes_received;
 	c->segs_out = b.segs_out;
@@ -78,9 +78,9 @@ static __always_inline void connection__note_opener(struct connection *c)
  */
 static __always_inline void connection__note_former(struct connection *c, struct tcp_sock *tp)
 {
-	struct books b;
+	struct tcp_counters b;
 
-	books__read_chronograph(&b, tp);
+	tcp_counters__read_chronograph(&b, tp);
 	c->busy = c->former_busy = b.busy;
 	c->rwnd_limited = c->former_rwnd_limited = b.rwnd_limited;
 	c->sndbuf_limited = c->former_sndbuf_limited = b.sndbuf_limited;
@@ -116,13 +116,13 @@ static __always_inline void on_connect(struct sock *sk, struct settings *s)
 }
 
 /* Not inlined: few connections come to it. */
-static __noinline void connection__tell_syns(struct connection *c, __u32 total_retrans)
+static __noinline void connection__report_syns(struct connection *c, __u32 total_retrans)
 {
 	struct edge_value *edge = edge__enter(&c->key, EDGE_MISS_DEFERS);
 
 	if (!edge)
 		return; /* the next count of this socket takes them as `other` */
-	connection__count_untold_syns(c, edge, total_retrans);
+	connection__count_unreported_syns(c, edge, total_retrans);
 	edge__touch(edge, bpf_ktime_get_boot_ns());
 	edge__leave(edge);
 }
@@ -158,13 +158,13 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 	} else if (c->key.role == ROLE_SERVER) {
 		/* The child starts with its SYN-ACKs' (tcp_create_openreq_child); tcp_retransmit_synack counted those. */
 		c->retransmits = tp->total_retrans;
-		c->untold_syns = tp->total_retrans;
+		c->unreported_syns = tp->total_retrans;
 		c->handshake_us = server_handshake_us(tp);
 		key__collapse(&c->key, s);
 	} else {
 		c->handshake_us = (now - c->start_ns) / 1000;
 		if (tp->total_retrans != c->retransmits)
-			connection__tell_syns(c, tp->total_retrans);
+			connection__report_syns(c, tp->total_retrans);
 	}
 	__sync_fetch_and_or(&c->flags, ESTABLISHED);
 	if (is_in_sockmap(sk)) /* a program of the kernel's handshake (sock_ops) has put it there */
@@ -223,10 +223,10 @@ static __always_inline __u32 count_drops(struct connection *c, struct edge_value
 static __always_inline void count_last(struct connection *c, struct edge_value *edge, struct tcp_sock *tp, __u64 now,
 				       struct settings *s)
 {
-	struct books b;
+	struct tcp_counters b;
 	bool measured;
 
-	books__read(&b, tp, true, c);
+	tcp_counters__read(&b, tp, true, c);
 	connection__count_opened(c, edge);
 	connection__count(c, edge, &b, s, &measured);
 	if (measured && newest_rtt_us(tp))
@@ -262,7 +262,7 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 		connection__open_late(c, tp, now);
 	if (!connection__claim(c, CLOSED))
 		return;
-	life__count(LIFE_CLOSED);
+	socket_total__add(SOCKETS_CLOSED);
 	edge = edge__enter(&c->key, EDGE_MISS_OVERFLOWS);
 	if (!edge)
 		return; /* cannot be: an array always has its entry */
@@ -296,13 +296,13 @@ static __always_inline void on_close_mptcp(struct sock *sk, int from, struct set
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct tcp_sock *tp = mptcp__first(sk);
 	struct edge_value *edge;
-	struct books b;
+	struct tcp_counters b;
 	bool measured;
 	__u64 now;
 
 	if (!c || !connection__claim(c, CLOSED))
 		return;
-	life__count(LIFE_CLOSED);
+	socket_total__add(SOCKETS_CLOSED);
 	now = bpf_ktime_get_boot_ns();
 	edge = edge__enter(&c->key, EDGE_MISS_OVERFLOWS);
 	if (!edge)
@@ -315,7 +315,7 @@ static __always_inline void on_close_mptcp(struct sock *sk, int from, struct set
 		if (!tp || subflow_was_cleared(c, tp)) {
 			loss__count(LOSS_CLOSE_MISSED); /* what it counted since the last walk */
 		} else {
-			books__read(&b, tp, false, c);
+			tcp_counters__read(&b, tp, false, c);
 			connection__count(c, edge, &b, s, &measured);
 		}
 		if (tp && s->asked.records)

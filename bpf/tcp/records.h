@@ -14,7 +14,7 @@
 struct interim {
 	__u64 since_ns;
 	__u32 number;
-	__u32 kept; /* enum sample_reason, a bit each: why any of them was kept, and so will the whole be */
+	__u32 reasons; /* enum sample_reason, a bit each: why any of them was kept, and so will the whole be */
 	struct frame_connection reported;
 };
 
@@ -96,22 +96,22 @@ static __always_inline int sample(struct connection *c, struct tcp_sock *tp, str
 				  struct sampler *sampler, const __u64 id[2], bool is_interim, __u64 *threshold)
 {
 	const struct command_settings *asked = &s->asked;
-	int kept = 0;
+	int reasons = 0;
 
 	*threshold = 0;
 	if (!asked->sample_every && !asked->adaptive && asked->sample_threshold >= SAMPLE_NEVER)
 		return 0;
 	if (is_remarkable(c, tp, s))
-		kept |= 1 << SAMPLE_ADAPTIVE;
+		reasons |= 1 << SAMPLE_ADAPTIVE;
 	else
 		*threshold = asked->sample_threshold;
 	if (randomness(id) >= asked->sample_threshold)
-		kept |= 1 << SAMPLE_RANDOM;
-	else if (!kept)
+		reasons |= 1 << SAMPLE_RANDOM;
+	else if (!reasons)
 		*threshold = SAMPLE_NEVER;
 	if (is_nth(sampler, id, asked->sample_every, is_interim))
-		kept |= 1 << SAMPLE_EVERY_NTH;
-	return kept ?: -1;
+		reasons |= 1 << SAMPLE_EVERY_NTH;
+	return reasons ?: -1;
 }
 
 static __always_inline __u32 clamp_us(__u64 us)
@@ -163,7 +163,7 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 	r->segs_out = c->segs_out;
 	r->segs_in = c->segs_in;
 	r->retransmits = c->retransmits;
-	r->retransmits_syn = (t ? t->resent_syn : 0) + c->untold_syns;
+	r->retransmits_syn = (t ? t->resent_syn : 0) + c->unreported_syns;
 	r->retransmits_fast = t ? t->resent_fast : 0;
 	r->retransmits_timeout = t ? t->resent_timeout : 0;
 	r->retransmits_tlp = t ? t->resent_tlp : 0;
@@ -196,11 +196,11 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 }
 
 /* What was decided before there is a place for a record. */
-struct choice {
+struct sampling_decision {
 	__u64 id[2];
 	__u64 threshold;
-	int kept;     /* enum sample_reason, a bit each */
-	__u32 wakeup; /* BPF_RB_NO_WAKEUP or BPF_RB_FORCE_WAKEUP */
+	int reasons;        /* enum sample_reason, a bit each */
+	__u32 wakeup_flags; /* BPF_RB_NO_WAKEUP or BPF_RB_FORCE_WAKEUP */
 };
 
 /* Of those before this one. */
@@ -212,7 +212,7 @@ static __always_inline bool records__have_gathered(void)
 }
 
 /* Forced: the ring buffer's own measure wakes only a reader that had read everything. */
-static __always_inline __u32 record__wakeup(struct sampler *sampler, const struct settings *s, __u64 now)
+static __always_inline __u32 record__wakeup_flags(struct sampler *sampler, const struct settings *s, __u64 now)
 {
 	if (now < sampler->woken_ns + WAKE_NS || (!s->asked.records_at_once && !records__have_gathered()))
 		return BPF_RB_NO_WAKEUP;
@@ -224,41 +224,43 @@ static __always_inline __u32 record__wakeup(struct sampler *sampler, const struc
  * @param before the connection's interim records so far, or NULL: where one was sent, so is the whole
  * @return whether this one is to be sent: sampling keeps it and the bucket has a token for it
  */
-static __always_inline bool record__choose(struct choice *choice, struct connection *c, struct tcp_sock *tp,
-					   const struct interim *before, bool is_interim, __u64 now, struct settings *s)
+static __always_inline bool record__decide(struct sampling_decision *decision, struct connection *c,
+					   struct tcp_sock *tp, const struct interim *before, bool is_interim,
+					   __u64 now, struct settings *s)
 {
 	struct sampler *sampler = bpf_map_lookup_elem(&samplers, &zero);
 
 	if (!sampler)
 		return false;
-	trace__identify(c, s, choice->id);
-	choice->kept = sample(c, tp, s, sampler, choice->id, is_interim, &choice->threshold);
-	if (choice->kept < 0) {
+	trace__identify(c, s, decision->id);
+	decision->reasons = sample(c, tp, s, sampler, decision->id, is_interim, &decision->threshold);
+	if (decision->reasons < 0) {
 		if (is_interim || !before || !before->number)
 			return false;
-		choice->kept = before->kept;
+		decision->reasons = before->reasons;
 	}
 	if (!token__take(sampler, &s->asked, now)) {
 		if (!is_interim) /* the next walk tries again: its period will be longer */
 			loss__count(LOSS_RECORDS_SHED);
 		return false;
 	}
-	choice->wakeup = record__wakeup(sampler, s, now);
+	decision->wakeup_flags = record__wakeup_flags(sampler, s, now);
 	return true;
 }
 
-static __always_inline void record__finish(struct frame_connection *r, const struct choice *choice, __u64 now)
+static __always_inline void record__finish(struct frame_connection *r, const struct sampling_decision *decision,
+					   __u64 now)
 {
-	__builtin_memcpy(r->trace_id, choice->id, sizeof(r->trace_id));
-	r->sample_threshold = choice->threshold;
-	r->kept = choice->kept;
+	__builtin_memcpy(r->trace_id, decision->id, sizeof(r->trace_id));
+	r->sample_threshold = decision->threshold;
+	r->kept = decision->reasons;
 	r->end_ns = now;
-	bpf_ringbuf_submit(r, choice->wakeup);
+	bpf_ringbuf_submit(r, decision->wakeup_flags);
 }
 
 static __always_inline void record__send_plain(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 					       const struct interim *before, __u64 now, struct settings *s,
-					       const struct choice *choice)
+					       const struct sampling_decision *decision)
 {
 	struct frame_connection *r = bpf_ringbuf_reserve(&records, sizeof(*r), 0);
 
@@ -269,12 +271,12 @@ static __always_inline void record__send_plain(struct connection *c, struct sock
 	record__fill(r, c, sk, tp, s);
 	r->state = from;
 	r->interims = before ? before->number : 0;
-	record__finish(r, choice, now);
+	record__finish(r, decision, now);
 }
 
 static __always_inline void record__send_troubled(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 						  const struct interim *before, __u64 now, struct settings *s,
-						  const struct choice *choice, struct trouble *t)
+						  const struct sampling_decision *decision, struct trouble *t)
 {
 	struct record *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 
@@ -287,14 +289,14 @@ static __always_inline void record__send_troubled(struct connection *c, struct s
 	record->connection.interims = before ? before->number : 0;
 	record->connection.event_count = t->count < CONNECTION_EVENTS ? t->count : CONNECTION_EVENTS;
 	__builtin_memcpy(record->events, t->events, sizeof(record->events));
-	record__finish(&record->connection, choice, now);
+	record__finish(&record->connection, decision, now);
 }
 
 static __always_inline bool undecided__hold(struct connection *c, struct sock *sk, struct tcp_sock *tp, __u32 otherwise,
 					    __u64 now);
 static __always_inline bool undecided__keep_record(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 						   const struct interim *before, struct settings *s,
-						   const struct choice *choice, __u64 now);
+						   const struct sampling_decision *decision, __u64 now);
 
 /* @param from the state that it closes from */
 static __always_inline void record__send(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
@@ -302,7 +304,7 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 {
 	struct interim *before = c->flags & HAS_INTERIM ? bpf_sk_storage_get(&interims, sk, 0, 0) : NULL;
 	struct trouble *t;
-	struct choice choice;
+	struct sampling_decision decision;
 
 	/* An older MPTCP socket's queues are not those of its subflow: they say nothing of a RST. */
 	if (sk->sk_protocol == IPPROTO_TCP && c->flags & ESTABLISHED &&
@@ -315,19 +317,19 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 		}
 	}
 	t = bpf_sk_storage_get(&troubles, sk, 0, 0);
-	if (!record__choose(&choice, c, tp, before, false, now, s))
+	if (!record__decide(&decision, c, tp, before, false, now, s))
 		return;
 	if (c->key.role == ROLE_SERVER && !c->pid && !(c->flags & ADOPTED))
 		loss__count(LOSS_PROCESS_UNKNOWN_DETAIL);
 	if (c->flags & UNDECIDED) {
-		if (undecided__keep_record(c, sk, tp, from, before, s, &choice, now))
+		if (undecided__keep_record(c, sk, tp, from, before, s, &decision, now))
 			return;
 		__sync_fetch_and_or(&c->flags, RESET_RECEIVED);
 	}
 	if (t)
-		record__send_troubled(c, sk, tp, from, before, now, s, &choice, t);
+		record__send_troubled(c, sk, tp, from, before, now, s, &decision, t);
 	else
-		record__send_plain(c, sk, tp, from, before, now, s, &choice);
+		record__send_plain(c, sk, tp, from, before, now, s, &decision);
 }
 
 #define interim__subtract(record, reported, field)                    \
@@ -358,14 +360,14 @@ static __always_inline void record__send_interim(struct connection *c, struct so
 	struct interim *before = bpf_sk_storage_get(&interims, sk, 0, 0);
 	__u64 since = before ? before->since_ns : c->start_ns;
 	struct frame_connection *r;
-	struct choice choice;
+	struct sampling_decision decision;
 
 	if (!before && c->flags & ADOPTED) {
 		interim__begin(c, sk, tp, st, s);
 		return;
 	}
 	if (st->walk_ns < since + s->asked.active_timeout_ns ||
-	    !record__choose(&choice, c, tp, before, true, st->walk_ns, s))
+	    !record__decide(&decision, c, tp, before, true, st->walk_ns, s))
 		return;
 	before = bpf_sk_storage_get(&interims, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	r = before ? bpf_ringbuf_reserve(&records, sizeof(*r), 0) : NULL;
@@ -377,7 +379,7 @@ static __always_inline void record__send_interim(struct connection *c, struct so
 	r->interims = before->number++;
 	r->flags |= 1 << CONNECTION_INTERIM;
 	before->since_ns = st->walk_ns;
-	before->kept |= choice.kept;
+	before->reasons |= decision.reasons;
 	interim__subtract(r, &before->reported, bytes_sent);
 	interim__subtract(r, &before->reported, bytes_received);
 	interim__subtract(r, &before->reported, segs_out);
@@ -393,7 +395,7 @@ static __always_inline void record__send_interim(struct connection *c, struct so
 	interim__subtract(r, &before->reported, busy_us);
 	interim__subtract(r, &before->reported, rwnd_limited_us);
 	interim__subtract(r, &before->reported, sndbuf_limited_us);
-	record__finish(r, &choice, st->walk_ns);
+	record__finish(r, &decision, st->walk_ns);
 }
 
 #endif

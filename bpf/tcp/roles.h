@@ -10,7 +10,7 @@
 /*
  * Whether an acknowledged byte is no payload: an opener's SYN is in bytes_acked, an accepted socket begins after its
  * own. Not in a socket that somebody works on, or that was restored (TCP_REPAIR); refused segments hide it (see
- * books__bytes_sent()).
+ * tcp_counters__bytes_sent()).
  */
 static __always_inline bool syn_was_acknowledged(struct sock *sk, struct tcp_sock *tp)
 {

@@ -226,7 +226,7 @@ static __always_inline void undecided__was_sent(struct sock *sk)
 /* Keeps the record of a close for whoever decides. @return false: nothing is held of the socket, a RST came */
 static __always_inline bool undecided__keep_record(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 						   const struct interim *before, struct settings *s,
-						   const struct choice *choice, __u64 now)
+						   const struct sampling_decision *decision, __u64 now)
 {
 	struct undecided *u = undecided__take_of(sk);
 	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, 0);
@@ -238,9 +238,9 @@ static __always_inline bool undecided__keep_record(struct connection *c, struct 
 	record__fill(r, c, sk, tp, s);
 	r->state = from;
 	r->interims = before ? before->number : 0;
-	__builtin_memcpy(r->trace_id, choice->id, sizeof(r->trace_id));
-	r->sample_threshold = choice->threshold;
-	r->kept = choice->kept;
+	__builtin_memcpy(r->trace_id, decision->id, sizeof(r->trace_id));
+	r->sample_threshold = decision->threshold;
+	r->kept = decision->reasons;
 	r->end_ns = now;
 	if (t) {
 		r->event_count = t->count < CONNECTION_EVENTS ? t->count : CONNECTION_EVENTS;

@@ -42,14 +42,15 @@ static __always_inline void walk_listener(struct sock *sk, struct connection *c,
 }
 
 /* @return whether it was counted; else it keeps its growth until the next walk */
-static __always_inline bool walk_books(struct tcp_sock *tp, struct connection *c, struct settings *s, struct state *st)
+static __always_inline bool walk_counters(struct tcp_sock *tp, struct connection *c, struct settings *s,
+					  struct state *st)
 {
 	bool opened, grown, measured;
 	struct edge_value *edge;
 	struct edge_key key;
-	struct books b;
+	struct tcp_counters b;
 
-	books__read(&b, tp, false, c);
+	tcp_counters__read(&b, tp, false, c);
 	key = c->key; /* a copy: before 6.2 an iterator's buffer is no map key for the verifier */
 	edge = edge__enter(&key, EDGE_MISS_DEFERS);
 	if (!edge)
@@ -72,7 +73,7 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (!tp || !walk_books(tp, c, s, st))
+	if (!tp || !walk_counters(tp, c, s, st))
 		return;
 	if (is_in_sockmap(sk))
 		connection__note_sockmap(c);
@@ -102,7 +103,7 @@ static __always_inline void walk_mptcp(struct sock *sk, struct connection *c, st
 	if (c->flags & LISTENS)
 		walk_listener(&tp->inet_conn.icsk_inet.sk, c, st);
 	else
-		walk_books(tp, c, s, st);
+		walk_counters(tp, c, s, st);
 }
 
 static __always_inline void walk_socket(struct sock *sk, struct connection *c, struct settings *s)

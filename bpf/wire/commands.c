@@ -32,16 +32,16 @@ static const char *settle__problem(const uint8_t *payload, size_t length)
 	return NULL;
 }
 
-static const char *scope__problem(const uint8_t *payload, size_t length)
+static const char *prefix_rule__problem(const uint8_t *payload, size_t length)
 {
-	struct command_prefix_rule scope;
+	struct command_prefix_rule rule;
 
-	if (length != sizeof(scope))
+	if (length != sizeof(rule))
 		return "COMMAND_PREFIX_RULE has the wrong length";
-	payload__take(scope, payload);
-	if (scope.prefix_length > 128)
+	payload__take(rule, payload);
+	if (rule.prefix_length > 128)
 		return "COMMAND_PREFIX_RULE's prefix_length is more than 128";
-	if (scope.flags & ~(uint32_t)(PREFIX_RULE_FIRST | PREFIX_RULE_COLLAPSE))
+	if (rule.flags & ~(uint32_t)(PREFIX_RULE_FIRST | PREFIX_RULE_COLLAPSE))
 		return "COMMAND_PREFIX_RULE has unknown flags";
 	return NULL;
 }
@@ -66,12 +66,12 @@ static const char *settings__problem(const uint8_t *payload, size_t length)
 
 static const char *records__problem(const uint8_t *payload, size_t length)
 {
-	struct command_records told;
+	struct command_records report;
 
-	if (length != sizeof(told))
+	if (length != sizeof(report))
 		return "COMMAND_RECORDS has the wrong length";
-	payload__take(told, payload);
-	if (told.settled > told.received)
+	payload__take(report, payload);
+	if (report.settled > report.received)
 		return "COMMAND_RECORDS: more settled than received";
 	return NULL;
 }
@@ -87,7 +87,7 @@ static const char *command__problem(const struct command *command)
 	case COMMAND_SETTINGS:
 		return settings__problem(command->payload, command->length);
 	case COMMAND_PREFIX_RULE:
-		return scope__problem(command->payload, command->length);
+		return prefix_rule__problem(command->payload, command->length);
 	case COMMAND_RECORDS:
 		return records__problem(command->payload, command->length);
 	default:

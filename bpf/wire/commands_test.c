@@ -131,18 +131,18 @@ static void a_slot_past_the_histograms_is_refused(void)
 
 static void more_settled_than_received_is_refused(void)
 {
-	struct command_records told = { .agent = 23, .received = 4, .settled = 5 };
-	struct frame_header header = { .kind = COMMAND_RECORDS, .length = sizeof(told) };
-	uint8_t bytes[sizeof(header) + sizeof(told)];
+	struct command_records report = { .agent = 23, .received = 4, .settled = 5 };
+	struct frame_header header = { .kind = COMMAND_RECORDS, .length = sizeof(report) };
+	uint8_t bytes[sizeof(header) + sizeof(report)];
 	struct command command;
 	const char *why;
 
 	memcpy(bytes, &header, sizeof(header));
-	memcpy(bytes + sizeof(header), &told, sizeof(told));
+	memcpy(bytes + sizeof(header), &report, sizeof(report));
 	assert(parse(&command, bytes, sizeof(bytes), &why) == -1);
 	assert(strcmp(why, "COMMAND_RECORDS: more settled than received") == 0);
-	told.settled = 4;
-	memcpy(bytes + sizeof(header), &told, sizeof(told));
+	report.settled = 4;
+	memcpy(bytes + sizeof(header), &report, sizeof(report));
 	assert(parse(&command, bytes, sizeof(bytes), &why) == (long)sizeof(bytes));
 }
 

@@ -34,7 +34,8 @@ static bool output__break(struct output *output, const char *why)
 /* Waits until the agent takes bytes again. */
 static bool output__wait(struct output *output)
 {
-	struct pollfd fds[2] = { { .fd = output->fd, .events = POLLOUT }, { .fd = output->door, .events = POLLIN } };
+	struct pollfd fds[2] = { { .fd = output->fd, .events = POLLOUT },
+				 { .fd = output->listener_fd, .events = POLLIN } };
 	int ready = poll(fds, 2, OUTPUT_STALL_MS);
 
 	if (ready < 0)
@@ -43,7 +44,7 @@ static bool output__wait(struct output *output)
 		return output__break(output, "it took nothing for 30 s");
 	if (fds[0].revents)
 		return true;
-	return output__break(output, "another agent is at the door");
+	return output__break(output, "another agent wants to connect");
 }
 
 bool output__flush(struct output *output)

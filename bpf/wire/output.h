@@ -14,12 +14,12 @@
 
 /*
  * A bounded buffer in front of a file descriptor. When it is full, writing waits for the agent, at most
- * OUTPUT_STALL_MS without a byte taken, and gives up earlier when another agent is at the door. A broken
+ * OUTPUT_STALL_MS without a byte taken, and gives up earlier when another agent wants to connect. A broken
  * output takes frames and drops them: what it carried is said again in the next exchange.
  */
 struct output {
-	int fd;   /* -1: nobody is connected */
-	int door; /* readable: another agent wants to be served; -1: nobody else can */
+	int fd;          /* -1: nobody is connected */
+	int listener_fd; /* readable: another agent wants to be served; -1: nobody else can */
 	bool broken;
 	size_t used;
 	uint8_t bytes[OUTPUT_SIZE];
