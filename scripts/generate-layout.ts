@@ -1,7 +1,7 @@
 /**
  * Makes agent/generated/layout.ts from bpf/contract/contract.h, so that nobody writes an offset by hand.
  *
- * The header's own text only tells which structs, enums and constants exist; sizes, offsets and values
+ * The text of it and of what it includes only tells which structs, enums and constants exist; sizes, offsets and values
  * come from the BTF that clang writes for them, which is what the kernel side is compiled to as well.
  * `--check` writes nothing and exits with 1 when the committed file differs.
  */
@@ -57,7 +57,6 @@ function witness(names: Names): string {
     `HIGH_${name} = (unsigned int)((unsigned long long)(${name}) >> 32),`,
   ]);
   return [
-    "#include <linux/types.h>",
     `#include "${HEADER}"`,
     `enum defines { ${halves.join("\n")} };`,
     "union {",
@@ -195,9 +194,17 @@ function listText(doc: string, name: string, items: readonly string[]): string {
   return `/** ${doc} */\n${line.length <= LINE_WIDTH ? line : wrapped}`;
 }
 
+/** The header's own text after that of the headers that it includes, each once. */
+function textOf(header: string, seen = new Set<string>()): string {
+  if (seen.has(header)) return "";
+  seen.add(header);
+  const text = readFileSync(join(ROOT, header), "utf8");
+  const included = [...text.matchAll(/^#include "(contract\/\w+\.h)"$/gm)].map(([, path]) => `bpf/${path}`);
+  return [...included.map((path) => textOf(path, seen)), text].join("\n");
+}
+
 function layoutText(): string {
-  const header = readFileSync(join(ROOT, HEADER), "utf8");
-  const names = declaredNames(header);
+  const names = declaredNames(textOf(HEADER));
   const btf = compile(witness(names));
   const counters = (btf.named("STRUCT", "edge_counters").members ?? []).map((member) => camel(member.name));
   const blocks = [

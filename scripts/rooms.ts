@@ -1,17 +1,16 @@
 /**
- * Whether agent/ is built as ARCHITECTURE.md draws it ("The rooms"): each room imports only what its row allows, a
- * room that touches nothing imports nothing that could, and no two files have one name.
+ * Whether agent/ and bpf/ are built as ARCHITECTURE.md draws them ("The rooms", "The rooms in C"): each room imports only what
+ * its row allows, a room that touches nothing imports nothing that could, and no two files have one name.
  *
  *   node scripts/rooms.ts --check   fails with each import that no row allows
  *
- * Import circles are Biome's to find (`noImportCycles`); what is measured here are the arrows between rooms.
+ * Import circles in TypeScript are Biome's to find (`noImportCycles`); those of headers are found here.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const AGENT = "agent";
 /** What a room may import that touches nothing: functions of their arguments. */
 const PURE = ["node:crypto", "node:util"];
 
@@ -21,17 +20,44 @@ export interface Room {
   readonly touchesNothing: boolean;
 }
 
+/** A folder of rooms, and how its files say what they import. */
+export interface Tree {
+  readonly folder: string;
+  readonly heading: string;
+  readonly fileName: RegExp;
+  /** One group that took part names what is imported. Of types, too: who needs to know a shape depends on it. */
+  readonly imports: RegExp;
+  /** @return path from the tree's folder; undefined: of a package, of the system or made by a tool */
+  resolve(path: string, specifier: string): string | undefined;
+}
+
+export const AGENT: Tree = {
+  folder: "agent",
+  heading: "## The rooms",
+  fileName: /\.ts$/,
+  imports: /(?:\bfrom|^import) "([^"]+)";$|\bimport\("([^"]+)"\)/gm,
+  resolve: (path, specifier) => (specifier.startsWith(".") ? join(dirname(path), specifier) : undefined),
+};
+
+export const C: Tree = {
+  folder: "bpf",
+  heading: "### The rooms in C",
+  fileName: /\.[ch]$/,
+  imports: /^#include "([^"]+)"$/gm,
+  resolve: (_, specifier) => (specifier === "flowspan.skel.h" ? undefined : specifier),
+};
+
 /**
- * The table below "## The rooms": one row a room, `| name/ | what it holds | touches | may import |`, the lowest first. A
- * room may import only rooms above its row, so that no arrow leads back up.
+ * The table below the heading: one row a room, `| name/ | what it holds | touches | may import |`, the lowest first. A
+ * room may import only rooms above its row, so that no arrow leads back up. `touches` may be left out of the table.
  *
  * @throws Error for a row that names a room which has no row above it
  */
-export function readRooms(markdown: string): Map<string, Room> {
+export function readRooms(markdown: string, heading = AGENT.heading): Map<string, Room> {
   const rooms = new Map<string, Room>();
-  const section = markdown.split("\n## The rooms\n")[1]?.split("\n## ")[0] ?? "";
-  for (const [, name = "", touches = "", imports = ""] of section.matchAll(
-    /^\| `(\S+)\/` \|[^|]*\|([^|]*)\|([^|]*)\|$/gm,
+  const section = markdown.split(`\n${heading}\n`)[1]?.split(/\n##+ /)[0] ?? "";
+  for (const [, name = "", , touches = "", imports = ""] of section.matchAll(
+    /^\| `(\S+)\/` \|([^|]*)\|(?:([^|]*)\|)?([^|]*)\|$/gm,
   )) {
     const named = [...imports.matchAll(/`(\S+?)\/`/g)].map(([, room = ""]) => room);
     const mayImport = imports.trim() === "all of them" ? [...rooms.keys()] : named;
@@ -44,7 +70,11 @@ export function readRooms(markdown: string): Map<string, Room> {
 }
 
 /** @param files text by path from agent/: `series/clock.ts` */
-export function roomProblems(rooms: ReadonlyMap<string, Room>, files: ReadonlyMap<string, string>): string[] {
+export function roomProblems(
+  rooms: ReadonlyMap<string, Room>,
+  files: ReadonlyMap<string, string>,
+  tree: Tree = AGENT,
+): string[] {
   const problems: string[] = [];
   const named = new Map<string, string>();
   for (const [path, text] of files) {
@@ -56,13 +86,12 @@ export function roomProblems(rooms: ReadonlyMap<string, Room>, files: ReadonlyMa
     // What stands outside of the rooms (main.ts) opens the door and may go anywhere.
     if (room === undefined && path.includes("/")) problems.push(`${path}: ${name}/ has no row`);
     if (room === undefined) continue;
-    for (const specifier of importsOf(text)) {
-      const [target = ""] = join(dirname(path), specifier).split("/");
-      const isForeign = !specifier.startsWith(".");
-      if (isForeign && room.touchesNothing && !PURE.includes(specifier)) {
+    for (const specifier of importsOf(text, tree)) {
+      const target = tree.resolve(path, specifier)?.split("/")[0];
+      if (target === undefined && room.touchesNothing && !PURE.includes(specifier)) {
         problems.push(`${path} imports ${specifier}, but ${name}/ touches nothing`);
       }
-      if (!isForeign && target !== name && !room.mayImport.includes(target)) {
+      if (target !== undefined && target !== name && !room.mayImport.includes(target)) {
         problems.push(`${path} imports ${specifier}, but ${name}/ may not import ${target}/`);
       }
     }
@@ -70,19 +99,50 @@ export function roomProblems(rooms: ReadonlyMap<string, Room>, files: ReadonlyMa
   return problems;
 }
 
-/** Of types, too: who needs to know the shape of a thing depends on it. */
-function importsOf(text: string): string[] {
-  const specifiers = /(?:\bfrom|^import) "([^"]+)";$|\bimport\("([^"]+)"\)/gm;
-  return [...text.matchAll(specifiers)].map(([, plain, late]) => plain ?? late ?? "");
+function importsOf(text: string, tree: Tree): string[] {
+  return [...text.matchAll(tree.imports)].map(([, plain, late]) => plain ?? late ?? "");
+}
+
+/** @return the first circle of files that import each other, from a file back to itself; undefined: there is none */
+export function circleIn(files: ReadonlyMap<string, string>, tree: Tree): string[] | undefined {
+  const isDone = new Set<string>();
+  const follow = (path: string, way: readonly string[]): string[] | undefined => {
+    if (way.includes(path)) return [...way.slice(way.indexOf(path)), path];
+    if (isDone.has(path)) return undefined;
+    for (const specifier of importsOf(files.get(path) ?? "", tree)) {
+      const target = tree.resolve(path, specifier);
+      const circle = target === undefined ? undefined : follow(target, [...way, path]);
+      if (circle !== undefined) return circle;
+    }
+    isDone.add(path);
+    return undefined;
+  };
+  for (const path of files.keys()) {
+    const circle = follow(path, []);
+    if (circle !== undefined) return circle;
+  }
+  return undefined;
+}
+
+function filesOf({ folder, fileName }: Tree): Map<string, string> {
+  const paths = readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" });
+  return new Map(
+    paths
+      .filter((path) => fileName.test(path))
+      .sort()
+      .map((path) => [path, readFileSync(join(ROOT, folder, path), "utf8")]),
+  );
 }
 
 if (process.argv[2] === "--check") {
-  const paths = readdirSync(join(ROOT, AGENT), { recursive: true, encoding: "utf8" }).filter((path) =>
-    path.endsWith(".ts"),
-  );
-  const files = new Map(paths.sort().map((path) => [path, readFileSync(join(ROOT, AGENT, path), "utf8")]));
-  const problems = roomProblems(readRooms(readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8")), files);
-  for (const problem of problems) process.stderr.write(`${AGENT}/${problem}\n`);
+  const markdown = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
+  const problems = [AGENT, C].flatMap((tree) => {
+    const files = filesOf(tree);
+    const circle = tree === C ? circleIn(files, tree) : undefined;
+    const found = roomProblems(readRooms(markdown, tree.heading), files, tree);
+    return [...found, ...(circle ? [circle.join(" includes ")] : [])].map((problem) => `${tree.folder}/${problem}`);
+  });
+  for (const problem of problems) process.stderr.write(`${problem}\n`);
   process.exitCode = problems.length === 0 ? 0 : 1;
 } else if (process.argv[1] === fileURLToPath(import.meta.url)) {
   process.stderr.write("Usage: node scripts/rooms.ts --check\n");

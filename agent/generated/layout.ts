@@ -3,7 +3,6 @@
  * header and run `npm run generate`. All integers are little-endian; offsets and sizes are in bytes.
  */
 
-export const FLOWSPAN_PROTOCOL = 3;
 export const HISTOGRAM_SCALE = 2;
 export const HANDSHAKE_SLOTS = 112;
 export const RTT_SLOTS = 112;
@@ -14,6 +13,7 @@ export const CGROUP_LEVELS = 4;
 export const CGROUP_NAME_MAX = 256;
 export const CONNECTION_EVENTS = 32;
 export const SAMPLE_NEVER = 0x100000000000000n;
+export const FLOWSPAN_PROTOCOL = 3;
 
 export const EdgeRole = {
   ROLE_CLIENT: 1,
@@ -29,6 +29,29 @@ export const HistogramSlot = {
   SLOT_COUNT: 384,
 } as const;
 export type HistogramSlot = (typeof HistogramSlot)[keyof typeof HistogramSlot];
+
+export const Loss = {
+  LOSS_EDGE_TABLE_FULL_DETAIL: 0,
+  LOSS_STORAGE_FAILED: 1,
+  LOSS_COUNTER_CONTENDED: 2,
+  LOSS_RECORDS_FULL: 3,
+  LOSS_CGROUP_NAME_FAILED: 4,
+  LOSS_CLOSED_UNTRACKED: 5,
+  LOSS_NAMESPACE_UNREADABLE: 6,
+  LOSS_AGENT_GONE_RECORDS: 7,
+  LOSS_RECORDS_SHED: 8,
+  LOSS_CLOSE_MISSED: 9,
+  LOSS_HANDSHAKE_UNTIMED_DETAIL: 10,
+  LOSS_NOT_ADOPTED: 11,
+  LOSS_ROLE_UNKNOWN_DETAIL: 12,
+  LOSS_CGROUP_NAME_CUT_DETAIL: 13,
+  LOSS_SOCKMAP_BYPASS: 14,
+  LOSS_RESET_UNDECIDED: 15,
+  LOSS_PROCESS_UNKNOWN_DETAIL: 16,
+  LOSS_EVENT_FAILED_DETAIL: 17,
+  LOSS_COUNT: 18,
+} as const;
+export type Loss = (typeof Loss)[keyof typeof Loss];
 
 export const FrameKind = {
   FRAME_HELLO: 1,
@@ -61,29 +84,6 @@ export const Feature = {
   FEATURE_WALK_STORAGES: 7,
 } as const;
 export type Feature = (typeof Feature)[keyof typeof Feature];
-
-export const Loss = {
-  LOSS_EDGE_TABLE_FULL_DETAIL: 0,
-  LOSS_STORAGE_FAILED: 1,
-  LOSS_COUNTER_CONTENDED: 2,
-  LOSS_RECORDS_FULL: 3,
-  LOSS_CGROUP_NAME_FAILED: 4,
-  LOSS_CLOSED_UNTRACKED: 5,
-  LOSS_NAMESPACE_UNREADABLE: 6,
-  LOSS_AGENT_GONE_RECORDS: 7,
-  LOSS_RECORDS_SHED: 8,
-  LOSS_CLOSE_MISSED: 9,
-  LOSS_HANDSHAKE_UNTIMED_DETAIL: 10,
-  LOSS_NOT_ADOPTED: 11,
-  LOSS_ROLE_UNKNOWN_DETAIL: 12,
-  LOSS_CGROUP_NAME_CUT_DETAIL: 13,
-  LOSS_SOCKMAP_BYPASS: 14,
-  LOSS_RESET_UNDECIDED: 15,
-  LOSS_PROCESS_UNKNOWN_DETAIL: 16,
-  LOSS_EVENT_FAILED_DETAIL: 17,
-  LOSS_COUNT: 18,
-} as const;
-export type Loss = (typeof Loss)[keyof typeof Loss];
 
 export const ConnectionFlag = {
   CONNECTION_ADOPTED: 0,
@@ -287,6 +287,14 @@ export const frameStatus = {
   },
 } as const;
 
+export const frameSettled = {
+  size: 16,
+  fields: {
+    rows: { offset: 0, type: "u64" },
+    unknown: { offset: 8, type: "u64" },
+  },
+} as const;
+
 export const frameConnection = {
   size: 224,
   fields: {
@@ -338,14 +346,6 @@ export const connectionEvent = {
     state: { offset: 13, type: "u8" },
     recovery: { offset: 14, type: "u8" },
     zero: { offset: 15, type: "u8" },
-  },
-} as const;
-
-export const frameSettled = {
-  size: 16,
-  fields: {
-    rows: { offset: 0, type: "u64" },
-    unknown: { offset: 8, type: "u64" },
   },
 } as const;
 

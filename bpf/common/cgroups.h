@@ -8,6 +8,13 @@
 #ifndef COMMON_CGROUPS_H
 #define COMMON_CGROUPS_H
 
+#include "common/maps.h"
+#include "contract/frames.h"
+#include "contract/pinned.h"
+#include "kernel/cgroup.h"
+#include "kernel/helpers.h"
+#include "kernel/sockets.h"
+
 static __always_inline struct kernfs_node *kernfs__parent(struct kernfs_node *node)
 {
 	/* Renamed in 6.15 by 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent."). */

@@ -9,6 +9,12 @@
 #ifndef COMMON_EDGES_H
 #define COMMON_EDGES_H
 
+#include "common/histogram.h"
+#include "common/maps.h"
+#include "contract/edge.h"
+#include "contract/pinned.h"
+#include "kernel/helpers.h"
+
 /* What to do when there is no memory for a new edge at this moment. */
 enum edge_miss {
 	EDGE_MISS_DEFERS,    /* return NULL: the caller counts it later */

@@ -8,6 +8,8 @@
 #ifndef COMMON_HISTOGRAM_H
 #define COMMON_HISTOGRAM_H
 
+#include "kernel/helpers.h"
+
 /* 2^(1/4), 2^(2/4), 2^(3/4) in units of 2^-32, rounded down: irrational, so no value is equal to them. */
 #define FOURTH_ROOT_1 5107605667ULL
 #define FOURTH_ROOT_2 6074000999ULL

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * All maps, and the two small accessors that every program starts with.
+ * The maps that programs of any protocol share, and the accessors that every program starts with. Maps of one protocol lie
+ * beside the code that fills them.
  *
  * Each map says who writes, who reads, why this size and what happens when it is full. All of them but
  * `unfound` and `blank` are pinned by the probe and outlive it.
@@ -8,41 +9,16 @@
 #ifndef COMMON_MAPS_H
 #define COMMON_MAPS_H
 
+#include "contract/frames.h"
+#include "contract/losses.h"
+#include "contract/pinned.h"
+#include "kernel/helpers.h"
+
 /* Set before load. Programs of another generation than settings.generation do nothing: see pinned.h. */
 const volatile __u64 generation = 0;
 
 /* Set before load: inode number of the probe's pid namespace, whose /proc it reads. */
 const volatile __u32 pid_namespace = 0;
-
-struct {
-	/*
-	 * What we know of one socket. Written by the hooks and the walk, read by the same; freed with its
-	 * socket. Cannot be full; without memory LOSS_STORAGE_FAILED counts.
-	 */
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct connection);
-} connections SEC(".maps");
-
-struct {
-	/*
-	 * Retransmits and resets of one socket, one by one, for its record. Made at the first one, so that a
-	 * healthy connection has none. Written under the socket's lock, and by the walk; freed with its socket.
-	 */
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct trouble);
-} troubles SEC(".maps");
-
-struct {
-	/* What the last interim record of a long connection reported. Made and written by the walk; freed with its socket. */
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct interim);
-} interims SEC(".maps");
 
 struct {
 	/*
@@ -144,42 +120,6 @@ struct {
 
 struct {
 	/*
-	 * Who listens, by the address of the listening socket. Written when it listens or is adopted, read for records
-	 * when a child is made, removed when it closes. Full: connections to the least recently used listener have no
-	 * process, each LOSS_PROCESS_UNKNOWN_DETAIL.
-	 */
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, struct listen_owner);
-} listeners SEC(".maps");
-
-struct {
-	/*
-	 * How many listen on a port of a net namespace. Written as `listeners` is, read for connections that show their
-	 * role in no other way: restored ones (TCP_REPAIR), and some that are adopted. Full: those of the least recently used
-	 * ports go by what else is known, as if nobody listened there.
-	 */
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct listen_port);
-	__type(value, __u32);
-} listen_ports SEC(".maps");
-
-struct {
-	/*
-	 * First subflows of MPTCP sockets that are older than the probe, by address: their storage is their MPTCP
-	 * socket's. Written by adoption, removed when they close. Full: the close of the least recently adopted counts
-	 * as unseen.
-	 */
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64);
-	__type(value, __u8);
-} older_subflows SEC(".maps");
-
-struct {
-	/*
 	 * Net namespaces that the running `namespaces` iteration has written: inode number -> exchange. Full: one may be
 	 * written twice, which its reader takes for the same.
 	 */
@@ -190,41 +130,12 @@ struct {
 } namespaces_seen SEC(".maps");
 
 struct {
-	/*
-	 * Sockets that are older than the probe and not found yet. Filled by the probe before adoption, taken out by it,
-	 * counted and emptied by the probe. Full: the rest is not counted, which the probe says.
-	 */
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 131072);
-	__type(key, struct socket_place);
-	__type(value, __u8);
-} unfound SEC(".maps");
-
-#define UNDECIDED_MAX 64
-
-struct {
-	/*
-	 * Resets of which nobody can tell yet who sent them: see undecided.h. Full only where so many are worked on at this
-	 * moment: LOSS_RESET_UNDECIDED.
-	 */
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, UNDECIDED_MAX);
-	__type(key, __u32);
-	__type(value, struct undecided);
-} undecideds SEC(".maps");
-
-struct {
 	/* An empty edge to copy from: too large for the stack. */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct edge_value);
 } blank SEC(".maps");
-
-/* Makes clang describe the records' types in BTF, which it leaves out otherwise. */
-struct frame_connection *frame_connection_in_btf __attribute__((unused));
-struct connection_event *connection_event_in_btf __attribute__((unused));
 
 static const __u32 zero = 0;
 

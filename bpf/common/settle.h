@@ -9,6 +9,10 @@
 #ifndef COMMON_SETTLE_H
 #define COMMON_SETTLE_H
 
+#include "common/edges.h"
+#include "common/maps.h"
+#include "kernel/helpers.h"
+
 #define COUNTERS (sizeof(struct edge_counters) / sizeof(__u64))
 
 static __always_inline struct edge_value *settle__find(const struct edge_key *key)
@@ -90,6 +94,18 @@ static long settle__one(__u32 index, void *unused)
 		row->result = settle__evict(edge, row, s, st);
 	else
 		row->result = settle__subtract(edge, row);
+	return 0;
+}
+
+/* Applies the first `count` rows of `settlements`. Run by the probe, BPF_PROG_RUN. */
+SEC("syscall")
+int settle(struct settle_context *ctx)
+{
+	__u64 count = ctx->count;
+
+	if (!settings__if_active() || count > SETTLEMENTS_MAX)
+		return -1;
+	bpf_loop(count, settle__one, NULL, 0);
 	return 0;
 }
 

@@ -7,6 +7,8 @@
 #ifndef COMMON_SIPHASH_H
 #define COMMON_SIPHASH_H
 
+#include "contract/types.h"
+
 struct siphash {
 	__u64 v0, v1, v2, v3;
 };

@@ -3,6 +3,10 @@
 #ifndef COMMON_TOKENS_H
 #define COMMON_TOKENS_H
 
+#include "contract/command.h"
+#include "contract/pinned.h"
+#include "contract/types.h"
+
 /*
  * Takes a token. `now` may lie before the last filling: a walk's time is that of its beginning, and a softirq may
  * come between a close and here. Then nothing is added.

@@ -2,13 +2,15 @@
 /*
  * What stays in the kernel between two runs of the probe: the values of the pinned maps.
  *
- * Shared by flowspan.bpf.c and probe/, not by the agent. A change of any struct here needs a new
+ * Shared by kernel programs and probe, not by the agent; what only programs read has its struct beside its map. A change of any struct here needs a new
  * FLOWSPAN_PROTOCOL, because an older probe's pins may hold the old shape.
  */
 #ifndef CONTRACT_PINNED_H
 #define CONTRACT_PINNED_H
 
-#include "contract/contract.h"
+#include "contract/command.h"
+#include "contract/edge.h"
+#include "contract/types.h"
 
 /*
  * One edge: its growth since it was last settled, and nothing else. Settling subtracts.
@@ -147,20 +149,6 @@ struct socket_place {
 	__u32 netns;
 	__u16 local_port;
 	__u16 remote_port;
-};
-
-struct listen_port {
-	__u32 netns;
-	__u16 port;
-	__u16 zero;
-};
-
-/* Who listens: the process that called listen(), and where. */
-struct listen_owner {
-	struct listen_port where;
-	__u32 pid;
-	__u32 zero;
-	char comm[16];
 };
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "contract/contract.h"
+#include "contract/types.h"
 
 /* Room for this many ids; when three quarters are taken all is forgotten, and the agent hears names again. */
 #define ANNOUNCED_SIZE 16384

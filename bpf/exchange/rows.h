@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "contract/frames.h"
 #include "contract/pinned.h"
 
 /* The payload of a FRAME_EDGE; only the first `slot_count` slots are sent. */

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "contract/edge.h"
+#include "contract/frames.h"
 #include "shared/pinned_maps.h"
 #include "load/programs.h"
 

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "contract/contract.h"
+#include "contract/frames.h"
 
 const struct hook hooks[HOOK_COUNT] = {
 	{ "inet_sock_set_state", "inet_sock_set_state", true, -1, "nothing can be counted" },

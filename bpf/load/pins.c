@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "load/bpffs.h"
+#include "contract/contract.h"
 #include "contract/pinned.h"
 #include "shared/log.h"
 

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
+#include "contract/contract.h"
 #include "load/bpffs.h"
 #include "load/features.h"
 #include "shared/log.h"

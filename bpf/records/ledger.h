@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "contract/command.h"
 #include "contract/pinned.h"
 
 /* Of the connection to an agent. */

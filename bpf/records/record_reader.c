@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "contract/connection_record.h"
 #include "shared/log.h"
 
 /* Ring buffer: one record. A negative result stops the poll, with this record behind it. */

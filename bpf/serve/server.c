@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "wire/commands.h"
+#include "contract/contract.h"
 #include "exchange/exchange.h"
 #include "shared/log.h"
 #include "records/record_reader.h"

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "contract/losses.h"
 #include "contract/pinned.h"
+#include "contract/types.h"
 
 struct bpf_object;
 

@@ -20,6 +20,11 @@
 #ifndef TCP_ABORTS_H
 #define TCP_ABORTS_H
 
+#include "common/maps.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+#include "tcp/connection.h"
+
 static __always_inline bool sock__has_flag(struct sock *sk, enum sock_flags flag)
 {
 	return sk->__sk_common.skc_flags & (1UL << flag);

@@ -10,6 +10,30 @@
 #ifndef TCP_ADOPT_H
 #define TCP_ADOPT_H
 
+#include "common/edge_keys.h"
+#include "common/edges.h"
+#include "common/maps.h"
+#include "kernel/helpers.h"
+#include "kernel/tasks.h"
+#include "kernel/tcp_sock.h"
+#include "tcp/connection.h"
+#include "tcp/listen_owners.h"
+#include "tcp/mptcp.h"
+#include "tcp/open.h"
+#include "tcp/roles.h"
+
+struct {
+	/*
+	 * Sockets that are older than the probe and not found yet. Filled by the probe before adoption, taken out by it,
+	 * counted and emptied by the probe. Full: the rest is not counted, which the probe says.
+	 */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct socket_place);
+	__type(value, __u8);
+} unfound SEC(".maps");
+
 /*
  * How many of an accept queue: a longer one's others are missed. The verifier looks at each by itself, and stops at a
  * million instructions: 64 are a third of that. Before 6.2 it may go through several times as many states
@@ -82,7 +106,7 @@ static __always_inline void adopt_with_counters(struct sock *sk, struct tcp_sock
 	c = st ? connection__start(sk, s, role ?: ROLE_SERVER) : NULL;
 	if (!c)
 		return;
-	key__from_sock(&c->key, &tcp->__sk_common);
+	key__from_sock(&c->key, &tcp->__sk_common, IPPROTO_TCP);
 	if (!role) {
 		c->key.server_port = 0;
 		loss__count(LOSS_ROLE_UNKNOWN_DETAIL);

@@ -9,6 +9,13 @@
 #ifndef TCP_ATTEMPTS_H
 #define TCP_ATTEMPTS_H
 
+#include "common/edges.h"
+#include "contract/edge.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+#include "tcp/connection.h"
+#include "tcp/counters.h"
+
 enum attempt {
 	ATTEMPT_MADE,          /* the kernel counts it in TcpActiveOpens */
 	ATTEMPT_NO_LOCAL_PORT, /* EADDRNOTAVAIL: all are taken, or the bound one is, towards this peer */

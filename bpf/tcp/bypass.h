@@ -10,6 +10,11 @@
 #ifndef TCP_BYPASS_H
 #define TCP_BYPASS_H
 
+#include "common/maps.h"
+#include "kernel/helpers.h"
+#include "kernel/sockets.h"
+#include "tcp/connection.h"
+
 /* Low bit of sk_user_data: it points to a psock. include/net/sock.h, since 2a0133723f9e (6.0). */
 #define SK_USER_DATA_PSOCK 4UL
 

@@ -11,6 +11,11 @@
 #ifndef TCP_HANDSHAKES_H
 #define TCP_HANDSHAKES_H
 
+#include "common/socket_lock.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+#include "tcp/connection.h"
+
 /* The segments that have come when a handshake ends; an accepted socket counts its SYN, too. */
 #define HANDSHAKE_SEGMENTS 2
 

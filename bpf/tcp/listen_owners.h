@@ -9,6 +9,49 @@
 #ifndef TCP_LISTEN_OWNERS_H
 #define TCP_LISTEN_OWNERS_H
 
+#include "common/maps.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+#include "tcp/connection.h"
+
+struct listen_port {
+	__u32 netns;
+	__u16 port;
+	__u16 zero;
+};
+
+/* Who listens: the process that called listen(), and where. */
+struct listen_owner {
+	struct listen_port where;
+	__u32 pid;
+	__u32 zero;
+	char comm[16];
+};
+
+struct {
+	/*
+	 * Who listens, by the address of the listening socket. Written when it listens or is adopted, read for records
+	 * when a child is made, removed when it closes. Full: connections to the least recently used listener have no
+	 * process, each LOSS_PROCESS_UNKNOWN_DETAIL.
+	 */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct listen_owner);
+} listeners SEC(".maps");
+
+struct {
+	/*
+	 * How many listen on a port of a net namespace. Written as `listeners` is, read for connections that show their
+	 * role in no other way: restored ones (TCP_REPAIR), and some that are adopted. Full: those of the least recently used
+	 * ports go by what else is known, as if nobody listened there.
+	 */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct listen_port);
+	__type(value, __u32);
+} listen_ports SEC(".maps");
+
 /* How many listen on a port, whatever their address. */
 static __always_inline void listen_port__add(const struct listen_port *where, int more)
 {

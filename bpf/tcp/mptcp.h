@@ -12,8 +12,23 @@
 #ifndef TCP_MPTCP_H
 #define TCP_MPTCP_H
 
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+
 /* From 6.2 on, a35b9af4ec2c ("bpf: Add a kfunc for generic type cast"). */
 void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
+struct {
+	/*
+	 * First subflows of MPTCP sockets that are older than the probe, by address: their storage is their MPTCP
+	 * socket's. Written by adoption, removed when they close. Full: the close of the least recently adopted counts
+	 * as unseen.
+	 */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u8);
+} older_subflows SEC(".maps");
 
 static __always_inline bool mptcp__exists(void)
 {

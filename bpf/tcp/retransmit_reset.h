@@ -3,6 +3,17 @@
 #ifndef TCP_RETRANSMIT_RESET_H
 #define TCP_RETRANSMIT_RESET_H
 
+#include "common/advance.h"
+#include "common/cgroups.h"
+#include "common/edge_keys.h"
+#include "common/edges.h"
+#include "contract/connection_record.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+#include "tcp/connection.h"
+#include "tcp/troubles.h"
+#include "tcp/undecided.h"
+
 /*
  * Whether the retransmission timer began the Loss that the socket is in. tcp_enter_loss() begins most by setting
  * undo_marker, tcp_non_congestion_loss_retransmit() all by clearing it; out of CWR or an undone Recovery a timer's
@@ -80,7 +91,7 @@ static __always_inline void on_retransmit_synack(struct sock *listener, struct r
 	key.cgroup = cgroup__of_socket(listener, s);
 	if (!key.cgroup)
 		return;
-	key__from_sock(&key, &req->__req_common);
+	key__from_sock(&key, &req->__req_common, IPPROTO_TCP);
 	key.netns = listener->__sk_common.skc_net.net->ns.inum;
 	key__collapse(&key, s);
 	edge = edge__enter(&key, EDGE_MISS_OVERFLOWS);

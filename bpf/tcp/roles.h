@@ -7,6 +7,13 @@
 #ifndef TCP_ROLES_H
 #define TCP_ROLES_H
 
+#include "common/socket_lock.h"
+#include "contract/edge.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+#include "tcp/counters.h"
+#include "tcp/listen_owners.h"
+
 /*
  * Whether an acknowledged byte is no payload: an opener's SYN is in bytes_acked, an accepted socket begins after its
  * own. Not in a socket that somebody works on, or that was restored (TCP_REPAIR); refused segments hide it (see

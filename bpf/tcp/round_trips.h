@@ -8,6 +8,9 @@
 #ifndef TCP_ROUND_TRIPS_H
 #define TCP_ROUND_TRIPS_H
 
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+
 /* A SYN cookie keeps the SYN's options in the low bits of its timestamp: cookie_init_timestamp(). */
 #define COOKIE_WSCALE_BITS 4
 #define COOKIE_NO_WSCALE 0xf

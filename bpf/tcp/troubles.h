@@ -3,6 +3,11 @@
 #ifndef TCP_TROUBLES_H
 #define TCP_TROUBLES_H
 
+#include "common/maps.h"
+#include "contract/connection_record.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+
 /* The trouble of one socket: the first CONNECTION_EVENTS events, and how many segments of each type were resent. */
 struct trouble {
 	__u32 count; /* events, also those past the last slot */
@@ -14,6 +19,17 @@ struct trouble {
 	__u64 zero_window_walk; /* the last walk that found the window closed */
 	struct connection_event events[CONNECTION_EVENTS];
 };
+
+struct {
+	/*
+	 * Retransmits and resets of one socket, one by one, for its record. Made at the first one, so that a
+	 * healthy connection has none. Written under the socket's lock, and by the walk; freed with its socket.
+	 */
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct trouble);
+} troubles SEC(".maps");
 
 static __always_inline void trouble__add(struct trouble *t, struct tcp_sock *tp, __u8 kind, __u32 segs, __u64 now)
 {

@@ -18,6 +18,45 @@
 #ifndef TCP_UNDECIDED_H
 #define TCP_UNDECIDED_H
 
+#include "common/edges.h"
+#include "common/maps.h"
+#include "common/socket_lock.h"
+#include "contract/connection_record.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+#include "tcp/connection.h"
+#include "tcp/record.h"
+#include "tcp/sampling.h"
+#include "tcp/troubles.h"
+
+/* A reset that came or is about to be sent, and the record of the close in between: see undecided.h. */
+struct undecided {
+	__u32 phase;     /* enum undecided_phase */
+	__u16 otherwise; /* what it is where this end sends no RST: RESET_RECEIVED, or 0, no reset at all */
+	__u16 has_record;
+	__u64 socket; /* its address */
+	struct edge_key key;
+	__u64 time_ns;
+	__u8 state;    /* enum tcp_state at that moment */
+	__u8 recovery; /* enum tcp_ca_state */
+	__u16 zero;
+	__u32 hash; /* of its addresses and ports: the socket's place among others, which it keeps when it closes */
+	struct record record;
+};
+
+#define UNDECIDED_MAX 64
+
+struct {
+	/*
+	 * Resets of which nobody can tell yet who sent them: see undecided.h. Full only where so many are worked on at this
+	 * moment: LOSS_RESET_UNDECIDED.
+	 */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, UNDECIDED_MAX);
+	__type(key, __u32);
+	__type(value, struct undecided);
+} undecideds SEC(".maps");
+
 #define RCV_SHUTDOWN 1
 /* Where a socket's may lie: from the place of its hash on, which it keeps when it closes. */
 #define UNDECIDED_PLACES 8

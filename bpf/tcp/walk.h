@@ -9,6 +9,22 @@
 #ifndef TCP_WALK_H
 #define TCP_WALK_H
 
+#include "common/edges.h"
+#include "common/maps.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+#include "tcp/bypass.h"
+#include "tcp/close.h"
+#include "tcp/connection.h"
+#include "tcp/counters.h"
+#include "tcp/handshakes.h"
+#include "tcp/interim.h"
+#include "tcp/mptcp.h"
+#include "tcp/open.h"
+#include "tcp/round_trips.h"
+#include "tcp/troubles.h"
+#include "tcp/undecided.h"
+
 /* Starts the edge's gauges anew at the first socket that this walk finds on it. */
 static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 walk)
 {

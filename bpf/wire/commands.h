@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "contract/contract.h"
+#include "contract/command.h"
+#include "contract/frames.h"
 
 /* The longest command: COMMAND_SETTLE of an edge with something in every slot. */
 #define COMMAND_LENGTH_MAX \

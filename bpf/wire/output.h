@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "contract/contract.h"
+#include "contract/frames.h"
 
 #define OUTPUT_SIZE (64 * 1024)
 #define OUTPUT_STALL_MS 30000

@@ -1,6 +1,6 @@
-/** The table of rooms that `make check` holds agent/ against. */
+/** The tables of rooms that `make check` holds agent/ and bpf/ against. */
 import { expect, test } from "vitest";
-import { readRooms, roomProblems } from "../../../scripts/rooms.ts";
+import { C, circleIn, readRooms, roomProblems } from "../../../scripts/rooms.ts";
 
 const TABLE = `# A house
 
@@ -12,6 +12,13 @@ const TABLE = `# A house
 | \`kitchen/\` | food | fire | \`cellar/\` |
 | \`bedroom/\` | beds | nothing | \`cellar/\` |
 | \`hall/\` | doors | street | all of them |
+
+### The rooms in C
+
+| room | what it holds | may include |
+|---|---|---|
+| \`soil/\` | stones | |
+| \`garden/\` | herbs | \`soil/\` |
 
 ## Else
 `;
@@ -64,4 +71,26 @@ test("the table itself has no arrow back up", () => {
 
 test("a document without the table is told", () => {
   expect(() => readRooms("# A house\n")).toThrow("there is no table of rooms");
+});
+
+test("headers are held against a table of their own, by the path that they include", () => {
+  const files = new Map([
+    ["house.bpf.c", '#include "garden/thyme.h"\n'],
+    ["soil/stone.h", '#include <stdbool.h>\n#include "garden/thyme.h"\n'],
+    ["garden/thyme.h", '#include "soil/stone.h"\n#include "flowspan.skel.h"\n'],
+  ]);
+  expect(roomProblems(readRooms(TABLE, C.heading), files, C)).toEqual([
+    "soil/stone.h imports garden/thyme.h, but soil/ may not import garden/",
+  ]);
+});
+
+test("headers that include each other are told, however long the way", () => {
+  const files = new Map([
+    ["soil/a.h", '#include "soil/b.h"\n'],
+    ["soil/b.h", '#include "soil/c.h"\n'],
+    ["soil/c.h", '#include "soil/b.h"\n'],
+  ]);
+  expect(circleIn(files, C)).toEqual(["soil/b.h", "soil/c.h", "soil/b.h"]);
+  files.set("soil/c.h", "");
+  expect(circleIn(files, C)).toBeUndefined();
 });

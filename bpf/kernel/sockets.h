@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Sockets of any protocol, only the fields that we read; so are the other headers of this room.
+ *
+ * Every struct is relocated at load (preserve_access_index), so its layout here means nothing and one
+ * object runs on every kernel that has BTF; a generated header of all types would be megabytes for
+ * these few. Fields that not every kernel has are read behind bpf_core_field_exists().
+ */
+#ifndef KERNEL_SOCKETS_H
+#define KERNEL_SOCKETS_H
+
+#include "kernel/cgroup.h"
+#include "kernel/uapi.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+enum sock_flags { SOCK_DEAD = 0, SOCK_DONE = 1 };
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+	__u64 net_cookie; /* from 5.12 on */
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+		__be32 u6_addr32[4];
+	} in6_u;
+};
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned int skc_hash;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct qspinlock {
+	atomic_t val;
+};
+
+struct raw_spinlock {
+	struct qspinlock raw_lock;
+};
+
+struct spinlock {
+	struct raw_spinlock rlock;
+};
+
+typedef struct {
+	struct spinlock slock;
+	int owned;
+} socket_lock_t;
+
+struct sk_buff {
+	char cb[48];
+};
+
+struct sk_buff_head {
+	struct sk_buff *prev; /* the newest */
+	__u32 qlen;
+};
+
+struct sock_extended_err {
+	__u32 ee_errno;
+};
+
+/* What lies in the cb of a sk_buff on an error queue. */
+struct sock_exterr_skb {
+	struct sock_extended_err ee;
+};
+
+struct bpf_local_storage;
+
+struct sock {
+	struct sock_common __sk_common;
+	struct sk_buff_head sk_error_queue;
+	struct sk_buff_head sk_receive_queue;
+	atomic_t sk_drops;
+	socket_lock_t sk_lock;
+	int sk_err;
+	void *sk_user_data;
+	__u32 sk_txhash;
+	__u8 sk_shutdown;
+	__u16 sk_protocol;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+	struct sock_cgroup_data sk_cgrp_data;
+	struct bpf_local_storage *sk_bpf_storage;
+};
+
+struct inet_sock {
+	struct sock sk;
+	__be16 inet_sport;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+#pragma clang attribute pop
+
+#endif
