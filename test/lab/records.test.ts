@@ -11,6 +11,7 @@ import type { Connection } from "../../agent/model/connection-record.ts";
 import { threadFiles } from "../../agent/shared/procfs.ts";
 import type { RecordSettings } from "../../agent/source/source.ts";
 import { missing, needs } from "../needs.ts";
+import { untilNothingHidden } from "../witness.ts";
 import { twoPods } from "./describe.ts";
 import { booksGrowth } from "./kernel-books.ts";
 import { type Lab, startLab } from "./lab.ts";
@@ -39,8 +40,8 @@ const undo: (() => unknown)[] = [];
 let lab: Lab;
 let near: Tally;
 let far: Tally;
-/** What each had counted as closed when it was last told what to record. */
-const closedBefore = new Map<Tally, number>();
+/** How many connections had closed, and how many of these closes were seen, when each was last told what to record. */
+const starts = new Map<Tally, { readonly ended: number; readonly closed: number }>();
 
 beforeAll(async () => {
   if (missing(...NEEDS) !== undefined) return;
@@ -59,11 +60,10 @@ afterAll(async () => {
 });
 
 test("of 10,007 connections through a Service both ends make the same trace ids, each once", async () => {
-  await recordBoth(EVERYTHING);
   const count = 10_007;
 
-  const client = await lab.pod("client").play("churn", { to: service(), count, upload: 101, download: 103 });
-  await arrived(count, count);
+  const bytesOfEach = { upload: 101, download: 103 };
+  const client = await untilNothingHidden(() => churnRecorded(EVERYTHING, count, bytesOfEach));
 
   expect(client).toMatchObject({ opened: count, closed: count });
   expect(new Set(traceIds(near)).size).toBe(count);
@@ -88,11 +88,9 @@ for (const [rate, threshold] of [
   [16, (1n << 56n) - (1n << 52n)],
 ] as const) {
   test(`random sampling of one in ${rate} keeps the same at both ends, and re-scaled gives the count`, async () => {
-    await recordBoth({ ...EVERYTHING, threshold });
     const count = 8_009;
 
-    await lab.pod("client").play("churn", { to: service(), count });
-    await allClosed(count);
+    await untilNothingHidden(() => churnRecorded({ ...EVERYTHING, threshold }, count));
 
     expect(traceIds(near).sort()).toEqual(traceIds(far).sort());
     expect(near.records.filter(({ traceId }) => BigInt(`0x${traceId.slice(18)}`) < threshold)).toEqual([]);
@@ -106,10 +104,7 @@ for (const [rate, threshold] of [
 }
 
 test("every 7th is kept on each CPU, and says that no probability tells of it", async () => {
-  await recordBoth({ ...EVERYTHING, every: 7 });
-
-  await lab.pod("client").play("churn", { to: service(), count: 7_001 });
-  await allClosed(7_001);
+  await untilNothingHidden(() => churnRecorded({ ...EVERYTHING, every: 7 }, 7_001));
 
   expect(Math.abs(near.records.length - 7_001 / 7)).toBeLessThanOrEqual(2);
   expect(new Set(near.records.map(({ kept, sampleThreshold }) => `${kept} ${sampleThreshold}`))).toEqual(
@@ -303,7 +298,10 @@ test("interim records of a connection older than the probe hold only what came a
   expect((whole?.flags ?? 0) & (1 << ConnectionFlag.CONNECTION_ADOPTED)).not.toBe(0);
 });
 
-test("a storm of failing connects is shed to the bucket's rate, and the metrics have all of it", async () => {
+test("a storm of failing connects is shed to the bucket's rate, and the metrics have all of it", () =>
+  untilNothingHidden(storm));
+
+async function storm(): Promise<void> {
   const count = 20_011;
   await recordBoth({ ...EVERYTHING, rate: { perSecond: 100, burst: 50 } });
   const refusedBefore = near.sum().failedRefused;
@@ -323,11 +321,19 @@ test("a storm of failing connects is shed to the bucket's rate, and the metrics 
   expect(near.records.length + shed).toBe(count);
   const cpus = (await near.client.hello()).cpus;
   expect(near.records.length).toBeLessThanOrEqual(cpus * (50 + 100 * (seconds + 1)));
-});
+}
 
 async function recordBoth(recording: RecordSettings): Promise<void> {
   await Promise.all([near.record(recording), far.record(recording)]);
-  for (const tally of [near, far]) closedBefore.set(tally, tally.sum().closed);
+  for (const tally of [near, far]) starts.set(tally, { ended: tally.ended, closed: tally.sum().closed });
+}
+
+/** So many connections, one after the other, all closed and their records here when it resolves. */
+async function churnRecorded(recording: RecordSettings, count: number, bytesOfEach = {}) {
+  await recordBoth(recording);
+  const counts = await lab.pod("client").play("churn", { to: service(), count, ...bytesOfEach });
+  await allClosed(count);
+  return counts;
 }
 
 function service() {
@@ -349,15 +355,20 @@ async function arrived(nearCount: number, farCount: number | undefined): Promise
       );
 }
 
-/** Exchanges until both ends have closed so many since record(): then all records that are due have come. */
+/**
+ * Exchanges until both ends have closed so many since record(): then all records that are due have come.
+ * Fails at once where the kernel hid a close, which leaves no record.
+ */
 async function allClosed(count: number): Promise<void> {
   for (const tally of [near, far]) {
-    const closed = () => tally.sum().closed - (closedBefore.get(tally) ?? 0);
+    const start = starts.get(tally) ?? { ended: 0, closed: 0 };
+    const ended = () => tally.ended - start.ended;
     await tally.until(
-      () => `${count} closes, but ${closed()}`,
-      () => closed() === count,
+      () => `${count} closes, but ${ended()}`,
+      () => ended() === count,
       30_000,
     );
+    expect({ closed: tally.sum().closed - start.closed, losses: tally.losses }).toMatchObject({ closed: count });
   }
 }
 

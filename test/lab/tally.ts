@@ -92,6 +92,11 @@ export class Tally {
     return Object.fromEntries(Object.entries(this.last.status.losses).filter(([, count]) => count > 0));
   }
 
+  /** Connections that closed, whether a program saw their close or the kernel hid it (test/witness.ts). */
+  get ended(): number {
+    return this.sum().closed + (this.losses.vanished ?? 0);
+  }
+
   /** One exchange: added, settled, confirmed. Throws when the probe did not know a row that it sent. */
   async take(): Promise<ExchangeData> {
     const exchange = await this.#client.exchange();
@@ -140,13 +145,14 @@ export class Tally {
     this.#stopping = true;
   }
 
-  /** Exchanges until the condition holds; fails with `what` when it does not in time. */
+  /** Exchanges until the condition holds; fails with `what` and the losses when it does not in time. */
   async until(what: () => string, condition: () => boolean, timeoutMs = 10_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       await this.take();
       if (condition()) return;
-      if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what()}`);
+      if (Date.now() > deadline)
+        throw new Error(`not within ${timeoutMs} ms: ${what()}; losses ${JSON.stringify(this.losses)}`);
     }
   }
 
