@@ -7,9 +7,8 @@
  */
 import type { EdgeGrowth, EdgeKey } from "../model/edge.ts";
 import type { Names } from "../model/names.ts";
-import { COUNTERS, type NumbersAt } from "./counters.ts";
 import { KeptRow } from "./kept-row.ts";
-import { SlotCounts } from "./slots.ts";
+import { OWN_FROM, type SumPages, Sums } from "./sums.ts";
 
 /** Growth up to the time of one exchange. */
 export interface Stretch {
@@ -21,8 +20,7 @@ export interface Stretch {
 }
 
 /** Behind an edge's totals: what was new in its last row, for rates. */
-export const LATEST = { bytesSent: COUNTERS, bytesReceived: COUNTERS + 1, opened: COUNTERS + 2 } as const;
-export const WIDTH = COUNTERS + Object.keys(LATEST).length;
+export const LATEST = { bytesSent: OWN_FROM, bytesReceived: OWN_FROM + 1, opened: OWN_FROM + 2 } as const;
 
 /** What the series keep with an edge; nobody else looks into it. */
 export interface Keyed {
@@ -32,10 +30,8 @@ export interface Keyed {
 export class Edge {
   readonly id: string;
   readonly key: EdgeKey;
-  /** At `at`: totals since the agent started by EDGE_COUNTERS, then LATEST. */
-  readonly page: Float64Array;
-  readonly at: number;
-  readonly slots = new SlotCounts();
+  /** Since the agent started, and LATEST. */
+  readonly totals: Sums;
   /** Version of the identity that `names` came from; -1 before the first answer. */
   version = -1;
   /** Undefined while the identity is pending. */
@@ -48,6 +44,8 @@ export class Edge {
   place: Keyed | undefined;
   /** The series that growth was sent in which is not confirmed: the same growth must go there again. */
   home: Keyed | undefined;
+  /** The next edge whose row is in the sums of the same series and not accepted. */
+  nextMember: Edge | undefined;
   /** The row that is in the sums of a series and not accepted. */
   sent: EdgeGrowth | undefined;
   /** The row of the last exchange, until it is accepted; a KeptRow is what a split has left of it. */
@@ -70,16 +68,10 @@ export class Edge {
   open = 0;
   limit = 0;
 
-  constructor(id: string, key: EdgeKey, { page, at }: NumbersAt) {
+  constructor(id: string, key: EdgeKey, pages: SumPages) {
     this.id = id;
     this.key = key;
-    this.page = page;
-    this.at = at;
-  }
-
-  /** @param index place in EDGE_COUNTERS or LATEST */
-  total(index: number): number {
-    return this.page[this.at + index] as number;
+    this.totals = new Sums(pages);
   }
 
   /** The row that is to be sent now, and accepted or not as a whole. */

@@ -6,13 +6,14 @@
  */
 import type { EdgeGrowth, EdgeKey } from "../model/edge.ts";
 import type { Exchange, NamespaceCounters } from "../model/probe-event.ts";
-import { AT, COUNTERS, NumberPages } from "./counters.ts";
+import { AT, COUNTERS } from "./counters.ts";
 import { Coverage, type NamespaceCoverage } from "./coverage.ts";
-import { Edge, LATEST, WIDTH } from "./edge-state.ts";
+import { Edge, LATEST } from "./edge-state.ts";
 import { ExchangeClock } from "./exchange-clock.ts";
 import { KeptRow } from "./kept-row.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { snapshotOf } from "./snapshot-of.ts";
+import { SumPages } from "./sums.ts";
 import { weightOf } from "./weight.ts";
 
 /** What is read of an exchange; ExchangeData fits. */
@@ -33,7 +34,7 @@ export interface Growth {
 
 export class EdgeTable {
   readonly #edges = new Map<string, Edge>();
-  readonly #pool = new NumberPages(WIDTH);
+  readonly #pages = new SumPages();
   readonly #coverage = new Coverage();
   readonly #idleNs: bigint;
   readonly #decodeKey: (id: string) => EdgeKey;
@@ -90,7 +91,7 @@ export class EdgeTable {
   #find(id: string): Edge {
     const known = this.#edges.get(id);
     if (known !== undefined) return known;
-    const edge = new Edge(id, this.#decodeKey(id), this.#pool.take());
+    const edge = new Edge(id, this.#decodeKey(id), this.#pages);
     this.#edges.set(id, edge);
     return edge;
   }
@@ -133,10 +134,10 @@ export class EdgeTable {
       edge.forgetRow();
       edge.open = 0;
       edge.limit = 0;
-      edge.page.fill(0, edge.at + COUNTERS, edge.at + WIDTH);
+      for (const index of Object.values(LATEST)) edge.totals.set(index, 0);
       if (edge.seenNs > idleSinceNs) continue;
       this.#edges.delete(edge.id);
-      this.#pool.give(edge);
+      edge.totals.release();
       gone.push(edge);
     }
     return gone;
@@ -144,7 +145,7 @@ export class EdgeTable {
 
   /** @returns whether the row has growth, and whether any of it is new */
   #count(edge: Edge, row: EdgeGrowth, held: EdgeGrowth | undefined): { grown: boolean; fresh: boolean } {
-    const { page, at } = edge;
+    const { totals } = edge;
     let growth = 0;
     let isFresh = false;
     edge.shrunk = false;
@@ -156,15 +157,14 @@ export class EdgeTable {
       if (now === known) continue;
       isFresh = true;
       if (now < known) edge.shrunk = true;
-      const fresh = now < known ? now : now - known;
-      this.#fresh[i] = fresh;
-      page[at + i] = (page[at + i] as number) + fresh;
+      this.#fresh[i] = now < known ? now : now - known;
     }
-    page[at + LATEST.bytesSent] = this.#fresh[AT.bytesSent] as number;
-    page[at + LATEST.bytesReceived] = this.#fresh[AT.bytesReceived] as number;
-    page[at + LATEST.opened] = this.#fresh[AT.opened] as number;
-    edge.slots.add(row);
-    if (held !== undefined && !edge.shrunk) edge.slots.subtract(held);
+    totals.addCounters(this.#fresh);
+    totals.addSlots(row);
+    if (held !== undefined && !edge.shrunk) totals.subtractSlots(held);
+    totals.set(LATEST.bytesSent, this.#fresh[AT.bytesSent] as number);
+    totals.set(LATEST.bytesReceived, this.#fresh[AT.bytesReceived] as number);
+    totals.set(LATEST.opened, this.#fresh[AT.opened] as number);
     return { grown: growth > 0 || row.slotCount > 0, fresh: isFresh };
   }
 }

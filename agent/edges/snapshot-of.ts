@@ -25,7 +25,7 @@ export function snapshotOf(edges: Iterable<Edge>, moment: Moment | undefined): S
 
 function edgeSnapshot(edge: Edge, intervalMs: number): EdgeSnapshot {
   const { key } = edge;
-  const total = (index: number) => edge.total(index);
+  const total = (index: number) => edge.totals.get(index);
   const perSecond = (index: number) => (intervalMs > 0 ? (total(index) / intervalMs) * 1000 : 0);
   return {
     role: key.role,
@@ -98,7 +98,7 @@ function remoteSnapshot({ key, names }: Edge): RemoteSnapshot {
 
 function quantiles(edge: Edge, range: SlotRange): QuantilesSnapshot {
   return {
-    p50Us: edge.slots.quantile(range, 0.5) ?? null,
-    p99Us: edge.slots.quantile(range, 0.99) ?? null,
+    p50Us: edge.totals.quantile(range, 0.5) ?? null,
+    p99Us: edge.totals.quantile(range, 0.99) ?? null,
   };
 }

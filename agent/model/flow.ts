@@ -23,6 +23,21 @@ export interface Histogram {
   readonly sumUs: number;
 }
 
+/** A place for a histogram's buckets that is used again: pairs as in Histogram, of which `length` numbers count. */
+export interface BucketList {
+  readonly pairs: number[];
+  length: number;
+}
+
+/** A place for the numbers of a flow that is used again. */
+export interface FlowNumbers {
+  /** Indexed by EDGE_COUNTERS. */
+  readonly counters: Float64Array;
+  readonly handshake: BucketList;
+  readonly rtt: BucketList;
+  readonly duration: BucketList;
+}
+
 export interface Exemplar {
   readonly value: number;
   readonly timeUnixNs: bigint;
@@ -43,11 +58,13 @@ export interface Flow {
   /** Unix nanoseconds: start of the sums (cumulative) or of the growth (delta). */
   readonly startUnixNs: bigint;
   readonly timeUnixNs: bigint;
-  /** Indexed by EDGE_COUNTERS. */
+  /** Indexed by EDGE_COUNTERS: a copy, for what is not done thousands of times. So are the histograms. */
   readonly counters: Float64Array;
   readonly handshake: Histogram;
   readonly rtt: Histogram;
   readonly duration: Histogram;
+  /** Writes all of them. */
+  copyNumbers(into: FlowNumbers): void;
   readonly open: number;
   readonly limit: number;
   readonly exemplars?:

@@ -11,10 +11,10 @@
  */
 import type { Attributes } from "../model/attribute.ts";
 import type { Role } from "../model/edge.ts";
-import type { Flow, Histogram, Resource, Temporality } from "../model/flow.ts";
+import type { Flow, Resource, Temporality } from "../model/flow.ts";
 import type { FlowMetric } from "../model/metric.ts";
 import { encodeAttributes, FIRST_FIELD_TAG, retag } from "./attribute-bytes.ts";
-import { type CountSpan, SECONDS_SCALE, secondsIndex } from "./exponential.ts";
+import { SECONDS_SCALE, secondsIndex } from "./exponential.ts";
 import {
   encodeScope,
   type HistogramPoint,
@@ -25,7 +25,7 @@ import {
   type RolePoints,
   type Scope,
 } from "./plan.ts";
-import { PreparedFlow } from "./prepared.ts";
+import { PreparedFlow, type PreparedHistogram } from "./prepared.ts";
 import { encodeMessage, encodeText, WireWriter } from "./wire.ts";
 
 /**
@@ -256,9 +256,8 @@ export class FlowEncoder {
   }
 
   #writeHistogram(prepared: PreparedFlow, point: HistogramPoint): void {
-    const span = prepared[point.histogram];
-    if (span.count === 0 && !point.always) return;
-    const histogram = prepared.flow[point.histogram];
+    const histogram = prepared[point.histogram];
+    if (histogram.count === 0 && !point.always) return;
     const w = this.#writer;
     w.byte(0x0a);
     const start = w.open();
@@ -271,13 +270,13 @@ export class FlowEncoder {
     w.byte(0x19);
     w.fixed64(prepared.timeLow, prepared.timeHigh);
     w.byte(0x21);
-    w.integer64(span.count);
+    w.integer64(histogram.count);
     w.byte(0x29);
-    w.double(histogram.sumUs / MICROSECONDS);
+    w.double((prepared.counters[point.sum] as number) / MICROSECONDS);
     w.byte(0x30);
     w.zigzag(SECONDS_SCALE);
     w.byte(0x42);
-    this.#writeBuckets(histogram.buckets, span);
+    this.#writeBuckets(histogram);
     // negative: present and empty, as the stock serializer writes it.
     w.byte(0x4a);
     w.byte(0);
@@ -289,22 +288,22 @@ export class FlowEncoder {
   }
 
   /** ExponentialHistogramDataPoint.Buckets: every second bucket at SECONDS_SCALE is empty. */
-  #writeBuckets(buckets: Histogram["buckets"], span: CountSpan): void {
+  #writeBuckets({ pairs, length, count, first, packedBytes }: PreparedHistogram): void {
     const w = this.#writer;
-    if (span.count === 0) {
+    if (count === 0) {
       w.byte(0);
       return;
     }
     const start = w.open();
     w.byte(0x08);
-    w.zigzag(secondsIndex(span.first));
+    w.zigzag(secondsIndex(first));
     w.byte(0x12);
-    w.varint(span.packedBytes);
-    let next = secondsIndex(span.first);
-    for (let i = 0; i < buckets.length; i += 2) {
-      const index = secondsIndex(buckets[i] as number);
+    w.varint(packedBytes);
+    let next = secondsIndex(first);
+    for (let i = 0; i < length; i += 2) {
+      const index = secondsIndex(pairs[i] as number);
       for (; next < index; next++) w.byte(0);
-      w.varint(buckets[i + 1] as number);
+      w.varint(pairs[i + 1] as number);
       next++;
     }
     w.close(start);

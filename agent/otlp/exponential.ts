@@ -14,7 +14,7 @@
  * kernel's own buckets give. The bound is a test (exponential.test.ts), not only this comment.
  */
 
-import type { Histogram } from "../model/flow.ts";
+import type { BucketList, Histogram } from "../model/flow.ts";
 
 /** Scale of every exponential histogram that we export. */
 export const SECONDS_SCALE = 3;
@@ -27,26 +27,34 @@ export function secondsIndex(slot: number): number {
 /** Where a histogram's buckets begin and end, and what their counts add up to. */
 export interface CountSpan {
   /** First and last bucket with a count; -1 when there is none. */
-  readonly first: number;
-  readonly last: number;
-  readonly count: number;
+  first: number;
+  last: number;
+  count: number;
   /** Length of the packed bucket counts at SECONDS_SCALE, in bytes. */
-  readonly packedBytes: number;
+  packedBytes: number;
 }
 
-export const EMPTY_SPAN: CountSpan = { first: -1, last: -1, count: 0, packedBytes: 0 };
+/** A BucketList that is only read. */
+type ReadBuckets = Readonly<Omit<BucketList, "pairs">> & { readonly pairs: readonly number[] };
 
 /** @param buckets as in Histogram */
 export function spanOf(buckets: Histogram["buckets"]): CountSpan {
-  if (buckets.length === 0) return EMPTY_SPAN;
-  const first = buckets[0] as number;
-  const last = buckets[buckets.length - 2] as number;
+  const span = { first: -1, last: -1, count: 0, packedBytes: 0 };
+  measureSpan({ pairs: buckets, length: buckets.length }, span);
+  return span;
+}
+
+/** Writes into `span` what spanOf() says of the buckets. */
+export function measureSpan({ pairs, length }: ReadBuckets, span: CountSpan): void {
   let count = 0;
   let extraBytes = 0;
-  for (let i = 1; i < buckets.length; i += 2) {
-    const value = buckets[i] as number;
+  for (let i = 1; i < length; i += 2) {
+    const value = pairs[i] as number;
     count += value;
     for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) extraBytes++;
   }
-  return { first, last, count, packedBytes: 2 * (last - first) + 1 + extraBytes };
+  span.first = length === 0 ? -1 : (pairs[0] as number);
+  span.last = length === 0 ? -1 : (pairs[length - 2] as number);
+  span.count = count;
+  span.packedBytes = length === 0 ? 0 : 2 * (span.last - span.first) + 1 + extraBytes;
 }

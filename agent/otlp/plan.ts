@@ -32,6 +32,8 @@ export interface NumberPoint {
 export interface HistogramPoint {
   readonly attributes: Uint8Array;
   readonly histogram: HistogramName;
+  /** Place of its sum in EDGE_COUNTERS. */
+  readonly sum: number;
   readonly always: boolean;
 }
 
@@ -109,7 +111,9 @@ function planNumber({ attributes, from, emit }: FlowPoint): NumberPoint {
 
 function planHistogram({ attributes, from, emit }: FlowPoint): HistogramPoint {
   if (!("histogram" in from)) throw new TypeError("not a histogram");
-  return { attributes: attributeBytes(attributes), histogram: from.histogram, always: emit === "always" };
+  const { histogram } = from;
+  const sum = EDGE_COUNTERS.indexOf(`${histogram}Us`);
+  return { attributes: attributeBytes(attributes), histogram, sum, always: emit === "always" };
 }
 
 /** 1e-6 is no double, 1e6 is: dividing by it rounds once. */

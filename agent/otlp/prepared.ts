@@ -5,28 +5,38 @@
  * for each flow would grow old while a request is written, and wait for a full garbage collection.
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
-import type { Flow } from "../model/flow.ts";
+import type { BucketList, Flow, FlowNumbers } from "../model/flow.ts";
 import { attributeBytes } from "./attribute-bytes.ts";
 import { encodeExemplars, type FlowExemplars } from "./exemplar-bytes.ts";
-import { type CountSpan, EMPTY_SPAN, spanOf } from "./exponential.ts";
+import { type CountSpan, measureSpan } from "./exponential.ts";
 import type { NumberPoint } from "./plan.ts";
 
 const TIMES = new DataView(new ArrayBuffer(16));
 
-export class PreparedFlow {
+/** One histogram's buckets, and where they begin and end. */
+export class PreparedHistogram implements BucketList, CountSpan {
+  readonly pairs: number[] = [];
+  length = 0;
+  first = -1;
+  last = -1;
+  count = 0;
+  packedBytes = 0;
+}
+
+export class PreparedFlow implements FlowNumbers {
   flow: Flow;
   attributes: Uint8Array = new Uint8Array(0);
   startLow = 0;
   startHigh = 0;
   timeLow = 0;
   timeHigh = 0;
-  handshake: CountSpan = EMPTY_SPAN;
-  rtt: CountSpan = EMPTY_SPAN;
-  duration: CountSpan = EMPTY_SPAN;
+  readonly counters = new Float64Array(EDGE_COUNTERS.length);
+  readonly handshake = new PreparedHistogram();
+  readonly rtt = new PreparedHistogram();
+  readonly duration = new PreparedHistogram();
   exemplars: FlowExemplars | undefined;
   /** Upper bound of the bytes of all its points. */
   bound = 0;
-  readonly #counters = new Float64Array(EDGE_COUNTERS.length);
 
   constructor(flow: Flow) {
     this.flow = flow;
@@ -41,15 +51,13 @@ export class PreparedFlow {
     this.startHigh = TIMES.getUint32(4, true);
     this.timeLow = TIMES.getUint32(8, true);
     this.timeHigh = TIMES.getUint32(12, true);
-    this.handshake = spanOf(flow.handshake.buckets);
-    this.rtt = spanOf(flow.rtt.buckets);
-    this.duration = spanOf(flow.duration.buckets);
+    flow.copyNumbers(this);
+    for (const histogram of [this.handshake, this.rtt, this.duration]) measureSpan(histogram, histogram);
     this.exemplars = flow.exemplars === undefined ? undefined : encodeExemplars(flow.exemplars);
-    this.#counters.set(flow.counters);
   }
 
   /** In the unit of the books: a counter's divisor is not applied yet. */
   number(point: NumberPoint): number {
-    return point.counter < 0 ? this.flow[point.gauge] : (this.#counters[point.counter] as number);
+    return point.counter < 0 ? this.flow[point.gauge] : (this.counters[point.counter] as number);
   }
 }

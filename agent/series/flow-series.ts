@@ -5,12 +5,13 @@
  * that is not confirmed is taken out again, because the kernel says it again, larger.
  */
 
-import { AT, COUNTERS, type NumbersAt } from "../edges/counters.ts";
+import { AT, COUNTERS } from "../edges/counters.ts";
 import type { Edge } from "../edges/edge-state.ts";
-import { DURATION, HANDSHAKE, RTT, SlotCounts, type SlotRange } from "../edges/slots.ts";
+import { DURATION, HANDSHAKE, RTT, type SlotRange } from "../edges/slots.ts";
+import { type SumPages, Sums } from "../edges/sums.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { EdgeGrowth, Role } from "../model/edge.ts";
-import type { Flow, Histogram, Resource } from "../model/flow.ts";
+import type { Flow, FlowNumbers, Histogram, Resource } from "../model/flow.ts";
 
 /** Which series: equal keys mean equal Resource and attributes. */
 export interface SeriesKey {
@@ -20,18 +21,13 @@ export interface SeriesKey {
   readonly attributes: Attributes;
 }
 
-/** Of a series without members; nothing is ever added to it. */
-const NO_EDGES: Edge[] = [];
-
 /** One series of every flow metric: the Flow that exporters see, and what must be known to take it back. */
 export class FlowSeries implements Flow {
   readonly key: string;
   readonly resource: Resource;
   readonly attributes: Attributes;
   readonly role: Role;
-  /** At `at`: its sums by EDGE_COUNTERS. */
-  readonly page: Float64Array;
-  readonly at: number;
+  readonly sums: Sums;
   startUnixNs = 0n;
   timeUnixNs = 0n;
   open = 0;
@@ -46,25 +42,30 @@ export class FlowSeries implements Flow {
   activeNs = 0n;
   /** Growth was sent of which no answer said that it was accepted. */
   inDoubt = false;
-  /** Edges whose rows of this batch are in the sums and not accepted. */
-  #members = NO_EDGES;
-  readonly #slots = new SlotCounts();
+  /** The edges whose rows of this batch are in the sums and not accepted: each leads to the next. */
+  #firstMember: Edge | undefined;
+  #lastMember: Edge | undefined;
 
-  constructor(place: SeriesKey, { page, at }: NumbersAt) {
+  constructor(place: SeriesKey, pages: SumPages) {
     this.key = place.key;
     this.resource = place.resource;
     this.attributes = place.attributes;
     this.role = place.role;
-    this.page = page;
-    this.at = at;
+    this.sums = new Sums(pages);
   }
 
   get counters(): Float64Array {
-    return this.page.subarray(this.at, this.at + COUNTERS);
+    const counters = new Float64Array(COUNTERS);
+    this.sums.copyCounters(counters);
+    return counters;
   }
 
-  get members(): readonly Edge[] {
-    return this.#members;
+  get hasMembers(): boolean {
+    return this.#firstMember !== undefined;
+  }
+
+  *members(): Iterable<Edge> {
+    for (let edge = this.#firstMember; edge !== undefined; edge = edge.nextMember) yield edge;
   }
 
   get handshake(): Histogram {
@@ -79,11 +80,19 @@ export class FlowSeries implements Flow {
     return this.#histogram(DURATION, AT.durationUs);
   }
 
+  copyNumbers(into: FlowNumbers): void {
+    this.sums.copyCounters(into.counters);
+    this.sums.copyBuckets(HANDSHAKE, into.handshake);
+    this.sums.copyBuckets(RTT, into.rtt);
+    this.sums.copyBuckets(DURATION, into.duration);
+  }
+
   /** Puts the row that is due of an edge into the sums. */
   add(edge: Edge): void {
-    // A list of one, as most are, takes a third of the room that an empty one makes at its first push.
-    if (this.#members.length === 0) this.#members = [edge];
-    else this.#members.push(edge);
+    edge.nextMember = undefined;
+    if (this.#lastMember === undefined) this.#firstMember = edge;
+    else this.#lastMember.nextMember = edge;
+    this.#lastMember = edge;
     // What is open now belongs to whom the later part belongs to.
     if (edge.split === undefined) {
       this.open += edge.open;
@@ -94,49 +103,46 @@ export class FlowSeries implements Flow {
     edge.home = this;
     edge.sent = row;
     this.inDoubt = true;
-    const { page, at } = this;
-    for (let i = 0; i < COUNTERS; i++) page[at + i] = (page[at + i] as number) + row.counter(i);
-    this.#slots.add(row);
+    this.sums.add(row);
   }
 
   /** Takes the rows of the last batch out again; they stay in doubt. */
   rollBack(): void {
-    const { page, at } = this;
-    for (const edge of this.#members) {
+    for (let edge = this.#firstMember; edge !== undefined; edge = edge.nextMember) {
       const { sent } = edge;
       if (sent === undefined) continue;
-      for (let i = 0; i < COUNTERS; i++) page[at + i] = (page[at + i] as number) - sent.counter(i);
-      this.#slots.subtract(sent);
+      this.sums.subtract(sent);
       edge.sent = undefined;
     }
   }
 
-  /** @returns the rows that are now part of the sums for good */
-  accept(): EdgeGrowth[] {
-    const rows: EdgeGrowth[] = [];
-    for (const edge of this.#members) {
+  /** @param rows takes those that are now part of the sums for good */
+  accept(rows: EdgeGrowth[]): void {
+    for (let edge = this.#firstMember; edge !== undefined; ) {
+      const next = edge.nextMember;
+      edge.nextMember = undefined;
       if (edge.due !== undefined) rows.push(edge.due);
       edge.sent = undefined;
       edge.settle();
+      edge = next;
     }
-    this.#members = NO_EDGES;
+    this.dropMembers();
     this.inDoubt = false;
-    return rows;
   }
 
   /** Begins a batch without members. */
   dropMembers(): void {
-    this.#members = NO_EDGES;
+    this.#firstMember = undefined;
+    this.#lastMember = undefined;
   }
 
   /** Begins the next delta. */
   restart(startUnixNs: bigint): void {
-    this.page.fill(0, this.at, this.at + COUNTERS);
-    this.#slots.clear();
+    this.sums.clear();
     this.startUnixNs = startUnixNs;
   }
 
   #histogram(range: SlotRange, sum: number): Histogram {
-    return { buckets: this.#slots.buckets(range), sumUs: this.page[this.at + sum] as number };
+    return { buckets: this.sums.buckets(range), sumUs: this.sums.get(sum) };
   }
 }

@@ -9,10 +9,10 @@
  * that was sent once stays with its series until it is confirmed, whatever its edge has been named since,
  * because the request may have arrived although its answer did not.
  */
-import { COUNTERS, NumberPages } from "../edges/counters.ts";
 import type { Edge } from "../edges/edge-state.ts";
 import type { Growth } from "../edges/edge-table.ts";
 import type { ExchangeClock } from "../edges/exchange-clock.ts";
+import { SumPages } from "../edges/sums.ts";
 import type { EdgeGrowth, Role } from "../model/edge.ts";
 import type { Flow, Resource } from "../model/flow.ts";
 import type { Names } from "../model/names.ts";
@@ -63,7 +63,7 @@ export class SeriesTable {
   readonly #remainders = new Map<string, FlowSeries>();
   readonly #ended: Ended;
   readonly #resources = new Map<string, { readonly resource: Resource; places: number }>();
-  readonly #pool = new NumberPages(COUNTERS);
+  readonly #pages = new SumPages();
   readonly #exemplars: ExemplarSource | undefined;
   /** Series that carry rows of the last batch which were not accepted. */
   #unaccepted: FlowSeries[] = [];
@@ -84,7 +84,7 @@ export class SeriesTable {
    * called with each exchange before its edges are named.
    */
   takeBack({ clock }: Growth): void {
-    for (const series of this.#gone) this.#pool.give(series);
+    for (const series of this.#gone) series.sums.release();
     this.#gone = [];
     for (const series of this.#unaccepted) series.rollBack();
     this.#dropLost(clock);
@@ -120,9 +120,8 @@ export class SeriesTable {
    */
   #dropLost({ bootNs }: ExchangeClock): void {
     for (const series of this.#unaccepted) {
-      const lost = series.members.some((edge) => edge.home === series && (edge.shrunk || edge.seenNs !== bootNs));
-      if (lost) {
-        for (const edge of series.members) edge.home = undefined;
+      if (hasLost(series, bootNs)) {
+        for (const edge of series.members()) edge.home = undefined;
         this.#remainders.delete(series.key);
         const place = this.#places.get(series.key);
         if (place?.series === series) place.series = undefined;
@@ -138,7 +137,7 @@ export class SeriesTable {
     const place = this.#placeOf(edge);
     place.weight += edge.weight;
     const series = (edge.home as FlowSeries | undefined) ?? this.#seriesOf(place, clock);
-    if (series.members.length === 0) this.#unaccepted.push(series);
+    if (!series.hasMembers) this.#unaccepted.push(series);
     series.activeNs = clock.bootNs;
     if (series.sinceNs !== undefined && edge.sinceNs < series.sinceNs) series.sinceNs = edge.sinceNs;
     series.add(edge);
@@ -216,7 +215,7 @@ export class SeriesTable {
   }
 
   #makeSeries(of: SeriesKey, { bootNs }: ExchangeClock): FlowSeries {
-    const series = new FlowSeries(of, this.#pool.take());
+    const series = new FlowSeries(of, this.#pages);
     series.sinceNs = bootNs;
     return series;
   }
@@ -242,7 +241,7 @@ export class SeriesTable {
     const flows: FlowSeries[] = [];
     for (const series of this.#series()) {
       if (series.sinceNs !== undefined) this.#start(series, series.sinceNs, clock);
-      if (cumulative || series.members.length > 0) flows.push(series);
+      if (cumulative || series.hasMembers) flows.push(series);
     }
     for (const series of this.#ended.unsaid()) flows.push(series);
     for (const series of flows) {
@@ -271,7 +270,7 @@ export class SeriesTable {
       if (!(series instanceof FlowSeries) || series.batch !== batch || batch !== this.#batch) {
         throw new RangeError("a flow of another batch cannot be accepted");
       }
-      for (const row of series.accept()) rows.push(row);
+      series.accept(rows);
       if (this.#options.temporality === "delta") series.restart(series.timeUnixNs);
       if (this.#ended.said(series)) this.#gone.push(series);
     }
@@ -282,6 +281,14 @@ export class SeriesTable {
     for (const { series } of this.#places.values()) if (series !== undefined) yield series;
     yield* this.#remainders.values();
   }
+}
+
+/** Whether the kernel does not hold all of its doubtful growth any more. */
+function hasLost(series: FlowSeries, bootNs: bigint): boolean {
+  for (const edge of series.members()) {
+    if (edge.home === series && (edge.shrunk || edge.seenNs !== bootNs)) return true;
+  }
+  return false;
 }
 
 /** A series may end when no answer is owed for any of its growth. */

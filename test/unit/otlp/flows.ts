@@ -3,7 +3,7 @@
  */
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
 import type { EdgeCounterName } from "../../../agent/model/edge.ts";
-import type { Flow, Histogram, Resource } from "../../../agent/model/flow.ts";
+import type { BucketList, Flow, FlowNumbers, Histogram, Resource } from "../../../agent/model/flow.ts";
 import type { FlowMetric } from "../../../agent/model/metric.ts";
 
 export const SCOPE = { name: "flowspan", version: "1.2.3", schemaUrl: "https://example.org/schemas/1.0.0" };
@@ -84,7 +84,24 @@ export function flow(spec: FlowSpec = {}): Flow {
     duration: histogram(),
     open: 0,
     limit: 0,
+    copyNumbers,
     ...spec,
     counters,
   };
+}
+
+const HISTOGRAMS = ["handshake", "rtt", "duration"] as const;
+
+/** As a series does it: a histogram's sum is a counter. */
+function copyNumbers(this: Flow, into: FlowNumbers): void {
+  into.counters.set(this.counters);
+  for (const name of HISTOGRAMS) {
+    copyBuckets(this[name], into[name]);
+    into.counters[EDGE_COUNTERS.indexOf(`${name}Us`)] = this[name].sumUs;
+  }
+}
+
+function copyBuckets({ buckets }: Histogram, into: BucketList): void {
+  for (const [i, number] of buckets.entries()) into.pairs[i] = number;
+  into.length = buckets.length;
 }
