@@ -18,13 +18,15 @@ import { measureClusterMemory } from "./cluster-memory.ts";
 import { measureDirectory } from "./directory.ts";
 import { measureEdgesToOtlp } from "./edges-to-otlp.ts";
 import { measureLatency } from "./latency.ts";
+import { busyCores, QUIET } from "./machine-load.ts";
 import type { Scale } from "./measure.ts";
 import { measureMemory } from "./memory.ts";
 import { measureOpenSockets } from "./open-sockets.ts";
 import { measureRequestResponse } from "./request-response.ts";
+import { measureScenario } from "./scenario.ts";
 import { measureShortConnections } from "./short-connections.ts";
 import { measureSpans } from "./spans.ts";
-import { markdown, type Row, rowText, sorted } from "./table.ts";
+import { type DatedRow, markdown, type Row, rowText, sorted } from "./table.ts";
 
 const BENCHMARKS: Readonly<Record<string, (scale: Scale) => Promise<Row[]>>> = {
   "request-response": measureRequestResponse,
@@ -36,6 +38,7 @@ const BENCHMARKS: Readonly<Record<string, (scale: Scale) => Promise<Row[]>>> = {
   "cluster-memory": measureClusterMemory,
   directory: measureDirectory,
   latency: measureLatency,
+  scenario: measureScenario,
 };
 
 const HELP = `Usage: npm run bench -- [--only NAME]... [--quick] [--json FILE] [--markdown FILE]
@@ -74,14 +77,17 @@ async function main(): Promise<number> {
 
   const { quick } = values;
   const table = values.markdown ?? (quick ? undefined : join(ROOT, "build/bench.md"));
-  const rows: Row[] = [];
+  const rows: DatedRow[] = [];
   const failed: string[] = [];
   for (const name of names) {
     const begun = performance.now();
     try {
+      const before = await lookAround(name);
       const measured = (await BENCHMARKS[name]?.({ quick })) ?? [];
-      for (const row of measured) process.stdout.write(`${rowText(row)}\n`);
-      rows.push(...measured);
+      const otherCores = Math.max(before, await lookAround(name));
+      const dated = measured.map((row) => ({ ...row, otherCores }));
+      for (const row of dated) process.stdout.write(`${rowText(row)}\n`);
+      rows.push(...dated);
     } catch (error) {
       failed.push(name);
       process.stderr.write(`bench: ${name} failed: ${(error as Error).stack}\n`);
@@ -95,6 +101,14 @@ async function main(): Promise<number> {
   return failed.length > 0 || (missed && !quick) ? 1 : 0;
 }
 
+/** @returns busy cores while nothing of ours runs */
+async function lookAround(name: string): Promise<number> {
+  const busy = await busyCores();
+  if (busy > QUIET)
+    process.stderr.write(`bench: the machine is not quiet beside ${name}: ${busy.toFixed(1)} cores are busy\n`);
+  return busy;
+}
+
 function write(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text);
@@ -104,7 +118,7 @@ function machine(quick: boolean): string {
   const processors = cpus();
   const model = processors[0]?.model.trim() ?? "unknown";
   const what = `${processors.length} × ${model}, Linux ${release()}, Node ${process.versions.node}`;
-  return `Measured ${quick ? "in a hurry (--quick) " : ""}on ${what}. "on" is probe and agent running, "off" no program of ours attached.`;
+  return `Measured ${quick ? "in a hurry (--quick) " : ""}on ${what}. "on" is probe and agent running, "off" no program of ours attached. "Other load" is how many cores were busy while the benchmark did nothing.`;
 }
 
 // What is taken back at exit (labs, pins, the kernel's statistics) is taken back after Ctrl-C too.

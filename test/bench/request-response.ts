@@ -3,7 +3,7 @@
  * runs for either: the count of runs says so, CPU and times confirm it.
  */
 import type { Lab } from "../lab/lab.ts";
-import { run } from "../lab/run.ts";
+import { attachedHooks } from "./attached.ts";
 import { Books, oneNode } from "./books.ts";
 import { Bursts, PINNED } from "./bursts.ts";
 import { bpfStatsAreOn, hookCost, type Scale, withBpfStats } from "./measure.ts";
@@ -100,15 +100,3 @@ const EVENT_HOOKS: ReadonlySet<string> = new Set([
   ...["inet_sock_set_state", "inet_sk_error_report"],
   ...["tcp_retransmit_skb", "tcp_retransmit_synack", "tcp_send_reset", "tcp_receive_reset"],
 ]);
-
-interface Link {
-  readonly type: string;
-  readonly tp_name?: string;
-  readonly pinned?: readonly string[];
-}
-
-async function attachedHooks(pins: string): Promise<string[]> {
-  const links = JSON.parse(await run(["bpftool", "--json", "--bpffs", "link", "list"])) as Link[];
-  const ours = links.filter(({ pinned = [] }) => pinned.some((path) => path.startsWith(`${pins}/`)));
-  return [...new Set(ours.map(({ type, tp_name }) => tp_name ?? type))].sort();
-}

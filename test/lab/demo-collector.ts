@@ -50,6 +50,9 @@ service:
     metrics:
       receivers: [otlp]
       exporters: [otlp_grpc]
+    traces:
+      receivers: [otlp]
+      exporters: [otlp_grpc]
 `;
 }
 

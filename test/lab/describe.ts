@@ -125,6 +125,8 @@ export interface LabInput {
   readonly runtime?: Runtime;
   /** Zone of each node, in their order. */
   readonly zones?: readonly string[];
+  /** Of a node's IPv4 addresses of pods: 24 (the default) has room for 246 of them, 20 for 4,086. */
+  readonly podPrefixLength?: 20 | 24;
 }
 
 export const POD_CIDRS: Addresses = { v4: "10.244.0.0/16", v6: "fd00:10:244::/48" };
@@ -139,7 +141,10 @@ export const NOWHERE = {
 
 /** Settles every name and address of a lab. Throws on input that names a node or key wrongly. */
 export function describe(input: LabInput): Description {
-  const nodes = Array.from({ length: input.nodes ?? 2 }, (_, i) => nodeDescription(i + 1, input.zones?.[i]));
+  const prefixLength = input.podPrefixLength ?? 24;
+  const nodes = Array.from({ length: input.nodes ?? 2 }, (_, i) =>
+    nodeDescription(i + 1, input.zones?.[i], prefixLength),
+  );
   const pods: PodDescription[] = [];
   for (const pod of input.pods) {
     if (pods.some((other) => other.key === pod.key)) throw new Error(`two pods have the key ${pod.key}`);
@@ -226,12 +231,12 @@ export function successor(description: Description, key: string, input: PodInput
   return { ...podDescription({ ...input, node: node.name }, node, []), hostNetwork, ips };
 }
 
-function nodeDescription(index: number, zone: string | undefined): NodeDescription {
+function nodeDescription(index: number, zone: string | undefined, prefixLength: 20 | 24): NodeDescription {
   return {
     name: `node-${index}`,
     index,
     ips: { v4: `172.30.0.${index}`, v6: `fd00:172:30::${index}` },
-    podCidrs: { v4: `10.244.${index}.0/24`, v6: `fd00:10:244:${index}::/64` },
+    podCidrs: { v4: `10.244.${index << (24 - prefixLength)}.0/${prefixLength}`, v6: `fd00:10:244:${index}::/64` },
     zone,
   };
 }
@@ -262,8 +267,15 @@ function podDescription(input: PodInput, node: NodeDescription, before: readonly
     hostNetwork,
     ips: hostNetwork
       ? node.ips
-      : { v4: `10.244.${node.index}.${number}`, v6: `fd00:10:244:${node.index}::${number.toString(16)}` },
+      : { v4: podAddress(node, number), v6: `fd00:10:244:${node.index}::${number.toString(16)}` },
   };
+}
+
+function podAddress({ name, podCidrs }: NodeDescription, number: number): string {
+  const [network = "", prefixLength] = podCidrs.v4.split("/");
+  if (number >= 2 ** (32 - Number(prefixLength))) throw new Error(`${podCidrs.v4} has no room for all pods of ${name}`);
+  const [a, b, c] = network.split(".").map(Number) as [number, number, number, number];
+  return `${a}.${b}.${c + (number >> 8)}.${number & 255}`;
 }
 
 function podName(

@@ -247,7 +247,7 @@ test("a neighbour table that was made small is restored with the lab", async () 
   const other = await startLab(describe({ nodes: 1, pods: [] }));
 
   // Not so small that it would disturb others: the table belongs to the whole machine.
-  other.tinyNeighbourTable("v4", 997);
+  other.limitNeighbourTable("v4", 997);
   const during = readFileSync(file, "utf8");
   await other.close();
 

@@ -22,7 +22,7 @@ import { type KernelBooks, readKernelBooks, readSockets, type SocketDetail } fro
 import type { ApiObject } from "./kubernetes-objects.ts";
 import { labObjects } from "./lab-objects.ts";
 import { recordLab, removeLab, runDirectory, sweep } from "./leftovers.ts";
-import { restoreNeighbourTables, shrinkNeighbourTable } from "./neighbours.ts";
+import { limitNeighbourTable, restoreNeighbourTables } from "./neighbours.ts";
 import { buildNetwork, namespaceFile } from "./network.ts";
 import { nodeNamespace, podNamespace } from "./network-plan.ts";
 import { enterArguments, LabProcess, type Place, type Start } from "./process.ts";
@@ -77,8 +77,8 @@ export interface Lab {
   drop(rule: RuleInput): Promise<Fault>;
   /** Adds travel time to a link, each way. */
   delay(a: string, b: string, delayMs: number): Promise<DelayFault>;
-  /** Makes the neighbour table that small, for the whole machine: close the lab soon. */
-  tinyNeighbourTable(family: Family, entries: number): Fault;
+  /** Gives the neighbour table that many places, for the whole machine: close the lab soon. */
+  limitNeighbourTable(family: Family, entries: number): Fault;
   /** For the stand-in or a real API server. */
   kubernetesObjects(): ApiObject[];
   /** Ends all processes and removes all that was made. */
@@ -175,8 +175,8 @@ function labOf(id: string, mount: string, description: Description, remove: () =
     loss: (a, b, probability) => applyRules(id, linkLossRules(description, a, b, probability)),
     drop: (rule) => applyRules(id, faultRules(description, rule)),
     delay: (a, b, delayMs) => slowLink(id, description, outsideCgroup, [a, b], delayMs),
-    tinyNeighbourTable(family, entries) {
-      shrinkNeighbourTable(runDirectory(id), family, entries);
+    limitNeighbourTable(family, entries) {
+      limitNeighbourTable(runDirectory(id), family, entries);
       return { remove: async () => restoreNeighbourTables(runDirectory(id)) };
     },
     kubernetesObjects: () => labObjects(description),

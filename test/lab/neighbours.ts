@@ -1,5 +1,5 @@
 /**
- * Makes the ARP or IPv6 neighbour table small, and large again.
+ * Limits the ARP or IPv6 neighbour table, and puts it back: few places for a test of a full one, many for a cluster of 1,000 pods.
  *
  * The limit belongs to the whole machine (net/core/neighbour.c keeps it in the table, not in the namespace),
  * so what it was is written down in the lab's run directory first: removing the lab restores it, also after
@@ -20,7 +20,7 @@ function noteFile(directory: string, family: Family): string {
 }
 
 /** @param directory the lab's run directory */
-export function shrinkNeighbourTable(directory: string, family: Family, entries: number): void {
+export function limitNeighbourTable(directory: string, family: Family, entries: number): void {
   const files = limitFiles(family);
   const note = noteFile(directory, family);
   if (!existsSync(note)) writeFileSync(note, JSON.stringify(files.map((file) => readFileSync(file, "utf8").trim())));

@@ -113,3 +113,15 @@ test("uids that an API server gave replace the described ones", () => {
 
   expect(description.pods.map((pod) => pod.uid)).toEqual(twoPods().pods.map((pod) => `default/${pod.name}`));
 });
+
+test("a node with a wider prefix has room for hundreds of pods, each with an address of its own inside of it", () => {
+  const pods = Array.from({ length: 500 }, (_, i) => ({ key: `pod-${i}`, node: "node-2" }));
+
+  const { pods: described, nodes } = describe({ pods, podPrefixLength: 20 });
+
+  expect(nodes.map(({ podCidrs }) => podCidrs.v4)).toEqual(["10.244.16.0/20", "10.244.32.0/20"]);
+  expect(described[0]?.ips.v4).toBe("10.244.32.10");
+  expect(described[499]?.ips.v4).toBe("10.244.33.253");
+  expect(new Set(described.map(({ ips }) => ips.v4)).size).toBe(500);
+  expect(() => describe({ pods })).toThrow("10.244.2.0/24 has no room for all pods of node-2");
+});

@@ -1,0 +1,80 @@
+/**
+ * A cluster of many pods on three nodes whose traffic is requests, each on a connection of its own: what costs flowspan the
+ * most, since it pays for connections and pairs, not for requests.
+ *
+ *   half of the pods call, in deployments of five ──► ten pods each of the other half, in turn
+ *
+ * Each pod has a net namespace, a cgroup, an address and one process.
+ */
+import { describe, type LabInput } from "../lab/describe.ts";
+import { type Lab, startLab } from "../lab/lab.ts";
+import type { Workload } from "../lab/workload.ts";
+
+export const NODES = 3;
+const PODS_A_DEPLOYMENT = 5;
+const CALLED_BY_EACH = 10;
+const PORT = 8080;
+/** So many processes start at once. */
+const AT_ONCE = 25;
+/** The kernel's default has room for 1,024 in all namespaces together. */
+const NEIGHBOURS = 16_384;
+
+export function startCluster(pods: number): Promise<Lab> {
+  const half = pods / 2;
+  const input: LabInput = {
+    nodes: NODES,
+    podPrefixLength: 20,
+    pods: Array.from({ length: pods }, (_, pod) => {
+      const key = pod < half ? `caller-${pod}` : `called-${pod - half}`;
+      const kind = pod < half ? "caller" : "called";
+      const deployment = Math.floor((pod % half) / PODS_A_DEPLOYMENT);
+      return { key, owner: `${kind}-${deployment}`, namespace: "shop", node: `node-${(pod % NODES) + 1}` };
+    }),
+  };
+  return startLab(describe(input));
+}
+
+export class ClusterTraffic {
+  readonly #clients: readonly Workload[];
+
+  private constructor(clients: readonly Workload[]) {
+    this.#clients = clients;
+  }
+
+  /** Starts all servers, then all clients; when it resolves, requests flow. */
+  static async start(lab: Lab, perSecond: number): Promise<ClusterTraffic> {
+    lab.limitNeighbourTable("v4", NEIGHBOURS);
+    const half = lab.description.pods.length / 2;
+    await inBatches(half, (pod) => lab.pod(`called-${pod}`).serve({ listen: [{ port: PORT }], workers: 1 }));
+    const clients = await inBatches(half, async (pod) => {
+      // 7 and 11: neighbours call different deployments.
+      const called = Array.from({ length: CALLED_BY_EACH }, (_, i) => `called-${(pod * 7 + i * 11) % half}`);
+      const to = called.map((key) => ({ address: lab.pod(key).ips.v4, port: PORT }));
+      const paceMs = (1000 * half) / perSecond;
+      const options = { to, count: 0, workers: 1, parallel: 16, upload: 512, download: 4096, paceMs };
+      const client = lab.pod(`caller-${pod}`).start("churn", options);
+      await client.until(({ opened }) => opened > 0, 60_000);
+      return client;
+    });
+    return new ClusterTraffic(clients);
+  }
+
+  /** How many requests were answered since the start, and how many were not. */
+  async counts(): Promise<{ readonly answered: number; readonly failed: number }> {
+    const all = await Promise.all(this.#clients.map((client) => client.counts()));
+    const sum = (record: Readonly<Record<string, number>>) => Object.values(record).reduce((a, b) => a + b, 0);
+    return {
+      answered: all.reduce((total, { closed }) => total + closed, 0),
+      failed: all.reduce((total, { failed, broken }) => total + sum(failed) + sum(broken), 0),
+    };
+  }
+}
+
+async function inBatches<T>(count: number, start: (index: number) => Promise<T>): Promise<T[]> {
+  const all: T[] = [];
+  for (let from = 0; from < count; from += AT_ONCE) {
+    const batch = Array.from({ length: Math.min(AT_ONCE, count - from) }, (_, i) => start(from + i));
+    all.push(...(await Promise.all(batch)));
+  }
+  return all;
+}
