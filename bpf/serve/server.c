@@ -7,45 +7,29 @@
 #include "serve/server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
-#include "wire/commands.h"
-#include "contract/contract.h"
-#include "exchange/exchange.h"
-#include "shared/log.h"
-#include "records/record_reader.h"
-#include "serve/prefix_rules.h"
+#include "serve/session.h"
 #include "shared/exit_code.h"
+#include "shared/log.h"
 
 /* More than the agent's last exchange and its last spans may take: LAST_TURN_MS and SPANS_LAST_MS. */
 #define LEAVE_S 12
-#define INPUT_SIZE 16384
-_Static_assert(INPUT_SIZE >= 2 * COMMAND_LENGTH_MAX, "a whole command must always fit");
 
 enum source { SOURCE_LISTENER, SOURCE_AGENT, SOURCE_RECORDS, SOURCE_SIGNAL, SOURCE_TIMER, SOURCE_LIFELINE };
 
 struct server {
 	const struct programs *programs;
 	struct pinned_maps *maps;
-	uint64_t features;
 	int epoll, listener, signals, timer;
-	int agent; /* where commands come from, -1: nobody is connected */
-	size_t input_used;
-	uint8_t input[INPUT_SIZE];
-	struct record_reader records;
-	struct output output;
-	struct settler settler;
-	struct exchange exchange;
+	struct session session;
 	__u64 leave_by_ns; /* told to end while an agent is connected: it has until then; 0: not told */
 	int exit_code;
 	bool ending;
@@ -85,64 +69,35 @@ static bool server__was_replaced(struct server *server)
 
 static void agent__close(struct server *server)
 {
-	record_reader__close(&server->records);
-	epoll_ctl(server->epoll, EPOLL_CTL_DEL, record_reader__fd(&server->records), NULL);
+	epoll_ctl(server->epoll, EPOLL_CTL_DEL, record_reader__fd(&server->session.records), NULL);
 	if (server->listener < 0 || server->leave_by_ns) {
 		server__end(server, EXIT_ENDED);
-	} else if (server->agent >= 0) {
-		close(server->agent);
+	} else if (server->session.in >= 0) {
+		close(server->session.in);
 		log_info("the agent is gone");
 	}
-	server->agent = -1;
-	output__open(&server->output, -1);
+	session__close(&server->session);
 }
 
 /* Writes what waits; a connection that broke on the way is closed. */
 static void server__flush(struct server *server)
 {
-	if (server->agent >= 0 && !output__flush(&server->output))
+	if (server->session.in >= 0 && !output__flush(&server->session.output))
 		agent__close(server);
-}
-
-static void agent__send_hello(struct server *server)
-{
-	struct utsname system;
-	struct frame_hello hello = {
-		.magic = FLOWSPAN_MAGIC,
-		.protocol = FLOWSPAN_PROTOCOL,
-		.probe_pid = (__u32)getpid(),
-		.features = server->features,
-		.exchange = server->maps->state->exchange,
-		.started_ns = server->maps->state->started_ns,
-		.edge_capacity = server->maps->edge_capacity,
-		.cpus = (__u32)sysconf(_SC_NPROCESSORS_ONLN),
-	};
-
-	clock__read_both(&hello.boot_ns, &hello.realtime_ns);
-	uname(&system);
-	snprintf(hello.kernel, sizeof(hello.kernel), "%.63s", system.release);
-	output__frame(&server->output, FRAME_HELLO, &hello, sizeof(hello));
-	server__flush(server);
 }
 
 /* Starts to serve whoever is at the other end of `in` and `out`. */
 static void agent__open(struct server *server, int in, int out)
 {
-	fcntl(out, F_SETFL, fcntl(out, F_GETFL) | O_NONBLOCK);
-	fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
-	server->agent = in;
-	server->input_used = 0;
-	announced__clear(&server->exchange.announced);
-	server->settler.settled = (struct frame_settled){ 0 };
-	output__open(&server->output, out);
-	record_reader__open(&server->records);
+	session__open(&server->session, in, out);
 	if (!server__watch(server, in, SOURCE_AGENT) ||
-	    !server__watch(server, record_reader__fd(&server->records), SOURCE_RECORDS)) {
+	    !server__watch(server, record_reader__fd(&server->session.records), SOURCE_RECORDS)) {
 		agent__close(server);
 		return;
 	}
 	log_info("an agent is connected");
-	agent__send_hello(server);
+	session__send_hello(&server->session);
+	server__flush(server);
 }
 
 static void server__accept(struct server *server)
@@ -154,98 +109,31 @@ static void server__accept(struct server *server)
 			log_warn("cannot accept an agent: %s", strerror(errno));
 		return;
 	}
-	if (server->agent >= 0) {
+	if (server->session.in >= 0) {
 		log_info("another agent came: it replaces the one that is connected");
 		agent__close(server);
 	}
 	agent__open(server, fd, fd);
 }
 
-/* Between batches of an exchange. */
-static void exchange__on_batch(void *context)
-{
-	struct server *server = context;
-
-	record_reader__take(&server->records);
-}
-
 /* Looks for records when it is time to. */
 static void server__poll_records(struct server *server)
 {
-	if (!record_reader__is_due(&server->records))
+	if (!record_reader__is_due(&server->session.records))
 		return;
-	record_reader__poll(&server->records);
+	record_reader__poll(&server->session.records);
 	server__flush(server);
-}
-
-/* Handles one command. False closes the connection. */
-static bool command__handle(struct server *server, const struct command *command)
-{
-	struct frame_settled settled;
-	struct command_settings settings;
-	struct command_records report;
-
-	switch ((int)command->kind) {
-	case COMMAND_EXCHANGE:
-		return exchange__run(&server->exchange);
-	case COMMAND_SETTLE:
-		return settler__settle(&server->settler, command->payload);
-	case COMMAND_FLUSH:
-		return settler__flush(&server->settler, &settled) &&
-		       output__frame(&server->output, FRAME_SETTLED, &settled, sizeof(settled));
-	case COMMAND_SETTINGS:
-		memcpy(&settings, command->payload, sizeof(settings));
-		server->maps->settings->asked = settings;
-		return true;
-	case COMMAND_RECORDS:
-		memcpy(&report, command->payload, sizeof(report));
-		record_reader__report(&server->records, &report);
-		return true;
-	default:
-		return prefix_rules__set(server->maps, command->payload);
-	}
-}
-
-/* Takes all whole commands out of the input. False closes the connection. */
-static bool input__handle(struct server *server)
-{
-	struct command command;
-	size_t used = 0;
-	const char *why;
-	long length;
-
-	while ((length = command__parse(&command, server->input + used, server->input_used - used, &why)) > 0) {
-		if (server__was_replaced(server) || !command__handle(server, &command))
-			return false;
-		used += (size_t)length;
-	}
-	if (length < 0) {
-		log_error("the agent sent what is no command: %s; its connection is closed", why);
-		return false;
-	}
-	memmove(server->input, server->input + used, server->input_used - used);
-	server->input_used -= used;
-	return true;
 }
 
 static void agent__read(struct server *server)
 {
-	ssize_t length;
-
-	if (server->agent < 0)
+	if (server->session.in < 0)
 		return;
-	length = read(server->agent, server->input + server->input_used, sizeof(server->input) - server->input_used);
-	if (length < 0 && (errno == EAGAIN || errno == EINTR))
+	if (session__read(&server->session)) {
+		server__flush(server);
 		return;
-	if (length > 0) {
-		server->input_used += (size_t)length;
-		if (input__handle(server)) {
-			server__flush(server);
-			return;
-		}
-	} else if (length < 0) {
-		log_warn("cannot read from the agent: %s", strerror(errno));
 	}
+	server__was_replaced(server);
 	agent__close(server);
 }
 
@@ -254,7 +142,7 @@ static void server__let_agent_leave(struct server *server)
 {
 	log_info("told to end: when the agent has left, in %d s at most; the kernel goes on counting", LEAVE_S);
 	server->leave_by_ns = clock__boot_ns() + LEAVE_S * 1000000000ULL;
-	server->output.listener_fd = -1;
+	server->session.output.listener_fd = -1;
 	if (server->listener >= 0)
 		epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->listener, NULL);
 }
@@ -265,7 +153,7 @@ static void server__take_signal(struct server *server)
 
 	if (read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
 		return;
-	if (signal.ssi_signo == SIGTERM && server->agent >= 0 && !server->leave_by_ns) {
+	if (signal.ssi_signo == SIGTERM && server->session.in >= 0 && !server->leave_by_ns) {
 		server__let_agent_leave(server);
 		return;
 	}
@@ -280,7 +168,7 @@ static void server__take_time(struct server *server)
 
 	if (read(server->timer, &ticks, sizeof(ticks)) != sizeof(ticks) || server__was_replaced(server))
 		return;
-	record_reader__take(&server->records);
+	record_reader__take(&server->session.records);
 	server__flush(server);
 	if (server->leave_by_ns && clock__boot_ns() >= server->leave_by_ns) {
 		log_warn("the agent has not left in %d s: ending", LEAVE_S);
@@ -299,8 +187,8 @@ static void server__take(struct server *server, enum source source)
 		break;
 	case SOURCE_RECORDS:
 		/* It may have gone away in the same round of events. */
-		if (server->agent >= 0)
-			record_reader__wake(&server->records);
+		if (server->session.in >= 0)
+			record_reader__wake(&server->session.records);
 		break;
 	case SOURCE_SIGNAL:
 		server__take_signal(server);
@@ -317,7 +205,7 @@ static void server__take(struct server *server, enum source source)
 /* @return `buffer` with the time until the next poll for records; NULL: none is due */
 static const struct timespec *server__timeout(const struct server *server, struct timespec *buffer)
 {
-	__u64 now = clock__boot_ns(), next = server->records.poller.next_ns;
+	__u64 now = clock__boot_ns(), next = server->session.records.poller.next_ns;
 
 	if (!next)
 		return NULL;
@@ -344,7 +232,7 @@ int server__run(struct server *server)
 		if (!server->ending)
 			server__poll_records(server);
 	}
-	if (server->agent >= 0)
+	if (server->session.in >= 0)
 		agent__close(server);
 	return server->exit_code;
 }
@@ -377,23 +265,9 @@ struct server *server__open(const struct programs *programs, struct pinned_maps 
 	}
 	server->programs = programs;
 	server->maps = maps;
-	server->features = features__bits(features);
 	server->listener = listener;
 	server->signals = signals;
-	server->agent = -1;
-	output__open(&server->output, -1);
-	server->output.listener_fd = listener;
-	server->settler = (struct settler){ .programs = programs, .maps = maps };
-	server->exchange.programs = programs;
-	server->exchange.maps = maps;
-	server->exchange.output = &server->output;
-	server->exchange.settler = &server->settler;
-	server->exchange.proc_snmp = features->proc_snmp;
-	server->exchange.records = &server->records.taken;
-	server->exchange.on_batch = exchange__on_batch;
-	server->exchange.context = server;
-	if (record_reader__make(&server->records, maps, &server->output) || exchange__open(&server->exchange) ||
-	    !server__watch_all(server, lifeline))
+	if (session__make(&server->session, programs, maps, features, listener) || !server__watch_all(server, lifeline))
 		return NULL;
 	return server;
 }
