@@ -18,7 +18,8 @@ const KEYS_OF_TYPE: Readonly<Record<string, readonly string[]>> = {
 };
 const DEFINITION_KEYS = ["id", "type", "brief", "note", "stability", "examples", "requirement_level", "annotations"];
 const REFERENCE_KEYS = ["ref", "brief", "note", "examples", "requirement_level", "annotations"];
-const MEMBER_KEYS = ["id", "value", "brief", "stability"];
+const MEMBER_KEYS = ["id", "value", "brief", "note", "stability", "annotations"];
+const MEMBER_REMARKS = ["where", "remedy"];
 const METRIC_REMARKS = ["wrong", "obi", "netobserv", "proposal", "remark"];
 const SPAN_REMARKS = ["name"];
 const ATTRIBUTE_REMARKS = ["values", "defined_by"];
@@ -180,6 +181,7 @@ export class Checker {
       this.#text(member, at, "value", "say what stands in the telemetry");
       this.#text(member, at, "brief", "say in one sentence what it means");
       this.#oneOf(member, at, "stability", STABILITIES);
+      this.#remarks(member, at, MEMBER_REMARKS);
     });
   }
 

@@ -1,7 +1,8 @@
 /**
- * Makes agent/generated/semconv.ts and docs/telemetry.md from semconv/model/*.yaml (and reference.md, the prose).
+ * Makes agent/generated/{semconv,agent-loss}.ts, bpf/contract/losses.h and docs/telemetry.md from semconv/model/*.yaml (and
+ * reference.md, the prose).
  *
- *   node semconv/generate.ts           writes both
+ *   node semconv/generate.ts           writes them
  *   node semconv/generate.ts --check   writes nothing; exit code 1 names each file that is stale
  *
  * Exit code 2: the model itself is wrong; every problem is printed with its file, path and remedy.
@@ -10,7 +11,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadRegistry, readModel } from "./load.ts";
-import { listLosses } from "./losses.ts";
+import { readLosses, renderAgentList, renderEnum } from "./losses.ts";
 import { checkManifest, MANIFEST } from "./manifest.ts";
 import { renderCode } from "./render-code.ts";
 import { renderDocs } from "./render-docs.ts";
@@ -31,11 +32,15 @@ export function generate():
   if (problems.length > 0) return { problems };
   const loaded = loadRegistry(readModel(join(HERE, "model")), upstream);
   if ("problems" in loaded) return loaded;
+  const read = readLosses(loaded.registry);
+  if ("problems" in read) return read;
   const prose = readFileSync(join(HERE, "reference.md"), "utf8");
   return {
     texts: new Map([
       ["agent/generated/semconv.ts", renderCode(loaded.registry, upstream.version)],
-      ["docs/telemetry.md", renderDocs(prose, loaded.registry, listLosses(), upstream.version)],
+      ["docs/telemetry.md", renderDocs(prose, loaded.registry, read.losses, upstream.version)],
+      ["agent/generated/agent-loss.ts", renderAgentList(read.losses)],
+      ["bpf/contract/losses.h", renderEnum(read.losses)],
     ]),
   };
 }

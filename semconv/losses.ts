@@ -1,51 +1,109 @@
 /**
- * Every loss by name, with one sentence for the reference: the kernel's and the probe's from here, the
- * agent's from where it counts them.
- *
- * The compiler keeps this list and enum loss of bpf/contract/contract.h the same.
+ * The rows of model/losses.yaml → the enum of kernel programs and probe, the agent's list, the table of the reference. Pure.
  */
-import type { LOSS_NAMES } from "../agent/generated/layout.ts";
-import { AGENT_LOSSES } from "../agent/telemetry/losses.ts";
+import type { Member, Problem, Registry } from "./types.ts";
+
+const REASON = "flowspan.loss.reason";
+const FILE = "losses.yaml";
+const WHERE = ["hooks", "tables", "probe", "agent"] as const;
+/** Of a comment in C, which is indented by a tab. */
+const COLUMNS = 112;
 
 export interface Loss {
   readonly name: string;
-  readonly where: "kernel and probe" | "agent";
-  readonly meaning: string;
+  /** Where it is counted: the first two are parts of the kernel programs. */
+  readonly where: (typeof WHERE)[number];
+  readonly when: string;
+  readonly lost: string;
+  readonly remedy: string;
 }
 
-const KERNEL_LOSSES: Readonly<Record<(typeof LOSS_NAMES)[number], string>> = {
-  edge_table_full_detail: "The edge table was full: growth went to the overflow edge.",
-  storage_failed: "The kernel had no memory for a socket's storage: that socket is not counted.",
-  counter_contended: "Walk and close raced for a counter and one gave up; the next walk or the close takes the growth.",
-  records_full: "The ring buffer was full: one connection record is missing, its counts are not.",
-  cgroup_name_failed: "A cgroup's name could not be kept: its edges may stay unnamed.",
-  closed_untracked: "A socket closed that was opened before adoption could see it: nothing of it was counted.",
-  namespace_unreadable: "A network namespace's own counters could not be read: no coverage for it in one exchange.",
-  agent_gone_records:
-    "A connection record never reached its agent, or was with one that ended before it said what became of it: its span is missing, unless the Collector had just taken it. Its counts are not.",
-  records_shed: "A connection record was over the limit of its CPU (`spans.rate`): it is missing, its counts are not.",
-  close_missed:
-    "A socket is gone whose close nobody saw: what it counted since the last look, and its close, are missing. Or the first subflow of an MPTCP connection that is older than the probe ended before its socket: what it counted since the last look is missing. Only that is known where the kernel lets open files alone be walked.",
-  handshake_untimed_detail: "A connection was seen only after its handshake: it is counted, but not in the histogram.",
-  not_adopted:
-    "A socket is older than the probe, and no open file leads to it (the kernel's own, on its way to another process, one of several MPTCP subflows): it is not counted. When it closes it is `closed_untracked`, too.",
-  role_unknown_detail:
-    "Nothing told which end opened a connection that is older than the probe: it counts as a server's, without `server.port`.",
-  cgroup_name_cut_detail:
-    "A cgroup's name has more than 255 bytes: what follows is missing, and with it perhaps the container's id.",
-  sockmap_bypass:
-    "An end of a connection was in a BPF sockmap: bytes and segments that a program handed to another socket of the machine went around TCP, and are in no number.",
-  reset_undecided:
-    "The end of a socket that was shut down for reading found no place to wait for what shows who reset it, if anybody: it counts as received where it may have been sent, and a span may say that it ended in order.",
-  process_unknown_detail:
-    "Who listens is not known where a connection was accepted (its listener was pushed out of a full table, no program saw the socket's birth, spans were off then, the kernel itself listens): its span has no process.",
-  event_failed_detail:
-    "The kernel had no memory for a connection's events: they, and the types of what it sent again, are missing in its span.",
-};
+/** @return each row, in the model's order, or what is missing in one */
+export function readLosses(
+  registry: Registry,
+): { readonly losses: readonly Loss[] } | { readonly problems: readonly Problem[] } {
+  const problems: Problem[] = [];
+  const losses: Loss[] = [];
+  for (const { value, brief, note = "", annotations } of registry.attributes.get(REASON)?.members ?? []) {
+    const { where = "", remedy = "" } = annotations?.flowspan ?? {};
+    const report = (what: string, todo: string) =>
+      problems.push({ file: FILE, path: value, message: `has no ${what}`, remedy: todo });
+    if (note === "") report("note", "say when it happens");
+    if (remedy === "") report("annotations.flowspan.remedy", "say what its reader can do");
+    if (!isWhere(where)) report("annotations.flowspan.where", `use one of ${WHERE.join(", ")}`);
+    else losses.push({ name: value, where, when: oneLine(note), lost: oneLine(brief), remedy: oneLine(remedy) });
+  }
+  const firstOfAgent = losses.findIndex(({ where }) => where === "agent");
+  const late = losses.findLast(({ where }) => where !== "agent");
+  if (late !== undefined && firstOfAgent !== -1 && firstOfAgent < losses.indexOf(late)) {
+    problems.push({
+      file: FILE,
+      path: late.name,
+      message: "follows a loss of the agent",
+      remedy: "put it before those",
+    });
+  }
+  return problems.length > 0 ? { problems } : { losses };
+}
 
-export function listLosses(): Loss[] {
+function isWhere(text: string): text is Loss["where"] {
+  return (WHERE as readonly string[]).includes(text);
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}
+
+/** bpf/contract/losses.h: those of kernel programs and probe, numbered by their order. */
+export function renderEnum(losses: readonly Loss[]): string {
+  const values = losses
+    .filter(({ where }) => where !== "agent")
+    .flatMap(({ name, when }, index) => [
+      ...comment(when),
+      `\tLOSS_${name.toUpperCase()}${index === 0 ? " = 0" : ""},`,
+    ]);
   return [
-    ...Object.entries(KERNEL_LOSSES).map(([name, meaning]) => ({ name, where: "kernel and probe" as const, meaning })),
-    ...Object.entries(AGENT_LOSSES).map(([name, meaning]) => ({ name, where: "agent" as const, meaning })),
-  ];
+    "/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */",
+    "/*",
+    " * Every way to lose a fact in the kernel or the probe, by number; loss__count() counts them. Generated from",
+    " * semconv/model/losses.yaml, which says what is lost then: edit that and run `npm run generate`.",
+    " */",
+    "#ifndef CONTRACT_LOSSES_H",
+    "#define CONTRACT_LOSSES_H",
+    "",
+    "enum loss {",
+    ...values,
+    "\tLOSS_COUNT,",
+    "};",
+    "",
+    "#endif",
+    "",
+  ].join("\n");
+}
+
+function comment(text: string): string[] {
+  if (text.length <= COLUMNS - 6) return [`\t/* ${text} */`];
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + word.length >= COLUMNS - 3) lines.push(word);
+    else lines[lines.length - 1] = `${line} ${word}`;
+  }
+  return ["\t/*", ...lines.map((line) => `\t * ${line}`), "\t */"];
+}
+
+/** agent/generated/agent-loss.ts */
+export function renderAgentList(losses: readonly Loss[]): string {
+  const names = losses.filter(({ where }) => where === "agent").map(({ name }) => `  | "${name}"`);
+  return [
+    "/** Every way in which the agent can lose a fact. Generated from semconv/model/losses.yaml: edit that. */",
+    "export type AgentLoss =",
+    `${names.join("\n")};`,
+    "",
+  ].join("\n");
+}
+
+/** What a table of values would repeat: the losses have one of their own. */
+export function hasOwnTable(attribute: { readonly name: string; readonly members: readonly Member[] }): boolean {
+  return attribute.name === REASON;
 }

@@ -4,7 +4,7 @@
  * Pure. Every `{{placeholder}}` of the prose must be known here and every part made here must be used there;
  * otherwise a section would go missing without anybody seeing it.
  */
-import type { Loss } from "./losses.ts";
+import { hasOwnTable, type Loss } from "./losses.ts";
 import { prometheusLabel, prometheusName } from "./prometheus.ts";
 import { schemaUrl } from "./render-code.ts";
 import type { Attribute, Metric, Registry, RequirementLevel, SharedUses, Span, Thing, Use } from "./types.ts";
@@ -82,7 +82,10 @@ function stability(metric: Metric): string {
 function renderUses(uses: readonly Use[], registry: Registry): string {
   const rows = uses.map(({ name, level, brief }) => {
     const defined = registry.attributes.get(name);
-    const values = (defined?.members ?? []).map(({ value }) => code(value));
+    const values =
+      defined !== undefined && hasOwnTable(defined)
+        ? ["See [losses](#losses)."]
+        : (defined?.members ?? []).map(({ value }) => code(value));
     // A meaning of its own may come with values of its own: the listed ones need not be they.
     return [
       code(name),
@@ -110,7 +113,7 @@ function renderAttributes(registry: Registry): string {
     renderOrigin(attribute),
     orNone([attribute.brief, attribute.note].filter((text) => text !== "").join(" ")),
   ]);
-  const enums = attributes.filter(({ members }) => members.length > 0);
+  const enums = attributes.filter((attribute) => attribute.members.length > 0 && !hasOwnTable(attribute));
   return [
     table(["Attribute", "Prometheus label", "Defined by", "Meaning"], rows),
     ...enums.map((attribute) => renderMembers(attribute, code(attribute.name))),
@@ -130,8 +133,8 @@ function renderMembers(attribute: Attribute | undefined, title: string): string 
 }
 
 function renderLosses(losses: readonly Loss[]): string {
-  const rows = losses.map(({ name, where, meaning }) => [code(name), where, meaning]);
-  return table(["Loss", "Counted by", "What it means"], rows);
+  const rows = losses.map(({ name, where, when, lost, remedy }) => [code(name), where, when, lost, remedy]);
+  return table(["Loss", "Where", "When", "What is lost", "What to do"], rows);
 }
 
 function renderThing(thing: Thing, registry: Registry): string {

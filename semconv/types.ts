@@ -17,6 +17,9 @@ export interface Member {
   readonly id: string;
   readonly value: string;
   readonly brief: string;
+  /** What follows is of losses alone: losses.ts. */
+  readonly note?: string;
+  readonly annotations?: { readonly flowspan: { readonly where?: string; readonly remedy?: string } };
 }
 
 /**

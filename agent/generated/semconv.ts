@@ -57,6 +57,63 @@ export const ATTR_FLOWSPAN_BPF_PROGRAM_NAME = "flowspan.bpf.program.name";
 
 /** The name of the way in which a fact was lost. */
 export const ATTR_FLOWSPAN_LOSS_REASON = "flowspan.loss.reason";
+export const FLOWSPAN_LOSS_REASON_VALUE_EDGE_TABLE_FULL_DETAIL = "edge_table_full_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_STORAGE_FAILED = "storage_failed";
+export const FLOWSPAN_LOSS_REASON_VALUE_COUNTER_CONTENDED = "counter_contended";
+export const FLOWSPAN_LOSS_REASON_VALUE_RECORDS_FULL = "records_full";
+export const FLOWSPAN_LOSS_REASON_VALUE_CGROUP_NAME_FAILED = "cgroup_name_failed";
+export const FLOWSPAN_LOSS_REASON_VALUE_CLOSED_UNTRACKED = "closed_untracked";
+export const FLOWSPAN_LOSS_REASON_VALUE_NAMESPACE_UNREADABLE = "namespace_unreadable";
+export const FLOWSPAN_LOSS_REASON_VALUE_AGENT_GONE_RECORDS = "agent_gone_records";
+export const FLOWSPAN_LOSS_REASON_VALUE_RECORDS_SHED = "records_shed";
+export const FLOWSPAN_LOSS_REASON_VALUE_CLOSE_MISSED = "close_missed";
+export const FLOWSPAN_LOSS_REASON_VALUE_HANDSHAKE_UNTIMED_DETAIL = "handshake_untimed_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_NOT_ADOPTED = "not_adopted";
+export const FLOWSPAN_LOSS_REASON_VALUE_ROLE_UNKNOWN_DETAIL = "role_unknown_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_CGROUP_NAME_CUT_DETAIL = "cgroup_name_cut_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_SOCKMAP_BYPASS = "sockmap_bypass";
+export const FLOWSPAN_LOSS_REASON_VALUE_RESET_UNDECIDED = "reset_undecided";
+export const FLOWSPAN_LOSS_REASON_VALUE_PROCESS_UNKNOWN_DETAIL = "process_unknown_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_EVENT_FAILED_DETAIL = "event_failed_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_FRAME_UNUSABLE = "frame_unusable";
+export const FLOWSPAN_LOSS_REASON_VALUE_POINTS_REJECTED = "points_rejected";
+export const FLOWSPAN_LOSS_REASON_VALUE_SERIES_OVER_BUDGET_DETAIL = "series_over_budget_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_ADDRESS_OVER_LIMIT_DETAIL = "address_over_limit_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_SPAN_QUEUE_FULL = "span_queue_full";
+export const FLOWSPAN_LOSS_REASON_VALUE_SPAN_REJECTED = "span_rejected";
+export const FLOWSPAN_LOSS_REASON_VALUE_SPAN_GAVE_UP = "span_gave_up";
+export const FLOWSPAN_LOSS_REASON_VALUE_SPAN_UNNAMED = "span_unnamed";
+export const FLOWSPAN_LOSS_REASON_VALUE_SPAN_SHUTDOWN = "span_shutdown";
+export const FLOWSPAN_LOSS_REASON_VALUE_METADATA_UNREADABLE_DETAIL = "metadata_unreadable_detail";
+export type FlowspanLossReason =
+  | "edge_table_full_detail"
+  | "storage_failed"
+  | "counter_contended"
+  | "records_full"
+  | "cgroup_name_failed"
+  | "closed_untracked"
+  | "namespace_unreadable"
+  | "agent_gone_records"
+  | "records_shed"
+  | "close_missed"
+  | "handshake_untimed_detail"
+  | "not_adopted"
+  | "role_unknown_detail"
+  | "cgroup_name_cut_detail"
+  | "sockmap_bypass"
+  | "reset_undecided"
+  | "process_unknown_detail"
+  | "event_failed_detail"
+  | "frame_unusable"
+  | "points_rejected"
+  | "series_over_budget_detail"
+  | "address_over_limit_detail"
+  | "span_queue_full"
+  | "span_rejected"
+  | "span_gave_up"
+  | "span_unnamed"
+  | "span_shutdown"
+  | "metadata_unreadable_detail";
 
 /** Which kind of objects a source of names gives; `local-pods` are the own node's, with all that they need, and `directory` is `flowspan directory`, whose objects are the addresses that it was asked for. */
 export const ATTR_FLOWSPAN_METADATA_FEED = "flowspan.metadata.feed";

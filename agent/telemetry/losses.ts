@@ -1,27 +1,14 @@
 /**
  * The one place where the agent's lost facts are counted and named.
  *
- * Kernel and probe have a list of their own (enum loss in bpf/contract/contract.h); both lists are one metric,
+ * The names stand in semconv/model/losses.yaml, those of kernel and probe too; both are one metric,
  * flowspan.losses by reason, and one table in the status output. A reason ends in `_detail` when totals
  * stay exact and only where they belong is lost. What is merely late, because the kernel says it again
  * in the next exchange, is no loss and is not counted here.
  */
+import type { AgentLoss } from "../generated/agent-loss.ts";
 
-/** Every way in which the agent can lose a fact, with one sentence for its reader. */
-export const AGENT_LOSSES = {
-  frame_unusable: "Bytes of the probe could not be decoded: a connection record is gone, an exchange comes again.",
-  points_rejected: "The Collector accepted a request but not all of its points, and wants none of them again.",
-  series_over_budget_detail: "A series found no room in the budget: its numbers are in the remainder.",
-  address_over_limit_detail: "An address found no room in the table of names: as a peer it is unknown.",
-  span_queue_full: "A connection span found no room in the queue to the Collector (`spans.queue`).",
-  span_rejected: "The Collector refused a connection span for good, alone or with its whole request.",
-  span_gave_up: "The Collector was away for so long that a connection span was given up.",
-  span_unnamed: "The ends of a connection had no names in time: it has no span.",
-  span_shutdown: "The agent ended before the Collector had taken a connection span.",
-  metadata_unreadable_detail: "An object of the Kubernetes API made no sense: what it names has no name.",
-} as const;
-
-export type AgentLoss = keyof typeof AGENT_LOSSES;
+export type { AgentLoss };
 
 export interface Losses {
   /** Counts `count` lost facts. */

@@ -1,31 +1,73 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Every way to lose a fact in the kernel or the probe, by number. */
+/*
+ * Every way to lose a fact in the kernel or the probe, by number; loss__count() counts them. Generated from
+ * semconv/model/losses.yaml, which says what is lost then: edit that and run `npm run generate`.
+ */
 #ifndef CONTRACT_LOSSES_H
 #define CONTRACT_LOSSES_H
 
-/*
- * Every way to lose a fact in the kernel or the probe. One function counts them: loss__count().
- * `_detail` means that totals stay exact and only where they belong is lost.
- */
 enum loss {
-	LOSS_EDGE_TABLE_FULL_DETAIL = 0, /* growth went to the overflow edge */
-	LOSS_STORAGE_FAILED,             /* no memory for a socket's storage: that socket is not counted */
-	LOSS_COUNTER_CONTENDED,          /* compare-and-swap gave up; the next walk or the close takes it */
-	LOSS_RECORDS_FULL,               /* the ring buffer was full: a connection record, not its counts */
+	/* There are more edges than `probe.edges`: growth goes to the overflow edge. */
+	LOSS_EDGE_TABLE_FULL_DETAIL = 0,
+	/* The kernel has no memory for a socket's storage. */
+	LOSS_STORAGE_FAILED,
+	/* Walk and close race for a counter of one socket, and one of them gives up after eight attempts. */
+	LOSS_COUNTER_CONTENDED,
+	/* Connection records come faster than the probe reads them: the ring buffer is full. */
+	LOSS_RECORDS_FULL,
+	/* A cgroup's name cannot be read or stored. */
 	LOSS_CGROUP_NAME_FAILED,
-	LOSS_CLOSED_UNTRACKED,     /* a socket closed that was never marked: opened before adoption could see it */
-	LOSS_NAMESPACE_UNREADABLE, /* no coverage for one namespace in one exchange */
-	LOSS_AGENT_GONE_RECORDS,   /* records that never reached an agent, or that it ended with: COMMAND_RECORDS */
-	LOSS_RECORDS_SHED,         /* records past the token bucket: not their counts */
-	LOSS_CLOSE_MISSED, /* a marked socket is gone whose close no program saw: what it counted last, and its close */
-	LOSS_HANDSHAKE_UNTIMED_DETAIL, /* an open that was only seen later: counted, but not in the handshake's histogram */
-	LOSS_NOT_ADOPTED, /* an older socket that no open file leads to; if it is a connection, its close is unseen, too */
-	LOSS_ROLE_UNKNOWN_DETAIL, /* an older connection's socket did not show who opened it: a server's, without port */
-	LOSS_CGROUP_NAME_CUT_DETAIL, /* a cgroup's name is longer than CGROUP_NAME_MAX: its end is missing */
-	LOSS_SOCKMAP_BYPASS,  /* an end of a connection in a BPF sockmap: what a program redirected went around TCP */
-	LOSS_RESET_UNDECIDED, /* no place to wait for who sent a reset: it counts as one that came, if as one at all */
-	LOSS_PROCESS_UNKNOWN_DETAIL, /* a server's connection record without the process that listens */
-	LOSS_EVENT_FAILED_DETAIL,    /* no memory for a connection's events: they are missing in its record */
+	/*
+	 * A socket closes that was never tracked: it is older than the probe and adoption did not find it, or the
+	 * program of its opening did not run.
+	 */
+	LOSS_CLOSED_UNTRACKED,
+	/* A network namespace's last task ends while its own counters are read. */
+	LOSS_NAMESPACE_UNREADABLE,
+	/*
+	 * Agent or probe is killed while a record is on its way, or an agent is killed before it reports what became of
+	 * a record.
+	 */
+	LOSS_AGENT_GONE_RECORDS,
+	/* There are more records than the token bucket of their CPU lets through (`spans.rate`, `spans.burst`). */
+	LOSS_RECORDS_SHED,
+	/*
+	 * No program sees a socket's close; this is not known where the kernel lets open files alone be walked. Or the
+	 * first subflow of an MPTCP connection that is older than the probe ends before its socket, and the kernel
+	 * clears its counters.
+	 */
+	LOSS_CLOSE_MISSED,
+	/* No program sees a client's handshake end; the connection is found later. */
+	LOSS_HANDSHAKE_UNTIMED_DETAIL,
+	/*
+	 * A socket is older than the probe and no open file leads to it: the kernel's own, one on its way to another
+	 * process, one of an accept queue past 64 (before Linux 6.2 past 16), a further MPTCP subflow.
+	 */
+	LOSS_NOT_ADOPTED,
+	/*
+	 * A connection that is older than the probe does not show which end opened it: it was accepted from `listen(fd,
+	 * 0)` of a listener that is gone, or bound and restored.
+	 */
+	LOSS_ROLE_UNKNOWN_DETAIL,
+	/* A cgroup's name has more than 255 bytes. */
+	LOSS_CGROUP_NAME_CUT_DETAIL,
+	/*
+	 * An end of a connection is in a BPF sockmap. One that closes first and was opened since the last walk is not
+	 * known; its peer is.
+	 */
+	LOSS_SOCKMAP_BYPASS,
+	/*
+	 * Several sockets at once have resets that do not show yet who sent them, and none of the eight places is free
+	 * that a socket's hash leads to.
+	 */
+	LOSS_RESET_UNDECIDED,
+	/*
+	 * Nobody knows who listens where a connection was accepted: there are more than 16,384 listeners, no program
+	 * saw the socket's birth, spans were off then, or the listener is the kernel's own and older than the probe.
+	 */
+	LOSS_PROCESS_UNKNOWN_DETAIL,
+	/* The kernel has no memory for a connection's events. */
+	LOSS_EVENT_FAILED_DETAIL,
 	LOSS_COUNT,
 };
 

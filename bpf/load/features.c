@@ -17,7 +17,7 @@
 
 #include "contract/frames.h"
 
-const struct hook hooks[HOOK_COUNT] = {
+const struct hook hooks[] = {
 	{ "inet_sock_set_state", "inet_sock_set_state", true, -1, "nothing can be counted" },
 	{ "inet_sock_set_state_twin", "inet_sock_set_state", false, -1,
 	  "state changes that interrupt another are missed" },
@@ -30,6 +30,8 @@ const struct hook hooks[HOOK_COUNT] = {
 	{ "inet_sk_error_report", "inet_sk_error_report", false, -1,
 	  "some connects that ICMP ended are counted as cancelled" },
 };
+const int hook_count = sizeof(hooks) / sizeof(hooks[0]);
+_Static_assert(sizeof(hooks) / sizeof(hooks[0]) <= HOOKS_MAX, "struct features has a place for each hook");
 
 /* tp_btf programs attach to a tracepoint by this type. */
 static bool tracepoint__exists(const struct btf *btf, const char *tracepoint)
@@ -89,7 +91,7 @@ static void features__ask_btf(struct features *features, bool walk_files)
 	if (!btf)
 		return;
 	features->btf = true;
-	for (int i = 0; i < HOOK_COUNT; i++)
+	for (int i = 0; i < hook_count; i++)
 		features->hook[i] = tracepoint__exists(btf, hooks[i].tracepoint);
 	features->iter_sk_storage = !walk_files && iterator__loads(btf, "bpf_sk_storage_map");
 	features->iter_task = iterator__loads(btf, "task_file");
@@ -151,7 +153,7 @@ uint64_t features__bits(const struct features *features)
 {
 	uint64_t bits = 0;
 
-	for (int i = 0; i < HOOK_COUNT; i++) {
+	for (int i = 0; i < hook_count; i++) {
 		if (hooks[i].feature >= 0 && features->hook[i])
 			bits |= 1ULL << hooks[i].feature;
 	}

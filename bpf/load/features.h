@@ -15,14 +15,15 @@ struct hook {
 	const char *cost; /* what is not known without it */
 };
 
-#define HOOK_COUNT 7
-extern const struct hook hooks[HOOK_COUNT];
+#define HOOKS_MAX 32
+extern const struct hook hooks[];
+extern const int hook_count;
 
 struct features {
 	bool btf;
-	bool hook[HOOK_COUNT]; /* the tracepoint exists */
-	bool iter_sk_storage;  /* the walk over all sockets' storages */
-	bool iter_task;        /* adoption, and the walk over files where the kernel refuses the other */
+	bool hook[HOOKS_MAX]; /* the tracepoint exists */
+	bool iter_sk_storage; /* the walk over all sockets' storages */
+	bool iter_task;       /* adoption, and the walk over files where the kernel refuses the other */
 	bool cgroup_names;
 	bool cgroup_v2;
 	bool proc_snmp;

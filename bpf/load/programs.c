@@ -67,7 +67,7 @@ static int programs__open(struct programs *programs, const struct features *feat
 	}
 	programs->skeleton->rodata->generation = programs->generation;
 	programs->skeleton->rodata->pid_namespace = features->pid_namespace;
-	for (int i = 0; i < HOOK_COUNT; i++) {
+	for (int i = 0; i < hook_count; i++) {
 		if (!features->hook[i])
 			bpf_program__set_autoload(programs__find(programs, hooks[i].program), false);
 	}
@@ -108,7 +108,7 @@ static int programs__load(struct programs *programs, const struct features *feat
 /* Attaches and pins the hooks. Only a missing required one is a failure. */
 static int hooks__attach(struct programs *programs, struct features *features, const struct pins *pins)
 {
-	for (int i = 0; i < HOOK_COUNT; i++) {
+	for (int i = 0; i < hook_count; i++) {
 		const struct hook *hook = &hooks[i];
 		struct bpf_link *link = NULL;
 		int failed = -ENOENT;
@@ -259,7 +259,7 @@ int programs__settle(const struct programs *programs, uint64_t count)
 	return options.retval ? -ESTALE : 0; /* another generation is the active one: nothing was applied */
 }
 
-int programs__try(const struct features *features, bool attached[HOOK_COUNT], char *problem, size_t size)
+int programs__try(const struct features *features, bool attached[HOOKS_MAX], char *problem, size_t size)
 {
 	struct programs programs = { .generation = GENERATION_NEVER };
 	int failed;
@@ -271,7 +271,7 @@ int programs__try(const struct features *features, bool attached[HOOK_COUNT], ch
 	failed = flowspan_bpf__load(programs.skeleton);
 	if (failed)
 		snprintf(problem, size, "cannot load the programs: %s", strerror(-failed));
-	for (int i = 0; i < HOOK_COUNT && !failed; i++) {
+	for (int i = 0; i < hook_count && !failed; i++) {
 		struct bpf_link *link = NULL;
 
 		if (features->hook[i])

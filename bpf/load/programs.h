@@ -34,7 +34,7 @@ int programs__start(struct programs *programs, struct pinned_maps *maps, struct 
 		    const struct options *options, const struct cgroup_filter *filter);
 
 /* Loads and attaches once without pins, never active, and takes all back: `attached` says which hooks did. */
-int programs__try(const struct features *features, bool attached[HOOK_COUNT], char *problem, size_t size);
+int programs__try(const struct features *features, bool attached[HOOKS_MAX], char *problem, size_t size);
 
 /* Runs an iterator to its end. `take` gets what it writes, if anything. 0 or -errno. */
 int iterator__run(const struct bpf_link *link, void (*take)(void *context, const void *bytes, size_t length),

@@ -34,16 +34,16 @@ static void text__print(const char *text)
 	printf("\"%s\"", escaped);
 }
 
-static void hooks__print(const struct features *features, const bool attached[HOOK_COUNT])
+static void hooks__print(const struct features *features, const bool attached[HOOKS_MAX])
 {
 	printf("  \"hooks\": [\n");
-	for (int i = 0; i < HOOK_COUNT; i++) {
+	for (int i = 0; i < hook_count; i++) {
 		printf("    {\"name\": \"%s\", \"tracepoint\": \"%s\", \"required\": %s, \"found\": %s, \"attached\": "
 		       "%s, \"cost\": ",
 		       hooks[i].program, hooks[i].tracepoint, boolean(hooks[i].required), boolean(features->hook[i]),
 		       boolean(attached[i]));
 		text__print(hooks[i].cost);
-		printf("}%s\n", i + 1 < HOOK_COUNT ? "," : "");
+		printf("}%s\n", i + 1 < hook_count ? "," : "");
 	}
 	printf("  ],\n");
 }
@@ -76,7 +76,7 @@ int check__print(const struct options *options)
 {
 	const char *bpffs = bpffs__wanted(options->pins);
 	char cgroup2[PATH_MAX] = "", problem[256] = "";
-	bool attached[HOOK_COUNT] = { false }, loaded, cgroup2_mounted, can_run;
+	bool attached[HOOKS_MAX] = { false }, loaded, cgroup2_mounted, can_run;
 	struct features features;
 	struct utsname system;
 

@@ -2,7 +2,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
-import { listLosses } from "../../../semconv/losses.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const DOCUMENTS = [
@@ -67,19 +66,6 @@ test("every make target and npm script that a document names exists", () => {
   ];
 
   expect(missing).toEqual([]);
-});
-
-test("ARCHITECTURE.md has a row for each loss and no other", () => {
-  const [, section = ""] = read("ARCHITECTURE.md").split("## What is lost where");
-  const [table = ""] = section.split("\n## ");
-
-  const named = allMatches(table, /^\| [a-z ]*\| `([a-z_]+)` \|/gm);
-
-  expect(named.sort()).toEqual(
-    listLosses()
-      .map(({ name }) => name)
-      .sort(),
-  );
 });
 
 test("ARCHITECTURE.md gives the reason of each dependency and of no other", () => {
