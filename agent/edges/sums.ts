@@ -5,7 +5,7 @@
  *        └─ page.values[at …]    its number
  *
  * Dense, an edge would take 3.3 kB. In arrays of its own it would take as much in headers as its numbers do, so records
- * lie in pages, with as many places as they need: 4, 8, 12, and then half as many again each time.
+ * lie in pages, with as many places as they need: four more each time, from 32 on half as many again.
  */
 import { HISTOGRAM_SCALE, HistogramSlot } from "../generated/layout.ts";
 import type { EdgeGrowth } from "../model/edge.ts";
@@ -240,7 +240,7 @@ export class Sums {
 }
 
 function nextWidth(width: number): number {
-  return width < 12 ? width + 4 : Math.ceil((width * 3) / 8) * 4;
+  return width < 32 ? width + 4 : Math.ceil((width * 3) / 8) * 4;
 }
 
 /** Geometric middle of a bucket, (2^(i/4), 2^((i+1)/4)], in microseconds. */

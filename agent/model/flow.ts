@@ -49,7 +49,7 @@ export interface Exemplar {
 /**
  * All edges of one attribute set under one Resource: what becomes one point of every flow metric.
  * All points of a flow travel in one request, so that one answer of the Collector settles it whole.
- * `attributes` and `resource` are the same objects in every exchange: the encoder caches their bytes.
+ * `resource` is the same object in every exchange: the encoder caches its bytes.
  */
 export interface Flow {
   readonly resource: Resource;

@@ -98,8 +98,10 @@ export class OwnerTable<O extends Owner> {
       return;
     }
     for (const interval of present) if (givesWay(interval.owner)) this.#end(address, entry, interval, atMs);
+    const claimed = { owner, fromMs, untilMs: Infinity };
     // Mostly the only one. A list that grows from empty takes four times the room of a list of one.
-    entry.intervals = [...entry.intervals, { owner, fromMs, untilMs: Infinity }];
+    if (entry.intervals.length === 0) entry.intervals = [claimed];
+    else entry.intervals.push(claimed);
   }
 
   /** Replaces the value of the owner with the same uid, if that has the address. */

@@ -81,6 +81,7 @@ export class FlowEncoder {
   readonly #resources = new WeakMap<Attributes, Uint8Array>();
   /** Of the request under way; used again for the next. */
   readonly #prepared: PreparedFlow[] = [];
+  readonly #attributes = new WireWriter();
   #preparedCount = 0;
   #points = 0;
 
@@ -139,7 +140,7 @@ export class FlowEncoder {
       this.#prepared.push(prepared);
     }
     this.#preparedCount++;
-    prepared.take(flow);
+    prepared.take(flow, this.#attributes);
     prepared.bound = this.#boundOf(prepared);
     return prepared;
   }
@@ -171,6 +172,7 @@ export class FlowEncoder {
     this.#preparedCount = 0;
     this.#writer.reserve(bound);
     for (const group of groups) this.#writeGroup(group);
+    this.#attributes.at = 0;
     return {
       bytes: this.#writer.take(),
       flows: groups.flatMap((group) => group.flows.map((prepared) => prepared.flow)),

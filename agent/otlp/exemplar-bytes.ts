@@ -1,11 +1,11 @@
 /**
  * A flow's exemplars as OTLP bytes, each list with the tag of the point that it goes into.
  *
- * Rare and never the same twice, so nothing is cached but their attributes. Values are in the unit that
+ * Rare and never the same twice, so nothing is cached. Values are in the unit that
  * the metric is exported in: seconds for histograms, segments for retransmits.
  */
 import type { Exemplar, Flow } from "../model/flow.ts";
-import { attributeBytes } from "./attribute-bytes.ts";
+import { encodeAttributes, NUMBER_ATTRIBUTE_TAG } from "./attribute-bytes.ts";
 import { encodeMessage, WireWriter } from "./wire.ts";
 
 export interface FlowExemplars {
@@ -32,7 +32,7 @@ export function encodeExemplars(exemplars: NonNullable<Flow["exemplars"]>): Flow
 function encodeList(exemplars: readonly Exemplar[] = [], tag: number): Uint8Array {
   const w = new WireWriter(256);
   for (const exemplar of exemplars) {
-    const attributes = attributeBytes(exemplar.filteredAttributes);
+    const attributes = encodeAttributes(exemplar.filteredAttributes, NUMBER_ATTRIBUTE_TAG);
     w.reserve(attributes.length + 64);
     w.byte(tag);
     const start = w.open();

@@ -7,7 +7,7 @@ import { EDGE_COUNTERS } from "../generated/layout.ts";
 import type { Role } from "../model/edge.ts";
 import type { Temporality } from "../model/flow.ts";
 import type { FlowMetric, FlowPoint } from "../model/metric.ts";
-import { attributeBytes } from "./attribute-bytes.ts";
+import { encodeAttributes, NUMBER_ATTRIBUTE_TAG } from "./attribute-bytes.ts";
 import { encodeMessage, encodeText } from "./wire.ts";
 
 export interface Scope {
@@ -100,7 +100,7 @@ function planNumber({ attributes, from, emit }: FlowPoint): NumberPoint {
   const counter = "counter" in from ? from.counter : undefined;
   const scale = "counter" in from ? from.scale : undefined;
   return {
-    attributes: attributeBytes(attributes),
+    attributes: encodeAttributes(attributes, NUMBER_ATTRIBUTE_TAG),
     counter: counter === undefined ? -1 : EDGE_COUNTERS.indexOf(counter),
     gauge: "gauge" in from ? from.gauge : "open",
     divisor: scale === undefined ? 0 : divisorOf(scale),
@@ -113,7 +113,7 @@ function planHistogram({ attributes, from, emit }: FlowPoint): HistogramPoint {
   if (!("histogram" in from)) throw new TypeError("not a histogram");
   const { histogram } = from;
   const sum = EDGE_COUNTERS.indexOf(`${histogram}Us`);
-  return { attributes: attributeBytes(attributes), histogram, sum, always: emit === "always" };
+  return { attributes: encodeAttributes(attributes, NUMBER_ATTRIBUTE_TAG), histogram, sum, always: emit === "always" };
 }
 
 /** 1e-6 is no double, 1e6 is: dividing by it rounds once. */

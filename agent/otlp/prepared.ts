@@ -6,10 +6,11 @@
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
 import type { BucketList, Flow, FlowNumbers } from "../model/flow.ts";
-import { attributeBytes } from "./attribute-bytes.ts";
+import { NUMBER_ATTRIBUTE_TAG, writeAttributes } from "./attribute-bytes.ts";
 import { encodeExemplars, type FlowExemplars } from "./exemplar-bytes.ts";
 import { type CountSpan, measureSpan } from "./exponential.ts";
 import type { NumberPoint } from "./plan.ts";
+import type { WireWriter } from "./wire.ts";
 
 const TIMES = new DataView(new ArrayBuffer(16));
 
@@ -42,11 +43,14 @@ export class PreparedFlow implements FlowNumbers {
     this.flow = flow;
   }
 
-  take(flow: Flow): void {
+  /** @param attributes where the flow's KeyValues are written to, and lie until the request is whole */
+  take(flow: Flow, attributes: WireWriter): void {
     TIMES.setBigUint64(0, flow.startUnixNs, true);
     TIMES.setBigUint64(8, flow.timeUnixNs, true);
     this.flow = flow;
-    this.attributes = attributeBytes(flow.attributes);
+    const from = attributes.at;
+    writeAttributes(attributes, flow.attributes, NUMBER_ATTRIBUTE_TAG);
+    this.attributes = attributes.written(from);
     this.startLow = TIMES.getUint32(0, true);
     this.startHigh = TIMES.getUint32(4, true);
     this.timeLow = TIMES.getUint32(8, true);

@@ -39,6 +39,12 @@ export class WireWriter {
     return taken;
   }
 
+  /** What was written from there on: a view, which holds until the writer starts over. */
+  written(from: number): Uint8Array {
+    if (this.at > this.#bytes.length) throw new RangeError(`wrote ${this.at} bytes, reserved ${this.#bytes.length}`);
+    return this.#bytes.subarray(from, this.at);
+  }
+
   byte(value: number): void {
     this.#bytes[this.at++] = value;
   }
