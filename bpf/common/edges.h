@@ -121,6 +121,16 @@ static __always_inline void edge__leave(struct edge_value *edge)
 	edge__add(edge->refs, -1);
 }
 
+/* Starts the edge's gauges anew at the first socket that this walk finds on it. */
+static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 walk)
+{
+	if (edge->open_walk == walk)
+		return;
+	edge->open = 0;
+	edge->limit = 0;
+	edge->open_walk = walk;
+}
+
 /* Adds one value to one of an edge's histograms and to its sum. */
 #define edge__observe(edge, name, NAME, value_us)                                                      \
 	do {                                                                                           \

@@ -3,8 +3,8 @@
  * The maps that programs of any protocol share, and the accessors that every program starts with. Maps of one protocol lie
  * beside the code that fills them.
  *
- * Each map says who writes, who reads, why this size and what happens when it is full. All of them but
- * `unfound` and `blank` are pinned by the probe and outlive it.
+ * Each map says who writes, who reads, why this size and what happens when it is full. The probe pins all maps but `blank`
+ * and `unfound` (tcp/adopt.h), so that they outlive it.
  */
 #ifndef COMMON_MAPS_H
 #define COMMON_MAPS_H

@@ -9,7 +9,8 @@
 /*
  * One connection that has ended, or never came to be; or an interim record of a long one (CONNECTION_INTERIM).
  * Only while settings.records is 1 and sampling keeps it. `event_count` struct connection_event follow.
- * Counters are those of the whole connection, for an adopted one from before its adoption, too; of an interim record, those since the one before.
+ * Counters are those of the whole connection, for an adopted one from before its adoption, too. Those of an interim record
+ * are what came since the one before.
  */
 struct frame_connection {
 	struct edge_key key; /* remote_addr unmasked */

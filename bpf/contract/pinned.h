@@ -2,8 +2,8 @@
 /*
  * What stays in the kernel between two runs of the probe: the values of the pinned maps.
  *
- * Shared by kernel programs and probe, not by the agent; what only programs read has its struct beside its map. A change of any struct here needs a new
- * FLOWSPAN_PROTOCOL, because an older probe's pins may hold the old shape.
+ * Shared by kernel programs and probe, not by the agent. What only programs read has its struct beside its map. A change
+ * of any of these structs needs a new FLOWSPAN_PROTOCOL, because an older probe's pins may hold the old shape.
  */
 #ifndef CONTRACT_PINNED_H
 #define CONTRACT_PINNED_H

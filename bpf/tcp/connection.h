@@ -27,7 +27,7 @@ enum connection_state_flag {
 	IN_SOCKMAP = 1 << 15,   /* its data may have gone around TCP: see bypass.h */
 };
 
-/* Written by the hooks and the walk under the rule above; `key` never changes once ESTABLISHED. */
+/* Written by the hooks and the walk as common/advance.h says; `key` never changes once ESTABLISHED. */
 struct connection {
 	struct edge_key key;
 	__u64 start_ns;

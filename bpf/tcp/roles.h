@@ -2,7 +2,8 @@
 /*
  * Which end opened a connection that is older than the probe, from what its own socket still shows.
  *
- * Listeners are the last evidence: they may be closed by now, or share their port with a client on another address. A wrong answer would make a series for each ephemeral port, so there is a third one: unknown.
+ * Listeners are the last evidence: they may be closed by now, or share their port with a client on another address. A
+ * wrong answer would make a series for each ephemeral port, so there is a third one: unknown.
  */
 #ifndef TCP_ROLES_H
 #define TCP_ROLES_H

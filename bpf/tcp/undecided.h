@@ -29,7 +29,7 @@
 #include "tcp/sampling.h"
 #include "tcp/troubles.h"
 
-/* A reset that came or is about to be sent, and the record of the close in between: see undecided.h. */
+/* A reset that came or is about to be sent, and the record of the close in between. */
 struct undecided {
 	__u32 phase;     /* enum undecided_phase */
 	__u16 otherwise; /* what it is where this end sends no RST: RESET_RECEIVED, or 0, no reset at all */

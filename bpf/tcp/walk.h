@@ -25,16 +25,6 @@
 #include "tcp/troubles.h"
 #include "tcp/undecided.h"
 
-/* Starts the edge's gauges anew at the first socket that this walk finds on it. */
-static __always_inline void edge__begin_gauges(struct edge_value *edge, __u64 walk)
-{
-	if (edge->open_walk == walk)
-		return;
-	edge->open = 0;
-	edge->limit = 0;
-	edge->open_walk = walk;
-}
-
 /* @param sk the listener itself, also where its storage is another socket's */
 static __always_inline void walk_listener(struct sock *sk, struct connection *c, struct state *st)
 {
