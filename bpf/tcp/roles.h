@@ -41,7 +41,8 @@ static __always_inline bool port_was_chosen(struct tcp_sock *tp)
  * An accepted socket is a copy of its listener and keeps its backlog's limit; one that connected has none, unless it
  * listened before.
  *
- * @return enum edge_role, or 0: accepted from listen(fd, 0) of a listener that is gone, or bound and restored
+ * @return enum edge_role, or 0: accepted from listen(fd, 0) of a listener that is gone, or bound and restored, or bound and
+ * some of its segments were refused
  */
 static __always_inline __u8 role__of_older(struct sock *sk, struct tcp_sock *tp)
 {

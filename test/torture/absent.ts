@@ -17,7 +17,11 @@ export interface Absent {
 const ANY: Range = [0, Number.POSITIVE_INFINITY];
 
 /** By how much more than the sum of its records a counter of the edges of one role and port may be. */
-export function surplusOf(counter: EdgeCountersField, { missing, doubtful }: Absent, key: EdgeKey): Range {
+export function surplusOf(
+  counter: EdgeCountersField,
+  { missing, doubtful }: Absent,
+  key: Pick<EdgeKey, "role" | "serverPort">,
+): Range {
   const isOf = (end: ExpectedEnd) => end.role === key.role && portOf(end) === key.serverPort;
   const ranges = [
     ...missing.filter(isOf).map((end) => countedBy(end, counter)),

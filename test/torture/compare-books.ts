@@ -3,7 +3,7 @@ import type { EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
 import type { Absent } from "./absent.ts";
 import type { Seen } from "./compare.ts";
-import { compareRetransmits } from "./compare-retransmits.ts";
+import { compareRetransmits, mayBeShut } from "./compare-retransmits.ts";
 import { compareRange } from "./compare-segments.ts";
 import { count } from "./compare-sums.ts";
 import type { Differences } from "./differences.ts";
@@ -33,7 +33,9 @@ export function compareBooks(
   const passive = tcp["Tcp.PassiveOpens"] ?? 0;
   const opened: Range = [passive - ends.filter(mayCountTwice).length, passive];
   compareRange("passive-opens", "opened by servers", count(servers, "opened"), opened, said);
-  compareRetransmits(trace, clients, both, rules.has("OUTPUT"), said);
+  const grown = (name: string): Range => [book(name), book(name)];
+  const resends = { grown, mayBeUntyped: rules.has("OUTPUT"), mayLack: false, isShut: mayBeShut(trace) };
+  compareRetransmits(resends, clients, both, said);
   const aborted = seen.records.filter(
     ({ establishedNs, state }) => establishedNs > 0n && (state === "established" || state === "close_wait"),
   );

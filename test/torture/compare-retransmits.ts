@@ -15,6 +15,7 @@ import type { EdgeSum } from "../lab/tally.ts";
 import { compareRange } from "./compare-segments.ts";
 import { count } from "./compare-sums.ts";
 import type { Differences } from "./differences.ts";
+import type { Range } from "./socket-life.ts";
 import type { Trace } from "./trace.ts";
 
 export const RETRANSMITS: readonly EdgeCountersField[] = [
@@ -22,30 +23,44 @@ export const RETRANSMITS: readonly EdgeCountersField[] = [
   ...(["retransmitsNonCongestion", "retransmitsOther"] as const),
 ];
 
-/**
- * @param clients of `both`
- * @param mayFail an OUTPUT rule may have refused some
- */
+export interface Resends {
+  /** By how much one of the kernel's counters has grown: the least and the most. */
+  readonly grown: (name: string) => Range;
+  /** No event may have told the type of some: an OUTPUT rule may have refused them. */
+  readonly mayBeUntyped: boolean;
+  /** Sockets that were not counted may have sent some. */
+  readonly mayLack: boolean;
+  /** A receiver may have closed its window. */
+  readonly isShut: boolean;
+}
+
+/** @param clients of `both` */
 export function compareRetransmits(
-  { books }: Trace,
+  { grown, mayBeUntyped, mayLack, isShut }: Resends,
   clients: readonly EdgeSum[],
   both: readonly EdgeSum[],
-  mayFail: boolean,
   said: Differences,
 ): void {
-  const book = (name: string) => books[`TcpExt.${name}`] ?? 0;
-  const type = (what: string, field: EdgeCountersField, low: number, high = low) =>
-    compareRange("retransmit-types", what, count(both, field), [low, high], said);
-  said.equal("retransmits", "segments sent again", count(both, ...RETRANSMITS), books["Tcp.RetransSegs"]);
-  type("SYNs sent again", "retransmitsSyn", book("TCPSynRetrans"));
-  type("fast retransmits", "retransmitsFast", book("TCPFastRetrans"));
-  type("tail loss probes sent again", "retransmitsTlp", 0, book("TCPLossProbes"));
-  type("segments sent again without a type", "retransmitsOther", 0, mayFail ? Number.POSITIVE_INFINITY : 0);
-  const slow = book("TCPSlowStartRetrans");
+  const check = (name: string, what: string, fields: readonly EdgeCountersField[], [least, most]: Range) =>
+    compareRange(name, what, count(both, ...fields), [mayLack ? 0 : least, most], said);
+  const type = (what: string, field: EdgeCountersField, range: Range) =>
+    check("retransmit-types", what, [field], range);
+  check("retransmits", "segments sent again", RETRANSMITS, grown("Tcp.RetransSegs"));
+  type("SYNs sent again", "retransmitsSyn", grown("TcpExt.TCPSynRetrans"));
+  type("fast retransmits", "retransmitsFast", grown("TcpExt.TCPFastRetrans"));
+  type("tail loss probes sent again", "retransmitsTlp", [0, grown("TcpExt.TCPLossProbes")[1]]);
+  type("segments sent again without a type", "retransmitsOther", [0, mayBeUntyped ? Number.POSITIVE_INFINITY : 0]);
+  const [least, most] = grown("TcpExt.TCPSlowStartRetrans");
   const causeless = count(both, "retransmitsNonCongestion");
-  // A timer that finds the window closed sends again without a count of its own (tcp_retransmit_timer()). A receiver without
-  // room for what came closes it, too, and counts RcvPruned alone (tcp_data_queue(), ICSK_ACK_NOMEM; tcp_prune_queue()).
-  const isShut = book("TCPToZeroWindowAdv") + book("TCPWantZeroWindowAdv") + book("RcvPruned") > 0;
-  const timers = isShut ? Number.POSITIVE_INFINITY : book("TCPTimeouts") - count(clients, "retransmitsSyn");
-  type("timeouts", "retransmitsTimeout", slow - causeless, slow + timers);
+  // A timer that finds the window closed sends again without a count of its own (tcp_retransmit_timer()).
+  const timers = isShut ? Number.POSITIVE_INFINITY : grown("TcpExt.TCPTimeouts")[1] - count(clients, "retransmitsSyn");
+  type("timeouts", "retransmitsTimeout", [least - causeless, most + timers]);
+}
+
+/**
+ * Whether a receiver without room closed its window at any time: one that drops what came for want of room counts RcvPruned
+ * alone (tcp_data_queue(), ICSK_ACK_NOMEM; tcp_prune_queue()).
+ */
+export function mayBeShut({ books }: Trace): boolean {
+  return ["TCPToZeroWindowAdv", "TCPWantZeroWindowAdv", "RcvPruned"].some((name) => books[`TcpExt.${name}`]);
 }

@@ -1,7 +1,7 @@
 /** Sums over the edges of a window are what the namespace's own counters have grown by in it. */
 import type { Seen } from "./compare.ts";
 import { FAILED, mayCountTwice, NAMESPACE_BOOKS } from "./compare-books.ts";
-import { RETRANSMITS } from "./compare-retransmits.ts";
+import { compareRetransmits, mayBeShut } from "./compare-retransmits.ts";
 import { compareRange } from "./compare-segments.ts";
 import { count } from "./compare-sums.ts";
 import type { Differences } from "./differences.ts";
@@ -16,6 +16,7 @@ export function compareWindowBooks(
   window: Window,
   trace: Trace,
   seen: Seen,
+  mayRefuse: boolean,
   said: Differences,
 ): void {
   const clients = seen.edges.filter(({ key }) => key.role === "client");
@@ -26,7 +27,8 @@ export function compareWindowBooks(
   const [start, end] = [window.start?.[1], window.end?.[0]];
   const [active, most] = grown("Tcp.ActiveOpens");
   // A SYN that is older than the probe, or is not answered when it goes, is in one of the two.
-  const older = told.filter(({ fate }) => fate === "connecting").length;
+  const connecters = told.filter(({ fate }) => fate === "connecting").map((each) => each.end);
+  const older = connecters.length;
   const connecting = among(end, "SYN-SENT") + among(window.end?.[1], "SYN-SENT");
   const uncounted = (role: string) =>
     told.filter((each) => each.end.role === role && each.fate === "open" && !isSurelyWalked(each)).length;
@@ -46,7 +48,18 @@ export function compareWindowBooks(
     [passive - twice - among(end, "SYN-RECV") - uncounted("server"), mostPassive + among(start, "SYN-RECV")],
     said,
   );
-  compareResends(told, window, [...clients, ...servers], grown("Tcp.RetransSegs"), said);
+  // What no edge has, only the books know: resends of what was missed, and of a SYN that is older.
+  const mayLack = isBlurred(told, window) || older > 0;
+  // What is known of an older MPTCP connection lies at its MPTCP socket, and events are its subflow's (bpf/tcp/mptcp.h).
+  const mayBeUntyped = mayRefuse || told.some(({ from }) => from?.second.mptcp);
+  // Once such a one is open it counts all its SYNs (connection__tell_syns()).
+  const earlier = connecters.reduce((sum, { conversation }) => sum + (conversation?.sent.client.syns ?? 0), 0);
+  const ofSyns = (name: string): Range => {
+    const [least, most] = grown(name);
+    return [least, OF_SYNS.has(name) ? most + earlier : most];
+  };
+  const resends = { grown: ofSyns, mayBeUntyped, mayLack, isShut: mayBeShut(trace) };
+  compareRetransmits(resends, clients, [...clients, ...servers], said);
   const aborted = seen.records.filter(
     ({ establishedNs, state }) => establishedNs > 0n && (state === "established" || state === "close_wait"),
   );
@@ -55,27 +68,20 @@ export function compareWindowBooks(
   compareNamespace(window, trace, seen, said);
 }
 
-/** What no edge has, only the books know: resends of what was missed. */
-function compareResends(
-  told: readonly Told[],
-  window: Window,
-  edges: Seen["edges"],
-  [least, most]: Range,
-  said: Differences,
-): void {
-  const older = told.some(({ fate }) => fate === "connecting");
-  const low = isBlurred(told, window) || older ? 0 : least;
-  compareRange("retransmits", "segments sent again", count(edges, ...RETRANSMITS), [low, most], said);
-}
+/** Counters of the kernel that a SYN that is sent again adds to. */
+const OF_SYNS: ReadonlySet<string> = new Set(["Tcp.RetransSegs", "TcpExt.TCPSynRetrans", "TcpExt.TCPTimeouts"]);
 
 /** Sockets that the probe did not count, or not as the books do: of an older MPTCP socket it does not know how it ended. */
 function isBlurred(told: readonly Told[], { start }: Window): boolean {
   return (
     told.some(({ fate, from }) => fate === "missed" || fate === "either" || from?.second.mptcp) ||
     told.some((each) => each.fate === "open" && !isSurelyWalked(each)) ||
-    start?.some((look) => look.sockets.some((socket) => socket.state !== "LISTEN" && !isFound(look, socket))) === true
+    start?.some((look) => look.sockets.some((socket) => !RESTING.has(socket.state) && !isFound(look, socket))) === true
   );
 }
+
+/** Nothing of a connection is sent by them: what a TIME_WAIT answers is in no RetransSegs. */
+const RESTING: ReadonlySet<string> = new Set(["LISTEN", "TIME-WAIT"]);
 
 function growth({ start, end }: Window, { books }: Trace, names: readonly string[]): Range {
   const sum = (from: Readonly<Record<string, number>> | undefined) =>

@@ -19,7 +19,7 @@ export interface SocketCounters {
 }
 
 export interface ListedSocket {
-  /** As `ss` names it: ESTAB, SYN-SENT, LISTEN. */
+  /** As `ss` names it: ESTAB, SYN-SENT, LISTEN; TIME-WAIT also where `ss` tells the state in which one began. */
   readonly state: string;
   readonly local: End;
   readonly remote: End;
@@ -67,9 +67,11 @@ export function parseSockets(lines: readonly string[]): ListedSocket[] {
 }
 
 function parseSocket(words: readonly string[], holders: ReadonlyMap<number, ReadonlySet<number>>): ListedSocket {
-  const [state = "", , , local, remote, ...rest] = words;
+  const [told = "", , , local, remote, ...rest] = words;
   const said = new Map(rest.map((word) => [word.split(":", 1)[0] ?? "", word.slice(word.indexOf(":") + 1)]));
   const inode = Number(said.get("ino") ?? 0);
+  // What waits for the peer's FIN is told as FIN-WAIT-2, though no socket is left of it (inet_twsk_diag_fill()).
+  const state = said.get("timer")?.startsWith("(timewait,") ? "TIME-WAIT" : told;
   const number = (name: string) => Number.parseInt(said.get(name) ?? "0", 10);
   // Segments sent again: in flight, and ever.
   const retransmits = Number(said.get("retrans")?.split("/")[1] ?? 0);

@@ -35,6 +35,8 @@ export interface Use {
   /** It is another socket than it was: TCP_REPAIR. */
   readonly restored: number;
   readonly mptcp: boolean;
+  /** Its socket was bound before: connect() did not choose its port. */
+  readonly bound: boolean;
   /** `ss -K` ended it. */
   readonly killed: boolean;
   /** Calls whose effect on it nobody can tell. */
@@ -70,6 +72,7 @@ interface Socket {
   readonly who: string;
   cgroup: string;
   readonly mptcp: boolean;
+  bound: boolean;
   /** Who called listen() on it, or on the one that accepted it. */
   listener?: string;
   use: Growing | undefined;
@@ -123,7 +126,7 @@ class Books implements Uses {
     if (call.result < 0) return;
     const cgroup = this.#groupOf(call.who);
     const mptcp = this.#words(call)[4] === "mptcp";
-    this.#put(call.who, call.slot, { references: 1, who: call.who, cgroup, mptcp, use: undefined });
+    this.#put(call.who, call.slot, { references: 1, who: call.who, cgroup, mptcp, bound: false, use: undefined });
   }
 
   #fork(call: Call): void {
@@ -152,6 +155,7 @@ class Books implements Uses {
     if (use && (call.errno === ETIMEDOUT || call.said.error === String(ETIMEDOUT))) use.timedOut = true;
     if (call.name === "connect" || call.name === "tfo") this.#connect(call, socket);
     else if (call.name === "accept") this.#accept(call, socket);
+    else if (call.name === "bind" && call.result === 0) socket.bound = true;
     else if (call.name === "listen") this.#listen(call, socket);
     else if (call.name === "finish") this.#finish(call, use);
     else if (call.name === "send" && use) use.written += moved;
@@ -199,10 +203,10 @@ class Books implements Uses {
   }
 
   #begin(socket: Socket, role: Role, call: Call, local: End | undefined, remote: End, errno: number | undefined): void {
-    const { who, cgroup, mptcp } = socket;
+    const { who, cgroup, mptcp, bound } = socket;
     const listener = role === "server" ? socket.listener : undefined;
     const use: Growing = {
-      ...{ role, call, who, listener, cgroups: [cgroup], local, remote, errno, mptcp },
+      ...{ role, call, who, listener, cgroups: [cgroup], local, remote, errno, mptcp, bound },
       ...{ received: 0, written: 0, unread: undefined, end: undefined, timedOut: errno === ETIMEDOUT },
       ...{ restored: 0, killed: false, uncertain: false },
     };

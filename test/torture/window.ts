@@ -10,6 +10,7 @@
 import { readFileSync } from "node:fs";
 import { isOpen, type ListedSocket, type Look, type SocketCounters } from "./looks.ts";
 import type { ExpectedEnd } from "./oracle.ts";
+import type { Rules } from "./rules.ts";
 import type { End, Trace } from "./trace.ts";
 
 /** Looks before and after a probe came or went. */
@@ -65,7 +66,7 @@ export function edgeAt(trace: Trace, line: number): Edge | undefined {
 }
 
 /** What must be told of each of them, in their order. */
-export function toldIn({ start, end }: Window, ends: readonly ExpectedEnd[]): Told[] {
+export function toldIn({ start, end }: Window, ends: readonly ExpectedEnd[], rules: Rules): Told[] {
   return ends.map((expected) => {
     const at = (edge: Edge | undefined): Sockets | undefined =>
       edge && [socketOf(edge[0], expected, ends), socketOf(edge[1], expected, ends)];
@@ -73,7 +74,7 @@ export function toldIn({ start, end }: Window, ends: readonly ExpectedEnd[]): To
     const older = start && from && fateAtStart(start, expected, from);
     const later = end && until && fateAtEnd(end, expected, until);
     const fate = older !== undefined && older !== "adopted" ? older : (later ?? older ?? "within");
-    const hides = start !== undefined && hidesRole(start[1], expected);
+    const hides = start !== undefined && hidesRole(start[1], expected, rules);
     return { end: expected, fate, from: standing(from), until: standing(until), hides };
   });
 }
@@ -157,10 +158,13 @@ function text({ address, port }: End): string {
 
 /**
  * Accepted from a listener without room for anybody (`listen(fd, 0)`) that is gone, or restored: who opened it then
- * shows nowhere.
+ * shows nowhere. Nor of a client that was bound, when a rule has refused what it sent: `bytes_sent` has that, and hides
+ * the SYN among what was acknowledged (__tcp_transmit_skb(), bpf/tcp/roles.h).
  */
-function hidesRole(look: Look, { role, conversation, use }: ExpectedEnd): boolean {
+function hidesRole(look: Look, { role, conversation, use }: ExpectedEnd, rules: Rules): boolean {
   if ((use?.restored ?? 0) > 0) return true;
+  if (role === "client" && use?.bound && conversation && rules.takes("OUTPUT", role, conversation.server.port))
+    return true;
   const isListened = look.sockets.some(
     ({ state, local }) => state === "LISTEN" && local.port === conversation?.server.port,
   );

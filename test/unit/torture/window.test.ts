@@ -10,9 +10,10 @@ import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
 import type { EdgeSum } from "../../lab/tally.ts";
 import type { Seen } from "../../torture/compare.ts";
 import { differencesInWindow } from "../../torture/compare-window.ts";
+import { parseSockets } from "../../torture/looks.ts";
 import { expectedLosses } from "../../torture/losses.ts";
 import { truthOf } from "../../torture/oracle.ts";
-import { parseProgram } from "../../torture/program.ts";
+import { type Program, parseProgram } from "../../torture/program.ts";
 import { ADOPTED } from "../../torture/record-flags.ts";
 import { parseTrace } from "../../torture/trace.ts";
 import { edgeAt, toldIn } from "../../torture/window.ts";
@@ -104,7 +105,7 @@ function look(): string[] {
   ];
 }
 
-const TRACE = parseTrace([
+const LINES = [
   ...["netns 9", "realtime 0", "puppet a 7", "puppet b 8", "cgroup a 1", "cgroup b 2"],
   ...[call(0, "b sock 0"), call(2, "b listen 0", 0, "local=127.0.0.1/8000")],
   ...[call(3, "a sock 1"), call(4, "a connect 1", 0, ends(41)), ...handshake(41)],
@@ -125,12 +126,14 @@ const TRACE = parseTrace([
   ...[call(27, "b accept 0", 9, accepted(46, 6)), call(28, "a close 6"), wire(46, ">", "FA", 1001, 5001)],
   ...[call(29, "b close 6", 0, "unread=0"), wire(46, "<", "FA", 5001, 1002), wire(46, ">", "A", 1002, 5002)],
   ...["books Tcp: ActiveOpens PassiveOpens RetransSegs EstabResets", "books Tcp: 6 5 0 2", "realtime 0", "end"],
-]);
+];
+const TRACE = parseTrace(LINES);
 const START = edgeAt(TRACE, BARRIER_LINE);
 const WINDOW = { start: START, end: undefined };
+const TRUTH = truthOf(PROGRAM, TRACE);
 
 test("each end of a connection has the fate that what was open at the barrier gives it", () => {
-  const told = toldIn(WINDOW, truthOf(PROGRAM, TRACE).ends);
+  const told = toldIn(WINDOW, TRUTH.ends, TRUTH.rules);
 
   expect(told.map(({ end, fate }) => `${end.role} ${end.conversation?.client.port} ${fate}`)).toEqual([
     ...["client 41 before", "server 41 before", "client 42 adopted", "server 42 adopted"],
@@ -140,7 +143,7 @@ test("each end of a connection has the fate that what was open at the barrier gi
 });
 
 test("a probe that goes at the barrier knows what had ended by then, and the growth of what is open", () => {
-  const told = toldIn({ start: undefined, end: START }, truthOf(PROGRAM, TRACE).ends);
+  const told = toldIn({ start: undefined, end: START }, TRUTH.ends, TRUTH.rules);
 
   expect(told.map(({ end, fate }) => `${end.role} ${end.conversation?.client.port} ${fate}`)).toEqual([
     ...["client 41 within", "server 41 within", "client 42 open", "server 42 open", "client 43 open"],
@@ -177,10 +180,59 @@ const WRONG: readonly (readonly [string, (right: Seen) => Seen])[] = [
   ["growth from before", (right) => grown(right, "client", "bytesSent", 1009)],
   ["a segment too many", (right) => grown(right, "server", "segsIn")],
   ["a close too few", (right) => grown(right, "client", "closed", -1)],
+  ["another trace at one end", (right) => changed(right, 46, "server", { traceId: "of nobody" })],
+  ["another trace at one end of what is older", (right) => changed(right, 42, "server", { traceId: "of nobody" })],
 ];
 
 test.each(WRONG)("a probe that tells %s is told so", (_, wrong) => {
   expect(differencesInWindow(PROGRAM, TRACE, wrong(seen()), WINDOW)).not.toEqual([]);
+});
+
+test("a socket of which only a TIME_WAIT is left, which waits for the peer's FIN, has ended", () => {
+  const [socket] = parseSockets([
+    "socket FIN-WAIT-2 0 0 127.0.0.1:41 127.0.0.1:8000 timer:(timewait,59sec,0) ino:0 sk:5426",
+  ]);
+
+  expect(socket).toMatchObject({ state: "TIME-WAIT" });
+});
+
+test("a resend of a type that the kernel did not count is told", () => {
+  const trace = parseTrace(LINES.map((line) => line.replace("books Tcp: 6 5 0 2", "books Tcp: 6 5 1 2")));
+  const namespace = { ...seen().namespace, retransSegs: 1 } as NamespaceCounters;
+  const resent = grown(changed(seen(), 46, "client", { retransmitsFast: 1 }), "client", "retransmitsFast");
+
+  expect(differencesInWindow(PROGRAM, trace, { ...resent, namespace }, WINDOW)).toEqual([
+    "retransmit-types: fast retransmits is 1, must be 0",
+  ]);
+});
+
+/** 42's client ends while the probe comes: the second look has it no more. */
+const ENDING = parseTrace(LINES.filter((line, i) => !(line.includes(":42 127.0.0.1:8000") && LINES.indexOf(line) < i)));
+
+test("of what ends while the probe comes there may be a record, and if so of the whole connection", () => {
+  const said = (right: Seen) =>
+    differencesInWindow(PROGRAM, ENDING, right, { start: edgeAt(ENDING, BARRIER_LINE), end: undefined });
+
+  expect(said(seen())).toEqual([]);
+  expect(said(without(seen(), 42, "client"))).toEqual([]);
+  expect(said(changed(seen(), 42, "client", { bytesSent: 1031 }))).not.toEqual([]);
+  expect(said(grown(seen(), "client", "bytesSent", 1010))).not.toEqual([]);
+});
+
+test("a bound client shows its role, but where a rule may have refused what it sent", () => {
+  const bind = LINES.flatMap((line) =>
+    line.includes(" a sock 2 ") ? [line, line.replace(" sock ", " bind ")] : [line],
+  );
+  const refused = [...PROGRAM, ". rule 4 -A OUTPUT -p tcp --dport 8000 -j REJECT"];
+  const hides = (program: Program, lines: readonly string[]) => {
+    const trace = parseTrace(lines);
+    const { ends, rules } = truthOf(program, trace);
+    return toldIn({ start: edgeAt(trace, BARRIER_LINE), end: undefined }, ends, rules).find(
+      ({ end }) => end.role === "client" && end.conversation?.client.port === 42,
+    )?.hides;
+  };
+
+  expect([hides(PROGRAM, bind), hides(refused, LINES), hides(refused, bind)]).toEqual([false, false, true]);
 });
 
 /** Beginning and end of the window, and what begins and ends in it. */
