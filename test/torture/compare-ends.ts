@@ -7,7 +7,7 @@ import { compareRange, compareSegments } from "./compare-segments.ts";
 import { CLOCK_US, compareTimes } from "./compare-times.ts";
 import { type Differences, describeEnd, describeRecord } from "./differences.ts";
 import type { ExpectedEnd, Truth } from "./oracle.ts";
-import { ADOPTED, EADDRNOTAVAIL, RESET_RECEIVED, RESET_SENT } from "./record-flags.ts";
+import { ADOPTED, CHECKPOINTED, EADDRNOTAVAIL, RESET_RECEIVED, RESET_SENT, RESTORED } from "./record-flags.ts";
 import type { Trace } from "./trace.ts";
 import type { Use, Uses } from "./uses.ts";
 import type { Conversation } from "./wire.ts";
@@ -24,10 +24,9 @@ export function compareEnds(
   const absent: { missing: ExpectedEnd[]; doubtful: ExpectedEnd[] } = { missing: [], doubtful: [] };
   for (const end of ends) {
     if (end.use && end.use.restored > 0) {
-      const sent = compareRestored(end, left, said);
+      const parts = takeRestored(end, left, said);
       if (mayMiss) absent.doubtful.push(end);
-      else if (end.bytesSent !== undefined && sent !== undefined)
-        said.equal("bytes", `${describeEnd(end)}: bytes sent by all its sockets`, sent, end.bytesSent);
+      else if (parts) compareRestored(end, parts, seen.precision === undefined, said);
       continue;
     }
     const record = takeRecord(left, end, seen.precision, mayMiss);
@@ -46,11 +45,11 @@ function mustHaveRecord({ established, role, conversation }: ExpectedEnd): boole
 }
 
 /**
- * What TCP_REPAIR took from one socket to the next is a record for each of them; together they are the connection.
+ * What TCP_REPAIR took from one socket to the next is a record for each of them.
  *
- * @returns payload that all its sockets sent; undefined where nobody can know what became of them
+ * @returns in the order of `left`; undefined where nobody can know what became of its sockets
  */
-function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences): number | undefined {
+function takeRestored(end: ExpectedEnd, left: Connection[], said: Differences): Connection[] | undefined {
   const { role, conversation, use } = end;
   if (!conversation) return undefined;
   const [local, remote] =
@@ -63,7 +62,32 @@ function compareRestored(end: ExpectedEnd, left: Connection[], said: Differences
   if (use?.uncertain) return undefined;
   const roles = parts.filter(({ key }) => key.role !== role);
   if (roles.length > 0) said.add("repair", `${name}: is told as ${roles[0]?.key.role} after it was restored`);
-  return parts.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
+  return parts;
+}
+
+/** Together they are the connection: each but the last goes on, each but the first was made anew, and the last one ends. */
+function compareRestored(end: ExpectedEnd, parts: readonly Connection[], hasFlags: boolean, said: Differences): void {
+  const name = describeEnd(end);
+  const sum = (of: (part: Connection) => number) => parts.reduce((total, part) => total + of(part), 0);
+  if (end.bytesSent !== undefined)
+    said.equal(
+      "bytes",
+      `${name}: bytes sent by all its sockets`,
+      sum((part) => part.bytesSent),
+      end.bytesSent,
+    );
+  if (end.bytesReceived) {
+    const received = sum((part) => part.bytesReceived);
+    compareRange("bytes", `${name}: bytes received by all its sockets`, received, end.bytesReceived, said);
+  }
+  if (!hasFlags) return;
+  said.equal("repair", `${name}: sockets that it had`, parts.length, (end.use?.restored ?? 0) + 1);
+  for (const [i, { flags }] of parts.entries()) {
+    const isLast = i === parts.length - 1;
+    said.equal("repair", `${name}: socket ${i} was made anew`, (flags & RESTORED) !== 0, i > 0);
+    said.equal("repair", `${name}: socket ${i} goes on elsewhere`, (flags & CHECKPOINTED) !== 0, !isLast);
+    if (!isLast) said.equal("reset", `${name}: a RST of socket ${i}`, flags & (RESET_SENT | RESET_RECEIVED), 0);
+  }
 }
 
 /**

@@ -1,10 +1,11 @@
 /** What differs, when it counts, and that a loss hides no other fault. */
 import { expect, test } from "vitest";
+import type { Connection } from "../../../agent/model/connection-record.ts";
 import type { BatchResult } from "../../torture/batch.ts";
 import { differences, type Seen } from "../../torture/compare.ts";
 import { type Bench, failuresOf, judge } from "../../torture/judge.ts";
 import type { Program } from "../../torture/program.ts";
-import { RESET_RECEIVED, RESET_SENT } from "../../torture/record-flags.ts";
+import { CHECKPOINTED, RESET_RECEIVED, RESET_SENT, RESTORED } from "../../torture/record-flags.ts";
 import type { Trace } from "../../torture/trace.ts";
 import { PLAIN_BOOKS, PLAIN_CALLS, PLAIN_PROGRAM, PLAIN_WIRE, plainSeen, traceOf } from "./traces.ts";
 
@@ -43,6 +44,23 @@ test("a number that is wrong in the record and its edge alike is told by the wir
 
 test("a client without a process is told: it was in the call that opened it", () => {
   expect(checksOf(changed("client", { pid: 0 }))).toEqual(["process"]);
+});
+
+test("what TCP_REPAIR took to another socket is told by a record for each, and by nothing else", () => {
+  const trace = traceOf(`${PLAIN_CALLS}call 9 a repair 1 7500 7510 0 0\n${PLAIN_WIRE}${PLAIN_BOOKS}`);
+  const [client, ...others] = plainSeen().records;
+  const first = { ...client, flags: CHECKPOINTED } as Connection;
+  const second = { ...client, flags: RESTORED, startNs: 7_505_000n, bytesSent: 0, bytesReceived: 0 } as Connection;
+  const said = (parts: readonly Connection[]) =>
+    differences(PLAIN_PROGRAM, trace, { ...plainSeen(), records: [...parts, ...others] })
+      .map((each) => each.split(":")[0] ?? "")
+      .filter((check) => ["bytes", "record", "repair", "reset"].includes(check));
+
+  expect(said([first, second])).toEqual([]);
+  expect(said([first])).toEqual(["repair", "repair"]);
+  expect(said([first, { ...second, flags: 0 } as Connection])).toEqual(["repair"]);
+  expect(said([{ ...first, flags: CHECKPOINTED | RESET_SENT } as Connection, second])).toEqual(["reset"]);
+  expect(said([{ ...first, bytesReceived: 22 } as Connection, second])).toEqual(["bytes"]);
 });
 
 /** The SYN-ACK, and all that follows, comes so much later. */
