@@ -11,11 +11,12 @@ import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
 import { missing, needs } from "../needs.ts";
 import { type Performed, TortureBench } from "../torture/batch.ts";
 import { differences, type Seen } from "../torture/compare.ts";
+import { differencesInWindow } from "../torture/compare-window.ts";
 import { plain } from "../torture/evidence.ts";
 import { generate } from "../torture/generate.ts";
 import { judge, judgeAgain } from "../torture/judge.ts";
 import { KNOWN, SOUND_FEATURES } from "../torture/known.ts";
-import { PLAIN } from "../torture/plain.ts";
+import { PLAIN, PLAIN_GAP } from "../torture/plain.ts";
 import { type Program, parseProgram, programSeed } from "../torture/program.ts";
 import type { Upheaval } from "../torture/upheaval.ts";
 import { ROOT } from "./run.ts";
@@ -25,7 +26,7 @@ const test = needs(...NEEDS);
 const FOUND = join(ROOT, "test/torture/found");
 const SEED = Number(process.env.FLOWSPAN_SEED ?? Date.now() % 1_000_000);
 const PROGRAMS = 199;
-/** Under probes that are not there all the time, which takes longer. `gap` is for `make torture` alone until its oracle is sharp. */
+/** Under probes that are not there all the time, which takes longer. */
 const LATE = 61;
 
 let bench: TortureBench;
@@ -45,6 +46,8 @@ test(`${PROGRAMS} random programs of seed ${SEED} are told as they were`, async 
 for (const [i, [upheaval, what]] of (
   [
     ["late", "whose probe comes in their middle"],
+    ["gap", "whose probe is away for a while"],
+    ["kill", "whose probe is killed"],
     ["reader", "whose reader goes in the middle of an exchange"],
   ] as const
 ).entries())
@@ -87,6 +90,29 @@ test("an oracle that is told one number wrongly says so, whichever it is", async
     .map(({ what }) => what);
 
   expect(unnoticed).toEqual([]);
+});
+
+test("an oracle of a probe that went early and one that came late says so, too, but for times that have no second count", async () => {
+  const { performed } = await bench.run([PLAIN_GAP], "gap");
+  const [{ program, trace, phases = [] } = {}] = performed;
+  if (!program || !trace || phases.length !== 2) throw new Error("nothing was performed");
+  const differing = phases.flatMap(({ seen, window }) => differencesInWindow(program, trace, seen, window));
+  expect(differing).toEqual([]);
+
+  const unnoticed = phases.flatMap(({ seen, window }, phase) =>
+    [...wrongEdges(seen), ...wrongRecords(seen)]
+      .filter((wrong) => differencesInWindow(program, trace, wrong.seen, window).length === 0)
+      .map(({ what }) => `phase ${phase}: ${what}`),
+  );
+
+  expect(unnoticed).toEqual([
+    // What stays open when its probe goes has a handshake, and no record that tells its time.
+    ...["server edge 0", "client edge 1", "client record 0", "server record 1"].map(
+      (of) => `phase 0: ${of}: handshakeUs`,
+    ),
+    // Of what is older than its probe the duration is not known, and is in no edge.
+    ...["client record 0", "server record 1"].map((of) => `phase 1: ${of}: endNs`),
+  ]);
 });
 
 interface Wrong {
@@ -135,7 +161,7 @@ function wrongRecords(seen: Seen): Wrong[] {
     { pid: record.pid + 1 },
     { startNs: record.startNs - 1_000_000_000n },
     { establishedNs: record.establishedNs > 0n ? 0n : record.startNs },
-    ...(record.key.role === "client" ? [{ pid: 0 }] : []),
+    ...(record.key.role === "client" && record.pid !== 0 ? [{ pid: 0 }] : []),
     ...(record.establishedNs > 0n ? OF_OPEN(record) : [{ error: 0 }]),
   ];
   return seen.records.flatMap((record, i) =>

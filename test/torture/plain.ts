@@ -1,8 +1,7 @@
-/** The program of which the tests of the checks tell one number wrongly after the other. */
+/** Programs of which the tests of the checks tell one number wrongly after the other. */
 import { parseProgram } from "./program.ts";
 
-/** One connection of each kind of end: in order, reset, refused, given up. */
-export const PLAIN = parseProgram(`
+const FIRST = `
   b sock 0 4
   b bind 0 127.0.0.1 8000
   b listen 0 16
@@ -16,6 +15,11 @@ export const PLAIN = parseProgram(`
   a close 1
   b recv 2 1
   b close 2
+`;
+
+/** One connection of each kind of end: in order, reset, refused, given up. */
+export const PLAIN = parseProgram(`
+  ${FIRST}
   a sock 3 4 linger=0
   a connect 3 127.0.0.1 8000
   b accept 0 4
@@ -24,4 +28,34 @@ export const PLAIN = parseProgram(`
   b close 4
   a sock 5 4
   a connect 5 127.0.0.1 8001
+`);
+
+/** One that ends before the first barrier, one that goes on behind both, one that begins there, and a refused one. */
+export const PLAIN_GAP = parseProgram(`
+  ${FIRST}
+  a sock 3 4
+  a connect 3 127.0.0.1 8000
+  b accept 0 4
+  a send 3 509
+  b recv 4 509
+  a settle 3 60
+  . barrier
+  . barrier
+  a send 3 101
+  b recv 4 101
+  b send 4 23
+  a recv 3 23
+  a close 3
+  b recv 4 1
+  b close 4
+  a sock 5 4
+  a connect 5 127.0.0.1 8000
+  b accept 0 6
+  a send 5 47
+  b recv 6 47
+  a close 5
+  b recv 6 1
+  b close 6
+  a sock 7 4
+  a connect 7 127.0.0.1 8001
 `);
