@@ -70,7 +70,6 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 			__sync_fetch_and_or(&c->flags, UNDECIDED);
 		}
 	}
-	t = bpf_sk_storage_get(&troubles, sk, 0, 0);
 	if (!record__decide(&decision, c, tp, before, false, now, s))
 		return;
 	if (c->key.role == ROLE_SERVER && !c->pid && !(c->flags & ADOPTED))
@@ -80,6 +79,7 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 			return;
 		__sync_fetch_and_or(&c->flags, RESET_RECEIVED);
 	}
+	t = bpf_sk_storage_get(&troubles, sk, 0, 0);
 	if (t)
 		record__send_troubled(c, sk, tp, from, before, now, s, &decision, t);
 	else
