@@ -82,9 +82,9 @@ async function main(): Promise<number> {
   for (const name of names) {
     const begun = performance.now();
     try {
-      const before = await lookAround(name);
+      const before = await lookAround(name, quick);
       const measured = (await BENCHMARKS[name]?.({ quick })) ?? [];
-      const otherCores = Math.max(before, await lookAround(name));
+      const otherCores = Math.max(before, await lookAround(name, quick));
       const dated = measured.map((row) => ({ ...row, otherCores }));
       for (const row of dated) process.stdout.write(`${rowText(row)}\n`);
       rows.push(...dated);
@@ -102,8 +102,8 @@ async function main(): Promise<number> {
 }
 
 /** @returns busy cores while nothing of ours runs */
-async function lookAround(name: string): Promise<number> {
-  const busy = await busyCores();
+async function lookAround(name: string, quick: boolean): Promise<number> {
+  const busy = await busyCores(quick ? 1 : 5);
   if (busy > QUIET)
     process.stderr.write(`bench: the machine is not quiet beside ${name}: ${busy.toFixed(1)} cores are busy\n`);
   return busy;
