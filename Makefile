@@ -16,7 +16,7 @@ help: ## this list
 
 demo: build ## a cluster in a box with traffic and trouble in it, live (root; COLLECTOR=1, SECONDS=60)
 	@$(if $(filter 1,$(COLLECTOR)),test/components/build otelcol)
-	@scripts/reachable $(TYPESCRIPT) test/lab/demo.ts $(if $(filter 1,$(COLLECTOR)),--collector) $(if $(SECONDS),--seconds $(SECONDS))
+	@scripts/reachable $(TYPESCRIPT) test/lab/demo/demo.ts $(if $(filter 1,$(COLLECTOR)),--collector) $(if $(SECONDS),--seconds $(SECONDS))
 
 test: setup-test programs components ## all checks and tests, and their sum on the last line (root)
 	@scripts/reachable scripts/test
@@ -43,7 +43,7 @@ build: setup-build programs ## build/flowspan-probe, build/agent.mjs and the lab
 
 programs:
 	@$(MAKE) --no-print-directory -s -C bpf
-	@$(MAKE) --no-print-directory -s -C test/lab
+	@$(MAKE) --no-print-directory -s -C test
 	@npm run --silent build
 
 components:

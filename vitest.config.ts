@@ -4,12 +4,12 @@
  */
 import { defineConfig } from "vitest/config";
 
-const sharesTheKernel = (name: string, order: number, timeoutMs: number) => ({
+const sharesTheKernel = (name: string, order: number, timeoutMs: number, ...folders: readonly string[]) => ({
   extends: true as const,
   test: {
     name,
-    include: [`test/${name}/**/*.test.ts`],
-    setupFiles: ["test/hidden.ts"],
+    include: [name, ...folders].map((folder) => `test/${folder}/**/*.test.ts`),
+    setupFiles: ["test/machine/hidden.ts"],
     fileParallelism: false,
     sequence: { groupOrder: order },
     testTimeout: timeoutMs,
@@ -32,7 +32,7 @@ export default defineConfig({
         },
       },
       sharesTheKernel("kernel", 1, 60_000),
-      sharesTheKernel("lab", 2, 120_000),
+      sharesTheKernel("lab", 2, 120_000, "torture", "bench"),
       sharesTheKernel("e2e", 3, 180_000),
     ],
   },

@@ -1,5 +1,5 @@
 /**
- * Which test files of a suite failed while the kernel hid state changes from BPF (test/witness.ts), and what
+ * Which test files of a suite failed while the kernel hid state changes from BPF (test/machine/witness.ts), and what
  * their repetition makes of the suite's report.
  *
  *     repeat-hidden.ts files DIRECTORY SUITE    prints them, a line each, and forgets what was hidden

@@ -93,7 +93,13 @@ async function checkLive(program: string, model: string): Promise<readonly strin
   try {
     await listening(child, otlp);
     const env = { ...process.env, FLOWSPAN_COPY_TO: `http://127.0.0.1:${otlp}` };
-    const demo = [process.execPath, "--disable-warning=ExperimentalWarning", "test/lab/demo.ts", "--seconds", "15"];
+    const demo = [
+      process.execPath,
+      "--disable-warning=ExperimentalWarning",
+      "test/lab/demo/demo.ts",
+      "--seconds",
+      "15",
+    ];
     execFileSync("scripts/reachable", demo, { cwd: ROOT, env, stdio: ["ignore", "ignore", "inherit"] });
     const ended = once(child, "exit");
     await fetch(`http://127.0.0.1:${admin}/stop`, { method: "POST" });

@@ -2,7 +2,7 @@
  * What a probe has attached, and how long the kernel has run it, as bpftool says it: of all links that are pinned below the
  * probe's own directory.
  */
-import { run } from "../lab/run.ts";
+import { run } from "../lab/programs/run.ts";
 
 interface Link {
   readonly type: string;

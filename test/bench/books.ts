@@ -8,9 +8,9 @@ import type { Role } from "../../agent/model/edge.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
 import type { ExchangeData } from "../../agent/source/source.ts";
-import { NodeAgent } from "../lab/agents.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
+import { NodeAgent } from "../lab/agents/agents.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
 
 const SILENT = { info: () => {}, warn: () => {}, error: () => {} };
 const KEPT = ["opened", "closed", "bytesSent", "bytesReceived"] as const satisfies readonly EdgeCountersField[];

@@ -2,10 +2,11 @@
  * Bursts of round trips or of bulk between two pods (burst.c), each end on a CPU of its own from start to end, so that no
  * burst pays for a task that moves.
  */
-import type { Lab } from "../lab/lab.ts";
-import { eventually, type LabProcess } from "../lab/process.ts";
-import { program, run } from "../lab/run.ts";
-import type { Listener, Workload } from "../lab/workload.ts";
+
+import { eventually, type LabProcess } from "../lab/programs/process.ts";
+import { program, run } from "../lab/programs/run.ts";
+import type { Listener, Workload } from "../lab/programs/workload.ts";
+import type { Lab } from "../lab/world/lab.ts";
 
 const CLIENT_CPU = 0;
 const SERVER_CPU = 1;

@@ -6,9 +6,10 @@
  *
  * Each pod has a net namespace, a cgroup, an address and one process.
  */
-import { describe, type LabInput } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import type { Workload } from "../lab/workload.ts";
+
+import type { Workload } from "../lab/programs/workload.ts";
+import { describe, type LabInput } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
 
 export const NODES = 3;
 const PODS_A_DEPLOYMENT = 5;

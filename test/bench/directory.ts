@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DirectoryClient } from "../../agent/directory/client/directory-client.ts";
 import type { ClusterChange, Pod } from "../../agent/model/cluster-objects.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory } from "../components/directory.ts";
-import { Receiver } from "../lab/receiver.ts";
+import { Receiver } from "../otlp/receiver.ts";
 import { podAddress } from "./cluster-server.ts";
 import { type GeneratedCluster, peakBytes, startGeneratedCluster, timeUntil } from "./generated-cluster.ts";
 import { median, processRssBytes, type Scale } from "./measure.ts";

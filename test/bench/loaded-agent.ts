@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { chown } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AGENT_USER } from "../lab/agents.ts";
-import { enterArguments, eventually, LabProcess } from "../lab/process.ts";
-import { ROOT } from "../lab/run.ts";
+import { AGENT_USER } from "../lab/agents/agents.ts";
+import { enterArguments, eventually, LabProcess } from "../lab/programs/process.ts";
+import { ROOT } from "../lab/programs/run.ts";
 import type { ServiceAccount } from "./service-account.ts";
 
 export interface WorldSize {

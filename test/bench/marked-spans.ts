@@ -5,8 +5,8 @@
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
-import { decodeSpans } from "../lab/otlp-decode-spans.ts";
-import { eventually } from "../lab/process.ts";
+import { eventually } from "../lab/programs/process.ts";
+import { decodeSpans } from "../otlp/otlp-decode-spans.ts";
 
 const PREFIX = "flowspan-bench-";
 

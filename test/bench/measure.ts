@@ -5,8 +5,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ProgramStats } from "../../agent/model/probe-event.ts";
-import { eventually, LabProcess } from "../lab/process.ts";
-import { program } from "../lab/run.ts";
+import { eventually, LabProcess } from "../lab/programs/process.ts";
+import { program } from "../lab/programs/run.ts";
 
 /** How much each benchmark does: a run to publish, or one that only shows that all still works. */
 export interface Scale {

@@ -1,7 +1,7 @@
 /**
  * Resident memory: of the agent on a busy node, of the probe with a large edge table.
  */
-import type { Lab } from "../lab/lab.ts";
+import type { Lab } from "../lab/world/lab.ts";
 import { Books, oneNode } from "./books.ts";
 import { BUSY_NODE, FEWER_WORKLOADS, type WorldSize, withLoadedAgent } from "./loaded-agent.ts";
 import { processCpuUs, processResident, type Scale } from "./measure.ts";

@@ -7,10 +7,10 @@
  * pin left. What control against off claims is what the method itself adds. turns.ts has the order, paired-ratios.ts
  * what follows.
  */
-import { NodeAgent } from "../lab/agents.ts";
-import type { Lab } from "../lab/lab.ts";
-import { eventually } from "../lab/process.ts";
-import { Receiver } from "../lab/receiver.ts";
+import { NodeAgent } from "../lab/agents/agents.ts";
+import { eventually } from "../lab/programs/process.ts";
+import type { Lab } from "../lab/world/lab.ts";
+import { Receiver } from "../otlp/receiver.ts";
 import { median } from "./measure.ts";
 import { type Claim, claim } from "./paired-ratios.ts";
 import { orderOfTurns, ratiosOfBlocks, type Turn } from "./turns.ts";

@@ -6,11 +6,11 @@
  *
  * Each has both its ends here, so it is two sockets.
  */
-import { NodeAgent } from "../lab/agents.ts";
-import type { Lab } from "../lab/lab.ts";
-import { eventually } from "../lab/process.ts";
-import { Receiver } from "../lab/receiver.ts";
-import type { Counts, Workload } from "../lab/workload.ts";
+import { NodeAgent } from "../lab/agents/agents.ts";
+import { eventually } from "../lab/programs/process.ts";
+import type { Counts, Workload } from "../lab/programs/workload.ts";
+import type { Lab } from "../lab/world/lab.ts";
+import { Receiver } from "../otlp/receiver.ts";
 import { Books, oneNode } from "./books.ts";
 import { median, processCpuUs, type Scale } from "./measure.ts";
 import { exactness } from "./short-connections.ts";

@@ -2,7 +2,7 @@
  * Small messages there and back on one connection, and bulk, with and without an agent. No program of ours
  * runs for either: the count of runs says so, CPU and times confirm it.
  */
-import type { Lab } from "../lab/lab.ts";
+import type { Lab } from "../lab/world/lab.ts";
 import { attachedHooks } from "./attached.ts";
 import { Books, oneNode } from "./books.ts";
 import { Bursts, PINNED } from "./bursts.ts";

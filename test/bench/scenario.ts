@@ -8,13 +8,13 @@
  * its programs in the kernel run for the sockets of all three, so that their time is more than on a node of its own.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { component } from "../components.ts";
-import { type NodeAgent, startAgents } from "../lab/agents.ts";
-import { startCollector } from "../lab/demo-collector.ts";
-import type { Lab } from "../lab/lab.ts";
-import { startMetadata } from "../lab/metadata.ts";
-import { eventually } from "../lab/process.ts";
-import { Receiver } from "../lab/receiver.ts";
+import { component } from "../components/find.ts";
+import { type NodeAgent, startAgents } from "../lab/agents/agents.ts";
+import { startCollector } from "../lab/demo/demo-collector.ts";
+import { eventually } from "../lab/programs/process.ts";
+import type { Lab } from "../lab/world/lab.ts";
+import { startMetadata } from "../lab/world/metadata.ts";
+import { Receiver } from "../otlp/receiver.ts";
 import { hookTimeNs } from "./attached.ts";
 import { Books } from "./books.ts";
 import { ClusterTraffic, NODES, startCluster } from "./cluster-traffic.ts";

@@ -3,8 +3,8 @@
  * is seen at any rate.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Lab } from "../lab/lab.ts";
-import type { Counts, Endpoint } from "../lab/workload.ts";
+import type { Counts, Endpoint } from "../lab/programs/workload.ts";
+import type { Lab } from "../lab/world/lab.ts";
 import { Books, oneNode } from "./books.ts";
 import { cgroupCpuUs, hookCost, type Scale, withBpfStats } from "./measure.ts";
 import { compare, methodOf } from "./on-off.ts";

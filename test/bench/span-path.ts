@@ -10,7 +10,7 @@ import { RowPages } from "../../agent/source/rows.ts";
 import { Exemplars } from "../../agent/spans/exemplars.ts";
 import type { Span } from "../../agent/spans/span.ts";
 import { Spans } from "../../agent/spans/spans.ts";
-import { uuid } from "../lab/describe.ts";
+import { uuid } from "../lab/world/describe.ts";
 import { clusterIdentity, ns, pod, put, START_MS } from "../unit/naming/cluster-builders.ts";
 import { stockBytes } from "../unit/spans/stock.ts";
 import { median, type Scale } from "./measure.ts";

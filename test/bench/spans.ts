@@ -1,10 +1,10 @@
 /**
  * What spans cost: on the pure way, in an agent that has very many of them, and in agent and probe beside a busy workload.
  */
-import { NodeAgent } from "../lab/agents.ts";
-import type { Lab } from "../lab/lab.ts";
-import { decodeSpans } from "../lab/otlp-decode-spans.ts";
-import { Receiver } from "../lab/receiver.ts";
+import { NodeAgent } from "../lab/agents/agents.ts";
+import type { Lab } from "../lab/world/lab.ts";
+import { decodeSpans } from "../otlp/otlp-decode-spans.ts";
+import { Receiver } from "../otlp/receiver.ts";
 import { oneNode } from "./books.ts";
 import { type WorldSize, withLoadedAgent } from "./loaded-agent.ts";
 import { processCpuUs, processResident, type Scale } from "./measure.ts";

@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { component } from "../components.ts";
+import { component } from "./find.ts";
 import { answers, askUntil, freePorts, Running } from "./running.ts";
 
 /** The configuration of deploy/otel-collector/. */

@@ -8,8 +8,8 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { component } from "../components.ts";
-import { type JsonTraceRequest, type Span, spansOf } from "../otlp-json.ts";
+import { type JsonTraceRequest, type Span, spansOf } from "../otlp/otlp-json.ts";
+import { component } from "./find.ts";
 import { answers, askUntil, freePorts, Running } from "./running.ts";
 
 /** Traces that it keeps, and gives at the most; the oldest go first. */

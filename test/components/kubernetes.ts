@@ -10,8 +10,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { component } from "../components.ts";
-import type { ApiObject } from "../lab/kubernetes-objects.ts";
+import type { ApiObject } from "../kubernetes/kubernetes-objects.ts";
+import { component } from "./find.ts";
 import { freePorts, Running } from "./running.ts";
 
 const READY_MS = 90_000;

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
-import { component } from "../components.ts";
+import { component } from "./find.ts";
 import { answers, askUntil, freePorts, Running } from "./running.ts";
 
 const SHIPPED_CONFIG = fileURLToPath(new URL("../../deploy/otel-collector/prometheus.yaml", import.meta.url));

@@ -12,11 +12,11 @@ import { afterAll, beforeAll, describe, expect } from "vitest";
 import { startCollector } from "../components/collector.ts";
 import { startKube } from "../components/kubernetes.ts";
 import { type Prometheus, type Sample, startPrometheus } from "../components/prometheus.ts";
-import { type NodeAgent, startAgents } from "../lab/agents.ts";
-import { describe as describeLab } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import type { Workload } from "../lab/workload.ts";
-import { missing, needs } from "../needs.ts";
+import { type NodeAgent, startAgents } from "../lab/agents/agents.ts";
+import type { Workload } from "../lab/programs/workload.ts";
+import { describe as describeLab } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { missing, needs } from "../machine/needs.ts";
 import { apply, manifests } from "./manifests.ts";
 import { agentKubeconfig, register } from "./registered.ts";
 

@@ -24,7 +24,7 @@ import { resourceOf } from "../../agent/kubernetes/reads.ts";
 import { FEEDS } from "../../agent/model/cluster-objects.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import { holds } from "../components/running.ts";
-import { needs } from "../needs.ts";
+import { needs } from "../machine/needs.ts";
 import {
   adminToken,
   apply,

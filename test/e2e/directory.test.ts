@@ -15,9 +15,9 @@ import type { ClusterChange, Pod } from "../../agent/model/cluster-objects.ts";
 import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory, untilReady } from "../components/directory.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
-import { namespaceObject, nodeObject, podObject } from "../lab/kubernetes-objects.ts";
-import { Receiver } from "../lab/receiver.ts";
-import { missing, needs } from "../needs.ts";
+import { namespaceObject, nodeObject, podObject } from "../kubernetes/kubernetes-objects.ts";
+import { missing, needs } from "../machine/needs.ts";
+import { Receiver } from "../otlp/receiver.ts";
 import { adminToken, apply, MANIFESTS, type Manifest, send } from "./manifests.ts";
 
 const test = needs("build", "kube-apiserver", "etcd");

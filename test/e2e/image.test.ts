@@ -11,10 +11,10 @@ import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { FEATURES } from "../../agent/cli/doctor/check-connected.ts";
 import type { Finding } from "../../agent/cli/doctor/finding.ts";
-import { AGENT_USER } from "../lab/agents.ts";
-import { twoPods } from "../lab/describe.ts";
-import { ObservedLab } from "../lab/observed.ts";
-import { needs } from "../needs.ts";
+import { AGENT_USER } from "../lab/agents/agents.ts";
+import { ObservedLab } from "../lab/agents/observed.ts";
+import { twoPods } from "../lab/world/describe.ts";
+import { needs } from "../machine/needs.ts";
 import { manifests } from "./manifests.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));

@@ -13,8 +13,8 @@ import { expect, onTestFinished } from "vitest";
 import { startCollector } from "../components/collector.ts";
 import { startJaeger } from "../components/jaeger.ts";
 import { freePorts } from "../components/running.ts";
-import { needs } from "../needs.ts";
-import { type JsonTraceRequest, spansOf } from "../otlp-json.ts";
+import { needs } from "../machine/needs.ts";
+import { type JsonTraceRequest, spansOf } from "../otlp/otlp-json.ts";
 
 const DEPLOY = join(import.meta.dirname, "../../deploy/otel-collector");
 const SCOPE = { name: "flowspan", version: "0.2.0" };

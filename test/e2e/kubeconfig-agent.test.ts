@@ -14,8 +14,8 @@ import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import type { Health } from "../../agent/telemetry/health.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import { Running } from "../components/running.ts";
-import { Receiver } from "../lab/receiver.ts";
-import { missing, needs } from "../needs.ts";
+import { missing, needs } from "../machine/needs.ts";
+import { Receiver } from "../otlp/receiver.ts";
 import { FakeProbe } from "../unit/source/fake-probe.ts";
 import { adminToken } from "./manifests.ts";
 

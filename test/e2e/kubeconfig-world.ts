@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { kubeconfigConnection } from "../../agent/kubernetes/kubeconfig-connection.ts";
 import { get } from "../../agent/kubernetes/request.ts";
-import { component } from "../components.ts";
+import { component } from "../components/find.ts";
 import { type Certificates, certificates } from "../unit/directory/serving.ts";
 import {
   type Recording,

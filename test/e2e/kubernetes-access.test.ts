@@ -11,7 +11,7 @@ import { type ClusterWatch, watchCluster } from "../../agent/kubernetes/watch-cl
 import type { Feed } from "../../agent/model/cluster-objects.ts";
 import { readiness } from "../../agent/telemetry/health.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
-import { namespaceObject, podObject } from "../lab/kubernetes-objects.ts";
+import { namespaceObject, podObject } from "../kubernetes/kubernetes-objects.ts";
 import { shippedRoles } from "../unit/kubernetes/shipped-roles.ts";
 import { adminToken, send } from "./manifests.ts";
 import { podConnection } from "./naming-agent.ts";

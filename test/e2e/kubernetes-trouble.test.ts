@@ -15,8 +15,8 @@ import { kubeconfigConnection } from "../../agent/kubernetes/kubeconfig-connecti
 import type { ClusterWatch } from "../../agent/kubernetes/watch-cluster.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import { Relay } from "../components/relay.ts";
-import { type ApiObject, namespaceObject, nodeObject, podObject } from "../lab/kubernetes-objects.ts";
-import { missing, needs } from "../needs.ts";
+import { type ApiObject, namespaceObject, nodeObject, podObject } from "../kubernetes/kubernetes-objects.ts";
+import { missing, needs } from "../machine/needs.ts";
 import { apply, manifests, renewServiceAccount, serviceAccountToken } from "./manifests.ts";
 import { type NamingAgent, podConnection, remoteOf, startNaming } from "./naming-agent.ts";
 import { type Quiet, startQuiet } from "./quiet.ts";

@@ -12,7 +12,7 @@ import {
   nodeObject,
   podObject,
   serviceObject,
-} from "../lab/kubernetes-objects.ts";
+} from "../kubernetes/kubernetes-objects.ts";
 import { type NamingAgent, remoteOf, startNaming } from "./naming-agent.ts";
 
 const STARTUP_MS = 120_000;

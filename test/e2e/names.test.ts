@@ -21,16 +21,16 @@ import {
 } from "../../agent/generated/semconv.ts";
 import { startDirectory } from "../components/directory.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
-import { bytesBy } from "../lab/bytes-by.ts";
-import { describe as describeLab, type PodDescription, type PodInput, successor } from "../lab/describe.ts";
-import type { ApiObject } from "../lab/kubernetes-objects.ts";
-import type { LabPlace } from "../lab/lab.ts";
-import { labPodObject } from "../lab/lab-objects.ts";
-import { ObservedLab } from "../lab/observed.ts";
-import { eventually } from "../lab/process.ts";
-import { configDirectory, replaceFile } from "../lab/span-lab.ts";
-import type { ClientOptions } from "../lab/workload.ts";
-import { missing, needs } from "../needs.ts";
+import type { ApiObject } from "../kubernetes/kubernetes-objects.ts";
+import { ObservedLab } from "../lab/agents/observed.ts";
+import { configDirectory, replaceFile } from "../lab/agents/span-lab.ts";
+import { eventually } from "../lab/programs/process.ts";
+import type { ClientOptions } from "../lab/programs/workload.ts";
+import { describe as describeLab, type PodDescription, type PodInput, successor } from "../lab/world/describe.ts";
+import type { LabPlace } from "../lab/world/lab.ts";
+import { labPodObject } from "../lab/world/lab-objects.ts";
+import { missing, needs } from "../machine/needs.ts";
+import { bytesBy } from "../otlp/bytes-by.ts";
 import { apply, manifests } from "./manifests.ts";
 import { agentKubeconfig, register } from "./registered.ts";
 

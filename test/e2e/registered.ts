@@ -6,9 +6,9 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Kube } from "../components/kubernetes.ts";
-import { type Description, withUids } from "../lab/describe.ts";
-import type { ApiObject } from "../lab/kubernetes-objects.ts";
-import { labObjects } from "../lab/lab-objects.ts";
+import type { ApiObject } from "../kubernetes/kubernetes-objects.ts";
+import { type Description, withUids } from "../lab/world/describe.ts";
+import { labObjects } from "../lab/world/lab-objects.ts";
 import { serviceAccountToken } from "./manifests.ts";
 
 /** Puts the lab's objects into the cluster. @returns the lab under the uids that the server gave */

@@ -15,15 +15,15 @@ import {
 } from "../../agent/generated/semconv.ts";
 import { type Collector, startCollector } from "../components/collector.ts";
 import { type Dependency, type Jaeger, startJaeger, type Trace } from "../components/jaeger.ts";
-import { startAgents } from "../lab/agents.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { startMetadata } from "../lab/metadata.ts";
-import { ALL_SPANS, configDirectory, configText, recording, replaceFile } from "../lab/span-lab.ts";
-import type { Counts } from "../lab/workload.ts";
-import { missing, needs } from "../needs.ts";
-import type { JsonMetricRequest } from "../oracle.ts";
-import { attributesOf, type JsonTraceRequest, type Span, spansOf } from "../otlp-json.ts";
+import { startAgents } from "../lab/agents/agents.ts";
+import { ALL_SPANS, configDirectory, configText, recording, replaceFile } from "../lab/agents/span-lab.ts";
+import type { Counts } from "../lab/programs/workload.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { startMetadata } from "../lab/world/metadata.ts";
+import { missing, needs } from "../machine/needs.ts";
+import type { JsonMetricRequest } from "../otlp/oracle.ts";
+import { attributesOf, type JsonTraceRequest, type Span, spansOf } from "../otlp/otlp-json.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "otelcol", "jaeger"] as const;
 const test = needs(...NEEDS);

@@ -14,9 +14,9 @@ import {
   SHIPPED_CONFIG,
   startCollector,
 } from "../components/collector.ts";
-import { A_WHILE, type Collector, exactThrough, TIMEOUT_MS } from "../lab/trouble.ts";
-import { needs } from "../needs.ts";
-import { type Point, pointsOfFile } from "../oracle.ts";
+import { A_WHILE, type Collector, exactThrough, TIMEOUT_MS } from "../lab/agents/trouble.ts";
+import { needs } from "../machine/needs.ts";
+import { type Point, pointsOfFile } from "../otlp/oracle.ts";
 
 const test = needs("root", "btf", "cgroup2", "build", "otelcol");
 const DEATHS = 3;

@@ -17,7 +17,7 @@ import { Recorder } from "../../agent/recording/recorder.ts";
 import { spawnProbe } from "../../agent/runtime/spawn-probe.ts";
 import type { ErrorLogger } from "../../agent/shared/logger.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
-import { eventually } from "../lab/process.ts";
+import { eventually } from "../lab/programs/process.ts";
 
 const PROBE = fileURLToPath(new URL("../../build/flowspan-probe", import.meta.url));
 const RECORDING = fileURLToPath(new URL("two-services.gz", import.meta.url));

@@ -7,13 +7,13 @@
 import { statSync } from "node:fs";
 import { afterEach, beforeEach, expect } from "vitest";
 import type { Role } from "../../agent/model/edge.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { eventually, LabProcess } from "../lab/process.ts";
-import { program } from "../lab/run.ts";
-import { Tally } from "../lab/tally.ts";
-import { type ClientOptions, type Listener, serveArguments, Workload } from "../lab/workload.ts";
-import { missing, needs } from "../needs.ts";
+import { Tally } from "../lab/agents/tally.ts";
+import { eventually, LabProcess } from "../lab/programs/process.ts";
+import { program } from "../lab/programs/run.ts";
+import { type ClientOptions, type Listener, serveArguments, Workload } from "../lab/programs/workload.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { missing, needs } from "../machine/needs.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
 const test = needs(...NEEDS);

@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
 import type { Cgroup } from "../../agent/model/probe-event.ts";
 import { parseCgroup } from "../../agent/naming/local/cgroup.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { LabProcess } from "../lab/process.ts";
-import { program } from "../lab/run.ts";
-import { Tally } from "../lab/tally.ts";
-import { missing, needs } from "../needs.ts";
+import { Tally } from "../lab/agents/tally.ts";
+import { LabProcess } from "../lab/programs/process.ts";
+import { program } from "../lab/programs/run.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { missing, needs } from "../machine/needs.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
 const test = needs(...NEEDS);

@@ -6,12 +6,12 @@
 import { statSync } from "node:fs";
 import { afterEach, beforeEach, expect } from "vitest";
 import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { eventually, LabProcess } from "../lab/process.ts";
-import { program, run } from "../lab/run.ts";
-import { Tally } from "../lab/tally.ts";
-import { missing, needs } from "../needs.ts";
+import { Tally } from "../lab/agents/tally.ts";
+import { eventually, LabProcess } from "../lab/programs/process.ts";
+import { program, run } from "../lab/programs/run.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { missing, needs } from "../machine/needs.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
 const test = needs(...NEEDS);

@@ -10,15 +10,15 @@
 import { afterAll, beforeAll, expect } from "vitest";
 import type { Attributes } from "../../agent/model/attribute.ts";
 import type { Role } from "../../agent/model/edge.ts";
-import { type NodeAgent, startAgents } from "../lab/agents.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { eventually } from "../lab/process.ts";
-import { Receiver } from "../lab/receiver.ts";
-import { Tally } from "../lab/tally.ts";
-import type { Counts, Workload } from "../lab/workload.ts";
-import { missing, needs } from "../needs.ts";
-import { backwardPoints, seriesTotals, total } from "../oracle.ts";
+import { type NodeAgent, startAgents } from "../lab/agents/agents.ts";
+import { Tally } from "../lab/agents/tally.ts";
+import { eventually } from "../lab/programs/process.ts";
+import type { Counts, Workload } from "../lab/programs/workload.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { missing, needs } from "../machine/needs.ts";
+import { backwardPoints, seriesTotals, total } from "../otlp/oracle.ts";
+import { Receiver } from "../otlp/receiver.ts";
 
 const PORT = 8080;
 const ROOM = 16;

@@ -8,10 +8,10 @@ import { afterAll, beforeAll, expect } from "vitest";
 import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
 import type { EdgeGrowth } from "../../agent/model/edge.ts";
 import { decodeEdgeKey } from "../../agent/source/decode.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { Tally } from "../lab/tally.ts";
-import { missing, needs } from "../needs.ts";
+import { Tally } from "../lab/agents/tally.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { missing, needs } from "../machine/needs.ts";
 
 const PORT = 8080;
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;

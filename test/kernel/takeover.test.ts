@@ -6,11 +6,11 @@ import { existsSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
 import { FLOWSPAN_PROTOCOL } from "../../agent/generated/layout.ts";
-import { NodeAgent } from "../lab/agents.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import type { LabProcess } from "../lab/process.ts";
-import { missing, needs } from "../needs.ts";
+import { NodeAgent } from "../lab/agents/agents.ts";
+import type { LabProcess } from "../lab/programs/process.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { missing, needs } from "../machine/needs.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
 const test = needs(...NEEDS);

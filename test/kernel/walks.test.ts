@@ -4,11 +4,11 @@
  */
 import { afterEach, beforeEach, expect } from "vitest";
 import type { Role } from "../../agent/model/edge.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { Tally } from "../lab/tally.ts";
-import { missing, needs } from "../needs.ts";
-import { type Walk, walksHere } from "../walks.ts";
+import { Tally } from "../lab/agents/tally.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { missing, needs } from "../machine/needs.ts";
+import { type Walk, walksHere } from "../machine/walks.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
 const test = needs(...NEEDS);

@@ -8,13 +8,13 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { NodeAgent } from "../lab/agents.ts";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { eventually } from "../lab/process.ts";
-import { ReturningReceiver } from "../lab/returning-receiver.ts";
-import { configDirectory, configText, replaceFile, statusOf } from "../lab/span-lab.ts";
-import { startWitness } from "../witness.ts";
+import { NodeAgent } from "../lab/agents/agents.ts";
+import { ReturningReceiver } from "../lab/agents/returning-receiver.ts";
+import { configDirectory, configText, replaceFile, statusOf } from "../lab/agents/span-lab.ts";
+import { eventually } from "../lab/programs/process.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { startWitness } from "../machine/witness.ts";
 import { kernelLosses } from "./agent-books.ts";
 import { ProgramCgroups } from "./agent-cgroups.ts";
 import type { Temporality } from "./agent-metrics.ts";

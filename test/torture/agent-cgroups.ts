@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { Attributes } from "../../agent/model/attribute.ts";
-import { eventually } from "../lab/process.ts";
+import { eventually } from "../lab/programs/process.ts";
 
 export const PUPPETS = ["a", "b", "c"] as const;
 export type Puppet = (typeof PUPPETS)[number];

@@ -4,8 +4,8 @@
  */
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { Role } from "../../agent/model/edge.ts";
-import type { EdgeSum } from "../lab/tally.ts";
-import type { SeriesTotal } from "../oracle.ts";
+import type { EdgeSum } from "../lab/agents/tally.ts";
+import type { SeriesTotal } from "../otlp/oracle.ts";
 import { ownerOf, PUPPETS } from "./agent-cgroups.ts";
 
 /** Metric and what tells its points apart → the counter. */

@@ -5,10 +5,10 @@
  * Pure, for one program.
  */
 import type { Connection } from "../../agent/model/connection-record.ts";
-import type { ReceivedExemplar, ReceivedPoint } from "../lab/otlp-decode.ts";
-import type { ReceivedSpan } from "../lab/otlp-decode-spans.ts";
-import type { EdgeSum } from "../lab/tally.ts";
-import { backwardPoints, type SeriesTotal } from "../oracle.ts";
+import type { EdgeSum } from "../lab/agents/tally.ts";
+import { backwardPoints, type SeriesTotal } from "../otlp/oracle.ts";
+import type { ReceivedExemplar, ReceivedPoint } from "../otlp/otlp-decode.ts";
+import type { ReceivedSpan } from "../otlp/otlp-decode-spans.ts";
 import { groupOf } from "./agent-edges.ts";
 import type { Coverage, Told } from "./agent-told.ts";
 import type { Differences } from "./differences.ts";

@@ -1,8 +1,8 @@
 /** What befalls probe, agent and Collector while the programs of a batch wait at their `. barrier`, or after it. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { NodeAgent } from "../lab/agents.ts";
-import type { ReturningReceiver } from "../lab/returning-receiver.ts";
-import { recording } from "../lab/span-lab.ts";
+import type { NodeAgent } from "../lab/agents/agents.ts";
+import type { ReturningReceiver } from "../lab/agents/returning-receiver.ts";
+import { recording } from "../lab/agents/span-lab.ts";
 
 export interface Parts {
   readonly probe: NodeAgent;

@@ -2,13 +2,13 @@
  * Runs many programs at once, each in its own net namespace and its own three cgroups, under one probe, and gives for each
  * what happened and what flowspan said of it.
  *
- *   interpreters (test/lab/torture.c) ── all done ──► one exchange ──► edges and records by namespace ──► they leave
+ *   interpreters (test/torture/interpreter/torture.c) ── all done ──► one exchange ──► edges and records by namespace ──► they leave
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { describe } from "../lab/describe.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { startWitness } from "../witness.ts";
+import { describe } from "../lab/world/describe.ts";
+import { type Lab, startLab } from "../lab/world/lab.ts";
+import { startWitness } from "../machine/witness.ts";
 import type { Seen } from "./compare.ts";
 import { Interpreter } from "./interpreter.ts";
 import type { Bench } from "./judge.ts";
@@ -38,7 +38,7 @@ export interface BatchResult {
   readonly spare?: number;
   /** What differs, of no program in particular. */
   readonly beyond?: readonly string[];
-  /** State changes that this machine's kernel has hidden from BPF meanwhile (test/witness.ts). */
+  /** State changes that this machine's kernel has hidden from BPF meanwhile (test/machine/witness.ts). */
   readonly hidden: number;
 }
 

@@ -3,7 +3,7 @@
  * (docs/telemetry.md, "Whose a server's connections are").
  */
 import type { Connection } from "../../agent/model/connection-record.ts";
-import type { EdgeSum } from "../lab/tally.ts";
+import type { EdgeSum } from "../lab/agents/tally.ts";
 import type { Context } from "./compare-ends.ts";
 import type { ExpectedEnd } from "./oracle.ts";
 import type { Trace } from "./trace.ts";

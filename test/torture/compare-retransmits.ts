@@ -11,7 +11,7 @@
  * So all but timeouts and probes are exact, and those two are together: what is left of RetransSegs.
  */
 import type { EdgeCountersField } from "../../agent/generated/layout.ts";
-import type { EdgeSum } from "../lab/tally.ts";
+import type { EdgeSum } from "../lab/agents/tally.ts";
 import { compareRange } from "./compare-segments.ts";
 import { count } from "./compare-sums.ts";
 import type { Differences } from "./differences.ts";

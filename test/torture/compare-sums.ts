@@ -2,7 +2,7 @@
 import type { EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { Connection } from "../../agent/model/connection-record.ts";
 import type { EdgeKey } from "../../agent/model/edge.ts";
-import type { EdgeSum } from "../lab/tally.ts";
+import type { EdgeSum } from "../lab/agents/tally.ts";
 import { type Absent, surplusOf } from "./absent.ts";
 import type { Seen } from "./compare.ts";
 import { compareRange } from "./compare-segments.ts";

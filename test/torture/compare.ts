@@ -14,7 +14,7 @@
  */
 import type { Connection } from "../../agent/model/connection-record.ts";
 import type { NamespaceCounters } from "../../agent/model/probe-event.ts";
-import type { EdgeSum } from "../lab/tally.ts";
+import type { EdgeSum } from "../lab/agents/tally.ts";
 import { compareBooks } from "./compare-books.ts";
 import { compareEdgeCgroups } from "./compare-cgroups.ts";
 import { compareCoverage } from "./compare-coverage.ts";

@@ -1,11 +1,11 @@
 /**
- * One running interpreter of programs (test/lab/torture.c), in a net namespace of its own: what it has said so far, and
+ * One running interpreter of programs (test/torture/interpreter/torture.c), in a net namespace of its own: what it has said so far, and
  * what it is told.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { eventually } from "../lab/process.ts";
-import { program as builtProgram } from "../lab/run.ts";
+import { eventually } from "../lab/programs/process.ts";
+import { program as builtProgram } from "../lab/programs/run.ts";
 import { BARRIER, formatProgram, type Program } from "./program.ts";
 import { parseTrace, type Trace } from "./trace.ts";
 

@@ -2,7 +2,7 @@
  * From batches to verdicts: which programs differ.
  *
  * On a machine whose kernel hides state changes from BPF (ARCHITECTURE.md, "What is lost where") a difference may be
- * the machine's. It comes only with such a moment, and test/witness.ts counts those: so a difference of a round in which
+ * the machine's. It comes only with such a moment, and test/machine/witness.ts counts those: so a difference of a round in which
  * nothing was hidden counts at once, and what differed in a round that hid something is run again, alone, and counts when
  * it differs in every round. Neither luck nor a short memory hides a fault that way: one that shows in one of a
  * thousand runs of a program counts the first time.

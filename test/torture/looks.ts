@@ -1,5 +1,5 @@
 /**
- * What was open at a barrier: lines of `ss`, of /proc/PID/fd and of the kernel's books (test/lab/torture-look.c) become
+ * What was open at a barrier: lines of `ss`, of /proc/PID/fd and of the kernel's books (test/torture/interpreter/torture-look.c) become
  * sockets with their own counters. A second source beside flowspan for what a connection had done by then.
  */
 import type { End } from "./trace.ts";

@@ -1,5 +1,5 @@
 /**
- * A program of socket calls: lines for the interpreter (test/lab/torture.c), one call each, and how they are written
+ * A program of socket calls: lines for the interpreter (test/torture/interpreter/torture.c), one call each, and how they are written
  * down. Any subset of a program's lines is a program, too: a call on a slot without a socket answers EBADF. So
  * a program shrinks by leaving lines out (shrink.ts).
  */

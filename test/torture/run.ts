@@ -9,7 +9,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../lab/run.ts";
+import { ROOT } from "../lab/programs/run.ts";
 import { numberOptions } from "../number-options.ts";
 import { AgentBench } from "./agent-bench.ts";
 import { AGENT_UPHEAVALS, type AgentUpheaval } from "./agent-upheavals.ts";

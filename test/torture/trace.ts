@@ -1,6 +1,6 @@
 /**
  * What the interpreter said of one program: every call with its times and results, the wire, the kernel's books.
- * Text in, values out; the forms are those of test/lab/torture.c and its neighbours.
+ * Text in, values out; the forms are those of test/torture/interpreter/torture.c and its neighbours.
  */
 
 import { type Look, parseSockets } from "./looks.ts";

@@ -2,9 +2,9 @@
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { EdgeKey } from "../../agent/model/edge.ts";
 import { SourceError } from "../../agent/source/source.ts";
-import type { Lab } from "../lab/lab.ts";
-import { eventually } from "../lab/process.ts";
-import { type EdgeSum, Tally } from "../lab/tally.ts";
+import { type EdgeSum, Tally } from "../lab/agents/tally.ts";
+import { eventually } from "../lab/programs/process.ts";
+import type { Lab } from "../lab/world/lab.ts";
 import type { Seen } from "./compare.ts";
 import { CHECKPOINTED } from "./record-flags.ts";
 

@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { statusFailure } from "../../../agent/kubernetes/failure.ts";
-import { podObject } from "../../lab/kubernetes-objects.ts";
+import { podObject } from "../../kubernetes/kubernetes-objects.ts";
 import { replaceAt } from "./mutate.ts";
 import {
   type Answering,

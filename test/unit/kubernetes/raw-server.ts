@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
-import { podObject } from "../../lab/kubernetes-objects.ts";
+import { podObject } from "../../kubernetes/kubernetes-objects.ts";
 
 export type Answering = (answer: ServerResponse, request: IncomingMessage) => void;
 

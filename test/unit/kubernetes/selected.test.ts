@@ -1,7 +1,7 @@
 /** The list of one node's pods, where a server without watch-list would read those of all nodes to make a page. */
 import { expect, test } from "vitest";
-import type { ApiServerStandIn } from "../../lab/apiserver-standin.ts";
-import { podObject } from "../../lab/kubernetes-objects.ts";
+import type { ApiServerStandIn } from "../../kubernetes/apiserver-standin.ts";
+import { podObject } from "../../kubernetes/kubernetes-objects.ts";
 import { PAGE, startRawServer, withoutWatchList } from "./raw-server.ts";
 import { eventually, plainConnection, startWatching, watchPods } from "./watching.ts";
 

@@ -8,7 +8,7 @@ import {
   podObject,
   serviceObject,
   TEMPLATE_HASH,
-} from "../../lab/kubernetes-objects.ts";
+} from "../../kubernetes/kubernetes-objects.ts";
 import { replaceAt } from "./mutate.ts";
 
 const OPTIONS = { wellKnownLabels: false, podLabels: ["tier"], podAnnotations: ["team"] };

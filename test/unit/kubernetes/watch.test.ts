@@ -1,7 +1,7 @@
 /** One resource kept up to date through everything an API server does to its watchers. */
 import { describe, expect, test } from "vitest";
-import type { ApiServerStandIn } from "../../lab/apiserver-standin.ts";
-import { podObject } from "../../lab/kubernetes-objects.ts";
+import type { ApiServerStandIn } from "../../kubernetes/apiserver-standin.ts";
+import { podObject } from "../../kubernetes/kubernetes-objects.ts";
 import { eventually, plainConnection, startWatching } from "./watching.ts";
 
 function putPods(server: ApiServerStandIn, ...names: string[]): void {

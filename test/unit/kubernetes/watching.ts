@@ -5,7 +5,7 @@ import type { Connection } from "../../../agent/kubernetes/connection.ts";
 import { trimPod } from "../../../agent/kubernetes/trim.ts";
 import { ResourceWatch } from "../../../agent/kubernetes/watch.ts";
 import type { Pod } from "../../../agent/model/cluster-objects.ts";
-import { ApiServerStandIn } from "../../lab/apiserver-standin.ts";
+import { ApiServerStandIn } from "../../kubernetes/apiserver-standin.ts";
 
 export const TRIM = { wellKnownLabels: false, podLabels: [], podAnnotations: [] };
 /** Short enough for a test, long enough to count connects. */

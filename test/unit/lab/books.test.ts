@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { booksGrowth, parseSnmp, parseSs } from "../../lab/kernel-books.ts";
-import { clientArguments, serveArguments } from "../../lab/workload.ts";
+import { clientArguments, serveArguments } from "../../lab/programs/workload.ts";
+import { booksGrowth, parseSnmp, parseSs } from "../../lab/world/kernel-books.ts";
 
 const SNMP = "Tcp: MaxConn RetransSegs\nTcp: -1 23\nTcpExt: TCPLostRetransmit\nTcpExt: 5\n";
 

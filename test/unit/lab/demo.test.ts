@@ -17,9 +17,9 @@ import {
   METRIC_FLOWSPAN_TCP_RTT,
 } from "../../../agent/generated/semconv.ts";
 import type { Attributes } from "../../../agent/model/attribute.ts";
-import { DemoRows, quantile } from "../../lab/demo-rows.ts";
-import { bytesText, pictureLines, secondsText } from "../../lab/demo-table.ts";
-import type { ReceivedPoint } from "../../lab/otlp-decode.ts";
+import { DemoRows, quantile } from "../../lab/demo/demo-rows.ts";
+import { bytesText, pictureLines, secondsText } from "../../lab/demo/demo-table.ts";
+import type { ReceivedPoint } from "../../otlp/otlp-decode.ts";
 
 const PLAIN = { columns: 200, lines: 50, colour: false };
 const TRANSMIT = { [ATTR_NETWORK_IO_DIRECTION]: "transmit" };

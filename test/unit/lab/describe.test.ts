@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { describe, endpoints, shop, twoPods, withUids } from "../../lab/describe.ts";
-import { labObjects } from "../../lab/lab-objects.ts";
+import { describe, endpoints, shop, twoPods, withUids } from "../../lab/world/describe.ts";
+import { labObjects } from "../../lab/world/lab-objects.ts";
 
 test("the same input gives the same names, ids and addresses", () => {
   expect(shop()).toEqual(shop());

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { cgroupPaths, containerCgroup, findCgroupMount } from "../../lab/cgroups.ts";
-import { describe, twoPods } from "../../lab/describe.ts";
-import { faultRules, linkLossRules } from "../../lab/faults.ts";
-import { nodeRules } from "../../lab/iptables.ts";
-import { networkPlan } from "../../lab/network-plan.ts";
+import { cgroupPaths, containerCgroup, findCgroupMount } from "../../lab/world/cgroups.ts";
+import { describe, twoPods } from "../../lab/world/describe.ts";
+import { faultRules, linkLossRules } from "../../lab/world/faults.ts";
+import { nodeRules } from "../../lab/world/iptables.ts";
+import { networkPlan } from "../../lab/world/network-plan.ts";
 
 const [client] = twoPods().pods;
 

@@ -2,8 +2,8 @@ import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import protobuf from "protobufjs";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { retryDelayMs } from "../../../agent/otlp/status.ts";
-import { decodeMetrics } from "../../lab/otlp-decode.ts";
-import { Receiver } from "../../lab/receiver.ts";
+import { decodeMetrics } from "../../otlp/otlp-decode.ts";
+import { Receiver } from "../../otlp/receiver.ts";
 
 let receiver: Receiver;
 let client: Client;

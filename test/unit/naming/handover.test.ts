@@ -8,7 +8,7 @@ import { describe, expect, test } from "vitest";
 import { AT } from "../../../agent/edges/counters.ts";
 import { HANDOVER_MS } from "../../../agent/naming/claims.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
-import { type Point, seriesTotals } from "../../oracle.ts";
+import { type Point, seriesTotals } from "../../otlp/oracle.ts";
 import { FakeKernel, INTERVAL_NS, keyOf, pointsOf } from "../series/kernel.ts";
 import { Stepping } from "../series/stepping.ts";
 import { BOOT_UNIX_MS, clusterIdentity, node, pod, put } from "./cluster-builders.ts";

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
 import type { Temporality } from "../../../agent/model/flow.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
-import { backwardPoints, type Point, seriesTotals, total } from "../../oracle.ts";
+import { backwardPoints, type Point, seriesTotals, total } from "../../otlp/oracle.ts";
 import { FakeIdentity, FakeKernel, keyOf, pointsOf } from "./kernel.ts";
 import { Stepping } from "./stepping.ts";
 

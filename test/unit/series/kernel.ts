@@ -11,7 +11,7 @@ import type { Identified, Identity, RemoteEnd } from "../../../agent/model/names
 import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
 import { encodeEdge, RowPages } from "../../../agent/source/rows.ts";
 import type { SettledRow } from "../../../agent/source/source.ts";
-import type { Point } from "../../oracle.ts";
+import type { Point } from "../../otlp/oracle.ts";
 
 export const SECOND_NS = 1_000_000_000n;
 export const INTERVAL_NS = 15n * SECOND_NS;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { backwardPoints, type Point, pointsOfFile, seriesTotals, total } from "../../oracle.ts";
+import { backwardPoints, type Point, pointsOfFile, seriesTotals, total } from "../../otlp/oracle.ts";
 
 /** A point of one series from `start` to `time`, in whatever unit. */
 function point(start: number, time: number, value: number, kind: Point["kind"] = "cumulative"): Point {

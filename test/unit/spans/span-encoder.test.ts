@@ -10,7 +10,7 @@ import { decodeFrame } from "../../../agent/source/decode.ts";
 import { RowPages } from "../../../agent/source/rows.ts";
 import { Span } from "../../../agent/spans/span.ts";
 import { SpanEncoder } from "../../../agent/spans/span-encoder.ts";
-import { decodeSpans } from "../../lab/otlp-decode-spans.ts";
+import { decodeSpans } from "../../otlp/otlp-decode-spans.ts";
 import { connectionFrame } from "../source/frames-builder.ts";
 import { anySpans } from "./any-span.ts";
 import { connectionOf, namesOf, OFFSET_NS, remoteOf, TRACE_ID } from "./builders.ts";

@@ -1,8 +1,8 @@
 /** What holds for a batch as a whole: every end is a span or a loss by name, and ids are nobody else's. */
 import { expect, test } from "vitest";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
-import type { ReceivedPoint } from "../../lab/otlp-decode.ts";
-import type { ReceivedSpan } from "../../lab/otlp-decode-spans.ts";
+import type { ReceivedPoint } from "../../otlp/otlp-decode.ts";
+import type { ReceivedSpan } from "../../otlp/otlp-decode-spans.ts";
 import { agentBooks, kernelLosses } from "../../torture/agent-books.ts";
 import { batchDifferences, type Whole, withoutCopies } from "../../torture/agent-whole.ts";
 import type { Performed } from "../../torture/batch.ts";

@@ -3,7 +3,7 @@ import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
 import type { Connection } from "../../../agent/model/connection-record.ts";
 import type { EdgeKey } from "../../../agent/model/edge.ts";
 import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
-import type { Counters, EdgeSum } from "../../lab/tally.ts";
+import type { Counters, EdgeSum } from "../../lab/agents/tally.ts";
 import type { Seen } from "../../torture/compare.ts";
 import { type Program, parseProgram } from "../../torture/program.ts";
 import { parseTrace, type Trace } from "../../torture/trace.ts";

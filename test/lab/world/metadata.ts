@@ -1,0 +1,24 @@
+/**
+ * The lab's Kubernetes metadata, served by the stand-in, and a kubeconfig that the agents' user can read.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ApiServerStandIn } from "../../kubernetes/apiserver-standin.ts";
+import type { Lab } from "./lab.ts";
+import { runDirectory } from "./leftovers.ts";
+
+export interface Metadata {
+  readonly api: ApiServerStandIn;
+  /** Path of the file. */
+  readonly kubeconfig: string;
+}
+
+/** Serves all objects of the lab; `api.stop()` ends it. */
+export async function startMetadata(lab: Lab): Promise<Metadata> {
+  const api = new ApiServerStandIn();
+  await api.start();
+  for (const object of lab.kubernetesObjects()) api.put(object);
+  const kubeconfig = join(runDirectory(lab.id), "kubeconfig");
+  writeFileSync(kubeconfig, api.kubeconfig(), { mode: 0o644 });
+  return { api, kubeconfig };
+}
