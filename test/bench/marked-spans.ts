@@ -6,7 +6,7 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { eventually } from "../lab/programs/process.ts";
-import { decodeSpans } from "../otlp/otlp-decode-spans.ts";
+import { decodeSpans } from "../otlp/spans.ts";
 
 const PREFIX = "flowspan-bench-";
 

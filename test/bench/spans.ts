@@ -3,8 +3,8 @@
  */
 import { NodeAgent } from "../lab/agents/agents.ts";
 import type { Lab } from "../lab/world/lab.ts";
-import { decodeSpans } from "../otlp/otlp-decode-spans.ts";
 import { Receiver } from "../otlp/receiver.ts";
+import { decodeSpans } from "../otlp/spans.ts";
 import { oneNode } from "./books.ts";
 import { type WorldSize, withLoadedAgent } from "./loaded-agent.ts";
 import { processCpuUs, processResident, type Scale } from "./measure.ts";

@@ -8,7 +8,8 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type JsonTraceRequest, type Span, spansOf } from "../otlp/otlp-json.ts";
+import type { JsonTraceRequest } from "../otlp/otlp-json.ts";
+import { type ReceivedSpan, spansOf } from "../otlp/spans.ts";
 import { component } from "./find.ts";
 import { answers, askUntil, freePorts, Running } from "./running.ts";
 
@@ -19,7 +20,7 @@ const DAY_MS = 86_400_000;
 /** Spans of one id, the earliest first; a parent before its children where both began at once. */
 export interface Trace {
   readonly traceId: string;
-  readonly spans: readonly Span[];
+  readonly spans: readonly ReceivedSpan[];
 }
 
 /** `parent` has called `child` so often. */
@@ -105,7 +106,7 @@ async function findTraces(url: string, service: string): Promise<Trace[]> {
   const byId = Map.groupBy(spansOf(result ?? {}), ({ traceId }) => traceId);
   return [...byId]
     .map(([traceId, spans]) => ({ traceId, spans: spans.sort(inOrder) }))
-    .sort((a, b) => inOrder(a.spans[0] as Span, b.spans[0] as Span));
+    .sort((a, b) => inOrder(a.spans[0] as ReceivedSpan, b.spans[0] as ReceivedSpan));
 }
 
 async function serviceGraph(url: string): Promise<Dependency[]> {
@@ -115,7 +116,7 @@ async function serviceGraph(url: string): Promise<Dependency[]> {
   return [...(data ?? [])].sort((a, b) => (`${a.parent}\0${a.child}` < `${b.parent}\0${b.child}` ? -1 : 1));
 }
 
-function inOrder(a: Span, b: Span): number {
+function inOrder(a: ReceivedSpan, b: ReceivedSpan): number {
   if (a.startUnixNs !== b.startUnixNs) return a.startUnixNs < b.startUnixNs ? -1 : 1;
   if (a.parentSpanId === b.spanId) return 1;
   return a.spanId === b.parentSpanId || a.spanId < b.spanId ? -1 : 1;

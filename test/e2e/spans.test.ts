@@ -22,8 +22,9 @@ import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
 import { startMetadata } from "../lab/world/metadata.ts";
 import { missing, needs } from "../machine/needs.ts";
-import type { JsonMetricRequest } from "../otlp/oracle.ts";
-import { attributesOf, type JsonTraceRequest, type Span, spansOf } from "../otlp/otlp-json.ts";
+import { pointsOf } from "../otlp/metric-points.ts";
+import type { JsonMetricRequest, JsonTraceRequest } from "../otlp/otlp-json.ts";
+import { type ReceivedSpan, spansOf } from "../otlp/spans.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "otelcol", "jaeger"] as const;
 const test = needs(...NEEDS);
@@ -122,7 +123,7 @@ test("an attempt that nobody answers is a trace of one span with the error, and 
   expect(
     new Set(
       alone.map(({ resource, kind, status, attributes }) =>
-        JSON.stringify([resource["service.name"], kind, status.code, attributes["error.type"]]),
+        JSON.stringify([resource["service.name"], kind, status, attributes["error.type"]]),
       ),
     ),
   ).toEqual(new Set([JSON.stringify(["frontend", "client", "error", "refused"])]));
@@ -180,7 +181,7 @@ function sum(links: readonly Dependency[]): number {
   return links.reduce((total, { callCount }) => total + callCount, 0);
 }
 
-function names(spans: readonly Span[]): string {
+function names(spans: readonly ReceivedSpan[]): string {
   return spans.map(({ resource }) => resource["service.name"]).join(" ");
 }
 
@@ -193,7 +194,7 @@ function inWords({ spans }: Trace): string[] {
   return spans.map(({ kind, resource, attributes, parentSpanId, status }) => {
     const where = parentSpanId === "" ? "a root" : parentSpanId === spans[0]?.spanId ? "below the first" : "an orphan";
     const to = kind === "client" ? "to" : "from";
-    const failed = status.code === "unset" ? "" : `, ${status.code}`;
+    const failed = status === "unset" ? "" : `, ${status}`;
     return `${kind.toUpperCase()} of ${resource["k8s.pod.name"]} ${to} ${attributes["service.peer.name"]}, ${where}${failed}`;
   });
 }
@@ -208,22 +209,9 @@ interface Exemplar {
 
 /** As the Collector's own decoder read them. */
 function exemplars(batches: readonly object[]): Exemplar[] {
-  return (batches as JsonMetricRequest[]).flatMap(({ resourceMetrics = [] }) =>
-    resourceMetrics.flatMap(({ resource, scopeMetrics = [] }) => {
-      const pod = attributesOf(resource?.attributes)["k8s.pod.name"];
-      return scopeMetrics
-        .flatMap(({ metrics = [] }) => metrics)
-        .flatMap((metric) =>
-          ((metric.exponentialHistogram ?? metric.sum)?.dataPoints ?? []).flatMap(({ exemplars: list = [] }) =>
-            list.map(({ traceId, spanId, asDouble, asInt }) => ({
-              metric: metric.name,
-              pod,
-              traceId,
-              spanId,
-              value: asDouble ?? Number(asInt),
-            })),
-          ),
-        );
-    }),
-  );
+  return (batches as JsonMetricRequest[])
+    .flatMap(pointsOf)
+    .flatMap(({ metric, resource, exemplars: list }) =>
+      list.map(({ traceId, spanId, value }) => ({ metric, pod: resource["k8s.pod.name"], traceId, spanId, value })),
+    );
 }

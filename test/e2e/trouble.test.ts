@@ -16,7 +16,8 @@ import {
 } from "../components/collector.ts";
 import { A_WHILE, type Collector, exactThrough, TIMEOUT_MS } from "../lab/agents/trouble.ts";
 import { needs } from "../machine/needs.ts";
-import { type Point, pointsOfFile } from "../otlp/oracle.ts";
+import { pointsOfFile } from "../otlp/metric-points.ts";
+import type { Point } from "../otlp/oracle.ts";
 
 const test = needs("root", "btf", "cgroup2", "build", "otelcol");
 const DEATHS = 3;

@@ -8,7 +8,6 @@
  * those that reach into its interval.
  */
 import type { Attributes, AttributeValue } from "../../agent/model/attribute.ts";
-import { attributesOf, type JsonAttribute } from "./otlp-json.ts";
 
 export interface Point {
   readonly metric: string;
@@ -75,28 +74,6 @@ export function backwardPoints(points: Iterable<Point>): Point[] {
   return backward;
 }
 
-/** Points of one OTLP/JSON line as the Collector's file exporter writes it. */
-function pointsOfLine(line: string): Point[] {
-  const points: Point[] = [];
-  for (const { resource, scopeMetrics = [] } of (JSON.parse(line) as JsonMetricRequest).resourceMetrics ?? []) {
-    const resourceAttributes = attributesOf(resource?.attributes);
-    for (const metric of scopeMetrics.flatMap(({ metrics = [] }) => metrics)) {
-      const data = metric.sum ?? metric.exponentialHistogram ?? metric.gauge;
-      for (const point of data?.dataPoints ?? []) points.push(pointOf(metric, point, resourceAttributes));
-    }
-  }
-  return points;
-}
-
-/** Points of a whole file of the Collector's file exporter. A last line that is still being written is left out. */
-export function pointsOfFile(text: string): Point[] {
-  return text
-    .slice(0, text.lastIndexOf("\n") + 1)
-    .split("\n")
-    .filter((line) => line !== "")
-    .flatMap(pointsOfLine);
-}
-
 function bySeries(points: Iterable<Point>): Map<string, Point[]> {
   const series = new Map<string, Point[]>();
   for (const point of points) {
@@ -143,67 +120,4 @@ function holds({ resource, attributes }: SeriesTotal, where: Attributes): boolea
 
 function sorted(attributes: Attributes): [string, AttributeValue][] {
   return Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
-}
-
-function pointOf(metric: JsonMetric, point: JsonPoint, resource: Attributes): Point {
-  const { aggregationTemporality, isMonotonic } = metric.sum ?? metric.exponentialHistogram ?? {};
-  const moment = metric.gauge !== undefined || (metric.sum !== undefined && isMonotonic !== true);
-  return {
-    metric: metric.name,
-    resource,
-    attributes: attributesOf(point.attributes),
-    startUnixNs: BigInt(point.startTimeUnixNano ?? 0),
-    timeUnixNs: BigInt(point.timeUnixNano ?? 0),
-    kind: moment ? "moment" : aggregationTemporality === 1 ? "delta" : "cumulative",
-    value: Number(point.asInt ?? point.asDouble ?? point.sum ?? 0),
-    ...(metric.exponentialHistogram === undefined ? {} : { buckets: bucketsOf(point) }),
-  };
-}
-
-function bucketsOf({ positive, zeroCount = 0 }: JsonPoint): Map<number, number> {
-  const buckets = new Map<number, number>();
-  // Zeros have no bucket of their own in this map: ours go to the smallest.
-  if (Number(zeroCount) > 0) buckets.set(Number.NEGATIVE_INFINITY, Number(zeroCount));
-  for (const [i, count] of (positive?.bucketCounts ?? []).entries()) {
-    if (Number(count) > 0) buckets.set((positive?.offset ?? 0) + i, Number(count));
-  }
-  return buckets;
-}
-
-/** OTLP/JSON of metrics, as far as tests read it: 64-bit integers are strings. */
-export interface JsonMetricRequest {
-  readonly resourceMetrics?: readonly {
-    readonly resource?: { readonly attributes?: readonly JsonAttribute[] };
-    readonly scopeMetrics?: readonly { readonly metrics?: readonly JsonMetric[] }[];
-  }[];
-}
-
-interface JsonMetric {
-  readonly name: string;
-  readonly sum?: JsonData;
-  readonly gauge?: JsonData;
-  readonly exponentialHistogram?: JsonData;
-}
-
-interface JsonData {
-  readonly dataPoints?: readonly JsonPoint[];
-  readonly aggregationTemporality?: number;
-  readonly isMonotonic?: boolean;
-}
-
-interface JsonPoint {
-  readonly attributes?: readonly JsonAttribute[];
-  readonly startTimeUnixNano?: string;
-  readonly timeUnixNano?: string;
-  readonly asInt?: string | number;
-  readonly asDouble?: number;
-  readonly sum?: number;
-  readonly zeroCount?: string | number;
-  readonly positive?: { readonly offset?: number; readonly bucketCounts?: readonly (string | number)[] };
-  readonly exemplars?: readonly {
-    readonly traceId: string;
-    readonly spanId: string;
-    readonly asDouble?: number;
-    readonly asInt?: string;
-  }[];
 }

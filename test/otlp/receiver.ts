@@ -20,9 +20,9 @@ import {
 } from "@grpc/grpc-js";
 import type { LiveCheck } from "../../semconv/live.ts";
 import { Copies } from "./copies.ts";
-import { decodeMetrics, type ReceivedPoint } from "./otlp-decode.ts";
-import { decodeSpans, type ReceivedSpan } from "./otlp-decode-spans.ts";
+import { decodeMetrics, type ReceivedPoint } from "./metric-points.ts";
 import { registryCheck } from "./registry-check.ts";
+import { decodeSpans, type ReceivedSpan } from "./spans.ts";
 
 export type Signal = "metrics" | "traces" | "logs";
 

@@ -4,8 +4,8 @@
  * The kernel's and the probe's losses count since the maps were made, an agent's own since its start.
  */
 import { LOSS_NAMES } from "../../agent/generated/layout.ts";
+import type { ReceivedPoint } from "../otlp/metric-points.ts";
 import { type SeriesTotal, seriesTotals } from "../otlp/oracle.ts";
-import type { ReceivedPoint } from "../otlp/otlp-decode.ts";
 
 export interface AgentBooks {
   /** By name, all agents of the batch together; those of kernel and probe as they stand now, all nodes together. */

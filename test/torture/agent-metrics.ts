@@ -6,9 +6,9 @@
  */
 import type { Connection } from "../../agent/model/connection-record.ts";
 import type { EdgeSum } from "../lab/agents/tally.ts";
+import type { ReceivedExemplar, ReceivedPoint } from "../otlp/metric-points.ts";
 import { backwardPoints, type SeriesTotal } from "../otlp/oracle.ts";
-import type { ReceivedExemplar, ReceivedPoint } from "../otlp/otlp-decode.ts";
-import type { ReceivedSpan } from "../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../otlp/spans.ts";
 import { groupOf } from "./agent-edges.ts";
 import type { Coverage, Told } from "./agent-told.ts";
 import type { Differences } from "./differences.ts";

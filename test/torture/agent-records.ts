@@ -8,7 +8,7 @@ import { ConnectionFlag } from "../../agent/generated/layout.ts";
 import type { Attributes } from "../../agent/model/attribute.ts";
 import type { Connection } from "../../agent/model/connection-record.ts";
 import type { EdgeKey } from "../../agent/model/edge.ts";
-import type { ReceivedSpan } from "../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../otlp/spans.ts";
 import { ownerOf, PUPPETS } from "./agent-cgroups.ts";
 
 /** `error.type` of an attempt by errno: what the application is told. */

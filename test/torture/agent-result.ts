@@ -1,6 +1,6 @@
 /** From what was performed and what a Collector holds of it to what differs. Pure. */
-import type { ReceivedPoint } from "../otlp/otlp-decode.ts";
-import type { ReceivedSpan } from "../otlp/otlp-decode-spans.ts";
+import type { ReceivedPoint } from "../otlp/metric-points.ts";
+import type { ReceivedSpan } from "../otlp/spans.ts";
 import { agentBooks } from "./agent-books.ts";
 import { through } from "./agent-compare.ts";
 import type { Temporality } from "./agent-metrics.ts";

@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Connection } from "../../agent/model/connection-record.ts";
-import type { ReceivedSpan } from "../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../otlp/spans.ts";
 import { ownerOf } from "./agent-cgroups.ts";
 import { CLOCK_NS, errorName } from "./agent-records.ts";
 import { takeRecord } from "./compare-ends.ts";

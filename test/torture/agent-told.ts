@@ -6,9 +6,9 @@
  *  points ┘            └ another Resource ──────► a stranger, or flowspan's own
  */
 
+import type { ReceivedPoint } from "../otlp/metric-points.ts";
 import { type SeriesTotal, seriesTotals } from "../otlp/oracle.ts";
-import type { ReceivedPoint } from "../otlp/otlp-decode.ts";
-import type { ReceivedSpan } from "../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../otlp/spans.ts";
 import { ownerOf } from "./agent-cgroups.ts";
 
 /** What was told of one program. */

@@ -3,7 +3,7 @@
  *
  *   ends that were counted = spans + agent_gone_records
  */
-import type { ReceivedSpan } from "../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../otlp/spans.ts";
 import type { AgentBooks } from "./agent-books.ts";
 import type { Performed } from "./batch.ts";
 

@@ -1,7 +1,7 @@
 /** What a Collector holds, with one thing wrong in each: a test of the checks. Pure. */
 import type { AttributeValue } from "../../agent/model/attribute.ts";
-import type { ReceivedPoint } from "../otlp/otlp-decode.ts";
-import type { ReceivedSpan } from "../otlp/otlp-decode-spans.ts";
+import type { ReceivedPoint } from "../otlp/metric-points.ts";
+import type { ReceivedSpan } from "../otlp/spans.ts";
 import type { Heard } from "./agent-result.ts";
 
 export interface Wrong {

@@ -24,8 +24,8 @@ import {
 } from "../../../agent/generated/semconv.ts";
 import type { Attributes } from "../../../agent/model/attribute.ts";
 import type { ApiServerStandIn } from "../../kubernetes/apiserver-standin.ts";
+import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 import { type SeriesTotal, seriesTotals, total } from "../../otlp/oracle.ts";
-import type { ReceivedPoint } from "../../otlp/otlp-decode.ts";
 import { Receiver } from "../../otlp/receiver.ts";
 import { eventually } from "../programs/process.ts";
 import type { Description, PodDescription } from "../world/describe.ts";

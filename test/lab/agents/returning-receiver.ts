@@ -3,10 +3,10 @@
  * when it has kept something of each node.
  */
 import { ATTR_FLOWSPAN_ROLE, METRIC_FLOWSPAN_TCP_CONNECTIONS } from "../../../agent/generated/semconv.ts";
+import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 import type { Point } from "../../otlp/oracle.ts";
-import type { ReceivedPoint } from "../../otlp/otlp-decode.ts";
-import type { ReceivedSpan } from "../../otlp/otlp-decode-spans.ts";
 import { type Arrival, type Behaviour, type ReceivedRequest, Receiver } from "../../otlp/receiver.ts";
+import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { eventually } from "../programs/process.ts";
 import type { Collector } from "./trouble.ts";
 

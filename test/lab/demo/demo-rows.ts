@@ -30,7 +30,7 @@ import {
   NETWORK_IO_DIRECTION_VALUE_TRANSMIT,
 } from "../../../agent/generated/semconv.ts";
 import type { Attributes } from "../../../agent/model/attribute.ts";
-import type { ReceivedPoint } from "../../otlp/otlp-decode.ts";
+import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 
 const WINDOW_MS = 10_000;
 const QUEUE_METRICS: ReadonlySet<string> = new Set([

@@ -18,7 +18,7 @@ import {
 import type { SpanStats } from "../../../agent/spans/queue.ts";
 import { missing, needs } from "../../machine/needs.ts";
 import type { Point } from "../../otlp/oracle.ts";
-import { decodeSpans } from "../../otlp/otlp-decode-spans.ts";
+import { decodeSpans } from "../../otlp/spans.ts";
 import { ReturningReceiver } from "../agents/returning-receiver.ts";
 import { pairUp, recording, SpanLab } from "../agents/span-lab.ts";
 import { eventually } from "../programs/process.ts";

@@ -9,7 +9,7 @@ import { METRIC_FLOWSPAN_TCP_CONNECTIONS } from "../../../agent/generated/semcon
 import type { Attributes } from "../../../agent/model/attribute.ts";
 import { missing, needs } from "../../machine/needs.ts";
 import { seriesTotals } from "../../otlp/oracle.ts";
-import type { ReceivedSpan } from "../../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { counted, pairUp, SpanLab } from "../agents/span-lab.ts";
 import { eventually } from "../programs/process.ts";
 import { run } from "../programs/run.ts";

@@ -4,7 +4,7 @@
  */
 import { expect } from "vitest";
 import { needs } from "../../machine/needs.ts";
-import type { ReceivedSpan } from "../../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { ALL_SPANS, inSpanLab, pairUp, type SpanLab } from "../agents/span-lab.ts";
 import type { Counts } from "../programs/workload.ts";
 

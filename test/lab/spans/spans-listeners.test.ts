@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { ATTR_FLOWSPAN_TASK_NAME, ATTR_FLOWSPAN_TASK_PID } from "../../../agent/generated/semconv.ts";
 import { needs } from "../../machine/needs.ts";
-import type { ReceivedSpan } from "../../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { counted, inSpanLab, type SpanLab } from "../agents/span-lab.ts";
 import type { Listener, Workload } from "../programs/workload.ts";
 import { describe } from "../world/describe.ts";

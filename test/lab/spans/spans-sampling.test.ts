@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os";
 import { expect } from "vitest";
 import { randomnessOf, thresholdOf } from "../../../agent/spans/sampling.ts";
 import { needs } from "../../machine/needs.ts";
-import type { ReceivedSpan } from "../../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { inSpanLab, pairUp } from "../agents/span-lab.ts";
 
 const test = needs("root", "btf", "cgroup2", "iptables", "build");

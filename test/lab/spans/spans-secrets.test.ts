@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import { askAgent } from "../../../agent/telemetry/admin-client.ts";
 import { missing, needs } from "../../machine/needs.ts";
-import type { ReceivedSpan } from "../../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { ALL_SPANS, configDirectory, pairUp, replaceFile, SpanLab } from "../agents/span-lab.ts";
 import { eventually, type LabProcess } from "../programs/process.ts";
 import { program } from "../programs/run.ts";

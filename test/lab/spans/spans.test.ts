@@ -8,7 +8,7 @@ import { expect } from "vitest";
 import { CONNECTION_EVENTS } from "../../../agent/generated/layout.ts";
 import { needs } from "../../machine/needs.ts";
 import { SEGMENTS_AT_ONCE, startWitness } from "../../machine/witness.ts";
-import type { ReceivedSpan } from "../../otlp/otlp-decode-spans.ts";
+import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { counted, inSpanLab, type Pair, PORTS, pairUp, serve, serviceOf } from "../agents/span-lab.ts";
 import { eventually } from "../programs/process.ts";
 import type { Workload } from "../programs/workload.ts";

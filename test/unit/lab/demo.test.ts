@@ -19,7 +19,7 @@ import {
 import type { Attributes } from "../../../agent/model/attribute.ts";
 import { DemoRows, quantile } from "../../lab/demo/demo-rows.ts";
 import { bytesText, pictureLines, secondsText } from "../../lab/demo/demo-table.ts";
-import type { ReceivedPoint } from "../../otlp/otlp-decode.ts";
+import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 
 const PLAIN = { columns: 200, lines: 50, colour: false };
 const TRANSMIT = { [ATTR_NETWORK_IO_DIRECTION]: "transmit" };

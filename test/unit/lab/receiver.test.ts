@@ -2,7 +2,7 @@ import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import protobuf from "protobufjs";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { retryDelayMs } from "../../../agent/otlp/status.ts";
-import { decodeMetrics } from "../../otlp/otlp-decode.ts";
+import { decodeMetrics } from "../../otlp/metric-points.ts";
 import { Receiver } from "../../otlp/receiver.ts";
 
 let receiver: Receiver;
@@ -120,7 +120,7 @@ test("an exponential histogram keeps its buckets and their place", () => {
   });
 });
 
-/** The encoder is protobufjs: the decoder under test must not be checked against itself. */
+/** The field numbers a second time: the decoder under test must not be checked against itself. */
 const { root } = protobuf.parse(`
   syntax = "proto3";
   message Request { repeated ResourceMetrics rm = 1; }

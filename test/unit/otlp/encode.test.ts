@@ -5,8 +5,9 @@ import { DURATION_SLOTS, EDGE_COUNTERS, RTT_SLOTS } from "../../../agent/generat
 import type { Attributes } from "../../../agent/model/attribute.ts";
 import type { Flow, Resource, Temporality } from "../../../agent/model/flow.ts";
 import { type EncodedRequest, FlowEncoder } from "../../../agent/otlp/encode.ts";
+import type { JsonMetric, JsonMetricRequest, JsonPoint } from "../../otlp/otlp-json.ts";
+import { metricRequestOf } from "../../otlp/protobuf.ts";
 import { type FlowSpec, flow, histogram, METRICS, RESOURCE, SCOPE } from "./flows.ts";
-import { decodeRequest, metricsOf, pointsOf } from "./otlp.ts";
 import { stockBytes } from "./stock.ts";
 
 function encoder(temporality: Temporality = "cumulative", maxRequestBytes?: number): FlowEncoder {
@@ -52,7 +53,7 @@ describe("our bytes mean what the stock serializer's bytes mean", () => {
 
       const request = encodeOne(flows, temporality);
 
-      expect(decodeRequest(request.bytes)).toEqual(decodeRequest(stockBytes(flows, METRICS, temporality)));
+      expect(metricRequestOf(request.bytes)).toEqual(metricRequestOf(stockBytes(flows, METRICS, temporality)));
     });
   }
 
@@ -61,7 +62,7 @@ describe("our bytes mean what the stock serializer's bytes mean", () => {
       fc.property(fc.array(anyFlow(), { minLength: 1, maxLength: 12 }), anyTemporality(), (flows, temporality) => {
         const request = encodeOne(flows, temporality);
 
-        expect(decodeRequest(request.bytes)).toEqual(decodeRequest(stockBytes(flows, METRICS, temporality)));
+        expect(metricRequestOf(request.bytes)).toEqual(metricRequestOf(stockBytes(flows, METRICS, temporality)));
       }),
       { numRuns: 200 },
     );
@@ -76,23 +77,23 @@ test("a second request from the same flow objects has the same attributes and th
     timeUnixNs: before.timeUnixNs + 15_000_000_000n,
     counters: before.counters.map((n) => n * 23),
   };
-  const cold = [...one.encode([before])].map((request) => decodeRequest(request.bytes));
+  const cold = [...one.encode([before])].map((request) => metricRequestOf(request.bytes));
 
-  const warm = [...one.encode([after])].map((request) => decodeRequest(request.bytes));
+  const warm = [...one.encode([after])].map((request) => metricRequestOf(request.bytes));
 
   expect({ cold, warm }).toEqual({
-    cold: [decodeRequest(stockBytes([before], METRICS, "cumulative"))],
-    warm: [decodeRequest(stockBytes([after], METRICS, "cumulative"))],
+    cold: [metricRequestOf(stockBytes([before], METRICS, "cumulative"))],
+    warm: [metricRequestOf(stockBytes([after], METRICS, "cumulative"))],
   });
 });
 
 test("a sum that can fall stays cumulative among deltas and claims no start", () => {
   const request = encodeOne([flow({ open: 23 })], "delta");
 
-  const open = metricsOf(decodeRequest(request.bytes)).find((metric) => metric.name === "t.open");
+  const open = metricsOf(metricRequestOf(request.bytes)).find((metric) => metric.name === "t.open");
 
   expect(open?.sum).toMatchObject({ aggregationTemporality: 2, isMonotonic: false });
-  expect(pointsOf(open as never).map((point) => point.startTimeUnixNano)).toEqual(["0"]);
+  expect(pointsOf(open).map((point) => point.startTimeUnixNano)).toEqual(["0"]);
 });
 
 test("two entries of the table with one name become one Metric", () => {
@@ -105,8 +106,8 @@ test("two entries of the table with one name become one Metric", () => {
 
   const [request] = [...new FlowEncoder({ metrics, temporality: "cumulative", scope: SCOPE }).encode(flows)];
 
-  const decoded = metricsOf(decodeRequest(request?.bytes ?? new Uint8Array()));
-  expect(decoded.map(({ name, sum }) => ({ name, values: sum?.dataPoints.map((point) => point.asInt) }))).toEqual([
+  const decoded = metricsOf(metricRequestOf(request?.bytes ?? new Uint8Array()));
+  expect(decoded.map(({ name, sum }) => ({ name, values: sum?.dataPoints?.map((point) => point.asInt) }))).toEqual([
     { name: "t.io", values: ["23", "0", "7"] },
   ]);
 });
@@ -137,8 +138,8 @@ describe("exemplars", () => {
   const decoded = {
     filteredAttributes: [{ key: "source.port", value: { intValue: "41000" } }],
     timeUnixNano: "1763873010000000001",
-    spanId: "8PHy8/T19vc=",
-    traceId: "AAECAwQFBgcICQoLDA0ODw==",
+    spanId: exemplar.spanId,
+    traceId: exemplar.traceId,
   };
 
   test("of an RTT stand on its histogram point", () => {
@@ -146,7 +147,7 @@ describe("exemplars", () => {
 
     const request = encodeOne([flow(spec)]);
 
-    const exemplars = metricsOf(decodeRequest(request.bytes)).map((metric) => [
+    const exemplars = metricsOf(metricRequestOf(request.bytes)).map((metric) => [
       metric.name,
       pointsOf(metric).flatMap((point) => point.exemplars),
     ]);
@@ -170,8 +171,8 @@ describe("exemplars", () => {
 
     const request = encodeOne([flow(spec), flow({ counters: { retransmitsSyn: 1 } })]);
 
-    const metric = metricsOf(decodeRequest(request.bytes)).find(({ name }) => name === "t.retransmits");
-    expect(pointsOf(metric as never).map(({ asInt, exemplars }) => ({ asInt, exemplars }))).toEqual([
+    const metric = metricsOf(metricRequestOf(request.bytes)).find(({ name }) => name === "t.retransmits");
+    expect(pointsOf(metric).map(({ asInt, exemplars }) => ({ asInt, exemplars }))).toEqual([
       { asInt: "23", exemplars: [{ ...decoded, asInt: "3" }] },
       { asInt: "1", exemplars: [] },
     ]);
@@ -189,8 +190,8 @@ describe("requests", () => {
         expect(sent.length).toBe(flows.length);
         for (const request of requests) {
           if (request.flows.length > 1) expect(request.bytes.length).toBeLessThanOrEqual(limit);
-          const decoded = decodeRequest(request.bytes);
-          expect(decoded).toEqual(decodeRequest(stockBytes(request.flows, METRICS, "cumulative")));
+          const decoded = metricRequestOf(request.bytes);
+          expect(decoded).toEqual(metricRequestOf(stockBytes(request.flows, METRICS, "cumulative")));
           expect(request.points).toBe(metricsOf(decoded).reduce((sum, metric) => sum + pointsOf(metric).length, 0));
         }
       }),
@@ -224,10 +225,18 @@ describe("requests", () => {
 
     expect(request?.flows).toEqual(flows);
     expect(
-      decodeRequest(request?.bytes ?? new Uint8Array()).resourceMetrics.map((one) => one.resource.attributes),
+      metricRequestOf(request?.bytes ?? new Uint8Array()).resourceMetrics?.map((one) => one.resource?.attributes),
     ).toEqual([[{ key: "k8s.pod.name", value: { stringValue: "cart-1" } }]]);
   });
 });
+
+function metricsOf({ resourceMetrics = [] }: JsonMetricRequest): JsonMetric[] {
+  return resourceMetrics.flatMap(({ scopeMetrics = [] }) => scopeMetrics.flatMap(({ metrics = [] }) => metrics));
+}
+
+function pointsOf(metric: JsonMetric | undefined): readonly JsonPoint[] {
+  return (metric?.gauge ?? metric?.sum ?? metric?.exponentialHistogram)?.dataPoints ?? [];
+}
 
 function anyTemporality(): fc.Arbitrary<Temporality> {
   return fc.constantFrom("cumulative", "delta");

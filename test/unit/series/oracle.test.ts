@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { backwardPoints, type Point, pointsOfFile, seriesTotals, total } from "../../otlp/oracle.ts";
+import { pointsOfFile } from "../../otlp/metric-points.ts";
+import { backwardPoints, type Point, seriesTotals, total } from "../../otlp/oracle.ts";
 
 /** A point of one series from `start` to `time`, in whatever unit. */
 function point(start: number, time: number, value: number, kind: Point["kind"] = "cumulative"): Point {
@@ -54,19 +55,23 @@ test("the file of a Collector is read: sums, gauges and exponential histograms, 
   const points = pointsOfFile(`${line}\n${line.slice(0, 50)}`);
 
   const common = {
+    ...{ scope: "", unit: "", scale: undefined, count: undefined, exemplars: [] },
     resource: { pod: "a" },
     attributes: { port: 80 },
     startUnixNs: 1700000000000000001n,
     timeUnixNs: 1700000000000000002n,
   };
   expect(points).toEqual([
-    { ...common, metric: "io", kind: "cumulative", value: 23 },
-    { ...common, metric: "time", kind: "delta", value: 0.5 },
-    { ...common, metric: "open", kind: "moment", value: 3 },
-    { ...common, metric: "ratio", kind: "moment", value: 1 },
+    { ...common, metric: "io", instrument: "sum", kind: "cumulative", value: 23 },
+    { ...common, metric: "time", instrument: "sum", kind: "delta", value: 0.5 },
+    { ...common, metric: "open", instrument: "sum", kind: "moment", value: 3 },
+    { ...common, metric: "ratio", instrument: "gauge", kind: "moment", value: 1 },
     {
       ...common,
       metric: "rtt",
+      instrument: "exponential_histogram",
+      scale: 3,
+      count: 5,
       kind: "cumulative",
       value: 0.25,
       buckets: new Map([

@@ -10,7 +10,7 @@ import { decodeFrame } from "../../../agent/source/decode.ts";
 import { RowPages } from "../../../agent/source/rows.ts";
 import { Span } from "../../../agent/spans/span.ts";
 import { SpanEncoder } from "../../../agent/spans/span-encoder.ts";
-import { decodeSpans } from "../../otlp/otlp-decode-spans.ts";
+import { decodeSpans } from "../../otlp/spans.ts";
 import { connectionFrame } from "../source/frames-builder.ts";
 import { anySpans } from "./any-span.ts";
 import { connectionOf, namesOf, OFFSET_NS, remoteOf, TRACE_ID } from "./builders.ts";
@@ -71,6 +71,9 @@ test("the server's end of a connection with trouble arrives as the record said i
   expect(decodeSpans(bytes)).toEqual([
     {
       scope: "flowspan",
+      scopeVersion: "1.2.3",
+      links: [],
+      statusMessage: "",
       resource: { "service.name": "front" },
       traceId: TRACE_ID,
       spanId: "52ef58573fcc8590",

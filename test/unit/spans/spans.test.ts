@@ -6,7 +6,7 @@ import { Exemplars } from "../../../agent/spans/exemplars.ts";
 import { connectionSpanId } from "../../../agent/spans/ids.ts";
 import type { SpanIdentity } from "../../../agent/spans/span-names.ts";
 import { Spans, type SpansOptions } from "../../../agent/spans/spans.ts";
-import { decodeSpans } from "../../otlp/otlp-decode-spans.ts";
+import { decodeSpans } from "../../otlp/spans.ts";
 import { connectionOf, namesOf, OFFSET_NS, SECOND_NS, TRACE_ID } from "./builders.ts";
 import { ACCEPTED, FakeTransport, failing, rejecting } from "./fake-transport.ts";
 

@@ -1,8 +1,8 @@
 /** Own metrics as deltas: what the Collector did not take comes again with the next request. */
 import { AggregationType, InstrumentType, MeterProvider } from "@opentelemetry/sdk-metrics";
 import { expect, test } from "vitest";
+import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 import { seriesTotals } from "../../otlp/oracle.ts";
-import type { ReceivedPoint } from "../../otlp/otlp-decode.ts";
 import { receivingReader } from "./receiving-reader.ts";
 
 function start() {

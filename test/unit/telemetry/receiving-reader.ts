@@ -1,7 +1,7 @@
 /** A reader of own metrics whose Collector is in this process: what it takes, and when it is away. */
 import type { Temporality } from "../../../agent/model/flow.ts";
 import { sendingReader } from "../../../agent/telemetry/provider.ts";
-import { decodeMetrics, type ReceivedPoint } from "../../otlp/otlp-decode.ts";
+import { decodeMetrics, type ReceivedPoint } from "../../otlp/metric-points.ts";
 
 export interface Receiving {
   readonly reader: ReturnType<typeof sendingReader>;

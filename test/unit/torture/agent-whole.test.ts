@@ -1,8 +1,8 @@
 /** What holds for a batch as a whole: every end is a span or a loss by name, and ids are nobody else's. */
 import { expect, test } from "vitest";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
-import type { ReceivedPoint } from "../../otlp/otlp-decode.ts";
-import type { ReceivedSpan } from "../../otlp/otlp-decode-spans.ts";
+import type { ReceivedPoint } from "../../otlp/metric-points.ts";
+import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { agentBooks, kernelLosses } from "../../torture/agent-books.ts";
 import { batchDifferences, type Whole, withoutCopies } from "../../torture/agent-whole.ts";
 import type { Performed } from "../../torture/batch.ts";
@@ -10,8 +10,15 @@ import type { Performed } from "../../torture/batch.ts";
 function span(id: number, values: Partial<ReceivedSpan> = {}): ReceivedSpan {
   return {
     ...{ traceId: `trace ${id}`, spanId: `span ${id}`, parentSpanId: "", traceState: "", name: "tcp connection" },
-    ...{ kind: "client", startUnixNs: 1n, endUnixNs: 2n, attributes: {}, events: [], droppedEvents: 0 },
-    ...{ status: "unset", flags: 0, resource: { "k8s.pod.uid": "pod" }, scope: "flowspan" },
+    ...{ kind: "client", startUnixNs: 1n, endUnixNs: 2n, attributes: {}, events: [], droppedEvents: 0, links: [] },
+    ...{
+      status: "unset",
+      statusMessage: "",
+      flags: 0,
+      resource: { "k8s.pod.uid": "pod" },
+      scope: "flowspan",
+      scopeVersion: "",
+    },
     ...values,
   };
 }
