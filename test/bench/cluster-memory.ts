@@ -44,7 +44,7 @@ function row(budget: "cluster-10000" | "cluster-100000", { pods, agent, informer
     verdict: "ok",
     how:
       `VmHWM of the bundled agent without a probe, and of a program with the client's informer of pods alone; ` +
-      `${number(pods)} generated pods of 5.6 kB from a stand-in`,
+      `${number(pods)} generated pods of 5.6 kB from a fake API server`,
   };
 }
 

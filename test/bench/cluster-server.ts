@@ -3,16 +3,13 @@
  *
  *   node test/bench/cluster-server.ts PODS CERTIFICATE KEY
  *
- * The stand-in of test/lab keeps its objects and would need gigabytes here; the real one takes half an hour to
- * be given 100,000 pods. This one speaks list (in pages or whole), watch and watch-list over TLS, and
+ * Objects that a server holds would need gigabytes here; a real one takes half an hour to be given 100,000 pods.
  * `POST /change?pod=I&address=A` moves a pod to another address for all who watch. Prints its port and waits.
  */
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import type { ServerResponse } from "node:http";
-import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
+import { FakeApiServer } from "../kubernetes/fake-api-server.ts";
+import type { ApiObject, Metadata } from "../kubernetes/kubernetes-objects.ts";
 
 /** Per node, as kubelets allow; per Service. */
 const PODS_PER_NODE = 50;
@@ -25,48 +22,34 @@ const serviceAddress = (index: number): string => `10.32.${(index >> 8) & 255}.$
 const serviceOf = (index: number): number => Math.floor(index / PODS_PER_SERVICE);
 const namespaceOf = (index: number): string => `team-${serviceOf(index) % 97}`;
 
-interface Listing {
-  readonly kind: string;
-  readonly apiVersion: string;
+interface Generated {
   readonly count: (pods: number) => number;
-  readonly json: (index: number) => string;
+  readonly make: (index: number) => ApiObject;
 }
 
-const LISTINGS: Readonly<Record<string, Listing>> = {
-  "/api/v1/pods": { kind: "Pod", apiVersion: "v1", count: (pods) => pods, json: (i) => podJson(i, podAddress(i)) },
-  "/api/v1/services": {
-    kind: "Service",
-    apiVersion: "v1",
-    count: (pods) => Math.ceil(pods / PODS_PER_SERVICE),
-    json: serviceJson,
-  },
-  "/apis/discovery.k8s.io/v1/endpointslices": {
-    kind: "EndpointSlice",
-    apiVersion: "discovery.k8s.io/v1",
-    count: (pods) => Math.ceil(pods / PODS_PER_SERVICE),
-    json: sliceJson,
-  },
-  "/api/v1/nodes": {
-    kind: "Node",
-    apiVersion: "v1",
-    count: (pods) => Math.ceil(pods / PODS_PER_NODE),
-    json: nodeJson,
-  },
-  "/api/v1/namespaces": {
-    kind: "Namespace",
-    apiVersion: "v1",
+const LISTINGS: Readonly<Record<string, Generated>> = {
+  Pod: { count: (pods) => pods, make: (index) => pod(index, podAddress(index)) },
+  Service: { count: (pods) => Math.ceil(pods / PODS_PER_SERVICE), make: service },
+  EndpointSlice: { count: (pods) => Math.ceil(pods / PODS_PER_SERVICE), make: slice },
+  Node: { count: (pods) => Math.ceil(pods / PODS_PER_NODE), make: node },
+  Namespace: {
     count: () => 1,
-    json: () => object("Namespace", "v1", { name: "kube-system", uid: uidOf(9, 0) }, {}),
+    make: () => object("Namespace", "v1", { name: "kube-system", uid: uidOf(9, 0) }, {}),
   },
 };
 
-function object(kind: string, apiVersion: string, metadata: object, rest: object): string {
+function object(
+  kind: string,
+  apiVersion: string,
+  metadata: Metadata & { readonly managedFields?: object },
+  rest: object,
+): ApiObject {
   const all = { resourceVersion: "100", creationTimestamp: "2026-01-05T10:00:00Z", ...metadata };
-  return JSON.stringify({ kind, apiVersion, metadata: all, ...rest });
+  return { kind, apiVersion, metadata: all, ...rest };
 }
 
 /** As large as a pod with a sidecar is in a cluster that sets its defaults: some 6 kB. */
-function podJson(index: number, address: string): string {
+function pod(index: number, address: string): ApiObject {
   const app = `workload-${serviceOf(index)}`;
   const labels = { app, team: namespaceOf(index), "pod-template-hash": "6f7d9c8b5d", version: "v1.2.3" };
   const container = (name: string) => ({ ...CONTAINER, name, image: `registry.example/${app}/${name}:1.2.3` });
@@ -136,14 +119,14 @@ const MANAGED_FIELDS = ["kube-controller-manager", "kubelet"].map((manager) => (
   ),
 }));
 
-function serviceJson(index: number): string {
+function service(index: number): ApiObject {
   const address = serviceAddress(index);
   const metadata = { name: `workload-${index}`, namespace: `team-${index % 97}`, uid: uidOf(4, index) };
   const ports = [{ port: 80, protocol: "TCP", targetPort: 8080 }];
   return object("Service", "v1", metadata, { spec: { clusterIP: address, clusterIPs: [address], ports }, status: {} });
 }
 
-function sliceJson(index: number): string {
+function slice(index: number): ApiObject {
   const endpoints = Array.from({ length: PODS_PER_SERVICE }, (_, i) => {
     const at = index * PODS_PER_SERVICE + i;
     return {
@@ -159,7 +142,7 @@ function sliceJson(index: number): string {
   return object("EndpointSlice", "discovery.k8s.io/v1", metadata, { addressType: "IPv4", endpoints, ports });
 }
 
-function nodeJson(index: number): string {
+function node(index: number): ApiObject {
   const zone = `zone-${index % 3}`;
   const labels = { "topology.kubernetes.io/zone": zone, "topology.kubernetes.io/region": "region" };
   const addresses = [{ type: "InternalIP", address: `192.168.${index >> 8}.${index & 255}` }];
@@ -167,80 +150,23 @@ function nodeJson(index: number): string {
   return object("Node", "v1", metadata, { spec: { podCIDR: `10.64.${index & 255}.0/26` }, status: { addresses } });
 }
 
-const PAGE_BYTES = 256 * 1024;
-
-/** Writes no faster than the other end reads. */
-async function write(answer: ServerResponse, pieces: Iterable<string>): Promise<void> {
-  let page = "";
-  for (const piece of pieces) {
-    page += piece;
-    if (page.length < PAGE_BYTES) continue;
-    if (!answer.write(page)) await drained(answer);
-    page = "";
-    if (answer.destroyed) return;
-  }
-  answer.write(page);
-}
-
-/** Or gone. */
-function drained(answer: ServerResponse): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const done = () => {
-    for (const event of ["drain", "close"]) answer.off(event, done);
-    resolve();
-  };
-  for (const event of ["drain", "close"]) answer.on(event, done);
-  return promise;
-}
-
-function* itemsOf({ count, json }: Listing, pods: number, from: number, to: number): Iterable<string> {
-  const end = Math.min(count(pods), to);
-  for (let i = from; i < end; i++) yield i === from ? json(i) : `,${json(i)}`;
-}
-
-function* addedOf({ count, json, kind, apiVersion }: Listing, pods: number): Iterable<string> {
-  for (let i = 0; i < count(pods); i++) yield `{"type":"ADDED","object":${json(i)}}\n`;
-  const annotations = { "k8s.io/initial-events-end": "true" };
-  yield `{"type":"BOOKMARK","object":${object(kind, apiVersion, { annotations }, {})}}\n`;
-}
-
 async function serve(pods: number, certFile: string, keyFile: string): Promise<void> {
-  const watching = new Set<ServerResponse>();
-  const tls = { cert: readFileSync(certFile), key: readFileSync(keyFile) };
-  const server = createServer(tls, (request, answer) => {
-    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
-    if (pathname === "/change") {
-      const index = Number(searchParams.get("pod"));
-      const json = podJson(index, searchParams.get("address") ?? "");
-      for (const watcher of watching) watcher.write(`{"type":"MODIFIED","object":${json}}\n`);
-      answer.end();
-      return;
-    }
-    const listing = LISTINGS[pathname];
-    if (!listing) {
-      answer.writeHead(404).end();
-      return;
-    }
-    answer.writeHead(200, { "content-type": "application/json" });
-    if (searchParams.get("watch") === "true") {
-      answer.flushHeaders();
-      if (listing.kind === "Pod") {
-        watching.add(answer);
-        answer.on("close", () => watching.delete(answer));
-      }
-      if (searchParams.get("sendInitialEvents") === "true") void write(answer, addedOf(listing, pods));
-      return;
-    }
-    const from = Number(searchParams.get("continue") ?? 0);
-    const to = from + Number(searchParams.get("limit") ?? Infinity);
-    const next = to < listing.count(pods) ? { continue: String(to) } : {};
-    const head = JSON.stringify({ resourceVersion: "100", ...next });
-    answer.write(`{"kind":"${listing.kind}List","apiVersion":"${listing.apiVersion}","metadata":${head},"items":[`);
-    void write(answer, itemsOf(listing, pods, from, to)).then(() => answer.end("]}"));
+  const server = new FakeApiServer({
+    tls: { cert: readFileSync(certFile), key: readFileSync(keyFile) },
+    generated: (kind) => {
+      const { count, make } = LISTINGS[kind] as Generated;
+      return { length: count(pods), at: make };
+    },
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
+  server.answering = (answer, request, behave) => {
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+    if (pathname !== "/change") return behave();
+    const changed = pod(Number(searchParams.get("pod")), searchParams.get("address") ?? "");
+    server.writeRaw("Pod", `${JSON.stringify({ type: "MODIFIED", object: changed })}\n`);
+    answer.end();
+  };
+  await server.start();
+  process.stdout.write(`${server.port}\n`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

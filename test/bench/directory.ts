@@ -50,7 +50,7 @@ function row(budget: "directory-10000" | "directory-100000", reading: Reading, v
     budget,
     measured: `${mebibytes(peak)}, ${mebibytes(rss)} at the end; ${ready}`,
     verdict,
-    how: `VmHWM of the bundled program, as in a pod; ${number(pods)} generated pods of 5.6 kB from a stand-in, one agent`,
+    how: `VmHWM of the bundled program, as in a pod; ${number(pods)} generated pods of 5.6 kB from a fake API server, one agent`,
   };
 }
 

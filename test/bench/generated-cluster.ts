@@ -2,13 +2,15 @@
  * A cluster of many generated pods (cluster-server.ts) and the surroundings of a pod in it, for whole programs:
  * they find their service account where a kubelet would put it, in a mount namespace of their own.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+
+import { makeServiceAccount, type ServiceAccount } from "./service-account.ts";
 
 const SERVER = join(import.meta.dirname, "cluster-server.ts");
 
@@ -28,23 +30,20 @@ export interface GeneratedCluster {
 export async function startGeneratedCluster(pods: number): Promise<GeneratedCluster> {
   const files = mkdtempSync(join(tmpdir(), "flowspan-cluster-"));
   const path = (name: string) => join(files, name);
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path("key")];
-  const names = ["-subj", "/CN=cluster", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"];
-  execFileSync("openssl", ["req", "-x509", ...key, ...names, "-out", path("ca.crt")], { stdio: "pipe" });
-  writeFileSync(path("token"), "of-a-generated-cluster");
+  const account = makeServiceAccount(path("account"));
 
-  const argv = ["--disable-warning=ExperimentalWarning", SERVER, String(pods), path("ca.crt"), path("key")];
+  const argv = ["--disable-warning=ExperimentalWarning", SERVER, String(pods), account.caFile, account.keyFile];
   const child = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "inherit"] });
   const killNow = () => child.kill("SIGKILL");
   process.on("exit", killNow);
   const [line] = (await once(child.stdout, "data")) as [Buffer];
   const port = Number(line.toString());
-  const ca = readFileSync(path("ca.crt"));
-  writeFileSync(path("kubeconfig"), kubeconfigText(port, path("ca.crt")));
+  const ca = readFileSync(account.caFile);
+  writeFileSync(path("kubeconfig"), kubeconfigText(port, account));
   return {
     files,
     kubeconfig: path("kubeconfig"),
-    through: ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", AS_IN_A_POD, files],
+    through: ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", AS_IN_A_POD, account.directory],
     env: { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: String(port) },
     async change(pod, address) {
       const sent = request({
@@ -76,12 +75,12 @@ mkdir -p /run/secrets/kubernetes.io/serviceaccount /run/flowspan &&
 cp "$0"/ca.crt "$0"/token /run/secrets/kubernetes.io/serviceaccount/ &&
 exec "$@"`;
 
-function kubeconfigText(port: number, caFile: string): string {
+function kubeconfigText(port: number, { caFile, token }: ServiceAccount): string {
   return JSON.stringify({
     apiVersion: "v1",
     kind: "Config",
     clusters: [{ name: "c", cluster: { server: `https://127.0.0.1:${port}`, "certificate-authority": caFile } }],
-    users: [{ name: "u", user: { token: "of-a-generated-cluster" } }],
+    users: [{ name: "u", user: { token } }],
     contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
     "current-context": "x",
   });

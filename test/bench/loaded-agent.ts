@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { AGENT_USER } from "../lab/agents/agents.ts";
 import { enterArguments, eventually, LabProcess } from "../lab/programs/process.ts";
 import { ROOT } from "../lab/programs/run.ts";
-import type { ServiceAccount } from "./service-account.ts";
 
 export interface WorldSize {
   /** On the agent's node, with at most 100 edges each. */
@@ -25,7 +24,8 @@ export interface WorldSize {
 export interface WorldReady {
   readonly probeSocket: string;
   readonly endpoint: string;
-  readonly account: ServiceAccount;
+  /** Where the API server is, and what a pod finds of it. */
+  readonly account: { readonly directory: string; readonly port: number };
 }
 
 /** Said when an exchange has been settled. */

@@ -12,7 +12,7 @@ import { dirname, join } from "node:path";
 import { setInterval } from "node:timers/promises";
 import { FrameKind, frameConnection, frameEdge, frameExchange } from "../../agent/generated/layout.ts";
 import { type Frame, packFrames } from "../../agent/source/frames.ts";
-import { ApiServerStandIn } from "../kubernetes/apiserver-standin.ts";
+import { FakeApiServer } from "../kubernetes/fake-api-server.ts";
 import { namespaceObject, nodeObject, podObject } from "../kubernetes/kubernetes-objects.ts";
 import { uuid } from "../lab/world/describe.ts";
 import { Receiver } from "../otlp/receiver.ts";
@@ -20,7 +20,7 @@ import { type FakeConnection, FakeProbe } from "../unit/source/fake-probe.ts";
 import { type EdgeValues, exchangeFrames, settledFrame } from "../unit/source/frames-builder.ts";
 import type { WorldProgress, WorldReady, WorldSize } from "./loaded-agent.ts";
 import { recordFrames } from "./records.ts";
-import { serveAsInCluster } from "./service-account.ts";
+import { makeServiceAccount, tlsOf } from "./service-account.ts";
 
 const NODE = "node-1";
 type Path = readonly (readonly number[])[];
@@ -44,15 +44,15 @@ const receiver = await Receiver.start({
   },
 });
 
-const api = new ApiServerStandIn();
+const probe = await new FakeProbe().listen();
+const directory = dirname(probe.path);
+const account = makeServiceAccount(join(directory, "account"));
+const api = new FakeApiServer({ tls: tlsOf(account) });
 await api.start();
 for (const name of ["default", "kube-system"]) api.put(namespaceObject(name, uuid(name)));
 for (const name of [NODE, "node-2"]) api.put(nodeObject({ name, uid: uuid(name), ips: [] }));
 for (let pod = 0; pod < size.knownPods; pod++) api.put(podObject(describePod(pod)));
 
-const probe = await new FakeProbe().listen();
-const directory = dirname(probe.path);
-const account = await serveAsInCluster(api.url, join(directory, "account"));
 // The agent is another user.
 for (const path of [directory, probe.path]) chmodSync(path, 0o777);
 
@@ -60,7 +60,11 @@ process.on("SIGTERM", async () => {
   await probe.close();
   process.exit();
 });
-say({ probeSocket: probe.path, endpoint: receiver.endpoint, account } satisfies WorldReady);
+say({
+  probeSocket: probe.path,
+  endpoint: receiver.endpoint,
+  account: { directory: account.directory, port: api.port },
+} satisfies WorldReady);
 await serve();
 
 function say(message: WorldReady | WorldProgress): void {

@@ -1,7 +1,7 @@
 /**
  * Kubeconfigs, each as one change of a plain one that works: what kubectl honours, what it refuses, and near misses.
  */
-import { idToken } from "../unit/kubernetes/recording-server.ts";
+import { idToken } from "../unit/kubernetes/recording-proxies.ts";
 import type { Kubeconfig, World } from "./kubeconfig-world.ts";
 
 type Part = Readonly<Record<string, unknown>>;

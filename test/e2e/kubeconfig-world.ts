@@ -9,20 +9,20 @@ import { promisify } from "node:util";
 import { kubeconfigConnection } from "../../agent/kubernetes/kubeconfig-connection.ts";
 import { get } from "../../agent/kubernetes/request.ts";
 import { component } from "../components/find.ts";
+import type { FakeApiServer } from "../kubernetes/fake-api-server.ts";
 import { type Certificates, certificates } from "../unit/directory/serving.ts";
 import {
-  type Recording,
   type RecordingProxy,
+  startAnswering,
   startIssuer,
   startProxy,
-  startRecording,
   startSocks,
-} from "../unit/kubernetes/recording-server.ts";
+} from "../unit/kubernetes/recording-proxies.ts";
 
 export interface World {
   readonly tls: Certificates;
-  readonly secure: Recording;
-  readonly plain: Recording;
+  readonly secure: FakeApiServer;
+  readonly plain: FakeApiServer;
   readonly proxy: RecordingProxy;
   readonly tlsProxy: RecordingProxy;
   readonly plainProxy: RecordingProxy;
@@ -41,8 +41,8 @@ export async function makeWorld(): Promise<World> {
   const tls = certificates();
   for (const name of ["server", "client"]) tls.make(name);
   tls.makeCa("other");
-  const secure = await startRecording(tls);
-  const plain = await startRecording();
+  const secure = await startAnswering(tls);
+  const plain = await startAnswering();
   const directory = tls.path("");
   for (const [name, text] of Object.entries(FILES)) writeFileSync(tls.path(name), text);
   for (const [name, script] of Object.entries(PLUGINS)) {
@@ -98,8 +98,8 @@ export interface Kubeconfig {
 
 export interface Verdict {
   readonly works: boolean;
-  readonly secure: Recording["seen"];
-  readonly plain: Recording["seen"];
+  readonly secure: FakeApiServer["requests"];
+  readonly plain: FakeApiServer["requests"];
   readonly asked: RecordingProxy["asked"];
   /** KUBERNETES_EXEC_INFO, where a plugin kept it. */
   readonly info: unknown;
@@ -146,7 +146,7 @@ async function observe(
   const proxies = [world.proxy, world.tlsProxy, world.plainProxy, world.socks];
   const info = world.path("info");
   rmSync(info, { force: true });
-  for (const { seen } of [secure, plain]) seen.length = 0;
+  for (const { requests } of [secure, plain]) requests.length = 0;
   for (const { asked } of proxies) asked.length = 0;
   const paths = files.map((content, i) => {
     const path = join(world.directory, `config-${i}`);
@@ -162,8 +162,8 @@ async function observe(
   }
   const verdict = {
     works: words === "",
-    secure: [...secure.seen],
-    plain: [...plain.seen],
+    secure: [...secure.requests],
+    plain: [...plain.requests],
     asked: proxies.flatMap(({ asked }) => asked),
     info: existsSync(info) ? JSON.parse(readFileSync(info, "utf8")) : undefined,
   };

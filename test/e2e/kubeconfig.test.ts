@@ -5,7 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { kubeconfigConnection } from "../../agent/kubernetes/kubeconfig-connection.ts";
-import { idToken } from "../unit/kubernetes/recording-server.ts";
+import { idToken } from "../unit/kubernetes/recording-proxies.ts";
 import { kubeconfig, ROWS } from "./kubeconfig-rows.ts";
 import { askKubectl, askUs, makeWorld } from "./kubeconfig-world.ts";
 

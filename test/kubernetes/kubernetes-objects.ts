@@ -1,7 +1,7 @@
 /**
  * Kubernetes objects as an API server has them, from the little that a test or a lab wants to say.
  *
- * Plain JSON in the API's own field names: the stand-in serves them as they are, a real API server takes
+ * Plain JSON in the API's own field names: the fake serves them as they are, a real API server takes
  * them by POST (its status by a second request). Defaults are valid for a real server.
  */
 import { randomUUID } from "node:crypto";

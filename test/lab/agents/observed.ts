@@ -1,9 +1,9 @@
 /**
- * A lab with flowspan on each of its nodes: the real probe, the real agent, names from the stand-in API, points
+ * A lab with flowspan on each of its nodes: the real probe, the real agent, names from the fake API server, points
  * in a receiver of this process. Tests play traffic in the lab and read here what was told of it.
  *
  *   lab pods ─ kernel ─ probe ─ agent ─ OTLP ─ receiver ─ sums
- *                                 └ names ─ stand-in API
+ *                                 └ names ─ fake API server
  */
 
 import type { MetricDescriptor } from "../../../agent/generated/semconv.ts";
@@ -23,7 +23,7 @@ import {
   METRIC_FLOWSPAN_WALK_DURATION,
 } from "../../../agent/generated/semconv.ts";
 import type { Attributes } from "../../../agent/model/attribute.ts";
-import type { ApiServerStandIn } from "../../kubernetes/apiserver-standin.ts";
+import type { FakeApiServer } from "../../kubernetes/fake-api-server.ts";
 import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 import { type SeriesTotal, seriesTotals, total } from "../../otlp/oracle.ts";
 import { Receiver } from "../../otlp/receiver.ts";
@@ -52,13 +52,13 @@ const DEADLINE_MS = 30_000;
 
 export class ObservedLab {
   readonly lab: Lab;
-  readonly api: ApiServerStandIn;
+  readonly api: FakeApiServer;
   readonly receiver: Receiver;
   readonly #setup: AgentSetup;
   readonly #undo: (() => unknown)[];
   #agents: NodeAgent[] = [];
 
-  private constructor(lab: Lab, api: ApiServerStandIn, receiver: Receiver, setup: AgentSetup, undo: (() => unknown)[]) {
+  private constructor(lab: Lab, api: FakeApiServer, receiver: Receiver, setup: AgentSetup, undo: (() => unknown)[]) {
     this.lab = lab;
     this.api = api;
     this.receiver = receiver;

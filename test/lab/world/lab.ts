@@ -79,7 +79,7 @@ export interface Lab {
   delay(a: string, b: string, delayMs: number): Promise<DelayFault>;
   /** Gives the neighbour table that many places, for the whole machine: close the lab soon. */
   limitNeighbourTable(family: Family, entries: number): Fault;
-  /** For the stand-in or a real API server. */
+  /** For the fake or a real API server. */
   kubernetesObjects(): ApiObject[];
   /** Ends all processes and removes all that was made. */
   close(): Promise<void>;

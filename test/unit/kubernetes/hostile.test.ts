@@ -5,25 +5,16 @@ import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { statusFailure } from "../../../agent/kubernetes/failure.ts";
+import type { Answering } from "../../kubernetes/fake-api-server.ts";
 import { podObject } from "../../kubernetes/kubernetes-objects.ts";
+import { addedLine, inTurn, PAGE, POD, startHostile, WATCH_LIST, withoutWatchList } from "./hostile-answers.ts";
 import { replaceAt } from "./mutate.ts";
-import {
-  type Answering,
-  addedLine,
-  good,
-  PAGE,
-  POD,
-  type RawServer,
-  startRawServer,
-  WATCH_LIST,
-  withoutWatchList,
-} from "./raw-server.ts";
 import { eventually, FAST, plainConnection, type Watching, watchPods } from "./watching.ts";
 
 const MIB = 1024 * 1024;
 
-async function start(answer: Answering, silenceMs?: number): Promise<Omit<Watching, "server"> & { server: RawServer }> {
-  const server = await startRawServer(answer);
+async function start(answer: Answering, silenceMs?: number): Promise<Watching> {
+  const server = await startHostile(answer);
   return { server, ...watchPods(plainConnection(server), silenceMs) };
 }
 
@@ -33,11 +24,6 @@ const bytesThenEnd =
   (answer) => {
     answer.writeHead(200).end(bytes);
   };
-
-/** Each of them once, then good. */
-function inTurn(...answers: Answering[]): Answering {
-  return (answer, request) => (answers.shift() ?? good)(answer, request);
-}
 
 describe("an answer that is cut", () => {
   test("at any byte of a watch-list costs a reconnect and no object", async () => {
@@ -274,7 +260,7 @@ describe("a server that is slow", () => {
     const { server, watch, pods } = await start(answering, 100);
 
     await eventually(() => expect(watch.state.failures.silent).toBeGreaterThanOrEqual(2));
-    server.answer = good;
+    server.answering = undefined;
 
     await eventually(() => expect(watch.state.current).toBe(true));
     expect(pods()).toEqual(["a", "b", "c"]);
@@ -340,14 +326,14 @@ describe("a server that does the same wrong thing every time", () => {
 
   test.each(WRONG)("%s: it is asked ever more slowly, and found again", async (_what, answering) => {
     const { server, watch, pods } = await start(answering);
-    await eventually(() => expect(server.requests).toBeGreaterThanOrEqual(5));
-    const before = server.requests;
+    await eventually(() => expect(server.requests.length).toBeGreaterThanOrEqual(5));
+    const before = server.requests.length;
     const startedMs = performance.now();
 
-    await eventually(() => expect(server.requests).toBeGreaterThanOrEqual(before + 10));
-    const asked = server.requests - before;
+    await eventually(() => expect(server.requests.length).toBeGreaterThanOrEqual(before + 10));
+    const asked = server.requests.length - before;
     const tookMs = performance.now() - startedMs;
-    server.answer = good;
+    server.answering = undefined;
 
     await eventually(() => expect(watch.state.current).toBe(true));
     expect(pods()).toEqual(["a", "b", "c"]);
@@ -366,7 +352,7 @@ describe("a server that does the same wrong thing every time", () => {
     );
 
     await expect.poll(() => watch.state.failures.malformed, { timeout: 40_000, interval: 20 }).toBe(1);
-    server.answer = good;
+    server.answering = undefined;
 
     await eventually(() => expect(watch.state.current).toBe(true));
   }, 60_000);

@@ -9,16 +9,17 @@ import { serviceAccountConnection } from "../../../agent/kubernetes/connection.t
 import { ApiFailure } from "../../../agent/kubernetes/failure.ts";
 import { kubeconfigConnection } from "../../../agent/kubernetes/kubeconfig-connection.ts";
 import { get } from "../../../agent/kubernetes/request.ts";
+import { type FakeApiServer, fixedAnswer } from "../../kubernetes/fake-api-server.ts";
 import { type Certificates, certificates } from "../directory/serving.ts";
-import { type Recording, type RecordingProxy, startProxy, startRecording, startSocks } from "./recording-server.ts";
+import { type RecordingProxy, startAnswering, startProxy, startSocks } from "./recording-proxies.ts";
 
 /** Stands wherever a secret may be; no message may hold it. */
 const SECRET = "s3cr3t-0123456789-abcdefghij";
 
 interface World {
   readonly tls: Certificates;
-  readonly secure: Recording;
-  readonly plain: Recording;
+  readonly secure: FakeApiServer;
+  readonly plain: FakeApiServer;
   readonly proxy: RecordingProxy;
   readonly socks: RecordingProxy;
 }
@@ -45,9 +46,9 @@ async function makeWorld(): Promise<World> {
   tls.makeCa("other");
   mkdirSync(tls.path("directory"));
   writeFileSync(tls.path("no-certificate"), SECRET);
-  const secure = await startRecording(tls);
+  const secure = await startAnswering(tls);
   const proxy = await startProxy(secure.port);
-  return { tls, secure, proxy, plain: await startRecording(), socks: await startSocks(secure.port, "anna:right") };
+  return { tls, secure, proxy, plain: await startAnswering(), socks: await startSocks(secure.port, "anna:right") };
 }
 
 function plugin(script: string, exec: object = {}) {
@@ -226,8 +227,7 @@ const ROWS: readonly Row[] = [
   {
     what: "plain HTTP to a TLS port of a Go server",
     given: ({ plain }) => {
-      plain.status = 400;
-      plain.body = "Client sent an HTTP request to an HTTPS server.\n";
+      plain.answering = fixedAnswer(400, "Client sent an HTTP request to an HTTPS server.\n");
       return { cluster: { server: `http://127.0.0.1:${plain.port}` } };
     },
     reason: "rejected",
@@ -236,8 +236,7 @@ const ROWS: readonly Row[] = [
   {
     what: "401",
     given: ({ secure }) => {
-      secure.status = 401;
-      secure.body = '{"kind":"Status","message":"Unauthorized"}';
+      secure.answering = fixedAnswer(401, '{"kind":"Status","message":"Unauthorized"}');
       return { user: { token: SECRET } };
     },
     reason: "unauthorized",
@@ -246,9 +245,10 @@ const ROWS: readonly Row[] = [
   {
     what: "403",
     given: ({ secure }) => {
-      secure.status = 403;
-      secure.body =
-        '{"message":"pods is forbidden: User \\"anna\\" cannot list resource \\"pods\\" in API group \\"\\""}';
+      secure.answering = fixedAnswer(
+        403,
+        '{"message":"pods is forbidden: User \\"anna\\" cannot list resource \\"pods\\" in API group \\"\\""}',
+      );
       return { user: { token: SECRET } };
     },
     reason: "forbidden",
@@ -257,8 +257,7 @@ const ROWS: readonly Row[] = [
   {
     what: "403 that says nothing",
     given: ({ secure }) => {
-      secure.status = 403;
-      secure.body = "<html>no</html>";
+      secure.answering = fixedAnswer(403, "<html>no</html>");
       return { user: { token: SECRET } };
     },
     reason: "forbidden",
@@ -267,8 +266,7 @@ const ROWS: readonly Row[] = [
   {
     what: "a server that says what it was sent",
     given: ({ secure }) => {
-      secure.status = 400;
-      secure.body = `bad header: Authorization: Bearer ${SECRET}`;
+      secure.answering = fixedAnswer(400, `bad header: Authorization: Bearer ${SECRET}`);
       return { user: { token: SECRET } };
     },
     reason: "rejected",
@@ -382,7 +380,7 @@ test("a server that accepts and says nothing is said to be swallowed on the way"
 
 test("a pod's service account that the server does not take is named by its file", async () => {
   const world = await makeWorld();
-  world.secure.status = 401;
+  world.secure.answering = fixedAnswer(401, "{}");
   writeFileSync(world.tls.path("token"), SECRET);
   const env = { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: String(world.secure.port) };
   copyFileSync(world.tls.path("ca.pem"), world.tls.path("ca.crt"));

@@ -1,8 +1,8 @@
 /** The list of one node's pods, where a server without watch-list would read those of all nodes to make a page. */
 import { expect, test } from "vitest";
-import type { ApiServerStandIn } from "../../kubernetes/apiserver-standin.ts";
+import type { FakeApiServer } from "../../kubernetes/fake-api-server.ts";
 import { podObject } from "../../kubernetes/kubernetes-objects.ts";
-import { PAGE, startRawServer, withoutWatchList } from "./raw-server.ts";
+import { PAGE, startHostile, withoutWatchList } from "./hostile-answers.ts";
 import { eventually, plainConnection, startWatching, watchPods } from "./watching.ts";
 
 const fieldSelector = "spec.nodeName=node-1";
@@ -21,7 +21,7 @@ function startSelecting() {
 }
 
 /** Queries of all lists so far. */
-const lists = ({ requests }: ApiServerStandIn) => requests.flatMap(({ query }) => (query.watch ? [] : [query]));
+const lists = ({ requests }: FakeApiServer) => requests.flatMap(({ query }) => (query.watch ? [] : [query]));
 
 test("is asked for whole, and from the server's cache", async () => {
   const { server, watch, told } = await startSelecting();
@@ -69,7 +69,7 @@ test.each([
 
 test("that comes in pages all the same is read to its end", async () => {
   const seen: object[] = [];
-  const raw = await startRawServer(
+  const raw = await startHostile(
     withoutWatchList((answer, { url }) => {
       const query = Object.fromEntries(new URL(url ?? "", "http://localhost").searchParams);
       answer.writeHead(200);

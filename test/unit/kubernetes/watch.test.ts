@@ -1,10 +1,10 @@
 /** One resource kept up to date through everything an API server does to its watchers. */
 import { describe, expect, test } from "vitest";
-import type { ApiServerStandIn } from "../../kubernetes/apiserver-standin.ts";
+import type { FakeApiServer } from "../../kubernetes/fake-api-server.ts";
 import { podObject } from "../../kubernetes/kubernetes-objects.ts";
 import { eventually, plainConnection, startWatching } from "./watching.ts";
 
-function putPods(server: ApiServerStandIn, ...names: string[]): void {
+function putPods(server: FakeApiServer, ...names: string[]): void {
   for (const name of names) server.put(podObject({ name }));
 }
 

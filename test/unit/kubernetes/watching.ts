@@ -1,18 +1,18 @@
-/** A watch of pods on a stand-in, and what it has told so far. */
+/** A watch of pods on a fake API server, and what it has told so far. */
 import { onTestFinished, vi } from "vitest";
 import { ApiTroubles } from "../../../agent/kubernetes/api-troubles.ts";
 import type { Connection } from "../../../agent/kubernetes/connection.ts";
 import { trimPod } from "../../../agent/kubernetes/trim.ts";
 import { ResourceWatch } from "../../../agent/kubernetes/watch.ts";
 import type { Pod } from "../../../agent/model/cluster-objects.ts";
-import { ApiServerStandIn } from "../../kubernetes/apiserver-standin.ts";
+import { FakeApiServer } from "../../kubernetes/fake-api-server.ts";
 
 export const TRIM = { wellKnownLabels: false, podLabels: [], podAnnotations: [] };
 /** Short enough for a test, long enough to count connects. */
 export const FAST = { firstMs: 5, maxMs: 20 };
 
 export interface Watching {
-  readonly server: ApiServerStandIn;
+  readonly server: FakeApiServer;
   readonly watch: ResourceWatch<Pod>;
   /** `+name`, `-name`, `synced`, in the order of the calls. */
   readonly told: string[];
@@ -25,14 +25,14 @@ export interface Watching {
 }
 
 export interface WatchingOptions {
-  readonly prepare?: (server: ApiServerStandIn) => void;
-  readonly connection?: (server: ApiServerStandIn) => Connection;
+  readonly prepare?: (server: FakeApiServer) => void;
+  readonly connection?: (server: FakeApiServer) => Connection;
   readonly silenceMs?: number;
   readonly query?: Readonly<Record<string, string>>;
 }
 
-async function startStandIn(prepare?: (server: ApiServerStandIn) => void): Promise<ApiServerStandIn> {
-  const server = new ApiServerStandIn();
+async function startServer(prepare?: (server: FakeApiServer) => void): Promise<FakeApiServer> {
+  const server = new FakeApiServer();
   await server.start();
   onTestFinished(() => server.stop());
   prepare?.(server);
@@ -53,7 +53,7 @@ export function plainConnection(server: { readonly url: string }): Connection {
 
 /** Starts a server and a watch on it; both end with the test. */
 export async function startWatching(options: WatchingOptions = {}): Promise<Watching> {
-  const server = await startStandIn(options.prepare);
+  const server = await startServer(options.prepare);
   const connection = (options.connection ?? plainConnection)(server);
   return { server, ...watchPods(connection, options.silenceMs, options.query) };
 }

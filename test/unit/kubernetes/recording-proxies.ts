@@ -1,6 +1,6 @@
 /**
- * An API server over TLS, or plain, that lets everybody in and keeps who came how; and proxies before it that keep
- * what they were asked for. All end with the test.
+ * What stands before an API server: proxies that keep what they were asked for, and an OpenID provider; and a server that
+ * lets everybody in. All end with the test.
  */
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -8,54 +8,23 @@ import { createServer as createHttp, type IncomingMessage, request, type Server,
 import { createServer as createHttps } from "node:https";
 import { type AddressInfo, connect, createServer as createTcp, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { TLSSocket } from "node:tls";
 import { onTestFinished } from "vitest";
+import { FakeApiServer, fixedAnswer } from "../../kubernetes/fake-api-server.ts";
 import type { Certificates } from "../directory/serving.ts";
 
-/** Who came: what is said of the client in headers, its certificate's name, and the name that it wanted to reach. */
-export interface Seen {
-  readonly path: string;
-  readonly client: string | undefined;
-  readonly serverName: string | undefined;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-export interface Recording {
-  readonly port: number;
-  readonly seen: Seen[];
-  /** Instead of 200. */
-  status: number;
-  body: string;
-}
-
-const TOLD = /^(authorization|impersonate-.*)$/i;
-
-export async function startRecording(tls?: Certificates): Promise<Recording> {
-  const recording = { port: 0, seen: [] as Seen[], status: 200, body: "{}" };
-  const answer = (request: IncomingMessage, response: ServerResponse) => {
-    recording.seen.push(seenOf(request));
-    response.writeHead(recording.status, { "content-type": "application/json" }).end(recording.body);
-  };
-  const server = tls === undefined ? createHttp(answer) : createHttps(tlsOptions(tls), answer);
-  recording.port = await listen(server);
-  return recording;
+/** A server that answers everything with 200, over TLS or plain. It ends with the test. */
+export async function startAnswering(tls?: Certificates): Promise<FakeApiServer> {
+  const server = new FakeApiServer(tls === undefined ? {} : { tls: tlsOptions(tls) });
+  server.answering = fixedAnswer(200, "{}");
+  await server.start();
+  onTestFinished(() => server.stop());
+  return server;
 }
 
 function tlsOptions(tls: Certificates) {
-  const [key, cert, ca] = ["server.key", "server.pem", "ca.pem"].map((name) => readFileSync(tls.path(name)));
-  return { key, cert, ca, requestCert: true, rejectUnauthorized: false };
-}
-
-function seenOf({ rawHeaders, socket, url }: IncomingMessage): Seen {
-  const headers: Record<string, string> = {};
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] ?? "").toLowerCase();
-    const value = rawHeaders[i + 1] ?? "";
-    if (TOLD.test(name)) headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
-  }
-  const tls = "getPeerCertificate" in socket ? (socket as TLSSocket) : undefined;
-  const subject = tls?.getPeerCertificate().subject?.CN;
-  return { path: url ?? "", client: subject?.toString(), serverName: tls?.servername || undefined, headers };
+  const read = (name: string) => readFileSync(tls.path(name));
+  const files = { key: read("server.key"), cert: read("server.pem"), ca: read("ca.pem") };
+  return { ...files, requestCert: true, rejectUnauthorized: false };
 }
 
 export interface RecordingProxy {
