@@ -1,7 +1,8 @@
-/** Programs of which the tests of the checks tell one number wrongly after the other. */
-import { parseProgram } from "./program.ts";
+/** Programs of which tests of the checks tell one number wrongly after the other. */
+import { type Program, parseProgram } from "./program.ts";
 
-const FIRST = `
+/** One connection of puppet a to a listener of puppet b: 1009 bytes up, 23 down; the client closes first. */
+const ONE_CONNECTION = `
   b sock 0 4
   b bind 0 127.0.0.1 8000
   b listen 0 16
@@ -17,9 +18,10 @@ const FIRST = `
   b close 2
 `;
 
+export const PLAIN_CONNECTION: Program = parseProgram(ONE_CONNECTION);
+
 /** One connection of each kind of end: in order, reset, refused, given up. */
-export const PLAIN = parseProgram(`
-  ${FIRST}
+export const PLAIN: Program = parseProgram(`${ONE_CONNECTION}
   a sock 3 4 linger=0
   a connect 3 127.0.0.1 8000
   b accept 0 4
@@ -31,8 +33,8 @@ export const PLAIN = parseProgram(`
 `);
 
 /** One that ends before the first barrier, one that goes on behind both, one that begins there, and a refused one. */
-export const PLAIN_GAP = parseProgram(`
-  ${FIRST}
+export const PLAIN_GAP: Program = parseProgram(`
+  ${ONE_CONNECTION}
   a sock 3 4
   a connect 3 127.0.0.1 8000
   b accept 0 4

@@ -18,7 +18,7 @@ import { program, run } from "../programs/run.ts";
 import { describe } from "../world/describe.ts";
 import { booksGrowth, type KernelBooks } from "../world/kernel-books.ts";
 import { type Lab, startLab } from "../world/lab.ts";
-import { type Counters, Tally } from "./tally.ts";
+import { type Counters, resentTypes, Tally } from "./tally.ts";
 
 export const NEEDS = ["root", "btf", "cgroup2", "build"] as const satisfies readonly Need[];
 
@@ -78,17 +78,11 @@ export class CallLab {
 
   /** Segments of the port that were sent again, by type, of both ends together or of one. */
   resent(port: number, role?: Role) {
-    const all = this.tally.sum(
-      (key) => key.serverPort === port && key.role !== "listener" && (role === undefined || key.role === role),
+    return resentTypes(
+      this.tally.sum(
+        (key) => key.serverPort === port && key.role !== "listener" && (role === undefined || key.role === role),
+      ),
     );
-    return {
-      syn: all.retransmitsSyn,
-      fast: all.retransmitsFast,
-      timeout: all.retransmitsTimeout,
-      probe: all.retransmitsTlp,
-      nonCongestion: all.retransmitsNonCongestion,
-      other: all.retransmitsOther,
-    };
   }
 
   /** Plays the lines to their end. */

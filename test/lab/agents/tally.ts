@@ -35,6 +35,18 @@ export interface EdgeSum {
   limit: number;
 }
 
+/** Segments that were sent again, by type. */
+export function resentTypes(counters: Counters) {
+  return {
+    syn: counters.retransmitsSyn,
+    fast: counters.retransmitsFast,
+    timeout: counters.retransmitsTimeout,
+    probe: counters.retransmitsTlp,
+    nonCongestion: counters.retransmitsNonCongestion,
+    other: counters.retransmitsOther,
+  };
+}
+
 export type Where = (key: EdgeKey) => boolean;
 
 const IDLE_NS = 300_000_000_000n;

@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, expect } from "vitest";
 import { missing, needs } from "../../machine/needs.ts";
 import { SEGMENTS_AT_ONCE, startWitness } from "../../machine/witness.ts";
-import { Tally } from "../agents/tally.ts";
+import { resentTypes, Tally } from "../agents/tally.ts";
 import { eventually } from "../programs/process.ts";
 import { run } from "../programs/run.ts";
 import { twoPods } from "../world/describe.ts";
@@ -113,15 +113,7 @@ async function growth(before: KernelBooks) {
 
 /** Of the client's end. */
 function types(port: number) {
-  const all = tally.sum((key) => key.serverPort === port);
-  return {
-    syn: all.retransmitsSyn,
-    fast: all.retransmitsFast,
-    timeout: all.retransmitsTimeout,
-    probe: all.retransmitsTlp,
-    nonCongestion: all.retransmitsNonCongestion,
-    other: all.retransmitsOther,
-  };
+  return resentTypes(tally.sum((key) => key.serverPort === port));
 }
 
 function sum(types: Readonly<Record<string, number>>): number {

@@ -4,16 +4,17 @@ import type { Connection } from "../../../agent/model/connection-record.ts";
 import type { BatchResult } from "../../torture/batch.ts";
 import { differences, type Seen } from "../../torture/compare.ts";
 import { type Bench, failuresOf, judge } from "../../torture/judge.ts";
+import { PLAIN_CONNECTION } from "../../torture/plain.ts";
 import type { Program } from "../../torture/program.ts";
 import { CHECKPOINTED, RESET_RECEIVED, RESET_SENT, RESTORED } from "../../torture/record-flags.ts";
 import type { Trace } from "../../torture/trace.ts";
-import { PLAIN_BOOKS, PLAIN_CALLS, PLAIN_PROGRAM, PLAIN_WIRE, plainSeen, traceOf } from "./traces.ts";
+import { PLAIN_BOOKS, PLAIN_CALLS, PLAIN_WIRE, plainSeen, traceOf } from "./traces.ts";
 
 const TRACE = traceOf(PLAIN_CALLS + PLAIN_WIRE + PLAIN_BOOKS);
 const NONE: ReadonlySet<string> = new Set();
 
 function checksOf(seen: Seen): string[] {
-  return [...new Set(differences(PLAIN_PROGRAM, TRACE, seen).map((each) => each.split(":")[0] ?? ""))];
+  return [...new Set(differences(PLAIN_CONNECTION, TRACE, seen).map((each) => each.split(":")[0] ?? ""))];
 }
 
 /** Of the records and the edges of one role. */
@@ -52,7 +53,7 @@ test("what TCP_REPAIR took to another socket is told by a record for each, and b
   const first = { ...client, flags: CHECKPOINTED } as Connection;
   const second = { ...client, flags: RESTORED, startNs: 7_505_000n, bytesSent: 0, bytesReceived: 0 } as Connection;
   const said = (parts: readonly Connection[]) =>
-    differences(PLAIN_PROGRAM, trace, { ...plainSeen(), records: [...parts, ...others] })
+    differences(PLAIN_CONNECTION, trace, { ...plainSeen(), records: [...parts, ...others] })
       .map((each) => each.split(":")[0] ?? "")
       .filter((check) => ["bytes", "record", "repair", "reset"].includes(check));
 
@@ -74,7 +75,7 @@ function delayed(text: string, byUs: number): string {
 test("a handshake that is shorter than on the wire is told, and one that is longer", () => {
   const trace = traceOf(delayed(PLAIN_CALLS + PLAIN_WIRE, 10_000) + PLAIN_BOOKS);
   const said = (handshakeUs: number) =>
-    differences(PLAIN_PROGRAM, trace, changed("client", { handshakeUs }, { handshakeUs })).filter((each) =>
+    differences(PLAIN_CONNECTION, trace, changed("client", { handshakeUs }, { handshakeUs })).filter((each) =>
       each.startsWith("handshake"),
     );
 
@@ -87,10 +88,10 @@ test("a handshake that is shorter than on the wire is told, and one that is long
 test("a resend without a type is told, but where a rule may have refused it", () => {
   const trace = traceOf(PLAIN_CALLS + PLAIN_WIRE + PLAIN_BOOKS.replace("RetransSegs=0", "RetransSegs=1"));
   const seen = changed("client", {}, { retransmitsOther: 1 });
-  const refused = [...PLAIN_PROGRAM, ". rule -A OUTPUT -p tcp --dport 8000 -j DROP"];
+  const refused = [...PLAIN_CONNECTION, ". rule -A OUTPUT -p tcp --dport 8000 -j DROP"];
   const said = (program: Program) => differences(program, trace, seen).filter((each) => each.startsWith("retransmit"));
 
-  expect(said(PLAIN_PROGRAM)).toEqual(["retransmit-types: segments sent again without a type is 1, must be 0"]);
+  expect(said(PLAIN_CONNECTION)).toEqual(["retransmit-types: segments sent again without a type is 1, must be 0"]);
   expect(said(refused)).toEqual([]);
 });
 
@@ -99,7 +100,7 @@ test("timers that find the window closed for want of room have no count of their
     PLAIN_BOOKS.replace("RetransSegs=0", "RetransSegs=4").replace("TCPFastRetrans=0", `TCPFastRetrans=0${more}`);
   const said = (more: string) =>
     differences(
-      PLAIN_PROGRAM,
+      PLAIN_CONNECTION,
       traceOf(PLAIN_CALLS + PLAIN_WIRE + books(more)),
       changed("client", {}, { retransmitsTimeout: 4 }),
     ).filter((each) => each.startsWith("retransmit"));
@@ -109,7 +110,7 @@ test("timers that find the window closed for want of room have no count of their
 });
 
 test("a connection in another cgroup than its socket's is told, record and edge", () => {
-  const said = differences(PLAIN_PROGRAM, TRACE, changed("server", {}, {}, { cgroup: 11n }));
+  const said = differences(PLAIN_CONNECTION, TRACE, changed("server", {}, {}, { cgroup: 11n }));
 
   expect(said).toEqual([
     "cgroup: server of 127.0.0.1/40000 → 127.0.0.1/8000 (line 6 to 13): it is of cgroup 11, must be of 12 (b)",
@@ -121,7 +122,7 @@ test("a segment of which no flow and no rule of the kernel knows is missing from
   const { records, edges, namespace } = plainSeen();
   if (!namespace) throw new Error("no namespace");
 
-  const said = differences(PLAIN_PROGRAM, TRACE, { records, edges, namespace: { ...namespace, outSegs: 12 } });
+  const said = differences(PLAIN_CONNECTION, TRACE, { records, edges, namespace: { ...namespace, outSegs: 12 } });
 
   expect(said).toContain("coverage: segments of no flow, of 12 sent: their count is 2, must be 1");
 });
@@ -133,14 +134,14 @@ test("a handshake that the kernel counts in PassiveOpens twice is one connection
   const seen = { records, edges, namespace: { ...namespace, passiveOpens: 2 } };
   const atOnce = PLAIN_WIRE.replace("> 4005 A 101", "> 2060 A 101");
 
-  expect(differences(PLAIN_PROGRAM, traceOf(PLAIN_CALLS + atOnce + books), seen)).toEqual([]);
-  expect(differences(PLAIN_PROGRAM, traceOf(PLAIN_CALLS + PLAIN_WIRE + books), seen)).toEqual([
+  expect(differences(PLAIN_CONNECTION, traceOf(PLAIN_CALLS + atOnce + books), seen)).toEqual([]);
+  expect(differences(PLAIN_CONNECTION, traceOf(PLAIN_CALLS + PLAIN_WIRE + books), seen)).toEqual([
     "passive-opens: opened by servers is 1, must be 2",
   ]);
 });
 
 test("a RST that is not on the wire never came, and was never sent where no OUTPUT rule may have taken it", () => {
-  const ruled = [...PLAIN_PROGRAM, ". rule -A OUTPUT -p tcp --dport 8000 -j DROP"];
+  const ruled = [...PLAIN_CONNECTION, ". rule -A OUTPUT -p tcp --dport 8000 -j DROP"];
   const said = (role: string, flags: number) =>
     differences(ruled, TRACE, changed(role, { flags })).filter((each) => each.startsWith("reset:"));
 
@@ -155,7 +156,7 @@ test("who was reset is not known where both ends were destroyed, and is where on
   const wire = PLAIN_WIRE.replace(/[<>] (8020|8030|10020|10030).*\n/g, "");
   const said = (destroyedAt: number) =>
     differences(
-      PLAIN_PROGRAM,
+      PLAIN_CONNECTION,
       traceOf(`${calls}${wire}  > 9000 RA 1110 524\n  destroyed ${destroyedAt}\n${PLAIN_BOOKS}`),
       plainSeen(),
     ).filter((each) => each.startsWith("reset:"));
@@ -174,7 +175,7 @@ function recordless(counters: object = {}): Seen {
 }
 
 function batch(seen: Seen, losses: Record<string, number> = {}, values: Partial<BatchResult> = {}): BatchResult {
-  return { performed: [{ program: PLAIN_PROGRAM, trace: TRACE, seen }], losses, hidden: 0, ...values };
+  return { performed: [{ program: PLAIN_CONNECTION, trace: TRACE, seen }], losses, hidden: 0, ...values };
 }
 
 function saidOf(result: BatchResult): readonly string[] | undefined {
@@ -236,7 +237,7 @@ function benchOf(...rounds: readonly BatchResult[]) {
 test("a difference counts at once where the machine hid nothing", async () => {
   const { bench, asked } = benchOf(batch(WRONG), batch(plainSeen()));
 
-  expect(await judge(bench, [PLAIN_PROGRAM], "none")).toHaveLength(1);
+  expect(await judge(bench, [PLAIN_CONNECTION], "none")).toHaveLength(1);
   expect(asked).toEqual([1]);
 });
 
@@ -244,21 +245,21 @@ test("a difference with something hidden is looked at again, and counts where no
   const hid = { hidden: 3 };
 
   const gone = benchOf(batch(WRONG, {}, hid), batch(plainSeen()));
-  expect(await judge(gone.bench, [PLAIN_PROGRAM], "none")).toEqual([]);
+  expect(await judge(gone.bench, [PLAIN_CONNECTION], "none")).toEqual([]);
   expect(gone.asked).toEqual([1, 1]);
 
   const there = benchOf(batch(WRONG, {}, hid), batch(WRONG));
-  expect(await judge(there.bench, [PLAIN_PROGRAM], "none")).toHaveLength(1);
+  expect(await judge(there.bench, [PLAIN_CONNECTION], "none")).toHaveLength(1);
   expect(there.asked).toEqual([1, 1]);
 });
 
 test("what differs in every round counts although each has hidden something; what does not differ is not run again", async () => {
   const always = benchOf(batch(WRONG, {}, { hidden: 1 }));
-  expect(await judge(always.bench, [PLAIN_PROGRAM], "none")).toHaveLength(1);
+  expect(await judge(always.bench, [PLAIN_CONNECTION], "none")).toHaveLength(1);
   expect(always.asked).toEqual([1, 1, 1, 1]);
 
   const sound = benchOf(batch(plainSeen(), {}, { hidden: 1 }));
-  expect(await judge(sound.bench, [PLAIN_PROGRAM], "none")).toEqual([]);
+  expect(await judge(sound.bench, [PLAIN_CONNECTION], "none")).toEqual([]);
   expect(sound.asked).toEqual([1]);
 });
 
@@ -269,7 +270,7 @@ test("types of resends are held against the kernel's counters of each: timers, t
   );
   const trace = traceOf(PLAIN_CALLS + PLAIN_WIRE + books);
   const said = (retransmitsFast: number, retransmitsTimeout: number, retransmitsTlp: number) =>
-    differences(PLAIN_PROGRAM, trace, changed("client", {}, { retransmitsFast, retransmitsTimeout, retransmitsTlp }))
+    differences(PLAIN_CONNECTION, trace, changed("client", {}, { retransmitsFast, retransmitsTimeout, retransmitsTlp }))
       .filter((each) => each.startsWith("retransmit"))
       .map((each) => each.replace("retransmit-types: ", ""));
 
@@ -299,7 +300,7 @@ test("a program without a barrier, of whose part under the probe nobody knows, i
   expect(saidOf(batch(plainSeen(), {}, { performed: phases }))).toEqual(["barrier: the program has none"]);
 });
 
-const REPAIRED: Program = [...PLAIN_PROGRAM, "a repair 1"];
+const REPAIRED: Program = [...PLAIN_CONNECTION, "a repair 1"];
 
 test("a third record in a trace is told, and not where its connection was restored", () => {
   const calls = PLAIN_CALLS.replace("call 10 ", "call 13 a repair 1 7500 7600 0 0\ncall 10 ");
@@ -312,7 +313,7 @@ test("a third record in a trace is told, and not where its connection was restor
       records: [...seen.records, { ...client, localPort }],
     }).filter((each) => each.startsWith("trace"));
 
-  expect(tracesIn(PLAIN_PROGRAM, PLAIN_CALLS, 40_000)).toHaveLength(1);
+  expect(tracesIn(PLAIN_CONNECTION, PLAIN_CALLS, 40_000)).toHaveLength(1);
   expect(tracesIn(REPAIRED, calls, 40_000)).toEqual([]);
   expect(tracesIn(REPAIRED, calls, 40_001)).toHaveLength(1);
 });
@@ -328,7 +329,7 @@ test("a server's process is the one that listened on the socket that accepted it
     .filter((line) => !line.includes(" accept ") && !line.includes(" b close 2 "))
     .join("\n");
   const said = (trace: Trace, pid: number) =>
-    differences(PLAIN_PROGRAM, trace, changed("server", { pid })).filter((each) => each.startsWith("process"));
+    differences(PLAIN_CONNECTION, trace, changed("server", { pid })).filter((each) => each.startsWith("process"));
 
   expect(said(sharedAt(1250), 102)).toEqual([]);
   expect(said(sharedAt(1250), 103)).toEqual([

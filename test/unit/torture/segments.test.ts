@@ -1,11 +1,12 @@
 /** How many segments each end's socket counts, by the wire and the calls; expectations by the kernel's rules, not by the code's. */
 import { expect, test } from "vitest";
 import { truthOf } from "../../torture/oracle.ts";
-import { PLAIN_BOOKS, PLAIN_CALLS, PLAIN_PROGRAM, PLAIN_WIRE, traceOf } from "./traces.ts";
+import { PLAIN_CONNECTION } from "../../torture/plain.ts";
+import { PLAIN_BOOKS, PLAIN_CALLS, PLAIN_WIRE, traceOf } from "./traces.ts";
 
 const MANY = Number.POSITIVE_INFINITY;
 
-function segments(text: string, program: readonly string[] = PLAIN_PROGRAM) {
+function segments(text: string, program: readonly string[] = PLAIN_CONNECTION) {
   const { ends } = truthOf(program, traceOf(text));
   return Object.fromEntries(ends.map(({ role, segments }) => [role, segments]));
 }
@@ -78,7 +79,10 @@ test("what comes while sockets are destroyed finds its own destroyed, or not", (
 });
 
 test("what an OUTPUT rule takes was counted as sent, and what an INPUT rule takes is on the wire alone", () => {
-  const rule = (chain: string, side: string) => [...PLAIN_PROGRAM, `. rule 4 -A ${chain} -p tcp ${side} 8000 -j DROP`];
+  const rule = (chain: string, side: string) => [
+    ...PLAIN_CONNECTION,
+    `. rule 4 -A ${chain} -p tcp ${side} 8000 -j DROP`,
+  ];
 
   expect(segments(plain(), rule("OUTPUT", "--dport")).client?.out).toEqual([5, MANY]);
   expect(segments(plain(), rule("OUTPUT", "--dport")).server?.out[1]).toBe(4);

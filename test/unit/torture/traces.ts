@@ -5,7 +5,6 @@ import type { EdgeKey } from "../../../agent/model/edge.ts";
 import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
 import type { Counters, EdgeSum } from "../../lab/agents/tally.ts";
 import type { Seen } from "../../torture/compare.ts";
-import { type Program, parseProgram } from "../../torture/program.ts";
 import { parseTrace, type Trace } from "../../torture/trace.ts";
 
 const NETNS = 23;
@@ -42,23 +41,6 @@ function linesOf(words: readonly string[]): string[] {
   const [from, to] = kind === ">" ? ["127.0.0.1 40000", "127.0.0.1 8000"] : ["127.0.0.1 8000", "127.0.0.1 40000"];
   return [["wire", ns(time), from, to, `${flags}.`, sequence, acknowledged, payload, 64, segments].join(" ")];
 }
-
-/** One connection of puppet a to a listener of puppet b: 1009 bytes up, 23 down; the client closes first. */
-export const PLAIN_PROGRAM: Program = parseProgram(`
-  b sock 0 4
-  b bind 0 127.0.0.1 8000
-  b listen 0 5
-  a sock 1 4
-  a connect 1 127.0.0.1 8000
-  b accept 0 2
-  a send 1 1009
-  b recv 2 1009
-  b send 2 23
-  a recv 1 23
-  a close 1
-  b recv 2 1
-  b close 2
-`);
 
 export const PLAIN_CALLS = `
   call 0 b sock 0 1000 1010 3 0
