@@ -6,6 +6,7 @@ import { onTestFinished } from "vitest";
 import { bookmark } from "../../kubernetes/api-objects.ts";
 import { type Answering, FakeApiServer } from "../../kubernetes/fake-api-server.ts";
 import { podObject } from "../../kubernetes/kubernetes-objects.ts";
+import { plainConnection, type Watching, watchPods } from "./watching.ts";
 
 const PODS = ["a", "b", "c"].map((name) => podObject({ name, uid: `uid-${name}`, node: "n", ips: ["10.1.0.7"] }));
 const VERSION = 23;
@@ -19,6 +20,19 @@ export async function startHostile(answering: Answering): Promise<FakeApiServer>
   onTestFinished(() => server.stop());
   return server;
 }
+
+/** A server that answers so, and a watch of its pods; both end with the test. */
+export async function watchHostile(answer: Answering, silenceMs?: number): Promise<Watching> {
+  const server = await startHostile(answer);
+  return { server, ...watchPods(plainConnection(server), silenceMs) };
+}
+
+/** Answers `bytes` with 200 and closes the connection after them. */
+export const bytesThenEnd =
+  (bytes: string | Buffer): Answering =>
+  (answer) => {
+    answer.writeHead(200).end(bytes);
+  };
 
 export function addedLine(object: object): string {
   return `${JSON.stringify({ type: "ADDED", object })}\n`;

@@ -4,32 +4,28 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { statusFailure } from "../../../agent/kubernetes/failure.ts";
 import type { Answering } from "../../kubernetes/fake-api-server.ts";
 import { podObject } from "../../kubernetes/kubernetes-objects.ts";
-import { addedLine, inTurn, PAGE, POD, startHostile, WATCH_LIST, withoutWatchList } from "./hostile-answers.ts";
+import {
+  addedLine,
+  bytesThenEnd,
+  inTurn,
+  PAGE,
+  POD,
+  WATCH_LIST,
+  watchHostile,
+  withoutWatchList,
+} from "./hostile-answers.ts";
 import { replaceAt } from "./mutate.ts";
-import { eventually, FAST, plainConnection, type Watching, watchPods } from "./watching.ts";
+import { eventually } from "./watching.ts";
 
 const MIB = 1024 * 1024;
-
-async function start(answer: Answering, silenceMs?: number): Promise<Watching> {
-  const server = await startHostile(answer);
-  return { server, ...watchPods(plainConnection(server), silenceMs) };
-}
-
-/** Answers `bytes` with 200 and closes the connection after them. */
-const bytesThenEnd =
-  (bytes: string | Buffer): Answering =>
-  (answer) => {
-    answer.writeHead(200).end(bytes);
-  };
 
 describe("an answer that is cut", () => {
   test("at any byte of a watch-list costs a reconnect and no object", async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(WATCH_LIST.length - 1), async (end) => {
-        const { watch, pods } = await start(inTurn(bytesThenEnd(WATCH_LIST.slice(0, end))));
+        const { watch, pods } = await watchHostile(inTurn(bytesThenEnd(WATCH_LIST.slice(0, end))));
 
         await eventually(() => expect(watch.state).toMatchObject({ current: true, objects: 3 }));
 
@@ -42,7 +38,7 @@ describe("an answer that is cut", () => {
   test("at any byte of a page costs a reconnect and no object", async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(PAGE.length - 1), async (end) => {
-        const { watch, pods } = await start(withoutWatchList(inTurn(bytesThenEnd(PAGE.slice(0, end)))));
+        const { watch, pods } = await watchHostile(withoutWatchList(inTurn(bytesThenEnd(PAGE.slice(0, end)))));
 
         await eventually(() => expect(watch.state).toMatchObject({ current: true, objects: 3 }));
 
@@ -63,7 +59,7 @@ describe("an answer with a wrong part", () => {
       answer.write(`\n${addedLine(podObject({ name: "last", uid: "uid-last" }))}`);
     });
   const settles = async (answering: Answering) => {
-    const { watch, pods } = await start(answering);
+    const { watch, pods } = await watchHostile(answering);
     // The nonsense may have been an error, after which the list comes anew, without the last pod.
     await eventually(() => expect(pods().includes("last") || watch.state.connects > 1).toBe(true));
     await eventually(() => expect(watch.state.current).toBe(true));
@@ -84,7 +80,7 @@ describe("an answer with a wrong part", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(23), { maxLength: 6 }), fc.jsonValue(), async (path, by) => {
         const answer = bytesThenEnd(JSON.stringify(replaceAt(page, path, by)));
-        const { watch } = await start(withoutWatchList(inTurn(answer)));
+        const { watch } = await watchHostile(withoutWatchList(inTurn(answer)));
 
         await eventually(() => expect(watch.state.current).toBe(true));
       }),
@@ -102,7 +98,7 @@ describe("an answer with a wrong part", () => {
 
   test("that is not known leaves the rest as it is", async () => {
     const future = { ...POD, metadata: { ...POD.metadata, name: "new", future: { deep: [1] } }, future: true };
-    const { watch, pods } = await start(amid(addedLine(future)));
+    const { watch, pods } = await watchHostile(amid(addedLine(future)));
 
     await eventually(() => expect(pods()).toEqual(["b", "c", "last", "new"]));
 
@@ -163,7 +159,7 @@ describe("an answer that is too much", () => {
       answer.write(WATCH_LIST);
       void flood(answer, JUNK, Infinity, look);
     };
-    const { watch, pods } = await start(inTurn(endless), 1_000);
+    const { watch, pods } = await watchHostile(inTurn(endless), 1_000);
 
     await eventually(() => expect(watch.state).toMatchObject({ connects: 2, current: true }));
 
@@ -175,7 +171,7 @@ describe("an answer that is too much", () => {
   test("an object of 64 MiB is passed over, and the next one is not", { timeout: FLOOD_MS }, async () => {
     const { look, peak } = watchMemory();
     const sent = Promise.withResolvers<void>();
-    const { watch, pods } = await start(
+    const { watch, pods } = await watchHostile(
       inTurn(async (answer) => {
         answer.writeHead(200);
         answer.write(`${WATCH_LIST}{"type":"ADDED","object":{"metadata":{"name":"`);
@@ -198,7 +194,7 @@ describe("an answer that is too much", () => {
   ])("$what nested a million deep are passed over", async ({ open, close }) => {
     const depth = Math.floor((3 * MIB) / (open.length + close.length));
     const nested = `${open.repeat(depth)}${open === "[" ? "" : 0}${close.repeat(depth)}`;
-    const { watch, pods } = await start(
+    const { watch, pods } = await watchHostile(
       inTurn((answer) => {
         answer.writeHead(200);
         answer.write(WATCH_LIST);
@@ -220,7 +216,7 @@ describe("an answer that is too much", () => {
     const item = (name: string, bytes: number) =>
       Buffer.from(`${JSON.stringify(podObject({ name, uid: name, annotations: { large: "x".repeat(bytes) } }))},`);
     const [large, tooLarge] = [item("large", MIB), item("too-large", 5 * MIB)];
-    const { watch, pods } = await start(
+    const { watch, pods } = await watchHostile(
       withoutWatchList(
         inTurn(async (answer) => {
           answer.writeHead(200);
@@ -240,124 +236,4 @@ describe("an answer that is too much", () => {
     expect(watch.state).toMatchObject({ connects: 3, lists: 2, failures: {}, unreadable: 1 });
     expect(peak()).toBeLessThan(MEMORY_MAX);
   });
-});
-
-describe("a server that is slow", () => {
-  /** One byte now and then, for ever. */
-  const trickle = (answer: ServerResponse, byte: string) => {
-    const timer = setInterval(() => answer.write(byte), 10);
-    answer.on("close", () => clearInterval(timer));
-  };
-
-  test.each<[string, Answering]>([
-    ["with the first byte of its answer", () => undefined],
-    ["with the lines of its answer's head", (answer) => trickleHead(answer)],
-    ["with each byte of a line", (answer) => trickle(answer.writeHead(200), "x")],
-    ["and sends nothing but empty lines", (answer) => trickle(answer.writeHead(200), "\n")],
-    ["and sends nothing but noise", (answer) => trickle(answer.writeHead(200), "{}\n")],
-    ["with each byte of a page", withoutWatchList((answer) => trickle(answer.writeHead(200), " "))],
-  ])("%s is left after the silence, and found again", async (_how, answering) => {
-    const { server, watch, pods } = await start(answering, 100);
-
-    await eventually(() => expect(watch.state.failures.silent).toBeGreaterThanOrEqual(2));
-    server.answering = undefined;
-
-    await eventually(() => expect(watch.state.current).toBe(true));
-    expect(pods()).toEqual(["a", "b", "c"]);
-    await eventually(() => expect(server.sockets).toBe(1));
-  });
-
-  function trickleHead(answer: ServerResponse): void {
-    const socket = answer.socket;
-    socket?.write("HTTP/1.1 200 OK\r\n");
-    const timer = setInterval(() => socket?.write("a: b\r\n"), 10);
-    socket?.on("close", () => clearInterval(timer));
-  }
-
-  test("with the text of an error is believed its status", async () => {
-    const { watch } = await start((answer) => trickle(answer.writeHead(403), "x"), 100);
-
-    await eventually(() => expect(watch.state.failures).toEqual({ forbidden: 2 }));
-  });
-
-  test("but keeps sending is waited for, longer than the silence", async () => {
-    const [end = "", ...pods] = WATCH_LIST.trimEnd().split("\n").reverse();
-    const lines = [...Array.from({ length: 24 }, (_, i) => pods[i % pods.length]), end];
-    const { watch, told } = await start((answer) => {
-      answer.writeHead(200);
-      const timer = setInterval(() => answer.write(`${lines.shift() ?? clearInterval(timer)}\n`), 60);
-    }, 1_000);
-
-    await eventually(() => expect(watch.state.current).toBe(true));
-
-    expect(told.length).toBe(25);
-    expect(watch.state).toMatchObject({ connects: 1, failures: {} });
-  });
-});
-
-describe("a server that does the same wrong thing every time", () => {
-  const status =
-    (code: number, headers = {}): Answering =>
-    (answer) => {
-      answer.writeHead(code, headers).end("no");
-    };
-  const event = (object: object) => bytesThenEnd(`${WATCH_LIST}${JSON.stringify(object)}\n`);
-  const WRONG: [string, Answering][] = [
-    ["closes each connection", (answer) => answer.destroy()],
-    ["resets each connection", (answer) => answer.socket?.resetAndDestroy()],
-    ["speaks no HTTP", (answer) => answer.socket?.end("SSH-2.0-OpenSSH\r\n\r\n")],
-    ["says nothing in its answer", bytesThenEnd("")],
-    ["ends after the list", bytesThenEnd(WATCH_LIST)],
-    ["says that history is gone", event({ type: "ERROR", object: { code: 410 } })],
-    ["says an error without a code", event({ type: "ERROR" })],
-    ["redirects", status(302, { location: "http://192.0.2.1/" })],
-    ["answers 204", status(204)],
-    ["answers 400", status(400)],
-    ["answers 401", status(401)],
-    ["answers 403", status(403)],
-    ["answers 404", status(404)],
-    ["answers 410", status(410)],
-    ["answers 500", status(500)],
-    ["asks to come back at once", status(429, { "retry-after": "0" })],
-    ["lists no version", withoutWatchList(bytesThenEnd('{"items":[]}'))],
-    ["lists what is no list", withoutWatchList(bytesThenEnd('{"items":{}}'))],
-    ["lists a page of nothing", withoutWatchList(bytesThenEnd(""))],
-  ];
-
-  test.each(WRONG)("%s: it is asked ever more slowly, and found again", async (_what, answering) => {
-    const { server, watch, pods } = await start(answering);
-    await eventually(() => expect(server.requests.length).toBeGreaterThanOrEqual(5));
-    const before = server.requests.length;
-    const startedMs = performance.now();
-
-    await eventually(() => expect(server.requests.length).toBeGreaterThanOrEqual(before + 10));
-    const asked = server.requests.length - before;
-    const tookMs = performance.now() - startedMs;
-    server.answering = undefined;
-
-    await eventually(() => expect(watch.state.current).toBe(true));
-    expect(pods()).toEqual(["a", "b", "c"]);
-    // At least half of the longest wait lies before each session, which has two requests at most.
-    expect(asked).toBeLessThanOrEqual(2 + (2 * tookMs) / (FAST.maxMs / 2));
-    await eventually(() => expect(server.sockets).toBe(1));
-  });
-
-  test("a list without an end is given up", async () => {
-    let pages = 0;
-    const { server, watch } = await start(
-      withoutWatchList((answer) => {
-        answer.writeHead(200).end(`{"metadata":{"continue":"${++pages}"},"items":[]}`);
-      }),
-      20_000,
-    );
-
-    await expect.poll(() => watch.state.failures.malformed, { timeout: 40_000, interval: 20 }).toBe(1);
-    server.answering = undefined;
-
-    await eventually(() => expect(watch.state.current).toBe(true));
-  }, 60_000);
-});
-
-test("a server that asks to come back tomorrow is asked again in two minutes", () => {
-  expect(statusFailure(503, "busy", "86400").retryAfterMs).toBe(120_000);
 });

@@ -1,187 +1,16 @@
-/**
- * Whatever is wrong with a kubeconfig or on the way to its server: the message says what, the remedy names the setting
- * or the field, and neither holds a secret.
- */
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+/** Whatever is wrong on the way to an API server: the message says what, the remedy names the setting, and neither holds a secret. */
+import { copyFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { serviceAccountConnection } from "../../../agent/kubernetes/connection.ts";
-import { ApiFailure } from "../../../agent/kubernetes/failure.ts";
-import { kubeconfigConnection } from "../../../agent/kubernetes/kubeconfig-connection.ts";
+import type { ApiFailure } from "../../../agent/kubernetes/failure.ts";
 import { get } from "../../../agent/kubernetes/request.ts";
-import { type FakeApiServer, fixedAnswer } from "../../kubernetes/fake-api-server.ts";
-import { type Certificates, certificates } from "../directory/serving.ts";
-import { type RecordingProxy, startAnswering, startProxy, startSocks } from "./recording-proxies.ts";
-
-/** Stands wherever a secret may be; no message may hold it. */
-const SECRET = "s3cr3t-0123456789-abcdefghij";
-
-interface World {
-  readonly tls: Certificates;
-  readonly secure: FakeApiServer;
-  readonly plain: FakeApiServer;
-  readonly proxy: RecordingProxy;
-  readonly socks: RecordingProxy;
-}
-
-interface Given {
-  readonly cluster?: Readonly<Record<string, unknown>>;
-  readonly user?: Readonly<Record<string, unknown>>;
-  readonly text?: string;
-  readonly path?: string;
-  readonly env?: NodeJS.ProcessEnv;
-}
-
-interface Row {
-  readonly what: string;
-  readonly given: (world: World) => Given;
-  readonly reason: string;
-  /** All of them stand in message and remedy together. */
-  readonly says: readonly string[];
-}
-
-async function makeWorld(): Promise<World> {
-  const tls = certificates();
-  for (const name of ["server", "client"]) tls.make(name);
-  tls.makeCa("other");
-  mkdirSync(tls.path("directory"));
-  writeFileSync(tls.path("no-certificate"), SECRET);
-  const secure = await startAnswering(tls);
-  const proxy = await startProxy(secure.port);
-  return { tls, secure, proxy, plain: await startAnswering(), socks: await startSocks(secure.port, "anna:right") };
-}
-
-function plugin(script: string, exec: object = {}) {
-  return ({ tls }: World): Given => {
-    writeFileSync(tls.path("plugin"), `#!/bin/sh\n${script}\n`);
-    chmodSync(tls.path("plugin"), 0o755);
-    const apiVersion = "client.authentication.k8s.io/v1";
-    return { user: { exec: { apiVersion, interactiveMode: "Never", command: "./plugin", ...exec } } };
-  };
-}
+import { fixedAnswer } from "../../kubernetes/fake-api-server.ts";
+import { expectSaid, failureOf, makeWorld, type Row, SECRET, type World } from "./failing-kubeconfigs.ts";
 
 const AWAY = ({ secure }: World) => ({ server: `https://api.test:${secure.port}`, "tls-server-name": "localhost" });
 
 const ROWS: readonly Row[] = [
-  {
-    what: "a kubeconfig that is not there",
-    given: ({ tls }) => ({ path: tls.path("nowhere") }),
-    reason: "credentials",
-    says: ["/nowhere: there is none", "kubernetes.kubeconfig (--kubeconfig)"],
-  },
-  {
-    what: "a kubeconfig that is a directory",
-    given: ({ tls }) => ({ path: tls.path("directory") }),
-    reason: "credentials",
-    says: ["/directory: it is a directory", "kubernetes.kubeconfig"],
-  },
-  {
-    what: "a kubeconfig that is no YAML, with a secret in the bad line",
-    given: () => ({ text: `apiVersion: v1\nusers:\n- name: u\n  user: { token: ${SECRET}\n` }),
-    reason: "credentials",
-    says: ["config is no YAML", "at line 5, column 1"],
-  },
-  {
-    what: "a token that is a number",
-    given: () => ({ user: { token: 1234567890123 } }),
-    reason: "credentials",
-    says: ["config: users[0].user.token is a number, and must be text", "put it in quotes"],
-  },
-  {
-    what: "a token with a line break",
-    given: () => ({ user: { token: `${SECRET}\n` } }),
-    reason: "credentials",
-    says: ['the token of user "u" in ', "no header", "one line"],
-  },
-  {
-    what: "a tokenFile that is a directory",
-    given: () => ({ user: { tokenFile: "directory" } }),
-    reason: "credentials",
-    says: ["/directory: it is a directory", 'tokenFile of user "u" in '],
-  },
-  {
-    what: "a current-context that is not there",
-    given: () => ({ text: '{"current-context": "y", "contexts": [{"name": "x"}]}' }),
-    reason: "credentials",
-    says: ['current-context "y" is not among', 'kubectl config use-context NAME, one of: "x"'],
-  },
-  {
-    what: "a CA without a certificate",
-    given: () => ({ cluster: { "certificate-authority": "no-certificate" } }),
-    reason: "credentials",
-    says: ['certificate-authority of cluster "c" in ', "holds no PEM certificate", "as PEM"],
-  },
-  {
-    what: "a certificate with another's key",
-    given: () => ({ user: { "client-certificate": "client.pem", "client-key": "server.key" } }),
-    reason: "credentials",
-    says: ['client-certificate and client-key of user "u" in ', "do not belong together"],
-  },
-  {
-    what: "an auth-provider of the past",
-    given: () => ({ user: { "auth-provider": { name: "gcp", config: { "access-token": SECRET } } } }),
-    reason: "credentials",
-    says: ['auth-provider gcp of user "u" in ', "gke-gcloud-auth-plugin"],
-  },
-  {
-    what: "oidc that cannot be renewed",
-    given: () => ({
-      user: {
-        "auth-provider": {
-          name: "oidc",
-          config: {
-            "id-token": `e30.${Buffer.from('{"exp":1}').toString("base64url")}.${SECRET}`,
-            "refresh-token": SECRET,
-          },
-        },
-      },
-    }),
-    reason: "credentials",
-    says: ['auth-provider oidc of user "u" in ', "log in again"],
-  },
-  {
-    what: "an exec plugin that is missing",
-    given: plugin("", { command: "flowspan-no-such-plugin", installHint: "apt install acme-login" }),
-    reason: "credentials",
-    says: ['exec plugin flowspan-no-such-plugin of user "u" in ', "is not in PATH", "apt install acme-login"],
-  },
-  {
-    what: "an exec plugin that may not be run",
-    given: ({ tls }) => {
-      const given = plugin("exit 0")({ tls } as World);
-      chmodSync(tls.path("plugin"), 0o644);
-      return given;
-    },
-    reason: "credentials",
-    says: ["may not be run", "executable for the agent's user"],
-  },
-  {
-    what: "an exec plugin that fails, with a secret in its last words",
-    given: plugin(`echo first >&2; echo 'session of https://anna:pass@idp.test is over: ${SECRET}' >&2; exit 3`),
-    reason: "credentials",
-    says: [
-      "failed with exit code 3: session of https://[redacted]@idp.test is over: [redacted]",
-      "as the agent's user",
-    ],
-  },
-  {
-    what: "an exec plugin that prints what is no JSON",
-    given: plugin(`echo 'token: [${SECRET}'`),
-    reason: "credentials",
-    says: ["printed no JSON", "run it by hand"],
-  },
-  {
-    what: "an exec plugin that waits",
-    given: plugin("exec sleep 30"),
-    reason: "credentials",
-    says: ["has not ended within 300 ms", "does it wait for input? It has none here"],
-  },
-  {
-    what: "an exec plugin that always wants to ask a person",
-    given: plugin("exit 0", { interactiveMode: "Always" }),
-    reason: "credentials",
-    says: ["always wants to ask a person", "set exec.interactiveMode"],
-  },
   {
     what: "a server that is away",
     given: () => ({ cluster: { server: "https://127.0.0.1:1" }, user: { token: SECRET } }),
@@ -316,52 +145,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-async function failureOf(world: World, { cluster, user, text, path, env = {} }: Given): Promise<ApiFailure> {
-  const config = {
-    ...{ apiVersion: "v1", kind: "Config", "current-context": "x" },
-    clusters: [
-      {
-        name: "c",
-        cluster: { server: `https://127.0.0.1:${world.secure.port}`, "certificate-authority": "ca.pem", ...cluster },
-      },
-    ],
-    users: [{ name: "u", user: user ?? { token: SECRET } }],
-    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-  };
-  writeFileSync(world.tls.path("config"), text ?? JSON.stringify(config));
-  const options = { env: { PATH: process.env.PATH, ...env }, withinMs: 300 };
-  const connection = kubeconfigConnection(path ?? world.tls.path("config"), options);
-  onTestFinished(() => connection.close());
-  const signal = new AbortController().signal;
-  const failure = await get(connection, { path: "/api/v1/pods", query: {}, silenceMs: 2_000, signal }).then(
-    () => "it worked",
-    (error: unknown) => error,
-  );
-  expect(failure).toBeInstanceOf(ApiFailure);
-  return failure as ApiFailure;
-}
-
-test.each(ROWS)(
-  "$what: the message names the setting and what to do, and no secret",
-  async ({ given, reason, says }) => {
-    const world = await makeWorld();
-
-    const failure = await failureOf(world, given(world));
-
-    expect(failure.words).not.toContain(SECRET);
-    expect({
-      reason: failure.reason,
-      words: failure.words,
-      missing: says.filter((part) => !failure.words.includes(part)),
-    }).toEqual({
-      reason,
-      words: failure.words,
-      missing: [],
-    });
-    // What a server refuses for reasons of its own is told in its words.
-    expect(failure.remedy !== undefined || reason === "rejected").toBe(true);
-  },
-);
+test.each(ROWS)("$what: the message names the setting and what to do, and no secret", expectSaid);
 
 test("a server that accepts and says nothing is said to be swallowed on the way", async () => {
   const silent = createServer((socket) => onTestFinished(() => void socket.destroy())).listen(0, "127.0.0.1");

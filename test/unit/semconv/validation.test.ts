@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { loadRegistry } from "../../../semconv/load.ts";
 import { readUpstream } from "../../../semconv/upstream.ts";
-import { FILE, load, loadFile, metric, ownAttribute, problemsOf, registryOf } from "./builders.ts";
+import { FILE, load, metric, ownAttribute, problemsOf } from "./builders.ts";
 
 const KEYS =
   "id, type, brief, note, stability, attributes, annotations, extends, metric_name, instrument, unit, entity_associations";
@@ -305,48 +305,4 @@ test("a file that is no YAML is reported with its line", () => {
   const loaded = loadRegistry(new Map([[FILE, "groups:\n  - id: [\n"]]), readUpstream());
 
   expect(loaded).toEqual({ problems: [expect.objectContaining({ file: FILE, path: "line 3" })] });
-});
-
-test.each([["service.peer.name"], ["service.peer.namespace"], ["k8s.pod.label"], ["network.io.direction"]])(
-  "the released name %s can be referred to",
-  (ref) => {
-    expect(problemsOf(metric({ attributes: [{ ref }] }))).toEqual([]);
-  },
-);
-
-test("a released metric needs no name of ours where a Resource says what it is of", () => {
-  expect(problemsOf(PROGRAM, CPU_TIME)).toEqual([]);
-});
-
-test("a metric of a released entity needs the entity imported", () => {
-  expect(loadFile({ groups: [PROGRAM, CPU_TIME] })).toEqual({
-    problems: [expect.objectContaining({ message: "no file imports the entity process" })],
-  });
-});
-
-test.each([
-  ["imports", []],
-  ["imports.spans", { spans: ["a"] }],
-  ["imports.entities", { entities: "process" }],
-])("a wrong %s is a problem", (path, imports) => {
-  expect(loadFile({ groups: [], imports })).toEqual({ problems: [expect.objectContaining({ path })] });
-});
-
-test("a name that a specification has is defined with that specification's address", () => {
-  const annotations = { flowspan: { defined_by: "https://example.com/colors" } };
-
-  const registry = registryOf(ownAttribute({ id: "network.color", annotations }));
-
-  expect(registry.attributes.get("network.color")?.origin).toBe("https://example.com/colors");
-});
-
-test.each([
-  ["string", ["red"]],
-  ["int", [23]],
-  ["double", [0.5, 1]],
-  ["boolean", [false]],
-  ["string[]", [["red", "green"], []]],
-  ["int", undefined],
-])("examples of type %s are right: %j", (type, examples) => {
-  expect(problemsOf(ownAttribute({ type, examples }))).toEqual([]);
 });

@@ -4,18 +4,7 @@ import type { PodDetail } from "../../../../agent/model/cluster-objects.ts";
 import type { EdgeKey } from "../../../../agent/model/edge.ts";
 import type { LocalEnd } from "../../../../agent/model/names.ts";
 import type { ClusterIdentity } from "../../../../agent/naming/identify.ts";
-import {
-  BOOT_UNIX_MS,
-  clusterIdentity,
-  edge,
-  identityOf,
-  listedIdentity,
-  node,
-  ns,
-  pod,
-  put,
-  START_MS,
-} from "../cluster-builders.ts";
+import { clusterIdentity, edge, identityOf, node, ns, pod, put, START_MS } from "../cluster-builders.ts";
 
 const SECOND = 1_000;
 const ID_A = "a7".repeat(32);
@@ -238,53 +227,6 @@ describe("in a cluster", () => {
     const own = containerCgroup(identity, 7n, ID_B, hash);
 
     expect(local(identity, { cgroup: own })).toMatchObject({ resource: { "k8s.pod.uid": UID } });
-  });
-
-  test("where cgroups say nothing, a pod's own address does", () => {
-    const identity = clusterIdentity();
-    put(identity, { localPods: [{ ...CART, addresses: ["10.1.0.7"] }] });
-    const root = cgroup(identity, 1n, ["", "", "", ""]);
-
-    expect(local(identity, { cgroup: root, localAddress: "10.1.0.7" })).toMatchObject({
-      label: "shop/cart-7d9f-a/web",
-    });
-    expect(local(identity, { cgroup: root, localAddress: "192.0.2.1" })).toMatchObject({ label: "host" });
-  });
-
-  test("where cgroups say nothing, an address that was used again is each pod's in its own time", () => {
-    const identity = clusterIdentity();
-    const ADDRESS = "10.1.0.7";
-    const GONE = START_MS + 60 * SECOND;
-    put(identity, { localPods: [{ ...CART, addresses: [ADDRESS] }] });
-    identity.apply({ feed: "local-pods", type: "remove", atMs: GONE, uid: UID });
-    put(identity, { localPods: [pod("bill-b", { addresses: [ADDRESS], createdMs: 1 })] }, GONE + SECOND);
-    const root = cgroup(identity, 1n, ["", "", "", ""]);
-    const at = (sinceMs: number, untilMs: number) => {
-      const key = edge({ cgroup: root, localAddress: ADDRESS });
-      const answer = identity.identify(key, ns(sinceMs), ns(untilMs));
-      return answer.state === "named" ? answer.local.label : answer.why;
-    };
-
-    expect(at(GONE - 15 * SECOND, GONE)).toBe("shop/cart-7d9f-a/web");
-    expect(at(GONE - 5 * SECOND, GONE + 5 * SECOND)).toBe("host");
-    expect(at(GONE, GONE + 15 * SECOND)).toBe("shop/bill-b");
-  });
-
-  test("a socket of no pod's cgroup is not the pod's that was made after its growth began, before the agent started", () => {
-    const identity = listedIdentity({
-      localPods: [{ ...CART, addresses: ["10.1.0.7"], createdMs: BOOT_UNIX_MS + START_MS - 60 * SECOND }],
-    });
-    const root = cgroup(identity, 1n, ["", "", "", ""]);
-    const since = (sinceMs: number) => {
-      const answer = identity.identify(
-        edge({ cgroup: root, localAddress: "10.1.0.7" }),
-        ns(sinceMs),
-        ns(START_MS + SECOND),
-      );
-      return answer.state === "named" ? answer.local.label : answer.why;
-    };
-
-    expect([since(1_000), since(START_MS - 50 * SECOND)]).toEqual(["host", "shop/cart-7d9f-a/web"]);
   });
 
   test("equal attributes have equal ids; other attributes have another id", () => {
