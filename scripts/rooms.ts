@@ -1,6 +1,7 @@
 /**
- * Whether agent/ and bpf/ are built as ARCHITECTURE.md draws them ("The rooms", "The rooms in C"): each room imports only what
- * its row allows, a room that touches nothing imports nothing that could, and no two files have one name.
+ * Whether agent/, bpf/ and what tests share are built as ARCHITECTURE.md draws them ("The rooms", "The rooms in C", "The rooms
+ * of the tests"): each room imports only what its row allows, a room that touches nothing imports nothing that could, and no two
+ * files have one name.
  *
  *   node scripts/rooms.ts --check   fails with each import that no row allows
  *
@@ -29,6 +30,8 @@ export interface Tree {
   readonly imports: RegExp;
   /** @return path from the tree's folder; undefined: of a package, of the system or made by a tool */
   resolve(path: string, specifier: string): string | undefined;
+  /** Folders without a row may be there, and import what they like. */
+  readonly isOpen?: boolean;
 }
 
 export const AGENT: Tree = {
@@ -45,6 +48,19 @@ export const C: Tree = {
   fileName: /\.[ch]$/,
   imports: /^#include "([^"]+)"$/gm,
   resolve: (_, specifier) => (specifier === "flowspan.skel.h" ? undefined : specifier),
+};
+
+/** What tests share. A test itself may import anything, and so may the generators and benchmarks, which have no row. */
+export const TESTS: Tree = {
+  ...AGENT,
+  folder: "test",
+  heading: "### The rooms of the tests",
+  fileName: /(?<!\.test)\.ts$/,
+  resolve: (path, specifier) => {
+    const target = AGENT.resolve(path, specifier);
+    return target?.startsWith("..") ? undefined : target;
+  },
+  isOpen: true,
 };
 
 /**
@@ -78,8 +94,9 @@ export function roomProblems(
   const problems: string[] = [];
   const named = new Map<string, string>();
   for (const [path, text] of files) {
-    const [name = ""] = path.split("/");
+    const name = roomOf(path, rooms);
     const room = rooms.get(name);
+    if (room === undefined && tree.isOpen) continue;
     const twin = named.get(basename(path));
     if (twin !== undefined) problems.push(`${path} has the name of ${twin}`);
     named.set(basename(path), path);
@@ -87,7 +104,8 @@ export function roomProblems(
     if (room === undefined && path.includes("/")) problems.push(`${path}: ${name}/ has no row`);
     if (room === undefined) continue;
     for (const specifier of importsOf(text, tree)) {
-      const target = tree.resolve(path, specifier)?.split("/")[0];
+      const resolved = tree.resolve(path, specifier);
+      const target = resolved === undefined ? undefined : roomOf(resolved, rooms);
       if (target === undefined && room.touchesNothing && !PURE.includes(specifier)) {
         problems.push(`${path} imports ${specifier}, but ${name}/ touches nothing`);
       }
@@ -97,6 +115,13 @@ export function roomProblems(
     }
   }
   return problems;
+}
+
+/** The innermost folder that has a row; without one, the outermost folder. */
+function roomOf(path: string, rooms: ReadonlyMap<string, Room>): string {
+  const parts = dirname(path).split("/");
+  const folders = parts.map((_, i) => parts.slice(0, i + 1).join("/"));
+  return folders.findLast((folder) => rooms.has(folder)) ?? (folders[0] as string);
 }
 
 function importsOf(text: string, tree: Tree): string[] {
@@ -136,7 +161,7 @@ function filesOf({ folder, fileName }: Tree): Map<string, string> {
 
 if (process.argv[2] === "--check") {
   const markdown = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
-  const problems = [AGENT, C].flatMap((tree) => {
+  const problems = [AGENT, C, TESTS].flatMap((tree) => {
     const files = filesOf(tree);
     const circle = tree === C ? circleIn(files, tree) : undefined;
     const found = roomProblems(readRooms(markdown, tree.heading), files, tree);

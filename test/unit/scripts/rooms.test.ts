@@ -1,6 +1,6 @@
-/** The tables of rooms that `make check` holds agent/ and bpf/ against. */
+/** The tables of rooms that `make check` holds agent/, bpf/ and what tests share against. */
 import { expect, test } from "vitest";
-import { C, circleIn, readRooms, roomProblems } from "../../../scripts/rooms.ts";
+import { C, circleIn, readRooms, roomProblems, TESTS } from "../../../scripts/rooms.ts";
 
 const TABLE = `# A house
 
@@ -19,6 +19,14 @@ const TABLE = `# A house
 |---|---|---|
 | \`soil/\` | stones | |
 | \`garden/\` | herbs | \`soil/\` |
+
+### The rooms of the tests
+
+| room | what it holds | may import |
+|---|---|---|
+| \`tools/\` | hammers | |
+| \`site/ground/\` | earth | \`tools/\` |
+| \`site/roof/\` | tiles | \`tools/\` \`site/ground/\` |
 
 ## Else
 `;
@@ -93,4 +101,18 @@ test("headers that include each other are told, however long the way", () => {
   expect(circleIn(files, C)).toEqual(["soil/b.h", "soil/c.h", "soil/b.h"]);
   files.set("soil/c.h", "");
   expect(circleIn(files, C)).toBeUndefined();
+});
+
+test("what tests share has rooms in rooms, may know the agent, and stands beside folders that are free", () => {
+  const files = new Map([
+    ["tools/hammer.ts", 'import { x } from "../../agent/main.ts";\n'],
+    ["site/ground/earth.ts", 'import { x } from "../roof/tile.ts";\nimport { y } from "../../tools/hammer.ts";\n'],
+    ["site/roof/tile.ts", 'import { x } from "../ground/earth.ts";\nimport { y } from "../../games/dice.ts";\n'],
+    ["games/dice.ts", 'import { x } from "../site/roof/tile.ts";\n'],
+    ["games/hammer.ts", ""],
+  ]);
+  expect(roomProblems(readRooms(TABLE, TESTS.heading), files, TESTS)).toEqual([
+    "site/ground/earth.ts imports ../roof/tile.ts, but site/ground/ may not import site/roof/",
+    "site/roof/tile.ts imports ../../games/dice.ts, but site/roof/ may not import games/",
+  ]);
 });
