@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the four files of the workload share: options, counts, and what a client asks of a server.
+ * What the five files of the workload share: options, counts, and what a client asks of a server.
  *
- * workload.c reads options, forks workers and relays commands; workload-client.c and workload-server.c are
- * one worker each, an epoll loop without locks; workload-counts.c adds the workers' counts up. Every worker
- * counts into its own part of a shared page, so that the parent can say exact counts at any time.
+ * workload-options.c reads the command line, workload.c forks workers and relays commands; workload-client.c and
+ * workload-server.c are one worker each, an epoll loop without locks; workload-counts.c adds the workers' counts up.
+ * Every worker counts into its own part of a shared page, so that the parent can say exact counts at any time.
  */
 #ifndef WORKLOAD_H
 #define WORKLOAD_H
@@ -72,6 +72,14 @@ struct server_options {
 	int listener_count;
 };
 
+/* What the command line asks for: a server's job or a client's. */
+struct job {
+	struct client_options client;
+	struct server_options server;
+	uint32_t workers;
+	int is_server, ends_by_itself;
+};
+
 /* One of `workers` forked processes; commands come as lines on `commands`, news goes out as one byte. */
 struct worker {
 	uint32_t index, workers;
@@ -84,6 +92,7 @@ struct worker {
 /* Grace for connections in flight after `close`. */
 #define CLOSE_GRACE_US 10000000
 
+struct job *parse_job(int argc, char **argv);
 void run_client(const struct client_options *options, const struct worker *worker);
 void run_server(struct server_options *options, const struct worker *worker);
 
