@@ -9,15 +9,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { DirectoryClient } from "../../agent/directory/client/directory-client.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
-import type { ClusterChange, Pod } from "../../agent/model/cluster-objects.ts";
 import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory, untilReady } from "../components/directory.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
 import { namespaceObject, nodeObject, podObject } from "../kubernetes/kubernetes-objects.ts";
 import { missing, needs } from "../machine/needs.ts";
 import { Receiver } from "../otlp/receiver.ts";
+import { AskingAgent } from "./asking-agent.ts";
 import { adminToken, apply, MANIFESTS, type Manifest, send } from "./manifests.ts";
 
 const test = needs("build", "kube-apiserver", "etcd");
@@ -88,49 +87,8 @@ function object(file: string): Manifest {
   return document?.toJS() as Manifest;
 }
 
-/** An agent's client, and who it thinks has which address. */
-class Agent {
-  readonly names = new Map<string, string>();
-  /** Names that went away without another taking their place. */
-  lost = 0;
-  readonly client: DirectoryClient;
-  readonly #pods = new Map<string, Pod>();
-
-  constructor(addresses: readonly string[]) {
-    this.client = new DirectoryClient({
-      addresses,
-      insecure: true,
-      nodeName: "node-1",
-      appLabels: false,
-      log: { info() {}, warn() {} },
-      onChange: (change) => this.#apply(change),
-      nowMs: () => performance.now(),
-      firstWordMs: 30_000,
-    });
-    onTestFinished(() => this.client.stop());
-  }
-
-  ask(address: string): boolean {
-    return this.client.answered(address, 8080, performance.now());
-  }
-
-  #apply(change: ClusterChange): void {
-    if (change.feed !== "pods" || change.type === "synced") return;
-    const uid = change.type === "remove" ? change.uid : change.object.uid;
-    if (uid.startsWith("former") || uid.startsWith("forgotten")) return;
-    for (const address of this.#pods.get(uid)?.addresses ?? []) this.names.delete(address);
-    if (change.type === "remove") {
-      this.#pods.delete(uid);
-      this.lost++;
-      return;
-    }
-    this.#pods.set(uid, change.object as Pod);
-    for (const address of (change.object as Pod).addresses) this.names.set(address, (change.object as Pod).name);
-  }
-}
-
 test("a pod's address, its change and its end reach agents of both replicas within a second each", async () => {
-  const agents = replicas.map(({ address }) => new Agent([address]));
+  const agents = replicas.map(({ address }) => new AskingAgent([address]));
   for (const agent of agents) agent.ask("10.1.9.9");
   await vi.waitFor(() => expect(agents.map((agent) => agent.ask("10.1.9.9"))).toEqual([true, true]), WAIT);
   const timed = async (act: () => Promise<unknown>, expected: string | undefined) => {
@@ -161,7 +119,7 @@ test("a pod's address, its change and its end reach agents of both replicas with
 });
 
 test("each replica says what it does and how fresh its names are, as metrics of its own", async () => {
-  const agents = replicas.map(({ address }) => new Agent([address]));
+  const agents = replicas.map(({ address }) => new AskingAgent([address]));
   for (const agent of agents) agent.ask(podAddress(0));
   await vi.waitFor(() => expect(agents.map((agent) => agent.ask(podAddress(0)))).toEqual([true, true]), WAIT);
   const agentsOf = () =>
@@ -193,7 +151,7 @@ describe("with many agents", () => {
     const watches = await watchesOf();
     const cpuBefore = cpuSeconds(replica.pid);
     const beganMs = performance.now();
-    const agents = Array.from({ length: AGENTS }, () => new Agent([replica.address]));
+    const agents = Array.from({ length: AGENTS }, () => new AskingAgent([replica.address]));
     for (const [index, agent] of agents.entries()) for (const address of addressesOf(index)) agent.ask(address);
     const unanswered = () => agents.reduce((sum, { client }) => sum + client.state.unanswered, 0);
     await vi.waitFor(() => expect(unanswered()).toBe(0), { timeout: 60_000, interval: 50 });
@@ -265,7 +223,7 @@ test("a replica that is told to end sends its agents to the other one, at once a
   const third = await startDirectory({ settings: { directory: { insecure: true }, kubernetes: { kubeconfig } } });
   await untilReady(third);
   const [other] = replicas as [DirectoryProcess];
-  const agents = Array.from({ length: 53 }, () => new Agent([third.address, other.address]));
+  const agents = Array.from({ length: 53 }, () => new AskingAgent([third.address, other.address]));
   await vi.waitFor(() => expect(agents.every(({ client }) => client.state.synced)).toBe(true), WAIT);
   const hit = agents.filter(({ client }) => client.state.replica?.includes(third.address));
   expect(hit.length).toBeGreaterThan(0);
@@ -286,12 +244,12 @@ test("a replica that is told to end sends its agents to the other one, at once a
 class Load {
   /** Milliseconds from each question to its answer. */
   readonly waits: number[] = [];
-  readonly #agents: readonly Agent[];
+  readonly #agents: readonly AskingAgent[];
   readonly #timer = setInterval(() => this.ask(), 20);
-  #waiting: { readonly agent: Agent; readonly address: string; readonly sinceMs: number }[] = [];
+  #waiting: { readonly agent: AskingAgent; readonly address: string; readonly sinceMs: number }[] = [];
   #asked = 0;
 
-  constructor(agents: readonly Agent[]) {
+  constructor(agents: readonly AskingAgent[]) {
     this.#agents = agents;
     onTestFinished(() => clearInterval(this.#timer));
   }
@@ -322,7 +280,7 @@ class Load {
 
 test("a replica that is killed under load costs agents a reconnect, no name and no answer", async () => {
   const addresses = replicas.map(({ address }) => address);
-  const agents = Array.from({ length: 53 }, () => new Agent(addresses));
+  const agents = Array.from({ length: 53 }, () => new AskingAgent(addresses));
   const asked = Array.from({ length: PODS }, (_, i) => podAddress(i));
   for (const agent of agents) for (const address of asked) agent.ask(address);
   const unanswered = () => agents.reduce((sum, { client }) => sum + client.state.unanswered, 0);

@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { kubeconfig } from "./kubeconfig-rows.ts";
+import { kubeconfig } from "./kubeconfig-changes.ts";
 import { askKubectl, askUs, makeWorld, type World } from "./kubeconfig-world.ts";
 
 const RUNS = Number(process.env.FLOWSPAN_KUBECONFIGS ?? 23);

@@ -6,7 +6,8 @@ import { writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { kubeconfigConnection } from "../../agent/kubernetes/kubeconfig-connection.ts";
 import { idToken } from "../unit/kubernetes/recording-proxies.ts";
-import { kubeconfig, ROWS } from "./kubeconfig-rows.ts";
+import { kubeconfig } from "./kubeconfig-changes.ts";
+import { ROWS } from "./kubeconfig-rows.ts";
 import { askKubectl, askUs, makeWorld } from "./kubeconfig-world.ts";
 
 test.each(ROWS)("$what: as kubectl takes it", async ({ make }) => {

@@ -3,6 +3,7 @@ import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
 import { bytesText, countText, edgeTable, microsecondsText } from "../../../../agent/cli/top/table.ts";
 import type { EdgeSnapshot, Snapshot } from "../../../../agent/edges/snapshot.ts";
+import { NONE_FAILED } from "../../edges/snapshots.ts";
 
 type Change = Partial<EdgeSnapshot> & { readonly from?: string; readonly to?: string; readonly sendRate?: number };
 
@@ -24,17 +25,7 @@ function edge({ from = "shop/cart", to = "shop/db", sendRate = 0, ...change }: C
     outOfOrder: 0,
     opened: 1,
     closed: 0,
-    failed: {
-      refused: 0,
-      timed_out: 0,
-      reset: 0,
-      host_unreachable: 0,
-      net_unreachable: 0,
-      cancelled: 0,
-      no_local_port: 0,
-      not_sent: 0,
-      _OTHER: 0,
-    },
+    failed: NONE_FAILED,
     resets: { sent: 0, received: 0 },
     open: 1,
     limit: 0,
