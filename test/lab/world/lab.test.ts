@@ -266,8 +266,8 @@ function tracesOf(id: string): { cgroups: number; namespaces: number; state: num
 
 /** A lab of another process, which says the lab's id, starts a server and then waits. */
 const MAKER = `
-  import { twoPods } from "../test/lab/world/describe.ts";
-  import { startLab } from "../test/lab/world/lab.ts";
+  import { twoPods } from "./test/lab/world/describe.ts";
+  import { startLab } from "./test/lab/world/lab.ts";
   const lab = await startLab(twoPods());
   await lab.pod("server").serve({ listen: [{ port: 8080 }] });
   console.log(lab.id);
