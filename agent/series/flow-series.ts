@@ -23,10 +23,7 @@ export interface SeriesKey {
 
 /** One series of every flow metric: the Flow that exporters see, and what must be known to take it back. */
 export class FlowSeries implements Flow {
-  readonly key: string;
-  readonly resource: Resource;
-  readonly attributes: Attributes;
-  readonly role: Role;
+  readonly #of: SeriesKey;
   readonly sums: Sums;
   startUnixNs = 0n;
   timeUnixNs = 0n;
@@ -46,12 +43,25 @@ export class FlowSeries implements Flow {
   #firstMember: Edge | undefined;
   #lastMember: Edge | undefined;
 
-  constructor(place: SeriesKey, pages: SumPages) {
-    this.key = place.key;
-    this.resource = place.resource;
-    this.attributes = place.attributes;
-    this.role = place.role;
+  constructor(of: SeriesKey, pages: SumPages) {
+    this.#of = of;
     this.sums = new Sums(pages);
+  }
+
+  get key(): string {
+    return this.#of.key;
+  }
+
+  get resource(): Resource {
+    return this.#of.resource;
+  }
+
+  get attributes(): Attributes {
+    return this.#of.attributes;
+  }
+
+  get role(): Role {
+    return this.#of.role;
   }
 
   get counters(): Float64Array {

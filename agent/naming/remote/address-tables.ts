@@ -22,24 +22,22 @@ export interface AddressTableOptions {
   readonly beginnings: Beginnings;
 }
 
-/** `end` is made anew when the pod's zone becomes known. */
-export type PodOwner = Owner & { readonly kind: "pod"; readonly pod: Pod; end: RemoteEnd };
+export type PodOwner = Owner & {
+  readonly kind: "pod";
+  readonly pod: Pod;
+  /** When a watch first told of it on its node: it had no address before. */
+  readonly placedMs: number;
+  /** Made anew when the pod's zone becomes known. */
+  end: RemoteEnd;
+};
 
 export type ServiceOwner = Owner & { readonly kind: "service"; readonly service: Service };
 
 export type RemoteOwner = PodOwner | ServiceOwner | (Owner & { readonly kind: "node"; readonly end: RemoteEnd });
 
-interface KnownPod {
-  readonly pod: Pod;
-  /** When a watch first told of it on its node: it had no address before. */
-  readonly placedMs: number;
-  /** When it was told to end. */
-  readonly terminatingMs: number | undefined;
-}
-
 export class AddressTables {
   readonly #options: AddressTableOptions;
-  readonly #pods = new Map<string, KnownPod>();
+  readonly #pods = new Map<string, PodOwner>();
   readonly #nodes = new Map<string, Node>();
   readonly #zones = new Map<string, string>();
   /** By address. */
@@ -83,14 +81,14 @@ export class AddressTables {
     const placedMs = before === undefined || before.node === "" ? fromMs : (known?.placedMs ?? fromMs);
     const terminatingMs = terminatingSince(pod, known?.terminatingMs, fromMs);
     const end = podEnd(pod, this.#zones.get(pod.node));
-    const owner: PodOwner = { kind: "pod", uid, createdMs, terminatingMs, pod, end };
+    const owner: PodOwner = { kind: "pod", uid, createdMs, terminatingMs, pod, placedMs, end };
     const had = before ? addressesOf(before) : [];
     this.#own(owner, had, addressesOf(pod), atMs, placedMs);
     this.inside.podChanged(had, addressesOf(pod));
     // One that lived so shortly that its address is told of with its end.
     const isLate = pod.ended && !pod.hostNetwork && before?.ended === false && before.addresses.length === 0;
     if (isLate) for (const address of pod.addresses) this.owners.addFormer(address, owner, placedMs, atMs);
-    this.#pods.set(uid, { pod, placedMs, terminatingMs });
+    this.#pods.set(uid, owner);
     const isSame = before?.node === pod.node && isDeepStrictEqual(before.service, pod.service);
     if (!isSame) this.services.podsChanged(atMs);
   }

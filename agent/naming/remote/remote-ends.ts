@@ -9,8 +9,10 @@ const ANONYMOUS = { name: undefined, namespace: undefined, podName: undefined } 
 export const NO_PEER: RemoteEnd = { ...ANONYMOUS, kind: "unknown", label: "" };
 export const LOOPBACK_END: RemoteEnd = { ...ANONYMOUS, kind: "loopback", label: "localhost" };
 
-export function podEnd(pod: Pod, zone: string | undefined): RemoteEnd {
-  return { kind: "pod", ...pod.service, podName: pod.name, zone, label: `${pod.namespace}/${pod.name}` };
+/** One for each pod of the cluster: without a spread all fields lie in the object, and a joined text is one piece. */
+export function podEnd({ service, namespace, name: podName }: Pod, zone: string | undefined): RemoteEnd {
+  const label = [namespace, podName].join("/");
+  return { kind: "pod", name: service.name, namespace: service.namespace, podName, zone, label };
 }
 
 export function serviceEnd(
