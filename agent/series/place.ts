@@ -18,21 +18,49 @@ import {
 } from "../generated/semconv.ts";
 import type { Attributes, AttributeValue } from "../model/attribute.ts";
 import type { EdgeKey, Role } from "../model/edge.ts";
-import type { Names } from "../model/names.ts";
+import type { Resource } from "../model/flow.ts";
+import type { Names, RemoteEnd } from "../model/names.ts";
 import type { AggregateOptions } from "./aggregate-options.ts";
+import type { Contender } from "./budget.ts";
 import type { FlowSeries, SeriesKey } from "./flow-series.ts";
 
 /** An attribute set that edges belong to. It lives as long as one of its edges. */
-export interface Place extends SeriesKey {
+export class Place implements SeriesKey, Contender {
+  readonly key: string;
+  readonly resource: Resource;
+  readonly #edge: EdgeKey;
+  readonly #remote: RemoteEnd;
+  readonly #options: AggregateOptions;
   /** How many edges belong here. */
-  edges: number;
+  edges = 0;
   /** Bytes and opens of late, fading: see budget.ts. */
-  weight: number;
+  weight = 0;
   /** Whether it has, or may make, a series of its own. */
-  resident: boolean;
-  /** False for the kernel's overflow edges, which have no room of their own by nature. */
-  readonly eligible: boolean;
+  resident = false;
   series: FlowSeries | undefined;
+
+  /** @param edge one of its edges, by which the others are like it in all that its attributes say */
+  constructor(key: string, resource: Resource, edge: EdgeKey, remote: RemoteEnd, options: AggregateOptions) {
+    this.key = key;
+    this.resource = resource;
+    this.#edge = edge;
+    this.#remote = remote;
+    this.#options = options;
+  }
+
+  get role(): Role {
+    return this.#edge.role;
+  }
+
+  /** False for the kernel's overflow edges, which have no room of their own by nature. */
+  get eligible(): boolean {
+    return !this.#edge.overflow;
+  }
+
+  /** Made anew at each call: kept, those of 10,000 flows take 1 MiB. */
+  get attributes(): Attributes {
+    return placeAttributes(this.#edge, this.#remote, this.#options);
+  }
 }
 
 /** Separates the parts of a key: no name holds it. */
@@ -55,7 +83,7 @@ export function remainderKey(resourceId: string, role: Role): string {
   return [resourceId, role, "remainder"].join(SEPARATOR);
 }
 
-export function placeAttributes(key: EdgeKey, { remote }: Names, options: AggregateOptions): Attributes {
+function placeAttributes(key: EdgeKey, remote: RemoteEnd, options: AggregateOptions): Attributes {
   if (key.overflow) return remainderAttributes(key.role);
   if (key.role === "listener") return { [ATTR_SERVER_PORT]: key.serverPort };
   const attributes: Record<string, AttributeValue> = {

@@ -20,7 +20,7 @@ import type { AggregateOptions } from "./aggregate-options.ts";
 import { Budget } from "./budget.ts";
 import { Ended } from "./ended.ts";
 import { FlowSeries, type SeriesKey } from "./flow-series.ts";
-import { type Place, placeAttributes, remainderAttributes, remainderKey } from "./place.ts";
+import { Place, remainderAttributes, remainderKey } from "./place.ts";
 
 export interface Batch {
   readonly timeUnixNs: bigint;
@@ -163,17 +163,7 @@ export class SeriesTable {
       this.#resources.set(local.id, entry);
     }
     entry.places++;
-    const place: Place = {
-      key,
-      resource: entry.resource,
-      role: edge.key.role,
-      attributes: placeAttributes(edge.key, names, this.#options),
-      edges: 0,
-      weight: 0,
-      resident: false,
-      eligible: !edge.key.overflow,
-      series: undefined,
-    };
+    const place = new Place(key, entry.resource, edge.key, names.remote, this.#options);
     this.#budget.enter(place);
     this.#places.set(key, place);
     return place;
