@@ -119,8 +119,8 @@ function isRecordOf(
   if (record.remotePort !== remote.port || record.key.remoteAddress.replace("::ffff:", "") !== remote.address)
     return false;
   if (role === "server") return record.localPort === local.port && isDuring(record, conversation);
-  // A failed one may have lost its port: then the time tells it.
-  const mayLackPort = use !== undefined && established === false && !mayMiss;
+  // A failed one may have lost its port: then the time tells it, where it is not that of a socket before it, which has one.
+  const mayLackPort = use !== undefined && established === false && !mayMiss && record.localPort === 0;
   return record.localPort === local.port || (mayLackPort && isWithin(record, use, clockNs));
 }
 

@@ -11,7 +11,6 @@ import type { BatchResult, Performed } from "./batch.ts";
 import { type Verdict, verdictOf } from "./compare.ts";
 import { differencesInWindow, OF_CLOSE_MISSED } from "./compare-window.ts";
 import { formatEvidence } from "./evidence.ts";
-import { UNSURE_CHECKS } from "./known.ts";
 import { addLosses, type ExpectedLosses, expectedLosses, type Range, steadyLosses } from "./losses.ts";
 import type { Program } from "./program.ts";
 import { shrink } from "./shrink.ts";
@@ -53,8 +52,8 @@ export async function judge<Upheaval>(
 }
 
 /**
- * For a sample that nobody watches: what differs in each of ROUNDS plays, and in none of UNSURE_CHECKS (others follow
- * from those). The rest is `make torture`'s, which tells it and makes it small; here it is printed.
+ * For a sample that nobody watches: what differs in each of ROUNDS plays. The rest is `make torture`'s, which tells it and
+ * makes it small; here it is printed.
  */
 export async function judgeAgain<Upheaval>(
   bench: Bench<Upheaval>,
@@ -72,8 +71,7 @@ export async function judgeAgain<Upheaval>(
       upheaval,
     );
   }
-  const isUnsure = (difference: string) => (difference.split(":")[0] ?? "") in UNSURE_CHECKS;
-  return failures.filter(({ differences }) => !differences.some(isUnsure));
+  return failures;
 }
 
 /** Losses of records that have no program: how many ends have no record is told by the batch as a whole. */

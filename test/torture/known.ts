@@ -7,14 +7,6 @@ import { FEATURES, type Feature } from "./lives/life.ts";
 /** Checks of compare.ts that are not made, and why. */
 export const KNOWN_CHECKS: Readonly<Record<string, string>> = {};
 
-/**
- * Checks that differ in about one program of a thousand, where nobody knows yet whether flowspan or the oracle is wrong: the
- * sample of CI prints them and does not count them, `make torture` counts each.
- */
-export const UNSURE_CHECKS: Readonly<Record<string, string>> = {
-  reset: "seed 590190, program 30: both ends of an MPTCP subflow are destroyed at the end of the program",
-};
-
 /** What programs do not contain, and why. */
 export const KNOWN_FEATURES: { readonly [F in Feature]?: string } = {};
 

@@ -74,12 +74,15 @@ const REFUSED = ["TCPZeroWindowDrop", "TCPRcvQDrop", "TCPBacklogDrop"];
 const DROPPED = ["TCPDeferAcceptDrop", "ListenOverflows", "ListenDrops"];
 
 /** What may have become of packets of a connection to a port. */
-function factsBy(rules: Rules, { books, destroyed }: Trace, { uses }: Uses): (port: number) => Facts {
+function factsBy(rules: Rules, { books, destroyed }: Trace, { uses, listening }: Uses): (port: number) => Facts {
   const grew = (names: readonly string[]) => names.some((name) => books[`TcpExt.${name}`]);
   const [refused, answersDropped] = [grew(REFUSED), grew(DROPPED)];
   const told = uses.filter(({ errno }) => errno === ETIMEDOUT).length;
   const timedOut = (books["TcpExt.TCPAbortOnTimeout"] ?? 0) > told;
-  return (port) => ({ rules, lossy: refused || rules.touch(port), timedOut, destroyed, answersDropped });
+  return (port) => {
+    const isMptcp = listening.some((each) => each.port === port && each.mptcp);
+    return { rules, lossy: refused || rules.touch(port), timedOut, destroyed, answersDropped, isMptcp };
+  };
 }
 
 /** The wire has another clock than the calls. */
@@ -104,10 +107,12 @@ function withoutWire(use: Use, filtered: boolean): ExpectedEnd {
   };
 }
 
-function endOf(role: Role, talk: Conversation, by: Partial<Record<Role, Use>>, facts: Facts): ExpectedEnd {
-  const filtered = facts.lossy;
+function endOf(role: Role, talk: Conversation, by: Partial<Record<Role, Use>>, of: Facts): ExpectedEnd {
+  const filtered = of.lossy;
   const use = by[role];
   const ours = talk.sent[role];
+  // A timer that ends a socket has sent something again before (tcp_write_timeout(), tcp_probe_timer(), tcp_keepalive_timer()).
+  const facts = { ...of, timedOut: of.timedOut && (filtered || ours.repeats) };
   const established = isEstablished(role, talk, use, filtered);
   return {
     role,
@@ -171,7 +176,7 @@ function resets(
   talk: Conversation,
   by: Partial<Record<Role, Use>>,
   established: boolean | undefined,
-  { rules, lossy, timedOut, destroyed }: Facts,
+  { rules, lossy, timedOut, destroyed, isMptcp }: Facts,
 ): Resets {
   if (established === false) return NONE;
   const other = role === "client" ? "server" : "client";
@@ -191,7 +196,12 @@ function resets(
   }
   if (sent === undefined && came === undefined) return NONE;
   const until = gone(role, talk, use);
-  const blurred = established === undefined || timedOut || use?.timedOut || use?.uncertain || use === undefined;
+  /*
+   * Nobody accepted it: it waits in the queue, and its record says that it was there, until a RST comes or the listener is
+   * closed, which sends one (inet_csk_listen_stop()).
+   */
+  const waits = role === "server" && use === undefined && !isMptcp;
+  const blurred = timedOut || use?.timedOut || use?.uncertain || (!waits && (established === undefined || !use));
   const both = sent !== undefined && came !== undefined;
   const mayAnswerFinsAck = sent !== undefined && sent > until && sent <= until + ORPHAN_NS;
   /*
@@ -204,7 +214,7 @@ function resets(
   if (blurred || mayOutlive || outlivesClose(use, talk.sent[role])) return UNKNOWN;
   if (near(sent, until) || near(came, until) || mayAnswerFinsAck) return UNKNOWN;
   // The RST of MPTCP's fast close leaves before its subflow closes: until then another may come.
-  const mayBeBoth = both && use.mptcp;
+  const mayBeBoth = both && use?.mptcp;
   return {
     resetSent: mayBeBoth && came < sent ? undefined : sent !== undefined && sent <= until && !(both && came < sent),
     resetReceived: mayBeBoth && sent < came ? undefined : came !== undefined && came <= until && !(both && sent < came),

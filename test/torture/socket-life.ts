@@ -16,12 +16,14 @@ export interface Facts {
   readonly rules: Rules;
   /** What is on the wire may not have come: a rule took it, or there was no room for it. */
   readonly lossy: boolean;
-  /** Timers have ended connections, and no call told which. */
+  /** Timers have ended connections, and no call told which: this end may be one of them. */
   readonly timedOut: boolean;
   /** From when on sockets were destroyed at the end of the program, one after the other; Infinity: none. */
   readonly destroyed: number;
   /** Requests of the namespace have dropped what answered their SYN-ACK. */
   readonly answersDropped: boolean;
+  /** MPTCP sockets listen on its port. */
+  readonly isMptcp: boolean;
 }
 
 /**

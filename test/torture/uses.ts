@@ -47,6 +47,7 @@ export interface Listening {
   readonly port: number;
   readonly who: string;
   readonly cgroup: string;
+  readonly mptcp: boolean;
   readonly from: number;
 }
 
@@ -225,7 +226,13 @@ class Books implements Uses {
     const local = parseEnd(call.said.local);
     if (call.result !== 0 || !local) return;
     socket.listener = call.who;
-    this.listening.push({ port: local.port, who: call.who, cgroup: socket.cgroup, from: call.from });
+    this.listening.push({
+      port: local.port,
+      who: call.who,
+      cgroup: socket.cgroup,
+      mptcp: socket.mptcp,
+      from: call.from,
+    });
   }
 
   #close(call: Call, socket: Socket): void {

@@ -27,6 +27,8 @@ export interface Sent {
   /** Whether it acknowledged the other's SYN outside of its own SYN: it was established. */
   readonly acknowledged: boolean;
   readonly syns: number;
+  /** A segment of it began before the end of what it had sent: sent again, or a probe. No timer ends a socket without that. */
+  readonly repeats: boolean;
   /** A SYN of it carried data. */
   readonly isFast: boolean;
   /** Times of its first SYN or SYN-ACK, and of its first segment without one; 0: none. */
@@ -110,9 +112,11 @@ class Side implements Sent {
   isFast = false;
   acknowledged = false;
   syns = 0;
+  repeats = false;
   firstSyn = 0;
   firstAck = 0;
   #fin: number | undefined;
+  #next = 0;
 
   constructor(end: End, began: number) {
     this.end = end;
@@ -144,7 +148,10 @@ class Side implements Sent {
       this.acknowledged = true;
       if (this.firstAck === 0) this.firstAck = segment.time;
     }
-    const end = this.#position(segment.sequence + (segment.syn ? 1 : 0)) + segment.payload;
+    const start = this.#position(segment.sequence + (segment.syn ? 1 : 0));
+    const end = start + segment.payload;
+    if (this.syns > 1 || start < this.#next) this.repeats = true;
+    this.#next = Math.max(this.#next, end + (segment.fin ? 1 : 0));
     if (segment.payload > 0) this.bytes = Math.max(this.bytes, end);
     if (segment.fin) {
       this.#fin = end;

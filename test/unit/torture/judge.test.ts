@@ -3,7 +3,9 @@ import { expect, test } from "vitest";
 import type { Connection } from "../../../agent/model/connection-record.ts";
 import type { BatchResult } from "../../torture/batch.ts";
 import { differences, type Seen } from "../../torture/compare.ts";
+import { takeRecord } from "../../torture/compare-ends.ts";
 import { type Bench, failuresOf, judge } from "../../torture/judge.ts";
+import { truthOf } from "../../torture/oracle.ts";
 import { PLAIN_CONNECTION } from "../../torture/plain.ts";
 import type { Program } from "../../torture/program.ts";
 import { CHECKPOINTED, RESET_RECEIVED, RESET_SENT, RESTORED } from "../../torture/record-flags.ts";
@@ -151,21 +153,53 @@ test("a RST that is not on the wire never came, and was never sent where no OUTP
   expect(said("server", RESET_RECEIVED)).toHaveLength(1);
 });
 
-test("who was reset is not known where both ends were destroyed, and is where only one was", () => {
-  const calls = PLAIN_CALLS.replace(/call 1[0-2].*/g, "");
-  const wire = PLAIN_WIRE.replace(/[<>] (8020|8030|10020|10030).*\n/g, "");
-  const said = (destroyedAt: number) =>
-    differences(
-      PLAIN_CONNECTION,
-      traceOf(`${calls}${wire}  > 9000 RA 1110 524\n  destroyed ${destroyedAt}\n${PLAIN_BOOKS}`),
-      plainSeen(),
-    ).filter((each) => each.startsWith("reset:"));
+/** What differs in resets where the client aborts at 9000. */
+function saidOfAbort(calls: string, wire: string, books = PLAIN_BOOKS): string[] {
+  const open = PLAIN_WIRE.replace(/[<>] (8020|8030|10020|10030).*\n/g, "");
+  return differences(PLAIN_CONNECTION, traceOf(`${calls}${open}${wire}\n${books}`), plainSeen()).filter((each) =>
+    each.startsWith("reset:"),
+  );
+}
 
-  expect(said(8900)).toEqual([]);
-  expect(said(9500)).toEqual([
-    "reset: client of 127.0.0.1/40000 → 127.0.0.1/8000 (line 5): a RST was sent is false, must be true",
-    "reset: server of 127.0.0.1/40000 → 127.0.0.1/8000 (line 6): a RST came is false, must be true",
+const OPEN_CALLS = PLAIN_CALLS.replace(/call 1[0-2].*/g, "");
+const ABORTED = [
+  "reset: client of 127.0.0.1/40000 → 127.0.0.1/8000 (line 5): a RST was sent is false, must be true",
+  "reset: server of 127.0.0.1/40000 → 127.0.0.1/8000 (line 6): a RST came is false, must be true",
+];
+
+test("who was reset is not known where both ends were destroyed, and is where only one was", () => {
+  expect(saidOfAbort(OPEN_CALLS, "  > 9000 RA 1110 524\n  destroyed 8900")).toEqual([]);
+  expect(saidOfAbort(OPEN_CALLS, "  > 9000 RA 1110 524\n  destroyed 9500")).toEqual(ABORTED);
+});
+
+test("who was reset is told though timers ended others, and not of one that sent again before", () => {
+  const timed = PLAIN_BOOKS.replace("TCPSynRetrans=0", "TCPSynRetrans=0 TcpExt.TCPAbortOnTimeout=1");
+
+  expect(saidOfAbort(OPEN_CALLS, "  > 9000 RA 1110 524", timed)).toEqual(ABORTED);
+  expect(saidOfAbort(OPEN_CALLS, "  < 8500 A 501 1110 23\n  > 9000 RA 1110 524", timed)).toEqual(ABORTED.slice(0, 1));
+});
+
+test("a connection that nobody accepted is reset by whom the first RST comes from", () => {
+  const calls = OPEN_CALLS.replace(/call 5 .*/g, "");
+  const unaccepted = "reset: server of 127.0.0.1/40000 → 127.0.0.1/8000: a RST";
+
+  expect(saidOfAbort(calls, "  > 9000 RA 1110 524").slice(1)).toEqual([`${unaccepted} came is false, must be true`]);
+  expect(saidOfAbort(calls, "  < 9000 RA 524 1110").slice(1)).toEqual([
+    `${unaccepted} was sent is false, must be true`,
   ]);
+});
+
+test("an attempt that failed takes the record with its port, or one without a port, and none of a socket just before it", () => {
+  const [end] = truthOf(PLAIN_CONNECTION, TRACE).ends;
+  const [record] = plainSeen().records;
+  if (!end || !record) throw new Error("no end");
+  const failed = { ...end, established: false };
+  const [own, lost, former] = [40_000, 0, 39_999].map((localPort) => ({ ...record, localPort }));
+  const taken = (...left: (Connection | undefined)[]) => takeRecord(left as Connection[], failed);
+
+  expect(taken(former, own)).toBe(own);
+  expect(taken(former, lost)).toBe(lost);
+  expect(taken(former)).toBeUndefined();
 });
 
 /** The client's record did not come. */
