@@ -1,8 +1,8 @@
 /**
  * One session after the other, with pauses that grow while sessions fail, until it is told to stop.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { type BackoffOptions, backoffMs } from "./backoff.ts";
+import { pause } from "./pause.ts";
 
 export interface ReconnectOptions<Trouble> {
   readonly backoff: BackoffOptions;
@@ -16,7 +16,7 @@ export interface ReconnectOptions<Trouble> {
   /** A clock that only moves forward. */
   readonly nowMs?: () => number;
   /** Waits, or until it is told to stop. */
-  readonly pause?: (ms: number, stop: AbortSignal) => Promise<void>;
+  readonly pause?: typeof pause;
 }
 
 /** @param session from its beginning to its end; resolves with the reason why it ended */
@@ -25,7 +25,7 @@ export async function keepReconnecting<Trouble>(
   options: ReconnectOptions<Trouble>,
 ): Promise<void> {
   const { backoff, random, steadyMs, stop, onTrouble } = options;
-  const { nowMs = () => performance.now(), pause = wait } = options;
+  const { nowMs = () => performance.now(), pause: wait = pause } = options;
   let failures = 0;
   while (!stop.aborted) {
     const startedMs = nowMs();
@@ -33,14 +33,6 @@ export async function keepReconnecting<Trouble>(
     if (stop.aborted) return;
     failures = nowMs() - startedMs >= steadyMs ? 1 : failures + 1;
     onTrouble(trouble);
-    await pause(backoffMs(failures, random(), backoff), stop);
-  }
-}
-
-async function wait(ms: number, stop: AbortSignal): Promise<void> {
-  try {
-    await delay(ms, undefined, { signal: stop });
-  } catch (error) {
-    if (!(error instanceof Error && error.name === "AbortError")) throw error;
+    await wait(backoffMs(failures, random(), backoff), stop);
   }
 }

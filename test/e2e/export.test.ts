@@ -7,6 +7,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Flow, Resource } from "../../agent/model/flow.ts";
 import { FlowEncoder } from "../../agent/otlp/encode.ts";
@@ -250,7 +251,7 @@ async function until<T>(act: () => Promise<T>, right: (result: T) => boolean): P
   const deadline = performance.now() + DEADLINE_MS;
   let result = await act();
   while (!right(result) && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await delay(50);
     result = await act();
   }
   return result;

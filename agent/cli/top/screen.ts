@@ -1,8 +1,8 @@
 /**
  * Draws snapshots on the terminal until somebody has seen enough, and leaves the terminal as it was.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { Snapshot } from "../../edges/snapshot.ts";
+import { pause } from "../../shared/pause.ts";
 import { type Terminal, wantsColour } from "../command.ts";
 import { edgeTable } from "./table.ts";
 
@@ -74,11 +74,4 @@ export async function streamEdges(
     last = snapshot.timeUnixMs;
     await pause(REFRESH_MS, stop.signal);
   }
-}
-
-/** Ends early, without an error, when `signal` is aborted. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch((error: Error) => {
-    if (error.name !== "AbortError") throw error;
-  });
 }

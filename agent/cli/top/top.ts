@@ -5,10 +5,11 @@
 import { loadConfig } from "../../config/load.ts";
 import type { Snapshot } from "../../edges/snapshot.ts";
 import { isRoot } from "../../runtime/privileges.ts";
+import { pause } from "../../shared/pause.ts";
 import { askAgent } from "../../telemetry/admin-client.ts";
 import { type Command, EXIT, type Flags, type Terminal, UsageError, wantsColour } from "../command.ts";
 import { type PrivateAgent, startPrivateAgent } from "./private-agent.ts";
-import { drawEdges, pause, streamEdges } from "./screen.ts";
+import { drawEdges, streamEdges } from "./screen.ts";
 import { edgeTable } from "./table.ts";
 
 export const topCommand: Command = {

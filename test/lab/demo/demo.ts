@@ -9,6 +9,7 @@
  * is printed per interval.
  */
 import { parseArgs } from "node:util";
+import { pause } from "../../../agent/shared/pause.ts";
 import { component } from "../../components/find.ts";
 import { Receiver } from "../../otlp/receiver.ts";
 import { startAgents } from "../agents/agents.ts";
@@ -113,16 +114,6 @@ async function draw(rows: DemoRows, via: string, stop: AbortSignal, check: () =>
     process.off("exit", restore);
     restore();
   }
-}
-
-function pause(ms: number, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    stop.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
 
 function say(text: string): void {

@@ -6,6 +6,7 @@
  * A span that arrived while its agent was killed before it could say so is in both: never less than all, and exact
  * where no answer was under way.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect } from "vitest";
 import { missing, needs } from "../../machine/needs.ts";
@@ -118,7 +119,7 @@ test("probes that are killed while records come: what agents got and what is tol
   const before = { lost: await lost(), hidden: await losses("vanished"), observed };
   const traffic = connect(count, PACE_MS);
   for (let death = 0; death < deaths; death++) {
-    await pause(A_WHILE_MS);
+    await delay(A_WHILE_MS);
     await kill("probe");
     await Promise.all(nodes().map((node) => node.startProbe()));
   }
@@ -138,7 +139,7 @@ test("probes and agents that are killed at once while spans are sent: none is mi
   const before = { lost: await lost(), hidden: await losses("vanished"), arrived: distinct() };
   const traffic = connect(count, PACE_MS);
   for (let death = 0; death < deaths; death++) {
-    await pause(A_WHILE_MS);
+    await delay(A_WHILE_MS);
     await kill("probe", "agent");
     await Promise.all(nodes().map((node) => node.startProbe()));
     await startAgents();
@@ -200,8 +201,4 @@ function lost(): Promise<number> {
 async function losses(name: "agent_gone_records" | "vanished"): Promise<number> {
   const statuses = await Promise.all(spanLab.nodes.map((node) => spanLab.status(node)));
   return statuses.reduce((sum, { losses }) => sum + (losses[name] ?? 0), 0);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
