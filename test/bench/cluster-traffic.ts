@@ -17,6 +17,8 @@ const CALLED_BY_EACH = 10;
 const PORT = 8080;
 /** So many processes start at once. */
 const AT_ONCE = 25;
+/** Hundreds of clients answer on cores that their traffic fills. */
+const ANSWER_MS = 120_000;
 /** The kernel's default has room for 1,024 in all namespaces together. */
 const NEIGHBOURS = 16_384;
 
@@ -53,16 +55,16 @@ export class ClusterTraffic {
       const to = called.map((key) => ({ address: lab.pod(key).ips.v4, port: PORT }));
       const paceMs = (1000 * half) / perSecond;
       const options = { to, count: 0, workers: 1, parallel: 16, upload: 512, download: 4096, paceMs };
-      const client = lab.pod(`caller-${pod}`).start("churn", options);
-      await client.until(({ opened }) => opened > 0, 60_000);
-      return client;
+      return lab.pod(`caller-${pod}`).start("churn", options);
     });
-    return new ClusterTraffic(clients);
+    const traffic = new ClusterTraffic(clients);
+    await traffic.counts();
+    return traffic;
   }
 
   /** How many requests were answered since the start, and how many were not. */
   async counts(): Promise<{ readonly answered: number; readonly failed: number }> {
-    const all = await Promise.all(this.#clients.map((client) => client.counts()));
+    const all = await Promise.all(this.#clients.map((client) => client.counts(ANSWER_MS)));
     const sum = (record: Readonly<Record<string, number>>) => Object.values(record).reduce((a, b) => a + b, 0);
     return {
       answered: all.reduce((total, { closed }) => total + closed, 0),

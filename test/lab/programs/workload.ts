@@ -134,9 +134,9 @@ export class Workload {
   }
 
   /** The counts of this moment. */
-  counts(): Promise<Counts> {
+  counts(timeoutMs = 10_000): Promise<Counts> {
     this.process.command("stats");
-    return this.#next("stats", 10_000);
+    return this.#next("stats", timeoutMs);
   }
 
   /** Waits for counts that meet `condition`. */
