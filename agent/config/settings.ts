@@ -128,7 +128,7 @@ export const SETTINGS = {
     flows: integer(
       {
         summary:
-          "At most this many flows (attribute sets) are exported; the lightest share one remainder, totals stay exact.",
+          "At most this many flows (attribute sets) are exported; the lightest share an overflow series, totals stay exact.",
         default: 10_000,
         live: false,
         flag: "flows",

@@ -39,11 +39,11 @@ export class Edge {
   /** Why there are no names yet. */
   pendingWhy = "";
   /** Names the attribute set that its names make; undefined before the first names. */
-  placeKey: string | undefined;
+  attributeSetKey: string | undefined;
   /** The attribute set that it was put into last. */
-  place: Keyed | undefined;
+  attributeSet: Keyed | undefined;
   /** The series that growth was sent in which is not confirmed: the same growth must go there again. */
-  home: Keyed | undefined;
+  sentIn: Keyed | undefined;
   /** The next edge whose row is in the sums of the same series and not accepted. */
   nextMember: Edge | undefined;
   /** The row that is in the sums of a series and not accepted. */
@@ -81,7 +81,7 @@ export class Edge {
 
   /** The kernel is told that the row that was due is settled; after a split, the rest of it is still there. */
   settle(): void {
-    this.home = undefined;
+    this.sentIn = undefined;
     const { row, split } = this;
     if (row === undefined || split === undefined) {
       this.forgetRow();

@@ -17,23 +17,26 @@ import type { Identity, Names } from "../model/names.ts";
 
 export class EdgeNaming {
   readonly #identity: Pick<Identity, "version" | "identify">;
-  readonly #placeKeyOf: (key: EdgeKey, names: Names) => string;
+  readonly #attributeSetKeyOf: (key: EdgeKey, names: Names) => string;
   /** Of the last exchange: rows left out because their names are awaited. They stay in the kernel. */
   pendingRows = 0;
 
-  /** @param placeKeyOf names the attribute set that an edge has under these names */
-  constructor(identity: Pick<Identity, "version" | "identify">, placeKeyOf: (key: EdgeKey, names: Names) => string) {
+  /** @param attributeSetKeyOf names the attribute set that an edge has under these names */
+  constructor(
+    identity: Pick<Identity, "version" | "identify">,
+    attributeSetKeyOf: (key: EdgeKey, names: Names) => string,
+  ) {
     this.#identity = identity;
-    this.#placeKeyOf = placeKeyOf;
+    this.#attributeSetKeyOf = attributeSetKeyOf;
   }
 
-  /** @returns the edges that have names and a `placeKey` */
+  /** @returns the edges that have names and a `attributeSetKey` */
   name({ clock, edges, gone }: Growth): Growth {
     const named: Edge[] = [];
     for (const edge of edges) {
       if (edge.repeated !== undefined && this.#mustSplit(edge, edge.repeated, clock)) edge.splitOff(edge.repeated);
       edge.repeated = undefined;
-      if (edge.home !== undefined || this.#name(edge, clock)) named.push(edge);
+      if (edge.sentIn !== undefined || this.#name(edge, clock)) named.push(edge);
     }
     this.pendingRows = edges.length - named.length;
     return { clock, edges: named, gone };
@@ -45,11 +48,11 @@ export class EdgeNaming {
    */
   #mustSplit(edge: Edge, repeated: Stretch, { bootNs }: ExchangeClock): boolean {
     if (edge.split !== undefined) return false;
-    if (edge.home === undefined || edge.placeKey === undefined) return true;
+    if (edge.sentIn === undefined || edge.attributeSetKey === undefined) return true;
     const { version } = this.#identity;
     if (edge.version === version) return false;
     const later = this.#identity.identify(edge.key, repeated.saidNs, edge.untilNs, bootNs);
-    if (later.state !== "named" || this.#placeKeyOf(edge.key, later) !== edge.placeKey) return true;
+    if (later.state !== "named" || this.#attributeSetKeyOf(edge.key, later) !== edge.attributeSetKey) return true;
     edge.version = later.passing ? -1 : version;
     return false;
   }
@@ -57,21 +60,21 @@ export class EdgeNaming {
   /** @returns whether the edge has names */
   #name(edge: Edge, { bootNs }: ExchangeClock): boolean {
     const { version } = this.#identity;
-    if (edge.version === version && edge.placeKey !== undefined) return true;
+    if (edge.version === version && edge.attributeSetKey !== undefined) return true;
     const untilNs = edge.split?.untilNs ?? edge.untilNs;
     const answer = this.#identity.identify(edge.key, edge.sinceNs, untilNs, bootNs);
     edge.version = answer.state === "named" && !answer.passing ? version : -1;
     if (answer.state === "pending") {
       // Without growth there is nothing to wait for: what is open stays with whom it was.
-      if (!edge.grown && edge.placeKey !== undefined) return true;
+      if (!edge.grown && edge.attributeSetKey !== undefined) return true;
       edge.names = undefined;
       edge.pendingWhy = answer.why;
       return false;
     }
     edge.names = answer;
     edge.pendingWhy = "";
-    const placeKey = this.#placeKeyOf(edge.key, answer);
-    if (edge.placeKey !== placeKey) edge.placeKey = placeKey;
+    const attributeSetKey = this.#attributeSetKeyOf(edge.key, answer);
+    if (edge.attributeSetKey !== attributeSetKey) edge.attributeSetKey = attributeSetKey;
     return true;
   }
 }

@@ -4,7 +4,7 @@ import type { EdgeKey } from "../model/edge.ts";
 import type { Identity } from "../model/names.ts";
 import { EdgeNaming } from "../naming/edge-naming.ts";
 import type { AggregateOptions } from "../series/aggregate-options.ts";
-import { placeKey } from "../series/place.ts";
+import { attributeSetKey } from "../series/attribute-set.ts";
 import { type ExemplarSource, SeriesTable } from "../series/series-table.ts";
 import { decodeEdgeKey } from "../source/decode.ts";
 
@@ -23,7 +23,7 @@ export function makeFlowSteps(
 ): FlowSteps {
   return {
     edges: new EdgeTable(options.idleMs, decodeKey),
-    naming: new EdgeNaming(identity, (key, names) => placeKey(key, names, options)),
+    naming: new EdgeNaming(identity, (key, names) => attributeSetKey(key, names, options)),
     series: new SeriesTable(options, exemplars),
   };
 }

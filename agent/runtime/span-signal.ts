@@ -2,7 +2,7 @@
 
 import type { Told } from "../otlp/told.ts";
 import { createTransport, type Transport } from "../otlp/transport.ts";
-import { placeKey } from "../series/place.ts";
+import { attributeSetKey } from "../series/attribute-set.ts";
 import type { Log } from "../shared/log.ts";
 import type { SystemClock } from "../shared/ticker.ts";
 import type { SourceListeners } from "../source/source.ts";
@@ -57,7 +57,7 @@ export class SpanSignal implements Signal {
       log,
       // The next exchange tells it, or the one after that if it was just under way.
       cgroupWaitMs: () => 2 * clock.intervalMs + 5_000,
-      exemplars: { into: exemplars, flowOf: (key, names) => placeKey(key, names, options) },
+      exemplars: { into: exemplars, flowOf: (key, names) => attributeSetKey(key, names, options) },
       onResolved: () => this.#ledger?.tellRecords(),
     });
     this.#spans = spans;

@@ -5,7 +5,7 @@ import type { Temporality } from "../model/flow.ts";
 
 export interface AggregateOptions {
   readonly temporality: Temporality;
-  /** Most flows that have series of their own; what finds no room shares a remainder. */
+  /** Most flows that have series of their own; the others share overflow series. */
   readonly flowLimit: number;
   /** Edges and flows that were silent for this long are forgotten. */
   readonly idleMs: number;

@@ -1,88 +1,89 @@
 /**
- * Which places may have series of their own: the heaviest, as many as the limit allows.
+ * Which attribute sets may have series of their own: the heaviest, as many as the limit allows.
  *
- * Weight (edges/weight.ts) fades by a tenth each exchange. A place must weigh twice what it replaces, so that two near the edge do not swap for ever:
- * each swap ends a series. What has no series of its own goes to the remainder of its Resource and role,
- * where every byte is still counted.
+ * Weight (edges/weight.ts) fades by a tenth each exchange. A set must weigh twice what it replaces, so that two of
+ * about one weight do not swap for ever: each swap ends a series. A set without a series of its own goes to the
+ * overflow series of its Resource and role, where every byte is still counted.
  */
 
 const FADING = 0.9;
 const HYSTERESIS = 2;
-/** What is ranked. budget.ts changes `weight` and `resident` only. */
+
+/** What is ranked. budget.ts changes `weight` and `admitted` only. */
 export interface Contender {
   weight: number;
-  resident: boolean;
+  admitted: boolean;
   readonly eligible: boolean;
 }
 
-export class Budget<Place extends Contender> {
+export class Budget<Ranked extends Contender> {
   readonly #limit: number;
-  #residents = 0;
-  /** How often a place was sent to the remainder, at its coming or later. */
-  turnedAway = 0;
+  #admitted = 0;
+  /** How often a set was sent to an overflow series, at its coming or later. */
+  overflowed = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  get residents(): number {
-    return this.#residents;
+  get admitted(): number {
+    return this.#admitted;
   }
 
-  /** A place has come: it is resident while there is room. */
-  enter(place: Place): void {
-    if (!place.eligible) return;
-    if (this.#residents >= this.#limit) {
-      this.turnedAway++;
+  /** A set has come: it is admitted while there is room. */
+  enter(set: Ranked): void {
+    if (!set.eligible) return;
+    if (this.#admitted >= this.#limit) {
+      this.overflowed++;
       return;
     }
-    place.resident = true;
-    this.#residents++;
+    set.admitted = true;
+    this.#admitted++;
   }
 
-  /** A place has no edges any more. */
-  leave(place: Place): void {
-    if (!place.resident) return;
-    place.resident = false;
-    this.#residents--;
+  /** A set has no edges any more. */
+  leave(set: Ranked): void {
+    if (!set.admitted) return;
+    set.admitted = false;
+    this.#admitted--;
   }
 
   /**
-   * Fades all weights and changes who is resident.
+   * Fades all weights and changes which sets are admitted.
    *
-   * @param places all of them
-   * @param mayLeave whether a place's series may end now: not while any of its growth is in doubt
-   * @returns places that are not resident any more
+   * @param sets all of them
+   * @param mayLeave whether a set's series may end now: not while any of its growth is in doubt
+   * @returns sets that are not admitted any more
    */
-  rebalance(places: Iterable<Place>, mayLeave: (place: Place) => boolean): Place[] {
-    const challengers: Place[] = [];
-    const residents: Place[] = [];
-    for (const place of places) {
-      place.weight *= FADING;
-      if (place.resident) residents.push(place);
-      else if (place.eligible && place.weight > 0) challengers.push(place);
+  rebalance(sets: Iterable<Ranked>, mayLeave: (set: Ranked) => boolean): Ranked[] {
+    const challengers: Ranked[] = [];
+    const admitted: Ranked[] = [];
+    for (const set of sets) {
+      set.weight *= FADING;
+      if (set.admitted) admitted.push(set);
+      else if (set.eligible && set.weight > 0) challengers.push(set);
     }
     if (challengers.length === 0) return [];
 
     challengers.sort((a, b) => b.weight - a.weight);
     const next = challengers.values();
-    for (let room = this.#limit - this.#residents; room > 0; room--) {
-      const place = next.next().value;
-      if (place === undefined) return [];
-      this.enter(place);
+    for (let room = this.#limit - this.#admitted; room > 0; room--) {
+      const set = next.next().value;
+      if (set === undefined) return [];
+      this.enter(set);
     }
-    return this.#replaceLightest(residents.filter(mayLeave), next);
+    return this.#replaceLightest(admitted.filter(mayLeave), next);
   }
 
-  #replaceLightest(residents: Place[], challengers: Iterator<Place, undefined>): Place[] {
-    residents.sort((a, b) => a.weight - b.weight);
-    const demoted: Place[] = [];
-    for (const lightest of residents) {
+  #replaceLightest(admitted: Ranked[], challengers: Iterator<Ranked, undefined>): Ranked[] {
+    admitted.sort((a, b) => a.weight - b.weight);
+    const demoted: Ranked[] = [];
+    for (const lightest of admitted) {
       const challenger = challengers.next().value;
       if (challenger === undefined || challenger.weight <= HYSTERESIS * lightest.weight) break;
       this.leave(lightest);
       this.enter(challenger);
-      this.turnedAway++;
+      this.overflowed++;
       demoted.push(lightest);
     }
     return demoted;

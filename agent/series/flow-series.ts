@@ -2,7 +2,7 @@
  * The sums of one attribute set: what a flow is while it is counted.
  *
  * A series holds what is to be sent: sums the Collector has confirmed plus growth of this exchange. Growth
- * that is not confirmed is taken out again, because the kernel says it again, larger.
+ * that is not confirmed is taken out again, because the kernel reports it again, larger.
  */
 
 import { AT, COUNTERS } from "../edges/counters.ts";
@@ -110,7 +110,7 @@ export class FlowSeries implements Flow {
     }
     const row = edge.due;
     if (row === undefined || !edge.grown) return;
-    edge.home = this;
+    edge.sentIn = this;
     edge.sent = row;
     this.inDoubt = true;
     this.sums.add(row);

@@ -1,11 +1,11 @@
 /**
  * Named growth → the sums of flows, as one transaction each.
  *
- *   take back what was not accepted ─► budget ─► place ─► batch.flows
+ *   take back what was not accepted ─► budget ─► set ─► batch.flows
  *                                                              │
  *   rows to settle ◄─ batch.accept(flows of a request that the Collector accepted)
  *
- * What is not accepted until the next exchange is taken back then: the kernel says it again, larger. Growth
+ * What is not accepted until the next exchange is taken back then: the kernel reports it again, larger. Growth
  * that was sent once stays with its series until it is confirmed, whatever its edge has been named since,
  * because the request may have arrived although its answer did not.
  */
@@ -17,10 +17,10 @@ import type { EdgeGrowth, Role } from "../model/edge.ts";
 import type { Flow, Resource } from "../model/flow.ts";
 import type { Names } from "../model/names.ts";
 import type { AggregateOptions } from "./aggregate-options.ts";
+import { AttributeSet, overflowAttributes, overflowKey } from "./attribute-set.ts";
 import { Budget } from "./budget.ts";
-import { Ended } from "./ended.ts";
 import { FlowSeries, type SeriesKey } from "./flow-series.ts";
-import { Place, remainderAttributes, remainderKey } from "./place.ts";
+import { RetiredSeries } from "./retired-series.ts";
 
 export interface Batch {
   readonly timeUnixNs: bigint;
@@ -47,9 +47,9 @@ export interface ExemplarSource {
 /** Gauges and counters. */
 export interface SeriesStats {
   readonly flows: number;
-  readonly remainders: number;
+  readonly overflowSeries: number;
   readonly flowLimit: number;
-  /** Since the agent started: how often a flow was sent to a remainder, at its coming or later. */
+  /** Since the agent started: how often a flow was sent to an overflow series, at its coming or later. */
   readonly overBudget: number;
 }
 
@@ -58,11 +58,11 @@ const ENDS_REMEMBERED_MIN = 1_000;
 
 export class SeriesTable {
   readonly #options: AggregateOptions;
-  readonly #places = new Map<string, Place>();
-  readonly #budget: Budget<Place>;
-  readonly #remainders = new Map<string, FlowSeries>();
-  readonly #ended: Ended;
-  readonly #resources = new Map<string, { readonly resource: Resource; places: number }>();
+  readonly #sets = new Map<string, AttributeSet>();
+  readonly #budget: Budget<AttributeSet>;
+  readonly #overflowSeries = new Map<string, FlowSeries>();
+  readonly #retired: RetiredSeries;
+  readonly #resources = new Map<string, { readonly resource: Resource; sets: number }>();
   readonly #pages = new SumPages();
   readonly #exemplars: ExemplarSource | undefined;
   /** Series that carry rows of the last batch which were not accepted. */
@@ -76,11 +76,11 @@ export class SeriesTable {
     this.#options = options;
     this.#exemplars = exemplars;
     this.#budget = new Budget(options.flowLimit);
-    this.#ended = new Ended(ENDS_REMEMBERED_MIN + 2 * options.flowLimit);
+    this.#retired = new RetiredSeries(ENDS_REMEMBERED_MIN + 2 * options.flowLimit);
   }
 
   /**
-   * Takes the growth of the last batch that was not accepted out of the sums: the kernel has said it again. To be
+   * Takes the growth of the last batch that was not accepted out of the sums: the kernel reports it again. To be
    * called with each exchange before its edges are named.
    */
   takeBack({ clock }: Growth): void {
@@ -93,11 +93,11 @@ export class SeriesTable {
   /**
    * Puts growth into the sums that it belongs to.
    *
-   * @param growth its edges have names and a `placeKey`
+   * @param growth its edges have names and a `attributeSetKey`
    */
   add({ clock, edges, gone }: Growth): Batch {
     this.#batch++;
-    for (const place of this.#budget.rebalance(this.#places.values(), mayLeave)) this.#end(place);
+    for (const set of this.#budget.rebalance(this.#sets.values(), mayLeave)) this.#retire(set);
     this.#clearGauges();
     for (const edge of edges) this.#route(edge, clock);
     for (const edge of gone) this.#leave(edge);
@@ -107,10 +107,10 @@ export class SeriesTable {
 
   stats(): SeriesStats {
     return {
-      flows: this.#budget.residents,
-      remainders: this.#remainders.size,
+      flows: this.#budget.admitted,
+      overflowSeries: this.#overflowSeries.size,
       flowLimit: this.#options.flowLimit,
-      overBudget: this.#budget.turnedAway,
+      overBudget: this.#budget.overflowed,
     };
   }
 
@@ -121,11 +121,11 @@ export class SeriesTable {
   #dropLost({ bootNs }: ExchangeClock): void {
     for (const series of this.#unaccepted) {
       if (hasLost(series, bootNs)) {
-        for (const edge of series.members()) edge.home = undefined;
-        this.#remainders.delete(series.key);
-        const place = this.#places.get(series.key);
-        if (place?.series === series) place.series = undefined;
-        this.#ended.forget(series);
+        for (const edge of series.members()) edge.sentIn = undefined;
+        this.#overflowSeries.delete(series.key);
+        const set = this.#sets.get(series.key);
+        if (set?.series === series) set.series = undefined;
+        this.#retired.forget(series);
       }
       series.dropMembers();
     }
@@ -134,9 +134,9 @@ export class SeriesTable {
 
   /** Puts a row into the series that it belongs to. */
   #route(edge: Edge, clock: ExchangeClock): void {
-    const place = this.#placeOf(edge);
-    place.weight += edge.weight;
-    const series = (edge.home as FlowSeries | undefined) ?? this.#seriesOf(place, clock);
+    const set = this.#setOf(edge);
+    set.weight += edge.weight;
+    const series = (edge.sentIn as FlowSeries | undefined) ?? this.#seriesOf(set, clock);
     if (!series.hasMembers) this.#unaccepted.push(series);
     series.activeNs = clock.bootNs;
     if (series.sinceNs !== undefined && edge.sinceNs < series.sinceNs) series.sinceNs = edge.sinceNs;
@@ -144,62 +144,62 @@ export class SeriesTable {
   }
 
   /** Where an edge belongs by its names; entered where it was not there yet. */
-  #placeOf(edge: Edge): Place {
-    const key = edge.placeKey as string;
-    if (edge.place?.key === key) return edge.place as Place;
+  #setOf(edge: Edge): AttributeSet {
+    const key = edge.attributeSetKey as string;
+    if (edge.attributeSet?.key === key) return edge.attributeSet as AttributeSet;
     this.#leave(edge);
-    const place = this.#places.get(key) ?? this.#makePlace(key, edge, edge.names as Names);
-    place.edges++;
-    edge.place = place;
-    edge.placeKey = place.key; // one text for all edges of it
-    return place;
+    const set = this.#sets.get(key) ?? this.#makeSet(key, edge, edge.names as Names);
+    set.edges++;
+    edge.attributeSet = set;
+    edge.attributeSetKey = set.key; // one text for all edges of it
+    return set;
   }
 
-  #makePlace(key: string, edge: Edge, names: Names): Place {
+  #makeSet(key: string, edge: Edge, names: Names): AttributeSet {
     const { local } = names;
     let entry = this.#resources.get(local.id);
     if (entry === undefined) {
-      entry = { resource: { id: local.id, attributes: local.resource }, places: 0 };
+      entry = { resource: { id: local.id, attributes: local.resource }, sets: 0 };
       this.#resources.set(local.id, entry);
     }
-    entry.places++;
-    const place = new Place(key, entry.resource, edge.key, names.remote, this.#options);
-    this.#budget.enter(place);
-    this.#places.set(key, place);
-    return place;
+    entry.sets++;
+    const set = new AttributeSet(key, entry.resource, edge.key, names.remote, this.#options);
+    this.#budget.enter(set);
+    this.#sets.set(key, set);
+    return set;
   }
 
   #leave(edge: Edge): void {
-    const place = edge.place as Place | undefined;
-    if (place === undefined) return;
-    edge.place = undefined;
-    place.edges--;
-    if (place.edges > 0) return;
-    this.#budget.leave(place);
-    this.#end(place);
-    this.#places.delete(place.key);
-    const entry = this.#resources.get(place.resource.id);
-    if (entry !== undefined && --entry.places === 0) this.#resources.delete(place.resource.id);
+    const set = edge.attributeSet as AttributeSet | undefined;
+    if (set === undefined) return;
+    edge.attributeSet = undefined;
+    set.edges--;
+    if (set.edges > 0) return;
+    this.#budget.leave(set);
+    this.#retire(set);
+    this.#sets.delete(set.key);
+    const entry = this.#resources.get(set.resource.id);
+    if (entry !== undefined && --entry.sets === 0) this.#resources.delete(set.resource.id);
   }
 
-  #end(place: Place): void {
-    if (place.series !== undefined) this.#ended.end(place.series);
-    place.series = undefined;
+  #retire(set: AttributeSet): void {
+    if (set.series !== undefined) this.#retired.retire(set.series);
+    set.series = undefined;
   }
 
-  #seriesOf(place: Place, clock: ExchangeClock): FlowSeries {
-    if (!place.resident) return this.#remainder(place.resource, place.role, clock);
-    place.series ??= this.#ended.revive(place.key) ?? this.#makeSeries(place, clock);
-    return place.series;
+  #seriesOf(set: AttributeSet, clock: ExchangeClock): FlowSeries {
+    if (!set.admitted) return this.#overflowSeriesOf(set.resource, set.role, clock);
+    set.series ??= this.#retired.reopen(set.key) ?? this.#makeSeries(set, clock);
+    return set.series;
   }
 
-  #remainder(resource: Resource, role: Role, clock: ExchangeClock): FlowSeries {
-    const key = remainderKey(resource.id, role);
-    let series = this.#remainders.get(key);
+  #overflowSeriesOf(resource: Resource, role: Role, clock: ExchangeClock): FlowSeries {
+    const key = overflowKey(resource.id, role);
+    let series = this.#overflowSeries.get(key);
     if (series === undefined) {
-      const attributes = remainderAttributes(role);
-      series = this.#ended.revive(key) ?? this.#makeSeries({ key, resource, role, attributes }, clock);
-      this.#remainders.set(key, series);
+      const attributes = overflowAttributes(role);
+      series = this.#retired.reopen(key) ?? this.#makeSeries({ key, resource, role, attributes }, clock);
+      this.#overflowSeries.set(key, series);
     }
     return series;
   }
@@ -219,10 +219,10 @@ export class SeriesTable {
 
   #forgetIdle({ bootNs }: ExchangeClock): void {
     const idleSinceNs = bootNs - BigInt(this.#options.idleMs) * 1_000_000n;
-    for (const [key, series] of this.#remainders) {
+    for (const [key, series] of this.#overflowSeries) {
       if (series.inDoubt || series.activeNs > idleSinceNs) continue;
-      this.#remainders.delete(key);
-      this.#ended.end(series);
+      this.#overflowSeries.delete(key);
+      this.#retired.retire(series);
     }
   }
 
@@ -233,7 +233,7 @@ export class SeriesTable {
       if (series.sinceNs !== undefined) this.#start(series, series.sinceNs, clock);
       if (cumulative || series.hasMembers) flows.push(series);
     }
-    for (const series of this.#ended.unsaid()) flows.push(series);
+    for (const series of this.#retired.awaitingFinalPoint()) flows.push(series);
     for (const series of flows) {
       series.batch = this.#batch;
       // The wall clock may have been set back behind the start, and no point lies before its start.
@@ -250,7 +250,7 @@ export class SeriesTable {
   }
 
   #start(series: FlowSeries, sinceNs: bigint, clock: ExchangeClock): void {
-    series.startUnixNs = later(clock.startUnixNs(sinceNs), this.#ended.endUnixNs(series.key) ?? 0n);
+    series.startUnixNs = later(clock.startUnixNs(sinceNs), this.#retired.endUnixNs(series.key) ?? 0n);
     series.sinceNs = undefined;
   }
 
@@ -262,27 +262,27 @@ export class SeriesTable {
       }
       series.accept(rows);
       if (this.#options.temporality === "delta") series.restart(series.timeUnixNs);
-      if (this.#ended.said(series)) this.#gone.push(series);
+      if (this.#retired.finalPointAccepted(series)) this.#gone.push(series);
     }
     return rows;
   }
 
   *#series(): Iterable<FlowSeries> {
-    for (const { series } of this.#places.values()) if (series !== undefined) yield series;
-    yield* this.#remainders.values();
+    for (const { series } of this.#sets.values()) if (series !== undefined) yield series;
+    yield* this.#overflowSeries.values();
   }
 }
 
 /** Whether the kernel does not hold all of its doubtful growth any more. */
 function hasLost(series: FlowSeries, bootNs: bigint): boolean {
   for (const edge of series.members()) {
-    if (edge.home === series && (edge.shrunk || edge.seenNs !== bootNs)) return true;
+    if (edge.sentIn === series && (edge.shrunk || edge.seenNs !== bootNs)) return true;
   }
   return false;
 }
 
 /** A series may end when no answer is owed for any of its growth. */
-function mayLeave({ series }: Place): boolean {
+function mayLeave({ series }: AttributeSet): boolean {
   return series === undefined || !series.inDoubt;
 }
 

@@ -112,7 +112,7 @@ test("a table with room for a million edges starts, and counts each edge by itse
   }).toEqual({ capacity: 1_000_000, edges: FROM.length * TO.length, bytes: client.bytesSent, losses: {} });
 });
 
-test("the receiver gets exact sums, the remainder marked as overflow, and the loss by its name", async () => {
+test("the receiver gets exact sums, the overflow series marked, and the loss by its name", async () => {
   const receiver = await Receiver.start();
   undo.push(() => receiver.close());
   const setup = { endpoint: receiver.endpoint, intervalMs: 200, probeArguments: ["--edges", String(ROOM)] };

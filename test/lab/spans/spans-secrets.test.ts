@@ -35,7 +35,7 @@ let played = 0;
 beforeAll(async () => {
   if (missing(...NEEDS) !== undefined) return;
   keys = configDirectory();
-  for (const node of ["node-1", "node-2"]) setKey(node, "old");
+  for (const node of ["node-1", "node-2"]) attributeSetKey(node, "old");
   spanLab = await SpanLab.start({
     spans: (node) => ({ ...ALL_SPANS, key_file: keyFile(node) }),
     agentArguments: (node) => ["--record", recording(node)],
@@ -122,14 +122,14 @@ function recording(node: string): string {
   return join(keys ?? "", `${node}.rec`);
 }
 
-function setKey(node: string, key: keyof typeof KEYS): void {
+function attributeSetKey(node: string, key: keyof typeof KEYS): void {
   replaceFile(keyFile(node), KEYS[key].toString("hex"));
 }
 
 /** Replaces one agent's key while it runs; resolves when the kernel goes by it. */
 async function rotate(node: string, key: keyof typeof KEYS): Promise<void> {
   const { agent } = spanLab.observed.agent(node);
-  setKey(node, key);
+  attributeSetKey(node, key);
   await eventually(
     () => `a word of the new key: ${agent.describe()}`,
     () => agent.stderr.some((line) => line.includes("another key")),

@@ -17,7 +17,7 @@ function start(flowLimit: number) {
       for (const [peer, bytesSent] of Object.entries(bytes)) kernel.grow(edge(peer), { bytesSent });
       const batch = steps.take(kernel.exchange());
       const sums = batch.flows.map(({ attributes, counters }) => {
-        return [String(attributes["service.peer.name"] ?? "remainder"), counters[AT.bytesSent] as number];
+        return [String(attributes["service.peer.name"] ?? "overflow"), counters[AT.bytesSent] as number];
       });
       if (accepted) kernel.settle(batch.accept(batch.flows));
       return Object.fromEntries(sums);
@@ -25,14 +25,14 @@ function start(flowLimit: number) {
   };
 }
 
-test("what finds no room goes to the remainder of its pod and role", () => {
+test("what finds no room goes to the overflow series of its pod and role", () => {
   const { exchange, steps } = start(2);
 
-  expect(exchange({ x: 100, y: 100, z: 23, w: 29 })).toEqual({ x: 100, y: 100, remainder: 52 });
+  expect(exchange({ x: 100, y: 100, z: 23, w: 29 })).toEqual({ x: 100, y: 100, overflow: 52 });
   expect(steps.stats()).toEqual({
     edges: 4,
     flows: 2,
-    remainders: 1,
+    overflowSeries: 1,
     flowLimit: 2,
     pendingRows: 0,
     overBudget: 2,
@@ -46,22 +46,22 @@ test("a flow that weighs twice the lightest takes its place: the old series ends
   const swapped = exchange({ x: 10, y: 10 });
   const later = exchange({ x: 10, y: 10 });
 
-  expect(swapped).toEqual({ x: 100, y: 10, remainder: 1_010 });
-  expect(later).toEqual({ y: 20, remainder: 1_020 });
+  expect(swapped).toEqual({ x: 100, y: 10, overflow: 1_010 });
+  expect(later).toEqual({ y: 20, overflow: 1_020 });
 });
 
 test("a flow that weighs little more than the lightest does not take its place", () => {
   const { exchange } = start(1);
   exchange({ x: 100, y: 150 });
 
-  expect(exchange({ x: 10, y: 10 })).toEqual({ x: 110, remainder: 160 });
+  expect(exchange({ x: 10, y: 10 })).toEqual({ x: 110, overflow: 160 });
 });
 
 test("a flow of which growth is in doubt keeps its place", () => {
   const { exchange } = start(1);
   exchange({ x: 100, y: 1_000 }, false);
 
-  expect(exchange({ y: 10 })).toEqual({ x: 100, remainder: 1_010 });
+  expect(exchange({ y: 10 })).toEqual({ x: 100, overflow: 1_010 });
 });
 
 test("connections weigh, also those that fail", () => {
@@ -75,9 +75,9 @@ test("connections weigh, also those that fail", () => {
   kernel.grow(edge("y"), { failedRefused: 1 });
   const { flows } = steps.take(kernel.exchange());
 
-  expect(flows.map(({ attributes }) => attributes["service.peer.name"] ?? "remainder")).toEqual([
+  expect(flows.map(({ attributes }) => attributes["service.peer.name"] ?? "overflow")).toEqual([
     "y",
-    "remainder",
+    "overflow",
     "x",
   ]);
 });

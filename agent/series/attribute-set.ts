@@ -1,9 +1,9 @@
 /**
- * Which attribute set an edge's growth belongs to.
+ * Which attribute set the growth of an edge belongs to.
  *
- *   edge ──► Place (one attribute set of one Resource)
- *              ├─ resident: a FlowSeries of its own
- *              └─ not:      the remainder of its (Resource, role), otel.metric.overflow=true
+ *   edge ──► AttributeSet (of one Resource)
+ *              ├─ admitted: a FlowSeries of its own
+ *              └─ not:      the overflow series of its (Resource, role), otel.metric.overflow=true
  */
 import {
   ATTR_FLOWSPAN_PEER_K8S_POD_NAME,
@@ -25,7 +25,7 @@ import type { Contender } from "./budget.ts";
 import type { FlowSeries, SeriesKey } from "./flow-series.ts";
 
 /** An attribute set that edges belong to. It lives as long as one of its edges. */
-export class Place implements SeriesKey, Contender {
+export class AttributeSet implements SeriesKey, Contender {
   readonly key: string;
   readonly resource: Resource;
   readonly #edge: EdgeKey;
@@ -36,7 +36,7 @@ export class Place implements SeriesKey, Contender {
   /** Bytes and opens of late, fading: see budget.ts. */
   weight = 0;
   /** Whether it has, or may make, a series of its own. */
-  resident = false;
+  admitted = false;
   series: FlowSeries | undefined;
 
   /** @param edge one of its edges, by which the others are like it in all that its attributes say */
@@ -52,23 +52,23 @@ export class Place implements SeriesKey, Contender {
     return this.#edge.role;
   }
 
-  /** False for the kernel's overflow edges, which have no room of their own by nature. */
+  /** False for the kernel's overflow edges, which belong to an overflow series always. */
   get eligible(): boolean {
     return !this.#edge.overflow;
   }
 
   /** Made anew at each call: kept, those of 10,000 flows take 1 MiB. */
   get attributes(): Attributes {
-    return placeAttributes(this.#edge, this.#remote, this.#options);
+    return attributesOf(this.#edge, this.#remote, this.#options);
   }
 }
 
 /** Separates the parts of a key: no name holds it. */
 const SEPARATOR = "\0";
 
-/** Names the place of an edge: equal keys mean equal Resource and attributes. */
-export function placeKey(key: EdgeKey, { local, remote }: Names, options: AggregateOptions): string {
-  if (key.overflow) return remainderKey(local.id, key.role);
+/** Names the attribute set of an edge: equal keys mean equal Resource and attributes. */
+export function attributeSetKey(key: EdgeKey, { local, remote }: Names, options: AggregateOptions): string {
+  if (key.overflow) return overflowKey(local.id, key.role);
   const parts = [local.id, key.role, key.serverPort];
   if (key.role !== "listener") {
     parts.push(remote.kind, optional(remote.namespace), optional(remote.name));
@@ -79,12 +79,12 @@ export function placeKey(key: EdgeKey, { local, remote }: Names, options: Aggreg
   return parts.join(SEPARATOR);
 }
 
-export function remainderKey(resourceId: string, role: Role): string {
-  return [resourceId, role, "remainder"].join(SEPARATOR);
+export function overflowKey(resourceId: string, role: Role): string {
+  return [resourceId, role, "overflow"].join(SEPARATOR);
 }
 
-function placeAttributes(key: EdgeKey, remote: RemoteEnd, options: AggregateOptions): Attributes {
-  if (key.overflow) return remainderAttributes(key.role);
+function attributesOf(key: EdgeKey, remote: RemoteEnd, options: AggregateOptions): Attributes {
+  if (key.overflow) return overflowAttributes(key.role);
   if (key.role === "listener") return { [ATTR_SERVER_PORT]: key.serverPort };
   const attributes: Record<string, AttributeValue> = {
     [ATTR_FLOWSPAN_ROLE]: key.role,
@@ -100,8 +100,8 @@ function placeAttributes(key: EdgeKey, remote: RemoteEnd, options: AggregateOpti
   return attributes;
 }
 
-/** Attributes of what found no room of its own. */
-export function remainderAttributes(role: Role): Attributes {
+/** Attributes of an overflow series. */
+export function overflowAttributes(role: Role): Attributes {
   const overflow = { [ATTR_OTEL_METRIC_OVERFLOW]: true };
   return role === "listener" ? overflow : { [ATTR_FLOWSPAN_ROLE]: role, ...overflow };
 }
