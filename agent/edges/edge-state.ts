@@ -10,13 +10,13 @@ import type { Names } from "../model/names.ts";
 import { KeptRow } from "./kept-row.ts";
 import { OWN_FROM, type SumPages, Sums } from "./sums.ts";
 
-/** Growth up to the time of one exchange. */
-export interface Stretch {
+/** Growth up to the time of one exchange that the kernel still holds. */
+export interface UnsettledSlice {
   readonly row: EdgeGrowth;
   /** The last exchange in which it grew. */
   readonly untilNs: bigint;
-  /** The last exchange that said it: what is not in it happened after that. */
-  readonly saidNs: bigint;
+  /** The last exchange that reported it: what is not in it happened after that. */
+  readonly reportedNs: bigint;
 }
 
 /** Behind an edge's totals: what was new in its last row, for rates. */
@@ -53,9 +53,9 @@ export class Edge {
   /** Whether `row` has growth. */
   grown = false;
   /** What `row` repeats, if it has grown further since and can be settled by itself. */
-  repeated: Stretch | undefined;
+  repeated: UnsettledSlice | undefined;
   /** The part of `row` that is sent and settled before the rest is. */
-  split: Stretch | undefined;
+  split: UnsettledSlice | undefined;
   /** Whether `row` has less than the unsettled row before it: the kernel's maps were made anew. */
   shrunk = false;
   /** Weight of what was new in `row`: see weight.ts. */
@@ -88,14 +88,14 @@ export class Edge {
       return;
     }
     this.row = KeptRow.rest(row, split.row);
-    this.sinceNs = split.saidNs;
+    this.sinceNs = split.reportedNs;
     this.split = undefined;
     this.version = -1;
   }
 
   /** From now on, and until that is settled, only what `row` repeats is due. */
-  splitOff(stretch: Stretch): void {
-    this.split = { ...stretch, row: KeptRow.copy(stretch.row) };
+  splitOff(slice: UnsettledSlice): void {
+    this.split = { ...slice, row: KeptRow.copy(slice.row) };
   }
 
   forgetRow(): void {

@@ -108,7 +108,7 @@ export class EdgeTable {
     const { grown, fresh } = this.#count(edge, row, held);
     edge.grown = grown;
     const isWhole = held !== undefined && fresh && !(held instanceof KeptRow);
-    edge.repeated = isWhole ? { row: held, untilNs: edge.untilNs, saidNs: edge.seenNs } : undefined;
+    edge.repeated = isWhole ? { row: held, untilNs: edge.untilNs, reportedNs: edge.seenNs } : undefined;
     if (edge.shrunk) {
       edge.repeated = undefined;
       edge.split = undefined;

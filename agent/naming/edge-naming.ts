@@ -9,7 +9,7 @@
  * Growth that was sent once stays with the names it was sent under until it is confirmed, because the request may
  * have arrived although its answer did not. What stands behind this step sees names: filters, policies, series.
  */
-import type { Edge, Stretch } from "../edges/edge-state.ts";
+import type { Edge, UnsettledSlice } from "../edges/edge-state.ts";
 import type { Growth } from "../edges/edge-table.ts";
 import type { ExchangeClock } from "../edges/exchange-clock.ts";
 import type { EdgeKey } from "../model/edge.ts";
@@ -46,12 +46,12 @@ export class EdgeNaming {
    * Whether what is new in a row must be kept apart from what it repeats: that was sent under another name,
    * or its name is still awaited, and by then what is new may be another owner's.
    */
-  #mustSplit(edge: Edge, repeated: Stretch, { bootNs }: ExchangeClock): boolean {
+  #mustSplit(edge: Edge, repeated: UnsettledSlice, { bootNs }: ExchangeClock): boolean {
     if (edge.split !== undefined) return false;
     if (edge.sentIn === undefined || edge.attributeSetKey === undefined) return true;
     const { version } = this.#identity;
     if (edge.version === version) return false;
-    const later = this.#identity.identify(edge.key, repeated.saidNs, edge.untilNs, bootNs);
+    const later = this.#identity.identify(edge.key, repeated.reportedNs, edge.untilNs, bootNs);
     if (later.state !== "named" || this.#attributeSetKeyOf(edge.key, later) !== edge.attributeSetKey) return true;
     edge.version = later.passing ? -1 : version;
     return false;
