@@ -6,15 +6,15 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { ClusterChange, ClusterUpsert, Feed, FeedObjects, Node } from "../model/cluster-objects.ts";
-import type { Beginnings } from "./beginnings.ts";
 import type { LocalPods } from "./local/local-pods.ts";
-import type { Surroundings } from "./local/resource.ts";
+import type { NodeContext } from "./local/resource.ts";
 import type { AddressTables } from "./remote/address-tables.ts";
+import type { WatchStart } from "./watch-start.ts";
 
 export interface Tables {
   readonly addresses: AddressTables;
   readonly localPods: LocalPods;
-  readonly beginnings: Beginnings;
+  readonly watchStart: WatchStart;
 }
 
 /** What a feed's changes do. */
@@ -27,23 +27,23 @@ type FeedTables = {
 
 export class ClusterTables {
   readonly #tables: FeedTables;
-  readonly #beginnings: Beginnings;
+  readonly #watchStart: WatchStart;
   readonly #feeds: readonly Feed[];
   readonly #unsynced: Set<Feed>;
   readonly #objects = new Map<Feed, Map<string, FeedObjects[Feed]>>();
-  #around: Surroundings;
+  #context: NodeContext;
 
-  constructor({ addresses, localPods, beginnings }: Tables, feeds: readonly Feed[], around: Surroundings) {
+  constructor({ addresses, localPods, watchStart }: Tables, feeds: readonly Feed[], context: NodeContext) {
     this.#tables = this.#tableOf(addresses, localPods);
-    this.#beginnings = beginnings;
+    this.#watchStart = watchStart;
     this.#feeds = feeds;
     this.#unsynced = new Set(feeds);
-    this.#around = around;
+    this.#context = context;
   }
 
   /** The same object until something in it changes. */
-  get around(): Surroundings {
-    return this.#around;
+  get context(): NodeContext {
+    return this.#context;
   }
 
   /** The feeds that have not synced yet. */
@@ -58,7 +58,7 @@ export class ClusterTables {
   /** @returns whether a name may have changed */
   apply(change: ClusterChange): boolean {
     if (change.type === "synced") {
-      this.#beginnings.listed(change.feed, change.atMs);
+      this.#watchStart.listed(change.feed, change.atMs);
       return this.#unsynced.delete(change.feed);
     }
     const objects = this.#objects.get(change.feed) ?? new Map<string, FeedObjects[Feed]>();
@@ -103,13 +103,13 @@ export class ClusterTables {
         upsert: (node, atMs) => {
           addresses.upsertNode(node, atMs);
           const { zone, region } = node;
-          if (node.name === this.#around.nodeName) this.#lookAround({ zone, region });
+          if (node.name === this.#context.nodeName) this.#learn({ zone, region });
         },
         remove: (uid, atMs) => addresses.removeNode(uid, atMs),
       },
       namespaces: {
         upsert: ({ name, uid }) => {
-          if (name === "kube-system") this.#lookAround({ clusterUid: uid });
+          if (name === "kube-system") this.#learn({ clusterUid: uid });
         },
         remove: () => {}, // the cluster's uid outlives any answer of the API
       },
@@ -121,9 +121,9 @@ export class ClusterTables {
     return !this.#feeds.includes("pods");
   }
 
-  #lookAround(seen: Partial<Surroundings>): void {
-    const around = { ...this.#around, ...seen };
-    if (!isDeepStrictEqual(around, this.#around)) this.#around = around;
+  #learn(seen: Partial<NodeContext>): void {
+    const context = { ...this.#context, ...seen };
+    if (!isDeepStrictEqual(context, this.#context)) this.#context = context;
   }
 }
 

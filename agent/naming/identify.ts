@@ -11,15 +11,15 @@ import type { EdgeKey } from "../model/edge.ts";
 import type { Identified, Identity, LocalEnd, RemoteEnd } from "../model/names.ts";
 import type { Cgroup } from "../model/probe-event.ts";
 import { canonicalAddresses } from "../shared/prefix.ts";
-import { Beginnings } from "./beginnings.ts";
 import { HANDOVER_MS } from "./claims.ts";
 import { ClusterTables } from "./cluster-tables.ts";
 import { type CgroupPlace, parseCgroup } from "./local/cgroup.ts";
 import { LocalPods } from "./local/local-pods.ts";
 import { ownNodeTrouble } from "./local/own-node.ts";
-import { placeEnd, podEnd, type Surroundings } from "./local/resource.ts";
+import { cgroupEnd, type NodeContext, podEnd } from "./local/resource.ts";
 import { AddressTables } from "./remote/address-tables.ts";
 import { Addresses } from "./remote/addresses.ts";
+import { WatchStart } from "./watch-start.ts";
 
 export interface IdentityOptions {
   readonly hostName: string;
@@ -104,16 +104,16 @@ interface KnownCgroup {
   cached: CachedEnd | undefined;
 }
 
-/** `settled`: so it is for later growth, too, until the version rises. */
+/** `final`: so it is for later growth, too, until the version rises. */
 interface Settled<T> {
   readonly end: T;
-  readonly settled: boolean;
+  readonly final: boolean;
 }
 
 interface CachedEnd {
   readonly pod: object | undefined;
   readonly container: object | undefined;
-  readonly around: Surroundings;
+  readonly context: NodeContext;
   readonly end: LocalEnd;
 }
 
@@ -143,16 +143,16 @@ class TableIdentity implements ClusterIdentity {
     this.#hostAddresses = canonicalAddresses(hostAddresses);
     this.#startedMs = milliseconds(startedNs);
     const nodeName = kubernetes?.nodeName;
-    const beginnings = new Beginnings(bootUnixMs);
-    this.#localPods = new LocalPods(GONE_MS, beginnings);
+    const watchStart = new WatchStart(bootUnixMs);
+    this.#localPods = new LocalPods(GONE_MS, watchStart);
     const bounds = { graceMs: GONE_MS, capacity: ADDRESSES_MAX };
     const allPods = kubernetes?.feeds.includes("pods") ?? false;
-    this.#owners = new AddressTables({ allPods, beginnings, ...bounds });
-    this.#addresses = new Addresses(this.#owners, { hostName, hostAddresses, cidrs, nodeName, allPods, beginnings });
+    this.#owners = new AddressTables({ allPods, watchStart, ...bounds });
+    this.#addresses = new Addresses(this.#owners, { hostName, hostAddresses, cidrs, nodeName, allPods, watchStart });
     const clusterName = kubernetes?.clusterName;
-    const around = { hostName, nodeName, clusterName, clusterUid: undefined, zone: undefined, region: undefined };
-    const tables = { addresses: this.#owners, localPods: this.#localPods, beginnings };
-    this.#tables = new ClusterTables(tables, kubernetes?.feeds ?? [], around);
+    const context = { hostName, nodeName, clusterName, clusterUid: undefined, zone: undefined, region: undefined };
+    const tables = { addresses: this.#owners, localPods: this.#localPods, watchStart };
+    this.#tables = new ClusterTables(tables, kubernetes?.feeds ?? [], context);
   }
 
   get version(): number {
@@ -173,10 +173,10 @@ class TableIdentity implements ClusterIdentity {
   }
 
   nodeTrouble(): string | undefined {
-    const { unsynced, around } = this.#tables;
-    if (around.nodeName === undefined || unsynced.has("local-pods")) return undefined;
+    const { unsynced, context } = this.#tables;
+    if (context.nodeName === undefined || unsynced.has("local-pods")) return undefined;
     return ownNodeTrouble({
-      nodeName: around.nodeName,
+      nodeName: context.nodeName,
       nodes: unsynced.has("nodes") ? undefined : this.#tables.nodes(),
       allNodes: this.#directory === undefined,
       hostAddresses: this.#hostAddresses,
@@ -214,9 +214,9 @@ class TableIdentity implements ClusterIdentity {
 
   identify(key: EdgeKey, sinceNs: bigint, untilNs: bigint, nowNs: bigint = untilNs): Identified {
     const nowMs = milliseconds(nowNs);
-    const { unsynced, around } = this.#tables;
+    const { unsynced, context } = this.#tables;
     if (key.overflow) {
-      return { state: "named", local: placeEnd({ kind: "host" }, around), remote: NOBODY, passing: false };
+      return { state: "named", local: cgroupEnd({ kind: "host" }, context), remote: NOBODY, passing: false };
     }
     if (unsynced.size > 0 && nowMs - this.#startedMs < FIRST_SYNC_MS) {
       return { state: "pending", why: `not synced: ${[...unsynced].join(", ")}` };
@@ -225,7 +225,7 @@ class TableIdentity implements ClusterIdentity {
     if (local === undefined) return { state: "pending", why: "the pod is not known yet" };
     const remote = this.#remote(key, milliseconds(sinceNs), milliseconds(untilNs), nowMs);
     if (typeof remote === "string") return { state: "pending", why: remote };
-    const passing = !local.settled || !remote.settled;
+    const passing = !local.final || !remote.final;
     return { state: "named", local: local.end, remote: remote.end, passing };
   }
 
@@ -235,24 +235,24 @@ class TableIdentity implements ClusterIdentity {
     const place = cgroup?.place ?? UNKNOWN_PLACE;
     const inPod = place.kind === "container" || place.kind === "pod";
     const placeless = place.kind === "host" || place.kind === "unknown";
-    const { found, settled } = placeless
+    const { found, final } = placeless
       ? this.#localPods.findByAddress(key.localAddress, sinceMs, untilMs)
-      : { found: this.#localPods.find(place), settled: true };
+      : { found: this.#localPods.find(place), final: true };
     const young = cgroup !== undefined && nowMs - cgroup.seenMs < PENDING_MS;
     if (this.#inKubernetes && inPod && !found?.complete && young) return undefined;
     if (inPod && place.podUid !== undefined) this.#noteOwnPod(place.podUid, found !== undefined);
 
     const containerId = place.kind === "container" ? place.containerId : undefined;
-    const { around } = this.#tables;
+    const { context } = this.#tables;
     const { pod, container } = found ?? {};
     if (cgroup !== undefined) cgroup.usedMs = nowMs;
     const cached = cgroup?.cached;
-    if (cached?.around === around && cached.pod === pod && cached.container === container) {
-      return { end: cached.end, settled };
+    if (cached?.context === context && cached.pod === pod && cached.container === container) {
+      return { end: cached.end, final };
     }
-    const end = pod ? podEnd(pod, container, containerId, around) : placeEnd(place, around);
-    if (cgroup !== undefined) cgroup.cached = { pod, container, around, end };
-    return { end, settled };
+    const end = pod ? podEnd(pod, container, containerId, context) : cgroupEnd(place, context);
+    if (cgroup !== undefined) cgroup.cached = { pod, container, context, end };
+    return { end, final };
   }
 
   #noteOwnPod(uid: string, isKnown: boolean): void {
@@ -279,9 +279,9 @@ class TableIdentity implements ClusterIdentity {
       return `${remoteAddress} is not known yet`;
     // It may be a pod's or a node's as well: who says that has not been heard. An answer of "nobody" changes no table.
     const isHeard = isAnswered && this.#tables.unsynced.size === 0;
-    if (!isHeard && end.kind === "external") return { end: { ...NOBODY, label: remoteAddress }, settled: isAnswered };
+    if (!isHeard && end.kind === "external") return { end: { ...NOBODY, label: remoteAddress }, final: isAnswered };
     if (state === "ending" && nowMs < untilMs + HANDOVER_MS) return `${remoteAddress} may have another owner already`;
-    return { end, settled: state === "final" || state === "missing" };
+    return { end, final: state === "final" || state === "missing" };
   }
 
   /** @param forgetMs after which without a question the wait begins anew */

@@ -29,9 +29,9 @@ interface Address<O extends Owner> {
 }
 
 /**
- * `owner`: the only one known of in that time; `settled` says that no later answer for later growth can differ
+ * `owner`: the only one known of in that time; `final` says that no later answer for later growth can differ
  * until the table changes; `ending` that its end was told in that time or so shortly after it that it may lie in it,
- * and no next owner is known yet, who may have had the address before that time was over. `several`: the growth cannot be told apart; where it is settled,
+ * and no next owner is known yet, who may have had the address before that time was over. `several`: the growth cannot be told apart; where it is final,
  * all of them last. `none`: nobody is known.
  */
 export type Ownership<O> =
@@ -41,10 +41,10 @@ export type Ownership<O> =
       readonly fromMs: number;
       /** Infinity while it lasts. */
       readonly untilMs: number;
-      readonly settled: boolean;
+      readonly final: boolean;
       readonly ending: boolean;
     }
-  | { readonly state: "several"; readonly owners: readonly O[]; readonly settled: boolean }
+  | { readonly state: "several"; readonly owners: readonly O[]; readonly final: boolean }
   /** Growth from so long ago that an owner of that time may be forgotten. */
   | { readonly state: "forgotten" }
   | { readonly state: "none" };
@@ -143,11 +143,11 @@ export class OwnerTable<O extends Owner> {
     const firstMs = Math.min(...since.map(({ fromMs }) => fromMs));
     const having = during.length > 0 ? during : since.filter(({ fromMs }) => fromMs < firstMs + HANDOVER_MS);
     const isFollowed = having.length < since.length;
-    const settled = having.every(isOpen) && !isFollowed;
-    if (having.length > 1) return { state: "several", owners: having.map(({ owner }) => owner), settled };
+    const final = having.every(isOpen) && !isFollowed;
+    if (having.length > 1) return { state: "several", owners: having.map(({ owner }) => owner), final };
     const [only = first] = having;
     const ending = only.untilMs <= untilMs + HANDOVER_MS && !isFollowed;
-    return { state: "owner", ...only, settled, ending };
+    return { state: "owner", ...only, final, ending };
   }
 
   /** Forgets the owners whose time ended before the grace period. Cost: what there is to forget. */

@@ -18,10 +18,10 @@ import {
   type ServiceName,
   type ServiceNaming,
 } from "../../model/cluster-objects.ts";
-import { BOOT_MS } from "../../naming/beginnings.ts";
 import { terminatingSince } from "../../naming/claims.ts";
 import { GONE_MS } from "../../naming/identify.ts";
 import { type BackingPod, endpointKey, Services } from "../../naming/remote/services.ts";
+import { BOOT_MS } from "../../naming/watch-start.ts";
 import { parseAddress } from "../../shared/address.ts";
 import type { Key } from "../protocol.ts";
 import {
@@ -326,7 +326,7 @@ export class DirectoryStore {
     }
   }
 
-  /** As in agent/naming/beginnings.ts. */
+  /** As in agent/naming/watch-start.ts. */
   #earliestMs(feed: Feed, atMs: number): number {
     return this.#unsynced.has(feed) ? BOOT_MS : atMs;
   }

@@ -8,9 +8,9 @@
  */
 
 import { addressesOf, type ContainerDetail, type Pod } from "../../model/cluster-objects.ts";
-import type { Beginnings } from "../beginnings.ts";
 import { terminatingSince } from "../claims.ts";
 import { type Owner, OwnerTable } from "../owners.ts";
+import type { WatchStart } from "../watch-start.ts";
 import type { CgroupPlace } from "./cgroup.ts";
 
 export interface FoundPod {
@@ -42,16 +42,16 @@ const IDS_PER_POD = 256;
 
 export class LocalPods {
   readonly #graceMs: number;
-  readonly #beginnings: Beginnings;
+  readonly #watchStart: WatchStart;
   /** By uid, and by the uid that the cgroup's name has, where it differs. */
   readonly #pods = new Map<string, Known>();
   readonly #byContainer = new Map<string, Known>();
   readonly #byAddress: OwnerTable<AddressOwner>;
   readonly #gone: { readonly uid: string; readonly atMs: number }[] = [];
 
-  constructor(graceMs: number, beginnings: Beginnings) {
+  constructor(graceMs: number, watchStart: WatchStart) {
     this.#graceMs = graceMs;
-    this.#beginnings = beginnings;
+    this.#watchStart = watchStart;
     this.#byAddress = new OwnerTable(graceMs, ADDRESSES_MAX);
   }
 
@@ -66,7 +66,7 @@ export class LocalPods {
     const had = before && before.goneMs === undefined ? addressesOf(before.pod) : [];
     const has = addressesOf(pod);
     const { uid, createdMs } = pod;
-    const fromMs = this.#beginnings.earliestMs("local-pods", atMs);
+    const fromMs = this.#watchStart.earliestMs("local-pods", atMs);
     known.terminatingMs = terminatingSince(pod, known.terminatingMs, fromMs);
     const owner = { uid, createdMs, terminatingMs: known.terminatingMs, known };
     for (const address of had) if (!has.includes(address)) this.#byAddress.release(address, uid, atMs);
@@ -118,19 +118,19 @@ export class LocalPods {
 
   /**
    * For sockets whose cgroup says nothing: the pod whose own address it was during (sinceMs, untilMs].
-   * `settled`: so it is for later growth, too, until something changes here.
+   * `final`: so it is for later growth, too, until something changes here.
    */
-  findByAddress(address: string, sinceMs: number, untilMs: number): { found: FoundPod | undefined; settled: boolean } {
+  findByAddress(address: string, sinceMs: number, untilMs: number): { found: FoundPod | undefined; final: boolean } {
     const ownership = this.#byAddress.ownerOf(address, sinceMs, untilMs);
-    if (ownership.state === "none") return { found: undefined, settled: true };
-    if (ownership.state === "several") return { found: undefined, settled: ownership.settled };
-    if (ownership.state !== "owner") return { found: undefined, settled: false };
+    if (ownership.state === "none") return { found: undefined, final: true };
+    if (ownership.state === "several") return { found: undefined, final: ownership.final };
+    if (ownership.state !== "owner") return { found: undefined, final: false };
     const { owner, fromMs } = ownership;
-    if (this.#beginnings.isDoubtful("local-pods", owner, fromMs, sinceMs)) return { found: undefined, settled: false };
+    if (this.#watchStart.mayPredate("local-pods", owner, fromMs, sinceMs)) return { found: undefined, final: false };
     const { known } = owner;
     const containers = known.pod.detail?.containers ?? [];
     const found = this.#found(known, containers.length === 1 ? containers[0]?.name : undefined, true);
-    return { found, settled: ownership.settled };
+    return { found, final: ownership.final };
   }
 
   #found(known: Known | undefined, containerName: string | undefined, complete: boolean): FoundPod | undefined {

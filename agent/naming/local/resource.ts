@@ -30,7 +30,7 @@ import type { LocalEnd } from "../../model/names.ts";
 import type { CgroupPlace } from "./cgroup.ts";
 
 /** What all Resources of one agent have in common. Empty or absent: not known. */
-export interface Surroundings {
+export interface NodeContext {
   readonly hostName: string;
   readonly nodeName: string | undefined;
   readonly clusterName: string | undefined;
@@ -47,11 +47,11 @@ export function podEnd(
   pod: Pod,
   container: ContainerDetail | undefined,
   containerId: string | undefined,
-  around: Surroundings,
+  context: NodeContext,
 ): LocalEnd {
   const instance = container && `${pod.namespace}.${pod.name}.${container.name}`;
   const resource = known({
-    ...clusterAttributes(around),
+    ...clusterAttributes(context),
     [ATTR_K8S_NAMESPACE_NAME]: pod.namespace,
     [ATTR_K8S_POD_NAME]: pod.name,
     [ATTR_K8S_POD_UID]: pod.uid,
@@ -69,8 +69,8 @@ export function podEnd(
 }
 
 /** A local end that no pod is known for. */
-export function placeEnd(place: CgroupPlace, around: Surroundings): LocalEnd {
-  const host = { ...clusterAttributes(around), [ATTR_HOST_NAME]: around.hostName };
+export function cgroupEnd(place: CgroupPlace, context: NodeContext): LocalEnd {
+  const host = { ...clusterAttributes(context), [ATTR_HOST_NAME]: context.hostName };
   switch (place.kind) {
     case "container":
       return end(
@@ -93,13 +93,13 @@ export function placeEnd(place: CgroupPlace, around: Surroundings): LocalEnd {
   }
 }
 
-function clusterAttributes(around: Surroundings): Record<string, string | undefined> {
+function clusterAttributes(context: NodeContext): Record<string, string | undefined> {
   return {
-    [ATTR_K8S_CLUSTER_NAME]: around.clusterName,
-    [ATTR_K8S_CLUSTER_UID]: around.clusterUid,
-    [ATTR_K8S_NODE_NAME]: around.nodeName,
-    [ATTR_CLOUD_AVAILABILITY_ZONE]: around.zone,
-    [ATTR_CLOUD_REGION]: around.region,
+    [ATTR_K8S_CLUSTER_NAME]: context.clusterName,
+    [ATTR_K8S_CLUSTER_UID]: context.clusterUid,
+    [ATTR_K8S_NODE_NAME]: context.nodeName,
+    [ATTR_CLOUD_AVAILABILITY_ZONE]: context.zone,
+    [ATTR_CLOUD_REGION]: context.region,
   };
 }
 

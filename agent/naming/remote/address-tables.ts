@@ -7,10 +7,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "../../model/cluster-objects.ts";
 import type { RemoteEnd } from "../../model/names.ts";
-import type { Beginnings } from "../beginnings.ts";
 import { terminatingSince } from "../claims.ts";
 import { type Owner, OwnerTable } from "../owners.ts";
-import { Inside } from "./inside.ts";
+import type { WatchStart } from "../watch-start.ts";
+import { PodRanges } from "./pod-ranges.ts";
 import { nodeEnd, podEnd } from "./remote-ends.ts";
 import { type BackingPod, endpointKeys, portKeys, Services } from "./services.ts";
 
@@ -19,7 +19,7 @@ export interface AddressTableOptions {
   readonly allPods: boolean;
   readonly graceMs: number;
   readonly capacity: number;
-  readonly beginnings: Beginnings;
+  readonly watchStart: WatchStart;
 }
 
 export type PodOwner = Owner & {
@@ -45,7 +45,7 @@ export class AddressTables {
   readonly services: Services;
   /** By portsOf(): Services that had an (address, port) or node port until lately. */
   readonly formerPorts: OwnerTable<ServiceOwner>;
-  readonly inside = new Inside(this.#nodes);
+  readonly podRanges = new PodRanges(this.#nodes);
 
   constructor(options: AddressTableOptions) {
     this.#options = options;
@@ -76,15 +76,15 @@ export class AddressTables {
     const known = this.#pods.get(pod.uid);
     const before = known?.pod;
     const { uid, createdMs } = pod;
-    const { beginnings, allPods } = this.#options;
-    const fromMs = beginnings.earliestMs(allPods ? "pods" : "local-pods", atMs);
+    const { watchStart, allPods } = this.#options;
+    const fromMs = watchStart.earliestMs(allPods ? "pods" : "local-pods", atMs);
     const placedMs = before === undefined || before.node === "" ? fromMs : (known?.placedMs ?? fromMs);
     const terminatingMs = terminatingSince(pod, known?.terminatingMs, fromMs);
     const end = podEnd(pod, this.#zones.get(pod.node));
     const owner: PodOwner = { kind: "pod", uid, createdMs, terminatingMs, pod, placedMs, end };
     const had = before ? addressesOf(before) : [];
     this.#own(owner, had, addressesOf(pod), atMs, placedMs);
-    this.inside.podChanged(had, addressesOf(pod));
+    this.podRanges.podChanged(had, addressesOf(pod));
     // One that lived so shortly that its address is told of with its end.
     const isLate = pod.ended && !pod.hostNetwork && before?.ended === false && before.addresses.length === 0;
     if (isLate) for (const address of pod.addresses) this.owners.addFormer(address, owner, placedMs, atMs);
@@ -106,7 +106,7 @@ export class AddressTables {
     const pod = this.#pods.get(uid)?.pod;
     if (!pod) return;
     for (const address of addressesOf(pod)) this.#release(address, uid, atMs);
-    this.inside.podChanged(addressesOf(pod), []);
+    this.podRanges.podChanged(addressesOf(pod), []);
     this.#pods.delete(uid);
   }
 
@@ -114,7 +114,7 @@ export class AddressTables {
     const before = this.services.get(service.uid);
     const owner = serviceOwner(service);
     if (before) this.#endService(before, service, atMs);
-    const fromMs = this.#options.beginnings.earliestMs("services", atMs);
+    const fromMs = this.#options.watchStart.earliestMs("services", atMs);
     this.#own(owner, before?.clusterAddresses, service.clusterAddresses, atMs, fromMs);
     this.services.upsert(service);
   }
@@ -167,7 +167,7 @@ export class AddressTables {
   upsertNode(node: Node, atMs: number): void {
     const { uid, createdMs } = node;
     const owner = { kind: "node", uid, createdMs, end: nodeEnd(node.name, node.zone) } as const;
-    const fromMs = this.#options.beginnings.earliestMs("nodes", atMs);
+    const fromMs = this.#options.watchStart.earliestMs("nodes", atMs);
     this.#own(owner, this.#nodes.get(uid)?.addresses, node.addresses, atMs, fromMs);
     this.#nodes.set(uid, node);
     if (node.zone !== "") this.#zones.set(node.name, node.zone);
@@ -212,7 +212,7 @@ export class AddressTables {
   }
 
   #nodesChanged(atMs: number): void {
-    this.inside.nodesChanged();
+    this.podRanges.nodesChanged();
     this.services.podsChanged(atMs);
   }
 }

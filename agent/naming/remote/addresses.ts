@@ -14,8 +14,8 @@ import type { Role } from "../../model/edge.ts";
 import type { RemoteEnd } from "../../model/names.ts";
 import { parseAddress } from "../../shared/address.ts";
 import { canonicalAddresses, inPrefix, type Prefix, prefixes } from "../../shared/prefix.ts";
-import { type Beginnings, BOOT_MS } from "../beginnings.ts";
 import type { Ownership } from "../owners.ts";
+import { BOOT_MS, type WatchStart } from "../watch-start.ts";
 import { type AddressTables, type PodOwner, type RemoteOwner, serviceOwner } from "./address-tables.ts";
 import {
   commonEnd,
@@ -49,7 +49,7 @@ export interface AddressOptions {
   readonly allPods: boolean;
   /** Name → prefixes; the longest prefix wins. */
   readonly cidrs: Readonly<Record<string, readonly string[]>>;
-  readonly beginnings: Beginnings;
+  readonly watchStart: WatchStart;
 }
 
 /** Of growth: (sinceMs, untilMs]. */
@@ -110,18 +110,18 @@ export class Addresses {
     if (ownership.state === "forgotten" || ownership.state === "none") return unknown(address);
     const owners = ownership.state === "several" ? ownership.owners : [ownership.owner];
     const fromMs = ownership.state === "owner" ? ownership.fromMs : BOOT_MS;
-    if (owners.every((each) => this.#isDoubtful(each, fromMs, time))) return unknown(address);
+    if (owners.every((each) => this.#mayPredate(each, fromMs, time))) return unknown(address);
     if (ownership.state === "several") {
-      const state = ownership.settled ? "final" : "changing";
+      const state = ownership.final ? "final" : "changing";
       const isNodes = owners.every(({ kind }) => kind === "node");
       const atPort = isNodes ? this.#throughNodePort(address, serverPort, role, time) : undefined;
       const end = commonEnd(owners.map((owner) => this.#ownEnd(owner))) ?? unknownEnd(address);
       return atPort ?? { end, state };
     }
-    const { owner, settled, ending } = ownership;
+    const { owner, final, ending } = ownership;
     const answer = this.#answerOf(owner, address, serverPort, role, time);
-    if (ending || (settled && owner.terminatingMs !== undefined)) return { ...answer, state: "ending" };
-    return settled ? answer : { ...answer, state: "changing" };
+    if (ending || (final && owner.terminatingMs !== undefined)) return { ...answer, state: "ending" };
+    return final ? answer : { ...answer, state: "changing" };
   }
 
   #answerOf(owner: RemoteOwner, address: string, serverPort: number, role: Role, time: Time): RemoteAnswer {
@@ -130,10 +130,10 @@ export class Addresses {
     return this.#throughNodePort(address, serverPort, role, time) ?? final(owner.end);
   }
 
-  #isDoubtful(owner: RemoteOwner, fromMs: number, { sinceMs }: Time): boolean {
+  #mayPredate(owner: RemoteOwner, fromMs: number, { sinceMs }: Time): boolean {
     const podFeed = this.#options.allPods ? "pods" : "local-pods";
     const feed = { pod: podFeed, service: "services", node: "nodes" } as const;
-    return this.#options.beginnings.isDoubtful(feed[owner.kind], owner, fromMs, sinceMs);
+    return this.#options.watchStart.mayPredate(feed[owner.kind], owner, fromMs, sinceMs);
   }
 
   /** With the zone of its node, which may be told later than the pod, and may be gone before it. */
@@ -160,7 +160,7 @@ export class Addresses {
     }
     const range = this.#cidrs.find((prefix) => inPrefix(bytes, prefix));
     if (range) return final(rangeEnd(range.name));
-    if (this.#tables.inside.holds(bytes)) {
+    if (this.#tables.podRanges.holds(bytes)) {
       return { end: unknownEnd(address), state: nodeName === undefined ? "final" : "missing" };
     }
     return final(externalEnd(address));
@@ -169,7 +169,7 @@ export class Addresses {
   /** Of an address that may be a pod's, whose status is not there yet. */
   #unlessPod(answer: RemoteAnswer, address: string): RemoteAnswer {
     const bytes = parseAddress(address);
-    const mayBePod = this.#options.nodeName !== undefined && bytes !== undefined && this.#tables.inside.holds(bytes);
+    const mayBePod = this.#options.nodeName !== undefined && bytes !== undefined && this.#tables.podRanges.holds(bytes);
     return mayBePod && answer.state === "final" ? { ...answer, state: "missing" } : answer;
   }
 
@@ -186,7 +186,7 @@ export class Addresses {
   #portAnswer(service: Service | undefined, port: string, address: string, time: Time): RemoteAnswer | undefined {
     const former = this.#tables.formerPorts.ownerOf(port, time.sinceMs, time.untilMs);
     if (former.state === "none" || former.state === "forgotten") {
-      if (service && this.#isDoubtful(serviceOwner(service), BOOT_MS, time)) return unknown(address);
+      if (service && this.#mayPredate(serviceOwner(service), BOOT_MS, time)) return unknown(address);
       return service && this.#serviceAnswer(service, time);
     }
     const isFormer = former.state === "owner" && former.untilMs > time.untilMs;

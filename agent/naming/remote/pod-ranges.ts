@@ -1,8 +1,9 @@
 /**
- * Whether an address that nobody is known for is from inside: it may be a pod's, whose status is not there yet.
+ * Which addresses may be a pod's. An address that nobody is known for and that lies here may belong to a pod whose
+ * status is not there yet.
  *
- * So are private addresses, those from a node's ranges for pods, and, since not every network plugin has its
- * ranges told by the nodes, the IPv6 /64 that another pod has a public address from. Without Kubernetes, private
+ * Private addresses lie here, and the nodes' ranges for pods. Not every network plugin has its ranges reported by
+ * the nodes: so the IPv6 /64 that another pod has a public address from lies here, too. Without Kubernetes, private
  * addresses alone.
  */
 
@@ -13,7 +14,7 @@ import { inPrefix, PRIVATE_PREFIXES, type Prefix, prefixes } from "../../shared/
 const PRIVATE = prefixes(...PRIVATE_PREFIXES);
 const NETWORK_BYTES = 8;
 
-export class Inside {
+export class PodRanges {
   /** By the bytes of the /64, how many addresses pods have in it. */
   readonly #networks = new Map<string, number>();
   readonly #nodes: ReadonlyMap<string, Node>;
