@@ -3,7 +3,7 @@
  * the real identity and aggregation, filled by watches of its own or by a directory.
  */
 
-import { KnownAddresses } from "../../agent/directory/client/known-addresses.ts";
+import { AddressCache } from "../../agent/directory/client/address-cache.ts";
 import type { Answers } from "../../agent/directory/protocol.ts";
 import { AT } from "../../agent/edges/counters.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
@@ -50,7 +50,7 @@ interface Process {
   readonly identity: ClusterIdentity;
   readonly steps: Stepping;
   readonly startedMs: number;
-  readonly known: KnownAddresses | undefined;
+  readonly known: AddressCache | undefined;
   /** What the replicas had been told that have answered for an address. */
   readonly answeredBy: Map<string, readonly Watching[]>;
   firstExchangeMs: number;
@@ -141,7 +141,7 @@ export class Machine {
     const { nowMs } = this.#timeline;
     if (this.#process) return;
     this.#firstAnswerMs = Infinity;
-    let known: KnownAddresses | undefined;
+    let known: AddressCache | undefined;
     const directory = {
       answered: (address: string, port: number, askedMs: number) => {
         const isAnswered = known?.answered(address, port, askedMs) ?? true;
@@ -164,7 +164,7 @@ export class Machine {
     });
     const options = { ...DEFAULT_AGGREGATE_OPTIONS, peerPod: true };
     const apply = (change: ClusterChange) => identity.apply(change);
-    if (this.way === "directory") known = new KnownAddresses({ onChange: apply, capacity: 1_000, forgetMs: FORGET_MS });
+    if (this.way === "directory") known = new AddressCache({ onChange: apply, capacity: 1_000, forgetMs: FORGET_MS });
     const steps = new Stepping(options, identity, keyOf);
     this.#process = { identity, steps, startedMs: nowMs, known, answeredBy: new Map(), firstExchangeMs: Infinity };
     for (const feed of ["namespaces", "local-pods"] as const) apply({ feed, type: "synced", atMs: nowMs });

@@ -15,7 +15,7 @@ import type { MetadataReading } from "../../model/metadata.ts";
 import { type BackoffOptions, backoffMs } from "../../shared/backoff.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { type Answers, type ClusterMessage, decodeAnswers, encodeAsk, type Key } from "../protocol.ts";
-import { KnownAddresses, type KnownStats } from "./known-addresses.ts";
+import { AddressCache, type AddressCacheStats } from "./address-cache.ts";
 import { type ClientOptions, connectTo, type FollowCall, findReplicas, type Replica } from "./replicas.ts";
 
 export interface DirectoryClientOptions extends ClientOptions {
@@ -37,7 +37,7 @@ export interface DirectoryClientOptions extends ClientOptions {
 }
 
 /** Reads as the state of a watch does, since it is one more source of names. */
-export interface DirectoryClientState extends MetadataReading, Omit<KnownStats, "addresses"> {
+export interface DirectoryClientState extends MetadataReading, Omit<AddressCacheStats, "addresses"> {
   /** The replica that answers now; undefined while none does. */
   readonly replica: string | undefined;
   readonly connects: number;
@@ -55,7 +55,7 @@ const ASK_MS = 5;
 
 export class DirectoryClient {
   readonly #options: DirectoryClientOptions;
-  readonly #known: KnownAddresses;
+  readonly #cache: AddressCache;
   readonly #stop = new AbortController();
   readonly #failures: Record<string, number> = {};
   readonly #ended: Promise<void>;
@@ -81,13 +81,13 @@ export class DirectoryClient {
     this.#confirmedMs = options.nowMs();
     this.#movedMs = this.#confirmedMs;
     const { onChange, capacity = CAPACITY, forgetMs = FORGET_MS } = options;
-    this.#known = new KnownAddresses({ onChange, capacity, forgetMs });
+    this.#cache = new AddressCache({ onChange, capacity, forgetMs });
     this.#ended = this.#run();
   }
 
   get state(): DirectoryClientState {
     const { nowMs } = this.#options;
-    const { addresses: objects, unanswered, refused } = this.#known.stats();
+    const { addresses: objects, unanswered, refused } = this.#cache.stats();
     return {
       name: "directory",
       synced: this.#synced,
@@ -107,14 +107,14 @@ export class DirectoryClient {
 
   /** Whether the directory has said who this is; asks it where it has not been asked. */
   answered(address: string, port: number, nowMs: number): boolean {
-    const answered = this.#known.answered(address, port, nowMs);
+    const answered = this.#cache.answered(address, port, nowMs);
     if (!answered) this.#askSoon();
     return answered;
   }
 
   /** Withdraws addresses that were not looked up for a while. */
   forgetUnseen(nowMs: number): void {
-    this.#known.forgetUnseen(nowMs);
+    this.#cache.forgetUnseen(nowMs);
     this.#askSoon();
   }
 
@@ -225,7 +225,7 @@ export class DirectoryClient {
     call.on("error", (error: ServiceError) => resolve(error));
     call.on("end", () => resolve(undefined));
     this.#call = call;
-    this.#write(this.#known.takeAll(), []);
+    this.#write(this.#cache.takeAll(), []);
     const failure = await promise;
     clearTimeout(timer);
     return failure;
@@ -237,9 +237,9 @@ export class DirectoryClient {
     this.#confirmedMs = nowMs - ageMs;
     // What it answers is no list: it says itself since when things are as they are.
     const wasSynced = this.#synced;
-    if (!wasSynced) this.#tellSynced(nowMs);
-    if (cluster) this.#known.cluster(cluster, nowMs);
-    for (const answer of answers) this.#known.answer(answer, nowMs);
+    if (!wasSynced) this.#reportSynced(nowMs);
+    if (cluster) this.#cache.cluster(cluster, nowMs);
+    for (const answer of answers) this.#cache.answer(answer, nowMs);
     if (!isFirst) return;
     this.#lists++;
     this.#replica = `${cluster?.replica ?? ""} (${target.address})`;
@@ -260,7 +260,7 @@ export class DirectoryClient {
     log.warn({ here, directory: theirs, replica: this.#replica }, message);
   }
 
-  #tellSynced(atMs: number): void {
+  #reportSynced(atMs: number): void {
     this.#synced = true;
     for (const feed of FEEDS_OF.directory) this.#options.onChange({ feed, type: "synced", atMs });
   }
@@ -269,7 +269,7 @@ export class DirectoryClient {
     if (this.#call === undefined) return;
     this.#askTimer ??= setTimeout(() => {
       this.#askTimer = undefined;
-      const { add, remove } = this.#known.takeChanges();
+      const { add, remove } = this.#cache.takeChanges();
       if (this.#call !== undefined) this.#write(add, remove, false);
     }, ASK_MS);
   }
@@ -289,7 +289,7 @@ export class DirectoryClient {
     const isNews = this.#trouble === undefined;
     this.#trouble = `${target}: ${reason}: ${detail}`;
     if (!isNews) return;
-    const fields = { target, reason, detail, known: this.#known.stats().addresses };
+    const fields = { target, reason, detail, known: this.#cache.stats().addresses };
     this.#options.log.warn(fields, "lost the directory; names of peers are the last that it told, until one is back");
   }
 }

@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { KnownAddresses } from "../../../agent/directory/client/known-addresses.ts";
+import { AddressCache } from "../../../agent/directory/client/address-cache.ts";
 import { decodeAnswers, encodeAnswers } from "../../../agent/directory/protocol.ts";
 import { answerOf } from "../../../agent/directory/server/answers.ts";
 import { DirectoryStore } from "../../../agent/directory/server/store.ts";
@@ -85,7 +85,7 @@ const SERVICE = service("front", {
   nodePorts: [30_080],
 });
 
-function answerAll(store: DirectoryStore, known: KnownAddresses, atMs: number): void {
+function answerAll(store: DirectoryStore, known: AddressCache, atMs: number): void {
   for (const key of KEYS) {
     const bytes = encodeAnswers({ answers: [answerOf(store, key, atMs)] });
     for (const answer of decodeAnswers(bytes).answers) known.answer(answer, atMs);
@@ -120,7 +120,7 @@ test.each([
         const asking = clusterIdentity();
         const store = new DirectoryStore(FEEDS_OF.directory, { address() {}, names() {}, ports() {}, cluster() {} });
         for (const feed of FEEDS_OF.directory) store.apply({ feed, type: "synced", atMs: START_MS });
-        const known = new KnownAddresses({ onChange: (c) => asking.apply(c), capacity: 100, forgetMs: 1e9 });
+        const known = new AddressCache({ onChange: (c) => asking.apply(c), capacity: 100, forgetMs: 1e9 });
         const all = [
           upsert("nodes", node("node-1", { addresses: ["192.0.2.9"], zone: "a" })),
           upsert("services", SERVICE),

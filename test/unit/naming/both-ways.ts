@@ -1,6 +1,6 @@
 /** One cluster told to an identity that watches it and to one that asks a directory: both must name ends alike. */
 import { expect } from "vitest";
-import { KnownAddresses } from "../../../agent/directory/client/known-addresses.ts";
+import { AddressCache } from "../../../agent/directory/client/address-cache.ts";
 import { decodeAnswers, encodeAnswers, type Key } from "../../../agent/directory/protocol.ts";
 import { answerOf } from "../../../agent/directory/server/answers.ts";
 import { DirectoryStore } from "../../../agent/directory/server/store.ts";
@@ -16,7 +16,7 @@ export class BothWays {
   readonly #watching = clusterIdentity();
   readonly #asking = clusterIdentity();
   readonly #store = new DirectoryStore(FEEDS_OF.directory, { address() {}, names() {}, ports() {}, cluster() {} });
-  readonly #known = new KnownAddresses({ onChange: (c) => this.#asking.apply(c), capacity: 100, forgetMs: 1e9 });
+  readonly #known = new AddressCache({ onChange: (c) => this.#asking.apply(c), capacity: 100, forgetMs: 1e9 });
   /** What has been asked. */
   readonly #questions = new Map<string, Key>();
   #nowMs = START_MS;

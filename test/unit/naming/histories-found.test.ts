@@ -1,6 +1,6 @@
 /** What random histories (test/histories/) found wrong with names, each made as small as it could be. */
 import { expect, test } from "vitest";
-import { KnownAddresses } from "../../../agent/directory/client/known-addresses.ts";
+import { AddressCache } from "../../../agent/directory/client/address-cache.ts";
 import type { PodMessage, ServiceMessage } from "../../../agent/directory/protocol.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";
@@ -111,7 +111,7 @@ test("another replica of the directory says since when it knows, and growth from
   const identity = identityOf({
     kubernetes: { nodeName: "node-1", clusterName: "blue", feeds, directory: { answered: () => true } },
   });
-  const known = new KnownAddresses({ onChange: (change) => identity.apply(change), capacity: 9, forgetMs: 1e9 });
+  const known = new AddressCache({ onChange: (change) => identity.apply(change), capacity: 9, forgetMs: 1e9 });
   for (const feed of FEEDS_OF.watch) identity.apply({ feed, type: "synced", atMs: START_MS });
   put(identity, { pods: [cart, { ...bill, addresses: ["10.1.0.8"], createdMs: BOOT_UNIX_MS + LATER }] }, LATER);
   known.cluster({ uid: "", replica: "two", listedAgeMs: 10 * SECOND }, LATER + 20 * SECOND);
@@ -177,7 +177,7 @@ test("an address of a Service that another answer has spoken of is its own for a
   const identity = identityOf({
     kubernetes: { nodeName: "node-1", clusterName: "blue", feeds, directory: { answered: () => true } },
   });
-  const known = new KnownAddresses({ onChange: (change) => identity.apply(change), capacity: 9, forgetMs: 1e9 });
+  const known = new AddressCache({ onChange: (change) => identity.apply(change), capacity: 9, forgetMs: 1e9 });
   for (const feed of FEEDS_OF.watch) identity.apply({ feed, type: "synced", atMs: LATER });
   const web = {
     uid: "uid-web",
@@ -205,7 +205,7 @@ test("an address that nobody looks up is not forgotten while a former owner is k
   const identity = identityOf({
     kubernetes: { nodeName: "node-1", clusterName: "blue", feeds, directory: { answered: () => true } },
   });
-  const known = new KnownAddresses({ onChange: (c) => identity.apply(c), capacity: 9, forgetMs: SECOND });
+  const known = new AddressCache({ onChange: (c) => identity.apply(c), capacity: 9, forgetMs: SECOND });
   for (const feed of FEEDS_OF.watch) identity.apply({ feed, type: "synced", atMs: START_MS });
   const key = { address: ADDRESS, port: 80 };
   const told = ({ uid, name, service: goesBy }: typeof cart): PodMessage => ({

@@ -75,9 +75,5 @@ test("connections weigh, also those that fail", () => {
   kernel.grow(edge("y"), { failedRefused: 1 });
   const { flows } = steps.take(kernel.exchange());
 
-  expect(flows.map(({ attributes }) => attributes["service.peer.name"] ?? "overflow")).toEqual([
-    "y",
-    "overflow",
-    "x",
-  ]);
+  expect(flows.map(({ attributes }) => attributes["service.peer.name"] ?? "overflow")).toEqual(["y", "overflow", "x"]);
 });

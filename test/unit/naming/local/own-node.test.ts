@@ -1,6 +1,6 @@
 /** A node's name that the cluster does not know: an empty answer that looks like a complete one. */
 import { describe, expect, test } from "vitest";
-import { KnownAddresses } from "../../../../agent/directory/client/known-addresses.ts";
+import { AddressCache } from "../../../../agent/directory/client/address-cache.ts";
 import { feedsOf } from "../../../../agent/kubernetes/watch-cluster.ts";
 import { type ClusterIdentity, PENDING_MS } from "../../../../agent/naming/identify.ts";
 import { type OwnNodeFacts, ownNodeTrouble } from "../../../../agent/naming/local/own-node.ts";
@@ -109,7 +109,7 @@ describe("an identity whose node's name", () => {
     const feeds = feedsOf("all");
     const directory = { answered: () => true };
     const identity = identityOf({ kubernetes: { nodeName: "node-1", clusterName: undefined, feeds, directory } });
-    const known = new KnownAddresses({ onChange: (change) => identity.apply(change), capacity: 9, forgetMs: 1e9 });
+    const known = new AddressCache({ onChange: (change) => identity.apply(change), capacity: 9, forgetMs: 1e9 });
     for (const feed of feeds) identity.apply({ feed, type: "synced", atMs: START_MS });
     const cluster = { uid: "uid-of-the-cluster", replica: "one" };
     known.cluster(cluster, START_MS);

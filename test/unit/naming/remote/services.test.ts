@@ -1,6 +1,6 @@
 /** Services whose objects change while nobody looks: what a list after an outage says, in its order. */
 import { describe, expect, test } from "vitest";
-import { KnownAddresses } from "../../../../agent/directory/client/known-addresses.ts";
+import { AddressCache } from "../../../../agent/directory/client/address-cache.ts";
 import type { Answer } from "../../../../agent/directory/protocol.ts";
 import { DirectoryStore } from "../../../../agent/directory/server/store.ts";
 import { FEEDS_OF } from "../../../../agent/kubernetes/reads.ts";
@@ -91,7 +91,7 @@ describe("a Service that was deleted and made again during an outage", () => {
 
 test("what a directory tells of a Service's namesake from before leaves it its ports", () => {
   const identity = clusterIdentity();
-  const known = new KnownAddresses({ onChange: (change) => identity.apply(change), capacity: 9, forgetMs: 1e9 });
+  const known = new AddressCache({ onChange: (change) => identity.apply(change), capacity: 9, forgetMs: 1e9 });
   const said = ({ uid, name, namespace, clusterAddresses, createdMs: createdUnixMs }: Service) => {
     return { uid, name, namespace, clusterAddresses, createdUnixMs, goesBy: { name: "cart", namespace }, zone: "" };
   };

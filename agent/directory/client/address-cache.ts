@@ -1,5 +1,5 @@
 /**
- * What an agent has asked a directory and what it was told → the changes that fill its tables of names.
+ * Questions to a directory and its answers → the changes that fill its tables of names.
  *
  * Answers become the same changes as a watch of the whole cluster would bring (agent/model/cluster-objects.ts), so
  * that names come about in one way only. An object stays while any answer speaks of it. An address that
@@ -11,9 +11,9 @@ import { FEEDS_OF } from "../../kubernetes/reads.ts";
 import type { ClusterChange, ClusterUpsert, Pod } from "../../model/cluster-objects.ts";
 import { GONE_MS } from "../../naming/identify.ts";
 import type { Answer, ClusterMessage, Interval, Key } from "../protocol.ts";
-import { type Held, nodeHeld, ownerHeld, ownerHolds, ownerUid, portHolds, textOf } from "./held-objects.ts";
+import { type Claim, nodeClaim, ownerClaim, ownerClaims, ownerUid, portClaims, textOf } from "./claimed-objects.ts";
 
-export interface KnownOptions {
+export interface AddressCacheOptions {
   readonly onChange: (change: ClusterChange) => void;
   /** More addresses than this are not asked for: they stay unknown, and it is counted. */
   readonly capacity: number;
@@ -21,7 +21,7 @@ export interface KnownOptions {
   readonly forgetMs: number;
 }
 
-export interface KnownStats {
+export interface AddressCacheStats {
   readonly addresses: number;
   readonly unanswered: number;
   /** Look-ups that found no room. */
@@ -29,7 +29,7 @@ export interface KnownStats {
 }
 
 /** An object in the identity's tables, with the addresses that answers gave it and no others. */
-interface Use {
+interface ObjectRef {
   readonly feed: ClusterUpsert["feed"];
   object: ClusterUpsert["object"];
   /** Answers that speak of it. */
@@ -38,23 +38,23 @@ interface Use {
   readonly owned: Map<string, number>;
 }
 
-interface Known {
+interface CachedKey {
   readonly key: Key;
   seenMs: number;
   answered: boolean;
   /** By uid: what the tables keep because of the port. */
-  holds: ReadonlyMap<string, Held>;
-  readonly owned: Owned;
+  claims: ReadonlyMap<string, Claim>;
+  readonly owned: CachedAddress;
 }
 
-/** What the tables have been told of an address; shared by its keys. */
-interface Owned {
+/** What the tables hold of an address; shared by its keys. */
+interface CachedAddress {
   keys: number;
   /** By uid: the owner, and what it needs. */
-  holds: ReadonlyMap<string, Held>;
-  /** Former owners by uid, with the last end that was told. */
+  claims: ReadonlyMap<string, Claim>;
+  /** Former owners by uid, with the last end that was reported. */
   former: ReadonlyMap<string, number>;
-  isTold: boolean;
+  isReported: boolean;
 }
 
 export interface KeyChanges {
@@ -63,25 +63,25 @@ export interface KeyChanges {
 }
 
 const SAME_MS = 500;
-const NOTHING: ReadonlyMap<string, Held> = new Map();
+const NOTHING: ReadonlyMap<string, Claim> = new Map();
 
-export class KnownAddresses {
-  readonly #options: KnownOptions;
-  readonly #known = new Map<string, Known>();
-  readonly #addresses = new Map<string, Owned>();
+export class AddressCache {
+  readonly #options: AddressCacheOptions;
+  readonly #known = new Map<string, CachedKey>();
+  readonly #addresses = new Map<string, CachedAddress>();
   /** By uid. */
-  readonly #uses = new Map<string, Use>();
+  readonly #refs = new Map<string, ObjectRef>();
   #unasked = new Map<string, Key>();
   #withdrawn = new Map<string, Key>();
-  #clusterHolds = NOTHING;
+  #clusterClaims = NOTHING;
   #unanswered = 0;
   #refused = 0;
 
-  constructor(options: KnownOptions) {
+  constructor(options: AddressCacheOptions) {
     this.#options = options;
   }
 
-  stats(): KnownStats {
+  stats(): AddressCacheStats {
     return { addresses: this.#known.size, unanswered: this.#unanswered, refused: this.#refused };
   }
 
@@ -103,10 +103,10 @@ export class KnownAddresses {
       return true;
     }
     const key = { address, port };
-    const owned = this.#addresses.get(address) ?? { keys: 0, holds: NOTHING, former: new Map(), isTold: false };
+    const owned = this.#addresses.get(address) ?? { keys: 0, claims: NOTHING, former: new Map(), isReported: false };
     owned.keys++;
     this.#addresses.set(address, owned);
-    this.#known.set(text, { key, seenMs: nowMs, answered: false, holds: NOTHING, owned });
+    this.#known.set(text, { key, seenMs: nowMs, answered: false, claims: NOTHING, owned });
     this.#unanswered++;
     this.#withdrawn.delete(text);
     this.#unasked.set(text, key);
@@ -135,9 +135,9 @@ export class KnownAddresses {
 
     const object = { uid, name: "kube-system" };
     if (uid !== "") this.#options.onChange({ feed: "namespaces", type: "upsert", atMs: nowMs, object });
-    const holds = new Map(node ? [nodeHeld(node, undefined, nowMs)] : []);
-    this.#replace(this.#clusterHolds, holds, () => nowMs, nowMs);
-    this.#clusterHolds = holds;
+    const claims = new Map(node ? [nodeClaim(node, undefined, nowMs)] : []);
+    this.#replace(this.#clusterClaims, claims, () => nowMs, nowMs);
+    this.#clusterClaims = claims;
   }
 
   /** @param receivedMs when the message came: its ages count back from there */
@@ -145,29 +145,29 @@ export class KnownAddresses {
     const known = this.#known.get(textOf(answer.key));
     if (!known) return; // withdrawn meanwhile
     const { owned } = known;
-    if (!owned.isTold) this.#tellForgotten(answer, receivedMs);
-    owned.isTold = true;
-    this.#tellOwners(owned, answer, receivedMs);
-    const holds = new Map(portHolds(answer, receivedMs));
-    this.#replace(known.holds, holds, () => receivedMs, receivedMs);
-    known.holds = holds;
+    if (!owned.isReported) this.#reportForgotten(answer, receivedMs);
+    owned.isReported = true;
+    this.#reportOwners(owned, answer, receivedMs);
+    const claims = new Map(portClaims(answer, receivedMs));
+    this.#replace(known.claims, claims, () => receivedMs, receivedMs);
+    known.claims = claims;
     if (!known.answered) this.#unanswered--;
     known.answered = true;
   }
 
-  #tellOwners(owned: Owned, answer: Answer, receivedMs: number): void {
+  #reportOwners(owned: CachedAddress, answer: Answer, receivedMs: number): void {
     const ended = answer.intervals.filter(({ untilAgeMs }) => untilAgeMs !== undefined);
     const endOf = (uid: string) => receivedMs - (ended.findLast((each) => ownerUid(each) === uid)?.untilAgeMs ?? 0);
-    for (const interval of ended) this.#tellFormer(owned, answer.key.address, interval, receivedMs);
-    const holds = new Map(ownerHolds(answer, receivedMs));
-    this.#replace(owned.holds, holds, endOf, receivedMs);
-    owned.holds = holds;
+    for (const interval of ended) this.#reportFormer(owned, answer.key.address, interval, receivedMs);
+    const claims = new Map(ownerClaims(answer, receivedMs));
+    this.#replace(owned.claims, claims, endOf, receivedMs);
+    owned.claims = claims;
     owned.former = new Map(ended.map((each) => [ownerUid(each), receivedMs - (each.untilAgeMs ?? 0)]));
   }
 
   /**
-   * Withdraws what was not looked up for a while. Nothing is said of it any more, as if it never was; so not while the
-   * tables know a former owner, who would be the only one then.
+   * Withdraws what was not looked up for a while. Nothing is reported of it any more, as if it never was. So it stays while the
+   * tables know a former owner: that one would be the only one then.
    */
   forgetUnseen(nowMs: number): void {
     for (const [text, known] of this.#known) {
@@ -176,83 +176,84 @@ export class KnownAddresses {
       this.#known.delete(text);
       if (!known.answered) this.#unanswered--;
       if (!this.#unasked.delete(text)) this.#withdrawn.set(text, known.key);
-      this.#release(known.holds, nowMs);
+      this.#release(known.claims, nowMs);
       if (--known.owned.keys > 0) continue;
       this.#addresses.delete(known.key.address);
-      this.#release(known.owned.holds, nowMs);
+      this.#release(known.owned.claims, nowMs);
     }
   }
 
   /** As if they had never been: nothing of them is needed, and they may come back. */
-  #release(holds: ReadonlyMap<string, Held>, nowMs: number): void {
-    this.#replace(holds, NOTHING, (uid) => holds.get(uid)?.atMs ?? nowMs, nowMs);
+  #release(claims: ReadonlyMap<string, Claim>, nowMs: number): void {
+    this.#replace(claims, NOTHING, (uid) => claims.get(uid)?.atMs ?? nowMs, nowMs);
   }
 
   /** @param endOf when an object of `before` stopped to be what it was, where `after` has it no more */
   #replace(
-    before: ReadonlyMap<string, Held>,
-    after: ReadonlyMap<string, Held>,
+    before: ReadonlyMap<string, Claim>,
+    after: ReadonlyMap<string, Claim>,
     endOf: (uid: string) => number,
     nowMs: number,
   ): void {
     const news = new Set([...after].filter(([uid, { owns }]) => this.#isNews(uid, owns)).map(([uid]) => uid));
     const startOf = new Map([...after].map(([uid, { atMs }]) => [uid, news.has(uid) ? atMs : nowMs]));
-    for (const [uid, held] of after) this.#count(uid, held, 1);
-    for (const [uid, held] of before) this.#count(uid, held, -1);
+    for (const [uid, claim] of after) this.#count(uid, claim, 1);
+    for (const [uid, claim] of before) this.#count(uid, claim, -1);
     // A port's last Service ends with its slice: while the Service is still known.
-    for (const [uid, { feed, object }] of after) if (feed === "endpoint-slices") this.#sayAs(uid, object, nowMs);
-    for (const uid of before.keys()) if (!after.has(uid)) this.#say(uid, endOf(uid));
-    this.#sayRivals(after, news);
-    for (const [uid, { object }] of after) this.#sayAs(uid, object, startOf.get(uid) ?? nowMs);
+    for (const [uid, { feed, object }] of after) if (feed === "endpoint-slices") this.#reportAs(uid, object, nowMs);
+    for (const uid of before.keys()) if (!after.has(uid)) this.#report(uid, endOf(uid));
+    this.#reportRivals(after, news);
+    for (const [uid, { object }] of after) this.#reportAs(uid, object, startOf.get(uid) ?? nowMs);
   }
 
-  #sayAs(uid: string, object: ClusterUpsert["object"], atMs: number): void {
-    const use = this.#uses.get(uid);
-    if (use) use.object = object;
-    this.#say(uid, atMs);
+  #reportAs(uid: string, object: ClusterUpsert["object"], atMs: number): void {
+    const ref = this.#refs.get(uid);
+    if (ref) ref.object = object;
+    this.#report(uid, atMs);
   }
 
   /** Whether the tables do not know the object, or not that it has this address. */
   #isNews(uid: string, owns: string | undefined): boolean {
-    const use = this.#uses.get(uid);
-    return use === undefined || (owns !== undefined && !use.owned.has(owns));
+    const ref = this.#refs.get(uid);
+    return ref === undefined || (owns !== undefined && !ref.owned.has(owns));
   }
 
-  /** All of them have their address, whichever was told to end: the directory has said so. */
-  #sayRivals(after: ReadonlyMap<string, Held>, news: ReadonlySet<string>): void {
+  /** All of them have their address, whichever is terminating: the directory has reported it. */
+  #reportRivals(after: ReadonlyMap<string, Claim>, news: ReadonlySet<string>): void {
     const owners = [...after].filter(([, { owns }]) => owns !== undefined);
     if (owners.length < 2) return;
     for (const [uid, { object, atMs }] of owners) {
-      if (news.has(uid)) this.#sayAs(uid, "terminating" in object ? { ...object, terminating: false } : object, atMs);
+      if (news.has(uid))
+        this.#reportAs(uid, "terminating" in object ? { ...object, terminating: false } : object, atMs);
     }
   }
 
-  #count(uid: string, { feed, object, owns }: Held, by: number): void {
-    const use = this.#uses.get(uid) ?? { feed, object, answers: 0, owned: new Map<string, number>() };
-    use.answers += by;
-    this.#uses.set(uid, use);
+  #count(uid: string, { feed, object, owns }: Claim, by: number): void {
+    const ref = this.#refs.get(uid) ?? { feed, object, answers: 0, owned: new Map<string, number>() };
+    ref.answers += by;
+    this.#refs.set(uid, ref);
     if (owns === undefined) return;
-    const claims = (use.owned.get(owns) ?? 0) + by;
-    if (claims === 0) use.owned.delete(owns);
-    else use.owned.set(owns, claims);
+    const answers = (ref.owned.get(owns) ?? 0) + by;
+    if (answers === 0) ref.owned.delete(owns);
+    else ref.owned.set(owns, answers);
   }
 
-  /** Tells the tables how an object is now. */
-  #say(uid: string, atMs: number): void {
-    const use = this.#uses.get(uid);
-    if (!use) return;
-    const { feed, object, answers, owned } = use;
+  /** Reports to the tables how an object is now. */
+  #report(uid: string, atMs: number): void {
+    const ref = this.#refs.get(uid);
+    if (!ref) return;
+    const { feed, object, answers, owned } = ref;
     if (answers > 0) {
       const owning = { ...object, ...owningWords(feed, [...owned.keys()]) };
       this.#options.onChange({ feed, type: "upsert", atMs, object: owning } as ClusterChange);
       return;
     }
-    this.#uses.delete(uid);
+    this.#refs.delete(uid);
     this.#options.onChange({ feed, type: "remove", atMs, uid });
   }
 
   /** Somebody had the address until then: growth from before is nobody's that we could name. */
-  #tellForgotten({ key, forgottenAgeMs }: Answer, receivedMs: number): void {
+  #reportForgotten({ key, forgottenAgeMs }: Answer, receivedMs: number): void {
     if (forgottenAgeMs === undefined) return;
     const atMs = receivedMs - forgottenAgeMs;
     const object = { ...FORGOTTEN, uid: `forgotten ${textOf(key)}`, addresses: [key.address] };
@@ -261,23 +262,23 @@ export class KnownAddresses {
   }
 
   /** Under a uid of its own: the same owner may have another address now, or this one again. */
-  #tellFormer(owned: Owned, address: string, interval: Interval, receivedMs: number): void {
+  #reportFormer(owned: CachedAddress, address: string, interval: Interval, receivedMs: number): void {
     const ownersUid = ownerUid(interval);
     const untilMs = receivedMs - (interval.untilAgeMs ?? 0);
     // An age that came over a network is not exact.
     if (untilMs <= (owned.former.get(ownersUid) ?? -Infinity) + SAME_MS) return;
-    if (owned.holds.has(ownersUid)) return;
-    const held = ownerHeld(interval, address, receivedMs);
-    if (!held) return;
-    const [, { feed, object, atMs }] = held;
+    if (owned.claims.has(ownersUid)) return;
+    const claim = ownerClaim(interval, address, receivedMs);
+    if (!claim) return;
+    const [, { feed, object, atMs }] = claim;
     const uid = `former ${ownersUid} ${address}`;
     const former = { ...object, ...owningWords(feed, [address]), uid };
-    // Its zone is its node's, at the moment when it is told.
+    // Its zone is its node's, at the moment of the report.
     const node = interval.pod?.node;
-    const itsNode = node && node.uid !== "" ? new Map([nodeHeld(node, undefined, receivedMs)]) : NOTHING;
+    const itsNode = node && node.uid !== "" ? new Map([nodeClaim(node, undefined, receivedMs)]) : NOTHING;
     this.#replace(NOTHING, itsNode, () => receivedMs, receivedMs);
     if (feed === "pods") {
-      // As one whose address is told of with its end, so that whoever has it now keeps it.
+      // As one whose address is reported with its end, so that whoever has it now keeps it.
       const placed = { ...former, addresses: [] };
       this.#options.onChange({ feed, type: "upsert", atMs, object: placed } as ClusterChange);
       const ended = { ...former, ended: true };

@@ -6,11 +6,11 @@
 import type { ClusterUpsert, EndpointSlice, Node, Pod, Service } from "../../model/cluster-objects.ts";
 import type { Answer, Interval, Key, NodeMessage, PodMessage, ServiceMessage } from "../protocol.ts";
 
-/** What an answer says of an object. */
-export interface Held extends Pick<ClusterUpsert, "feed" | "object"> {
-  /** Since when the object is what the answer says it is. */
+/** What an answer reports of an object. */
+export interface Claim extends Pick<ClusterUpsert, "feed" | "object"> {
+  /** Since when the object is what the answer reports. */
   readonly atMs: number;
-  /** The address that it owns by this answer; undefined where it is only spoken of. */
+  /** The address that it owns by this answer; undefined where it is only mentioned. */
   readonly owns: string | undefined;
 }
 
@@ -22,34 +22,34 @@ export function ownerUid({ pod, service, node }: Interval): string {
   return (pod ?? service ?? node)?.uid ?? "";
 }
 
-/** The owners as they are now, after the nodes that they or the address lie on: what is said twice counts as the owner. */
-export function ownerHolds({ key, intervals, range }: Answer, nowMs: number): (readonly [string, Held])[] {
+/** The owners as they are now, after the nodes that they or the address lie on: what comes twice counts as the owner. */
+export function ownerClaims({ key, intervals, range }: Answer, nowMs: number): (readonly [string, Claim])[] {
   const current = intervals.filter(({ untilAgeMs }) => untilAgeMs === undefined);
-  const owners = current.map((each) => ownerHeld(each, key.address, nowMs)).filter((held) => held !== undefined);
+  const owners = current.map((each) => ownerClaim(each, key.address, nowMs)).filter((claim) => claim !== undefined);
   const nodes = [...current.map(({ pod }) => pod?.node), range].filter(
     (node) => node != null && node.uid !== "",
   ) as NodeMessage[];
-  return [...nodes.map((node) => nodeHeld(node, undefined, nowMs)), ...owners];
+  return [...nodes.map((node) => nodeClaim(node, undefined, nowMs)), ...owners];
 }
 
-export function portHolds(
+export function portClaims(
   { key, atPort, atPortByEndpoint = false }: Answer,
   nowMs: number,
-): (readonly [string, Held])[] {
+): (readonly [string, Claim])[] {
   if (!atPort) return [];
-  return [atPortHeld(key, atPort, !atPortByEndpoint, nowMs), serviceHeld(atPort, undefined, nowMs, nowMs)];
+  return [atPortClaim(key, atPort, !atPortByEndpoint, nowMs), serviceClaim(atPort, undefined, nowMs, nowMs)];
 }
 
-export function ownerHeld({ fromAgeMs, pod, service, node }: Interval, address: string, nowMs: number) {
+export function ownerClaim({ fromAgeMs, pod, service, node }: Interval, address: string, nowMs: number) {
   const atMs = nowMs - fromAgeMs;
-  if (pod) return podHeld(pod, address, atMs);
-  if (service) return serviceHeld(service, address, atMs, nowMs);
-  return node ? nodeHeld(node, address, atMs) : undefined;
+  if (pod) return podClaim(pod, address, atMs);
+  if (service) return serviceClaim(service, address, atMs, nowMs);
+  return node ? nodeClaim(node, address, atMs) : undefined;
 }
 
-type Entry = readonly [uid: string, Held];
+type Entry = readonly [uid: string, Claim];
 
-function podHeld(
+function podClaim(
   { createdUnixMs: createdMs, node, service, terminating, ...pod }: PodMessage,
   owns: string,
   atMs: number,
@@ -60,10 +60,10 @@ function podHeld(
   return [object.uid, { feed: "pods", object, atMs, owns }];
 }
 
-/** What it has besides its cluster addresses is told port by port. */
+/** What it has besides its cluster addresses comes port by port. */
 const NO_PORTS = { ports: [], nodePorts: [], externalAddresses: [] } as const;
 
-function serviceHeld(message: ServiceMessage, owns: string | undefined, atMs: number, nowMs: number): Entry {
+function serviceClaim(message: ServiceMessage, owns: string | undefined, atMs: number, nowMs: number): Entry {
   const { createdUnixMs: createdMs, goesBy: named, zone, replacedAgeMs, ...service } = message;
   const { name, namespace } = named ?? service;
   const replacedMs = replacedAgeMs === undefined ? -Infinity : nowMs - replacedAgeMs;
@@ -73,7 +73,7 @@ function serviceHeld(message: ServiceMessage, owns: string | undefined, atMs: nu
 }
 
 /** A port of an address that is a Service's, said in the way in which endpoints written by hand say it. */
-function atPortHeld(
+function atPortClaim(
   { address, port }: Key,
   { namespace, name }: ServiceMessage,
   ownsPorts: boolean,
@@ -85,7 +85,7 @@ function atPortHeld(
   return [uid, { feed: "endpoint-slices", object, atMs, owns: undefined }];
 }
 
-export function nodeHeld(
+export function nodeClaim(
   { createdUnixMs: createdMs, ...node }: NodeMessage,
   owns: string | undefined,
   atMs: number,
