@@ -89,7 +89,7 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
 
 const { env, stdin, stdout, stderr } = process;
 hide(secretsIn(env));
-// Node prints an error with all that it holds. What nobody foresaw is a fault of ours: it is told with its place.
+// Node prints an error with all that it holds. What nobody foresaw is a fault of ours: it is printed with its place.
 process.on("uncaughtException", (error) => {
   stderr.write(scrub(`flowspan: a fault of flowspan itself, please report it:\n${error?.stack ?? String(error)}\n`));
   process.exit(EXIT.failed);

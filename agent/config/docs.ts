@@ -61,7 +61,7 @@ distribution:
 
 ## Where metrics and spans go
 
-In a file, spans are sent as metrics are, field by field, where nothing else is said for them; an exporter of spans with an
+In a file, spans are sent as metrics are, field by field, where nothing else is set for them; an exporter of spans with an
 \`endpoint\` of its own inherits only \`compression\` and \`timeout\`, since headers and certificates were meant for the other server.
 By variables each signal stands alone, as OpenTelemetry has it: \`OTEL_EXPORTER_OTLP_METRICS_*\` says nothing of spans. The flag
 \`--endpoint\` is for both.

@@ -1,8 +1,8 @@
 /**
- * Brings what may be said in two places to one: what a setting inherits from another is filled in, so that nobody
+ * Brings what may be set in two places to one: what a setting inherits from another is filled in, so that nobody
  * asks twice. Pure.
  *
- * OTLP's exporters. In a file, spans are sent as metrics are where nothing else is said for them; an exporter of
+ * OTLP's exporters. In a file, spans are sent as metrics are where nothing else is set for them; an exporter of
  * spans with an endpoint of its own gets nothing that was meant for the other one's server. By variables, each signal
  * stands alone, as OTel's specification has it. A flag is for both.
  */
@@ -55,7 +55,7 @@ interface Spans {
   readonly inherited: readonly (readonly [key: string, from: string])[];
 }
 
-/** What was not said for spans has OTel's default. */
+/** What was not set for spans has OTel's default. */
 function alone({ traces }: Settings): Spans {
   const { endpoint = DEFAULT_ENDPOINT, insecure = false, compression = "none", timeout = 10_000 } = traces;
   return {
@@ -73,7 +73,7 @@ function alone({ traces }: Settings): Spans {
 
 const DEFAULT_ENDPOINT = "http://localhost:4317";
 
-/** What was not said for spans is as for metrics, unless it belongs to another server. */
+/** What was not set for spans is as for metrics, unless it belongs to another server. */
 function inheriting({ traces, otlp }: Settings, origins: Layer["origins"]): Spans {
   const own = (key: string) => origins.has(`traces.${key}`);
   const common = ["compression", "timeout"].filter((key) => !own(key));

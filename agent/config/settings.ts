@@ -146,7 +146,7 @@ export const SETTINGS = {
   },
   peer: {
     zone: boolean({
-      summary: "Name the peer's availability zone on each point, so that traffic between zones can be told.",
+      summary: "Name the peer's availability zone on each point, so that traffic between zones can be told apart.",
       default: true,
       live: false,
     }),

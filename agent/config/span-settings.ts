@@ -12,7 +12,7 @@ const OTLP = `${PROCESSOR}.exporter.otlp_grpc`;
 const AS_METRICS = { default: undefined, defaultText: "as the metrics' exporter has it", live: false } as const;
 const inner = { summary: "", live: false } as const;
 
-/** What is kept of healthy connections where nothing was said: enough for the service map, little to store. */
+/** What is kept of healthy connections where nothing was set: enough for the service map, little to store. */
 export const DEFAULT_PROBABILITY = 0.01;
 
 export const SPAN_SETTINGS = {

@@ -11,7 +11,7 @@ const READER = "meter_provider.readers[0].periodic";
 const OTLP = `${READER}.exporter.otlp_grpc`;
 const optionalText = { summary: "", default: "", live: false } as const;
 
-/** Of one signal; there is nothing to choose, but a variable that asks for something else must be told. */
+/** Of one signal; there is nothing to choose, but a variable that asks for something else must be reported. */
 export function protocol(signal: "METRICS" | "TRACES") {
   const field = choice(
     {
@@ -107,7 +107,7 @@ export const STANDARD_SETTINGS = {
       ["otlp", "none"],
     ),
     protocol: protocol("METRICS"),
-    /** Like protocol(): who asks for another form must be told. */
+    /** Like protocol(): who asks for another form must hear of it. */
     histogramAggregation: choice(
       {
         summary: "Histograms are exponential, as the kernel keeps them; another aggregation is refused with a warning.",

@@ -2,7 +2,7 @@
  * Certificates and tokens from files that are replaced while the program runs, as cert-manager and the
  * kubelet do.
  *
- * Read again every few seconds; what cannot be read or does not fit together is told once and the last good
+ * Read again every few seconds; what cannot be read or does not fit together is reported once and the last good
  * content stays in use: half of a rotation must not shut everybody out. Contents are never logged.
  */
 

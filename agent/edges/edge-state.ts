@@ -79,7 +79,7 @@ export class Edge {
     return this.split?.row ?? this.row;
   }
 
-  /** The kernel is told that the row that was due is settled; after a split, the rest of it is still there. */
+  /** The row that was due is settled: the kernel subtracts it; after a split, the rest of it is still there. */
   settle(): void {
     this.sentIn = undefined;
     const { row, split } = this;

@@ -22,11 +22,11 @@ const OF_A_RESOURCE: ReadonlySet<FailureReason> = new Set(["forbidden", "rejecte
 
 export class ApiTroubles {
   readonly #log: Logger;
-  /** What has been said and is not over: its words. */
-  readonly #said = new Map<string, string>();
+  /** What has been logged and is not over: its words. */
+  readonly #logged = new Map<string, string>();
   /** The trouble of each watch that is not current. */
   readonly #of = new Map<string, string>();
-  #saidNoWatchList = false;
+  #loggedNoWatchList = false;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -38,8 +38,8 @@ export class ApiTroubles {
     const trouble = isOwn ? `${reason} ${resource}` : reason;
     this.#of.set(watch, trouble);
     // Connections break; the next one mostly comes at once, and goes on where this one ended.
-    if (this.#said.has(trouble) || (reason === "closed" && inRow === 1)) return;
-    this.#said.set(trouble, `${reason}: ${words}`);
+    if (this.#logged.has(trouble) || (reason === "closed" && inRow === 1)) return;
+    this.#logged.set(trouble, `${reason}: ${words}`);
     const fields = { ...(isOwn && { watch }), reason, detail, ...(remedy !== undefined && { remedy }) };
     this.#log.warn(fields, "lost the API server: it is tried until it is back, names may be old");
   }
@@ -47,16 +47,16 @@ export class ApiTroubles {
   current(watch: string): void {
     if (!this.#of.delete(watch)) return;
     const left = new Set(this.#of.values());
-    const over = [...this.#said].filter(([trouble]) => !left.has(trouble));
+    const over = [...this.#logged].filter(([trouble]) => !left.has(trouble));
     if (over.length === 0) return;
-    for (const [trouble] of over) this.#said.delete(trouble);
+    for (const [trouble] of over) this.#logged.delete(trouble);
     const message = left.size === 0 ? "names are current again" : "a trouble with the API server is over";
     this.#log.info({ over: over.map(([, words]) => words) }, message);
   }
 
   noWatchList(detail: string): void {
-    if (this.#saidNoWatchList) return;
-    this.#saidNoWatchList = true;
+    if (this.#loggedNoWatchList) return;
+    this.#loggedNoWatchList = true;
     this.#log.info({ detail }, "the API server has no watch-list; listing instead");
   }
 }

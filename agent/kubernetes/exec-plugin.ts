@@ -23,7 +23,7 @@ export interface PluginOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Whether a person sits at this terminal and may be asked. */
   readonly isInteractive: boolean;
-  /** Who waits longer is told that it failed for now; the plugin goes on. */
+  /** For whoever waits longer it has failed for now; the plugin goes on. */
   readonly withinMs: number;
   /** Then it is killed, and the next who asks starts it anew. */
   readonly killedAfterMs: number;
@@ -48,7 +48,7 @@ export class ExecPlugin {
     this.#kept = undefined;
   }
 
-  /** Kills it where it runs; whoever waits is told so. */
+  /** Kills it where it runs; whoever waits gets an error. */
   stop(): void {
     this.#running?.stop.abort();
   }
@@ -73,7 +73,7 @@ export class ExecPlugin {
       clearTimeout(timer);
       this.#running = undefined;
     });
-    answer.catch(() => undefined); // whoever waits is told; nobody may be left
+    answer.catch(() => undefined); // whoever waits gets the error; nobody may be left
     this.#running = { answer, stop };
     return this.#running;
   }

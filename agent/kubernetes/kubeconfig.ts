@@ -244,7 +244,7 @@ function likeGo(tags: Tags): Tags {
   });
 }
 
-/** The parser's own messages show the lines around a mistake, and those hold secrets: only its place is told. */
+/** The parser's own messages show the lines around a mistake, and those hold secrets: only its place is reported. */
 export function parseYaml(file: string, text: string): unknown {
   const lineCounter = new LineCounter();
   const [document] = parseAllDocuments(text, {

@@ -66,7 +66,7 @@ async function answerOf(
     const patience = new Patience(sent, silenceMs, "no answer to the request");
     sent.on("socket", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
     sent.on("response", (response) => {
-      // What befalls the socket later is told to the request; the answer alone would only say that it broke off.
+      // What happens to the socket later is reported to the request; the answer alone would only report that it broke off.
       sent.on("error", (error) => response.destroy(networkFailure(error)));
       resolve(response);
     });
@@ -84,7 +84,7 @@ async function answerOf(
   throw statusFailure(statusCode, await errorMessage(answer, silenceMs), answer.headers["retry-after"]);
 }
 
-/** An exec plugin may take its time, and may be at it when the agent is told to end. */
+/** An exec plugin may take its time, and may still run when the agent has to end. */
 async function unlessAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(new ApiFailure("closed", "stopped"));

@@ -2,7 +2,7 @@
  * Runs the program of an exec plugin → what it printed.
  *
  * It leads a process group of its own, so that its children end with it; only one that may ask a person stays in
- * the terminal's. Its last words on stderr are told, without what looks like a secret.
+ * the terminal's. Its last words on stderr are reported, without what looks like a secret.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { ApiFailure } from "./failure.ts";
@@ -72,9 +72,9 @@ function judge(end: End, name: string, exec: ExecEntry, words: string, signal: A
   if (signal.aborted)
     throw refuse("did not end and was killed", "run it by hand: does it wait for a server or for input?");
   if (end.code === 0) return;
-  const said = lastWords(words);
+  const last = lastWords(words);
   const how = end.code === null ? `was ended by ${end.by}` : `failed with exit code ${end.code}`;
-  throw refuse(`${how}${said === "" ? "" : `: ${said}`}`, "run it by hand as the agent's user");
+  throw refuse(`${how}${last === "" ? "" : `: ${last}`}`, "run it by hand as the agent's user");
 }
 
 /** What a text is in the end, bounded. */

@@ -90,7 +90,7 @@ export class WatchRecord {
     this.#currentSinceMs = undefined;
   }
 
-  /** The server said something; what is known is confirmed by it, unless a list is being read. */
+  /** The server sent something, which confirms what is known, unless a list is being read. */
   heard(): void {
     this.#lastEventMs = Date.now();
     this.#movedMs = performance.now();

@@ -23,7 +23,7 @@ import { WatchRecord, type WatchState } from "./watch-state.ts";
 export interface WatchSink<T> {
   upsert(object: T): void;
   remove(uid: string): void;
-  /** Everything that existed when the list was made has been told; called after every list. */
+  /** Everything that existed when the list was made has been reported; called after every list. */
   synced(): void;
 }
 

@@ -27,7 +27,7 @@ export interface Pod {
   readonly addresses: readonly string[];
   /** All containers have ended for good: the addresses may already belong to another pod. */
   readonly ended: boolean;
-  /** Told to end: the addresses may belong to another pod before the API says that this one is gone. */
+  /** Terminating: its addresses may belong to another pod before the API reports that this one is gone. */
   readonly terminating?: boolean;
   /** creationTimestamp, Unix milliseconds: tells which of two pods with one address is the later. */
   readonly createdMs: number;
@@ -139,5 +139,5 @@ export type ClusterUpsert = {
 export type ClusterChange =
   | ClusterUpsert
   | { readonly feed: Feed; readonly type: "remove"; readonly atMs: number; readonly uid: string }
-  /** The feed has said everything that existed when it connected. Repeated after each new list. */
+  /** The feed has reported everything that existed when it connected. Repeated after each new list. */
   | { readonly feed: Feed; readonly type: "synced"; readonly atMs: number };

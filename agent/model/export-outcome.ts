@@ -10,7 +10,7 @@ export type ExportOutcome =
       readonly state: "failed";
       /** One of a bounded set: a gRPC status name, an errno, `UNUSABLE_FILE` (a certificate's) or `not_sent`. */
       readonly reason: string;
-      /** For people: what the server or the network said. */
+      /** For people: the words of the server or the network. */
       readonly message?: string;
       /** Why, more finely than `reason`, and what to do, where both are known (agent/otlp/trouble.ts). */
       readonly cause?: string;

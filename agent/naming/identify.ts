@@ -66,14 +66,14 @@ export interface IdentityStats {
 /** An Identity whose tables are filled by `apply`. */
 export interface ClusterIdentity extends Identity {
   apply(change: ClusterChange): void;
-  /** Has all edges looked up anew: a directory is told by that which addresses are still seen. */
+  /** Has all edges looked up anew: so a directory hears which addresses are still seen. */
   refresh(): void;
   /** All feeds have synced at least once; always true without Kubernetes. */
   readonly synced: boolean;
-  /** Whether the probe has told the cgroup's names; until then an end in it is named by its address alone. */
+  /** Whether the probe has reported the cgroup's names; until then an end in it is named by its address alone. */
   knowsCgroup(id: bigint): boolean;
   stats(): IdentityStats;
-  /** What is wrong with the name that this node was given, as far as can be told. */
+  /** What is wrong with the name that this node was given, as far as is known. */
   nodeTrouble(): string | undefined;
 }
 
@@ -132,7 +132,7 @@ class TableIdentity implements ClusterIdentity {
    */
   readonly #missing = new Map<string, { readonly firstMs: number; lastMs: number }>();
   readonly #hostAddresses: readonly string[];
-  /** Uids of pods that run here and are not told of; undefined once one of them was. */
+  /** Uids of pods that run here and are not reported; undefined once one of them was. */
   #strangers: Set<string> | undefined = new Set();
   #version = 1;
   #sweptMs = -Infinity;

@@ -1,8 +1,8 @@
 /**
  * Who owned an address when: address → intervals of time, each with one owner.
  *
- * A watch tells late: an owner has an address before it is told, and lost it before that is told. So an
- * interval reaches from when the owner can have had the address at the earliest to when its end was told;
+ * A watch reports late: an owner has an address before that is reported, and lost it before that is reported. So an
+ * interval reaches from when the owner can have had the address at the earliest to when its end was reported;
  * two of them may overlap, also for as long as both last, and growth in both is nobody's. Ended intervals are
  * kept for a grace period;
  * afterwards only the time is kept, so that older growth finds nobody instead of the wrong one.
@@ -30,7 +30,7 @@ interface Address<O extends Owner> {
 
 /**
  * `owner`: the only one known of in that time; `final` says that no later answer for later growth can differ
- * until the table changes; `ending` that its end was told in that time or so shortly after it that it may lie in it,
+ * until the table changes; `ending` that its end was reported in that time or so shortly after it that it may lie in it,
  * and no next owner is known yet, who may have had the address before that time was over. `several`: the growth cannot be told apart; where it is final,
  * all of them last. `none`: nobody is known.
  */
@@ -82,7 +82,7 @@ export class OwnerTable<O extends Owner> {
    * Gives `address` to `owner`, or replaces the value of the owner with the same uid. For a claim that is new:
    * one that is only repeated is renew()ed, since another may have the address by now.
    *
-   * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was told
+   * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was reported
    */
   claim(address: string, owner: O, atMs: number, fromMs: number = atMs): void {
     const entry = this.#entry(address);
@@ -138,7 +138,7 @@ export class OwnerTable<O extends Owner> {
     const during = since.filter(({ fromMs }) => fromMs < untilMs);
     const [first] = since;
     if (first === undefined) return NONE;
-    // The first cannot have come too late: nobody else is known from before it. Of some that were told of at about the
+    // The first cannot have come too late: nobody else is known from before it. Of some that were reported at about the
     // same time, as after an outage, any may be the first.
     const firstMs = Math.min(...since.map(({ fromMs }) => fromMs));
     const having = during.length > 0 ? during : since.filter(({ fromMs }) => fromMs < firstMs + HANDOVER_MS);

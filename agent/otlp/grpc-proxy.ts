@@ -37,7 +37,7 @@ export function proxyWarnings(env: NodeJS.ProcessEnv): string[] {
 
 let lastWords = "";
 
-/** What gRPC said last of a proxy. */
+/** The last words of gRPC on a proxy. */
 export function proxyWords(): string {
   return (
     /through proxy \S+ (.*)|to proxy \S+ with error (.*)/.exec(lastWords)?.slice(1).find(Boolean) ??
@@ -45,7 +45,7 @@ export function proxyWords(): string {
   );
 }
 
-/** Takes gRPC's log off stderr: whatever fails is told by whoever asked for it, and its traces hold headers. */
+/** Takes gRPC's log off stderr: the caller reports what fails, and its traces hold headers. */
 export function keepGrpcQuiet(): void {
   const note = (...words: unknown[]) => {
     const text = words.join(" ");

@@ -1,6 +1,6 @@
 /**
  * What became of requests → a line when they begin to fail, for each cause once, a line when they work again, and one when
- * the Collector takes them in part. With the remedy where nobody else has told it.
+ * the Collector takes them in part. With the remedy where nobody else has reported it.
  */
 import type { ExportOutcome } from "../model/export-outcome.ts";
 import type { Logger } from "../shared/logger.ts";
@@ -14,14 +14,14 @@ export interface OutcomeWords {
 
 export class OutcomeLog {
   readonly #log: Logger;
-  readonly #transport: Pick<Transport, "target" | "told">;
+  readonly #transport: Pick<Transport, "target" | "reportedCauses">;
   readonly #words: OutcomeWords;
   /** Why requests have failed since one was last accepted. */
   readonly #troubles = new Set<string>();
   #failedSinceAccepted = 0;
   #rejection = "";
 
-  constructor(log: Logger, transport: Pick<Transport, "target" | "told">, words: OutcomeWords) {
+  constructor(log: Logger, transport: Pick<Transport, "target" | "reportedCauses">, words: OutcomeWords) {
     this.#log = log;
     this.#transport = transport;
     this.#words = words;
@@ -34,12 +34,12 @@ export class OutcomeLog {
   }
 
   #takeFailed(outcome: Extract<ExportOutcome, { state: "failed" }>): void {
-    const { target, told } = this.#transport;
+    const { target, reportedCauses } = this.#transport;
     this.#failedSinceAccepted++;
     const { reason, cause = reason, message, remedy, retryable, retryAfterMs } = outcome;
     if (this.#troubles.has(cause)) return;
     this.#troubles.add(cause);
-    const words = (told?.isNews(target, cause) ?? true) ? { message, remedy } : { message };
+    const words = (reportedCauses?.isNews(target, cause) ?? true) ? { message, remedy } : { message };
     this.#log.warn({ target, reason, ...words, retryable, retryAfterMs }, this.#words.failed);
   }
 
@@ -47,8 +47,8 @@ export class OutcomeLog {
     { rejectedPoints, message }: Extract<ExportOutcome, { state: "accepted" }>,
     counted: (rejected: number) => object,
   ): void {
-    const { target, told } = this.#transport;
-    told?.isWell(target);
+    const { target, reportedCauses } = this.#transport;
+    reportedCauses?.isWell(target);
     if (this.#troubles.size > 0) {
       this.#log.info({ target, failedRequests: this.#failedSinceAccepted }, this.#words.worksAgain);
       this.#troubles.clear();

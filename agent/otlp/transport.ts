@@ -17,9 +17,9 @@ import type { ExportOutcome } from "../model/export-outcome.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { trustSystem } from "../tls/system-roots.ts";
 import { keepGrpcQuiet, proxyFor, proxyWords } from "./grpc-proxy.ts";
+import { ReportedCauses } from "./reported-causes.ts";
 import { failureOf } from "./status.ts";
 import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
-import { Told } from "./told.ts";
 import { plainWords, type SettingNames, troubleOf } from "./trouble.ts";
 
 /** What is left out has OTLP's default. */
@@ -36,8 +36,8 @@ export interface TransportOptions extends TlsFiles {
 export interface Transport {
   /** Where requests go, for people: `collector:4317`. */
   readonly target: string;
-  /** What has been said of this target already; without it everything is news. */
-  readonly told?: Told;
+  /** What has been reported of this target already; without it everything is news. */
+  readonly reportedCauses?: ReportedCauses;
   /**
    * Sends one request; never rejects. A dead Collector fails within the timeout.
    * After the outcome nobody reads `bytes` any more: the caller may release their memory.
@@ -95,19 +95,19 @@ const TIMEOUT_MS = 10_000;
 /**
  * Nothing is connected before the first request.
  *
- * @param told shared by transports whose troubles shall be told once
+ * @param reportedCauses shared by transports whose troubles shall be reported once
  * @throws ConfigError that names the setting of a certificate or key which cannot be used
  */
 export function createTransport(
   options: TransportOptions,
   signal: ExportedSignal = "metrics",
-  told: Told = new Told(),
+  reportedCauses: ReportedCauses = new ReportedCauses(),
 ): Transport {
   keepGrpcQuiet();
   // Now, so that a wrong path stops the agent at its start; and again for each new connection, since they may
   // have been renewed.
   credentialsOf(options);
-  return new GrpcTransport(options, signal, told);
+  return new GrpcTransport(options, signal, reportedCauses);
 }
 
 function credentialsOf(options: TransportOptions): ChannelCredentials {
@@ -151,7 +151,7 @@ const VARIABLES: SettingNames = {
 
 class GrpcTransport implements Transport {
   readonly target: string;
-  readonly told: Told;
+  readonly reportedCauses: ReportedCauses;
   readonly #options: TransportOptions;
   readonly #signal: ExportedSignal;
   readonly #config: Config;
@@ -160,12 +160,12 @@ class GrpcTransport implements Transport {
   /** What the delegate decoded last: it reports the result in the same turn. */
   #response: Partial | undefined;
 
-  constructor(options: TransportOptions, signal: ExportedSignal, told: Told) {
+  constructor(options: TransportOptions, signal: ExportedSignal, reportedCauses: ReportedCauses) {
     this.#options = options;
     this.#signal = signal;
     this.#config = configOf(options);
     this.target = this.#config.url;
-    this.told = told;
+    this.reportedCauses = reportedCauses;
     this.#delegate = this.#connect();
   }
 
@@ -195,7 +195,7 @@ class GrpcTransport implements Transport {
           : bytes,
       deserializeResponse: (bytes: Uint8Array) => {
         this.#response = partialSuccess(bytes);
-        // Empty: else the delegate would also log the partial success that our caller is told of.
+        // Empty: else the delegate would also log the partial success that our caller reports.
         return {};
       },
     };
@@ -233,7 +233,7 @@ class GrpcTransport implements Transport {
     const trouble = troubleOf(failure.reason, failure.message ?? "", {
       ...{ signal: this.#signal, endpoint, timeoutMs, names, caFile, hasCertificate: certFile !== undefined },
       trusted: caFile === undefined && endpoint.startsWith("https:") ? trustSystem() : "",
-      proxy: proxy && { ...proxy, said: proxyWords() },
+      proxy: proxy && { ...proxy, words: proxyWords() },
     });
     if (trouble === undefined) return { ...failure, message: plainWords(failure.message ?? "") };
     const { cause, detail, remedy } = trouble;

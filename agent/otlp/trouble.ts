@@ -26,12 +26,12 @@ export interface Attempt {
   readonly hasCertificate: boolean;
   /** What is trusted without a `caFile`. */
   readonly trusted: string;
-  /** The variable that names it, its address, and what gRPC said of it last. */
-  readonly proxy: { readonly variable: string; readonly address: string; readonly said: string } | undefined;
+  /** The variable that names it, its address, and the last words of gRPC on it. */
+  readonly proxy: { readonly variable: string; readonly address: string; readonly words: string } | undefined;
 }
 
 export interface Trouble {
-  /** One of the words below: the same cause is told once. */
+  /** One of the words below: the same cause is reported once. */
   readonly cause: string;
   readonly detail: string;
   readonly remedy: string;
@@ -49,7 +49,7 @@ const RULES: readonly Rule[] = [
     "proxy",
     /Last error: undefined/,
     ({ proxy, names }) => ({
-      detail: `the proxy ${proxy?.address ?? ""} does not let it through: ${proxy?.said ?? ""}`,
+      detail: `the proxy ${proxy?.address ?? ""} does not let it through: ${proxy?.words ?? ""}`,
       remedy: `mend ${proxy?.variable ?? "http_proxy"}, or add the host of ${nameOf(names.endpoint)} to no_proxy`,
     }),
   ],

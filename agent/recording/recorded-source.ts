@@ -2,7 +2,7 @@
  * A recording as a source: the same decoder and the same exchanges as live, without a kernel.
  *
  * Plays as fast as it is asked. Times are the recorded ones. Settings and scopes do nothing: what they
- * would have changed has happened. Settles are kept in a ledger, so that growth is neither said twice nor
+ * would have changed has happened. Settles are kept in a ledger, so that growth is neither reported twice nor
  * lost when the replaying pipeline settles other exchanges than the recorded one did.
  */
 import { open } from "node:fs/promises";
@@ -27,7 +27,7 @@ import { type Entry, EntryKind, RecordingDamage, readEntries } from "./container
 import { SettleLedger } from "./settle-ledger.ts";
 
 export interface ReplayOptions {
-  /** A file that `--record` wrote; gzip is told by its content. */
+  /** A file that `--record` wrote; gzip is known by its content. */
   readonly path: string;
   readonly listeners?: SourceListeners;
 }

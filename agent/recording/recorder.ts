@@ -47,7 +47,7 @@ export class Recorder implements Tap {
     this.#out.write(encodeHead(FLOWSPAN_PROTOCOL));
   }
 
-  /** True once the recording has ended early; said in the log when it happened. */
+  /** True once the recording has ended early; the log had it when it happened. */
   get failed(): boolean {
     return this.#failed;
   }

@@ -4,7 +4,7 @@
  * A recorded row is growth since the recorded agent settled its edge; the replaying pipeline settles other
  * exchanges (its Collector was there when the recorded one was away, or the other way round). The ledger
  * keeps, for each edge, what the recording has settled and the replay has not, and adds it to the
- * edge's next row: what comes out is what the kernel would have said to the replaying agent.
+ * edge's next row: what comes out is what the kernel would have reported to the replaying agent.
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
 import type { EdgeGrowth } from "../model/edge.ts";

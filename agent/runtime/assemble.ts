@@ -8,7 +8,7 @@
 
 import type { Settings } from "../config/settings.ts";
 import type { RequestResult } from "../otlp/flow-exporter.ts";
-import { Told } from "../otlp/told.ts";
+import { ReportedCauses } from "../otlp/reported-causes.ts";
 import { createTransport, type Transport } from "../otlp/transport.ts";
 import type { Recorder } from "../recording/recorder.ts";
 import type { Log } from "../shared/log.ts";
@@ -48,9 +48,9 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     const clock = new SystemClock(settings.interval);
     const state = new SelfState(createLosses());
     const exemplars = new Exemplars();
-    const told = new Told();
+    const reportedCauses = new ReportedCauses();
 
-    const spans = new SpanSignal({ live, told, exemplars, clock, log });
+    const spans = new SpanSignal({ live, reportedCauses, exemplars, clock, log });
     const probe = linkProbe(live, spans, recorder, log);
     closing.push(() => probe.stop());
     const names = await startNames(settings, env, log);
@@ -73,7 +73,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       },
     };
     const transport = exportsMetrics(settings)
-      ? createTransport(transportOptions(live, "metrics"), "metrics", told)
+      ? createTransport(transportOptions(live, "metrics"), "metrics", reportedCauses)
       : undefined;
     const onResult = (result: RequestResult) => state.addRequest(result);
     const parts = { settings, identity, transport, exemplars, clock, stop, log };

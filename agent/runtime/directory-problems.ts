@@ -1,7 +1,7 @@
 /**
  * What is wrong with a directory's own settings and the files that they name, before anything starts.
  *
- * Files are opened here, so that a Secret which is not mounted, or not for this user, is told as a setting that
+ * Files are opened here, so that a Secret which is not mounted, or not for this user, is reported as a setting that
  * is wrong, with all others at once.
  */
 import { accessSync, constants } from "node:fs";

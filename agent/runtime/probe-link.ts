@@ -1,4 +1,4 @@
-/** The probe as the agent's source: connected, and told the settings that are in effect. */
+/** The probe as the agent's source: connected, with the settings that are in effect. */
 import type { Settings } from "../config/settings.ts";
 import type { Hello } from "../model/probe-event.ts";
 import type { Recorder } from "../recording/recorder.ts";
@@ -37,8 +37,8 @@ export function linkProbe(live: LiveConfig, spans: SpanSignal, recorder: Recorde
     pendingRecords: () => spans.pendingRecords,
     listeners: {
       ...spans.listeners,
-      hello: (said) => {
-        hello = said;
+      hello: (newest) => {
+        hello = newest;
       },
     },
     ...(recorder === undefined ? {} : { tap: recorder }),

@@ -1,7 +1,7 @@
 /**
  * The configuration of a running agent: reads the file again and says what came of it.
  *
- * A file that is wrong changes nothing. What needs a restart is said once for each change and kept in the
+ * A file that is wrong changes nothing. What needs a restart is logged once for each change and kept in the
  * status until the restart.
  */
 
@@ -23,7 +23,7 @@ export class LiveConfig {
   readonly originOf: Config["originOf"];
   readonly #sources: ConfigSources;
   readonly #log: ErrorLogger;
-  /** Those of the last load have been told. */
+  /** Those of the last load have been reported. */
   #warnings: readonly string[];
   readonly #appliers: ((settings: Settings) => void)[] = [];
 

@@ -14,7 +14,7 @@ export type LossReading = readonly [reason: AgentLoss, count: () => number];
 
 /** What signals are made of. */
 export interface SignalInputs {
-  readonly source: Pick<ProbeSource, "exchange" | "settle" | "flush"> & Pick<ProbeClient, "tellRecords">;
+  readonly source: Pick<ProbeSource, "exchange" | "settle" | "flush"> & Pick<ProbeClient, "reportRecords">;
   readonly identity: Pick<ClusterIdentity, "addCgroup"> & SpanIdentity;
 }
 

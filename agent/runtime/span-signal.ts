@@ -1,6 +1,6 @@
 /** The signal of spans: records of connections, beside the pipeline of metrics. */
 
-import type { Told } from "../otlp/told.ts";
+import type { ReportedCauses } from "../otlp/reported-causes.ts";
 import { createTransport, type Transport } from "../otlp/transport.ts";
 import { attributeSetKey } from "../series/attribute-set.ts";
 import type { Log } from "../shared/log.ts";
@@ -9,7 +9,7 @@ import type { SourceListeners } from "../source/source.ts";
 import type { Exemplars } from "../spans/exemplars.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
 import { Spans } from "../spans/spans.ts";
-import { UntoldDrops } from "../spans/untold.ts";
+import { UnreportedDrops } from "../spans/unreported-drops.ts";
 import type { AgentLoss } from "../telemetry/losses.ts";
 import type { Sending } from "../telemetry/provider.ts";
 import { SCOPE } from "./instrumentation-scope.ts";
@@ -19,7 +19,7 @@ import type { LossReading, Signal, SignalInputs } from "./signal.ts";
 
 export interface SpanSignalOptions {
   readonly live: LiveConfig;
-  readonly told: Told;
+  readonly reportedCauses: ReportedCauses;
   /** Where accepted spans are offered as exemplars of flows. */
   readonly exemplars: Exemplars;
   readonly clock: SystemClock;
@@ -38,30 +38,30 @@ const NO_TRANSPORT: Transport = {
 
 export class SpanSignal implements Signal {
   readonly #spans: Spans;
-  readonly #untold: UntoldDrops;
-  /** Where what became of records is told. */
-  #ledger: Pick<SignalInputs["source"], "tellRecords"> | undefined;
+  readonly #unreported: UnreportedDrops;
+  /** Where what became of records is reported. */
+  #ledger: Pick<SignalInputs["source"], "reportRecords"> | undefined;
   readonly losses: readonly LossReading[];
   /** What this signal hears of the source. */
   readonly listeners: Required<Pick<SourceListeners, "connection" | "clocks">>;
 
   /** Nothing is connected before the first span. */
-  constructor({ live, told, exemplars, clock, log }: SpanSignalOptions) {
+  constructor({ live, reportedCauses, exemplars, clock, log }: SpanSignalOptions) {
     const { settings } = live;
     const options = aggregateOptions(settings);
     const isSent = !settings.disabled && settings.traces.exporter !== "none";
     const spans = new Spans({
-      transport: isSent ? createTransport(transportOptions(live, "traces"), "traces", told) : NO_TRANSPORT,
+      transport: isSent ? createTransport(transportOptions(live, "traces"), "traces", reportedCauses) : NO_TRANSPORT,
       limits: spanLimits(settings),
       scope: SCOPE,
       log,
-      // The next exchange tells it, or the one after that if it was just under way.
+      // The next exchange reports it, or the one after that if it was just under way.
       cgroupWaitMs: () => 2 * clock.intervalMs + 5_000,
       exemplars: { into: exemplars, flowOf: (key, names) => attributeSetKey(key, names, options) },
-      onResolved: () => this.#ledger?.tellRecords(),
+      onResolved: () => this.#ledger?.reportRecords(),
     });
     this.#spans = spans;
-    this.#untold = new UntoldDrops(() => spans.dropped);
+    this.#unreported = new UnreportedDrops(() => spans.dropped);
     this.listeners = {
       connection: (connection) => spans.add(connection),
       clocks: (moment) => spans.clocks(moment),
@@ -74,12 +74,12 @@ export class SpanSignal implements Signal {
 
   /** Records that came and are neither accepted nor counted as lost by an accepted request. */
   get pendingRecords(): number {
-    return this.#spans.pending + this.#untold.count;
+    return this.#spans.pending + this.#unreported.count;
   }
 
-  /** For own metrics: what they tell of drops is told when they are accepted. */
+  /** For own metrics: the drops that they report count as reported when they are accepted. */
   get sending(): Sending {
-    return () => this.#untold.sending();
+    return () => this.#unreported.sending();
   }
 
   async start({ source, identity }: SignalInputs): Promise<void> {

@@ -37,7 +37,7 @@ export class FlowSeries implements Flow {
   batch = 0;
   /** Last exchange that had a row for it. */
   activeNs = 0n;
-  /** Growth was sent of which no answer said that it was accepted. */
+  /** Growth was sent, and no answer has confirmed it. */
   inDoubt = false;
   /** The edges whose rows of this batch are in the sums and not accepted: each leads to the next. */
   #firstMember: Edge | undefined;

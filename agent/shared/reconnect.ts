@@ -1,5 +1,5 @@
 /**
- * One session after the other, with pauses that grow while sessions fail, until it is told to stop.
+ * One session after the other, with pauses that grow while sessions fail, until it is stopped.
  */
 import { type BackoffOptions, backoffMs } from "./backoff.ts";
 import { pause } from "./pause.ts";
@@ -15,7 +15,7 @@ export interface ReconnectOptions<Trouble> {
   readonly onTrouble: (trouble: Trouble) => void;
   /** A clock that only moves forward. */
   readonly nowMs?: () => number;
-  /** Waits, or until it is told to stop. */
+  /** Waits, or until it is stopped. */
   readonly pause?: typeof pause;
 }
 

@@ -4,18 +4,18 @@ import type { Log } from "./log.ts";
 export class TroubleLog {
   readonly #log: Pick<Log, "warn" | "info">;
   readonly #over: string;
-  #told: string | undefined;
+  #reported: string | undefined;
 
-  /** @param over what is said when it is over */
+  /** @param over what is logged when it is over */
   constructor(log: Pick<Log, "warn" | "info">, over: string) {
     this.#log = log;
     this.#over = over;
   }
 
   tell(trouble: string | undefined): void {
-    if (trouble === this.#told) return;
+    if (trouble === this.#reported) return;
     if (trouble !== undefined) this.#log.warn({}, trouble);
-    else this.#log.info({ afterTrouble: this.#told }, this.#over);
-    this.#told = trouble;
+    else this.#log.info({ afterTrouble: this.#reported }, this.#over);
+    this.#reported = trouble;
   }
 }

@@ -17,7 +17,7 @@ export interface FileWatch {
 
 export interface FileWatchOptions {
   readonly pollMs?: number;
-  /** Told once why the directory cannot be watched; comparing at a pace goes on. */
+  /** Called once with why the directory cannot be watched; comparing at a pace goes on. */
   readonly onWatchFailed?: (error: Error) => void;
 }
 

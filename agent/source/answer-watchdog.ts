@@ -2,7 +2,7 @@
 export interface WatchdogOptions {
   readonly timeoutMs: number;
   readonly owesAnswer: () => boolean;
-  /** It has owed an answer, and said nothing, for `timeoutMs` at least. */
+  /** It has owed an answer, and sent nothing, for `timeoutMs` at least. */
   readonly onSilence: () => void;
 }
 
@@ -16,7 +16,7 @@ export class AnswerWatchdog {
     this.#options = options;
   }
 
-  /** The probe has said something of an answer: a large one may take any time. */
+  /** The probe has sent a part of an answer: a large one may take any time. */
   heard(): void {
     this.#heard++;
   }

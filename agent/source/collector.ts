@@ -1,7 +1,7 @@
 /**
  * Events → whole exchanges. Used by the live source and by replay, so that both hand out the same.
  *
- * Bounded by the probe's edge table: it keeps one exchange at most, and the cgroups that nobody was told
+ * Bounded by the probe's edge table: it keeps one exchange at most, and the cgroups that were not handed out
  * of yet.
  */
 

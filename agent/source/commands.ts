@@ -21,7 +21,7 @@ export function* settleCommands(rows: Iterable<SettledRow>): Generator<Frame> {
   for (const { row } of rows) yield { kind: FrameKind.COMMAND_SETTLE, payload: row };
 }
 
-/** What is recorded where nothing was said: every connection, under a key of zeros. */
+/** What is recorded where nothing was set: every connection, under a key of zeros. */
 const EVERY_CONNECTION: RecordSettings = {
   activeTimeoutNs: 0n,
   traceKey: [0n, 0n],

@@ -149,12 +149,12 @@ export function decodeFrame(kind: number, payload: Buffer, pages: RowPages): Pro
 
 /**
  * A HELLO of another protocol may have another length. Only its magic and protocol lie where ours do, and
- * they must be told: so it is cut or filled up to our length.
+ * they must be reported: so it is cut or filled up to our length.
  */
 function foreignHello(payload: Buffer): Buffer {
   const { magic, protocol } = frameHello.fields;
-  const told = payload.length >= protocol.offset + 4 && payload.readBigUInt64LE(magic.offset) === FLOWSPAN_MAGIC;
-  if (!told || payload.readUInt32LE(protocol.offset) === FLOWSPAN_PROTOCOL) return payload;
+  const isOurs = payload.length >= protocol.offset + 4 && payload.readBigUInt64LE(magic.offset) === FLOWSPAN_MAGIC;
+  if (!isOurs || payload.readUInt32LE(protocol.offset) === FLOWSPAN_PROTOCOL) return payload;
   const filled = Buffer.alloc(frameHello.size);
   payload.copy(filled);
   return filled;

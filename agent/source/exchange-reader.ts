@@ -47,7 +47,7 @@ export class ExchangeReader {
     return failure;
   }
 
-  /** Whoever reads has given the connection up: nothing more of it is told. */
+  /** Whoever reads has given the connection up: nothing more of it is passed on. */
   stop(): void {
     this.#stopped = true;
   }
@@ -62,10 +62,10 @@ export class ExchangeReader {
     if (kind === FrameKind.FRAME_CONNECTION) this.records++;
     const event = decodeFrame(kind, payload, this.#collector.pages);
     if (typeof event === "string") this.#sink.failure(event, 1);
-    else if (!this.#stopped) this.#tell(event);
+    else if (!this.#stopped) this.#pass(event);
   }
 
-  #tell(event: ProbeEvent): void {
+  #pass(event: ProbeEvent): void {
     this.#sink.event(event);
     // It may have been the event that made the reader stop.
     const result = this.#stopped ? undefined : this.#collector.take(event);

@@ -62,7 +62,7 @@ export class ProbeClient implements ProbeSource {
   #trouble = new SourceError("disconnected", "not connected to the probe yet");
   #downSinceMs = performance.now();
   /** The last trouble in the log, until a probe answers again. */
-  #said = "";
+  #logged = "";
 
   readonly #hellos = new Calls<Hello>();
   readonly #exchanges = new Calls<ExchangeData>();
@@ -104,7 +104,7 @@ export class ProbeClient implements ProbeSource {
       random: options.random ?? Math.random,
       steadyMs: STEADY_MS,
       stop: this.#abort.signal,
-      onTrouble: (trouble) => this.#say(trouble),
+      onTrouble: (trouble) => this.#logTrouble(trouble),
     });
   }
 
@@ -117,7 +117,7 @@ export class ProbeClient implements ProbeSource {
     await this.hello();
     this.#mustBeOpen();
     if (this.#exchanges.size > 0) throw new Error("exchange() was called while another one is under way");
-    this.tellRecords();
+    this.reportRecords();
     if (!this.#unconfirmed.flushed) this.#sendFlush();
     this.#send([EXCHANGE_COMMAND]);
     // The watchdog and the connection's end fail it; a large exchange may take any time.
@@ -154,7 +154,7 @@ export class ProbeClient implements ProbeSource {
    * Tells the probe what became of the connection records so far. It does so by itself with each connection, each
    * exchange and at the end; the more often it is called, the less a killed agent leaves in doubt.
    */
-  tellRecords(): void {
+  reportRecords(): void {
     if (this.#hello === undefined) return;
     const news = this.#account.news(this.#reader?.records ?? 0);
     if (news !== undefined) this.#send([news]);
@@ -171,7 +171,7 @@ export class ProbeClient implements ProbeSource {
   }
 
   async close(): Promise<void> {
-    if (!this.#abort.signal.aborted) this.tellRecords();
+    if (!this.#abort.signal.aborted) this.reportRecords();
     this.#abort.abort();
     this.#destroy("closed");
     for (const calls of [this.#hellos, this.#exchanges, this.#flushes]) calls.reject(closedError());
@@ -223,13 +223,13 @@ export class ProbeClient implements ProbeSource {
   }
 
   /** Logs a trouble once, however often it comes back in a row; that no probe is there only when it lasts. */
-  #say(trouble: SourceError): void {
+  #logTrouble(trouble: SourceError): void {
     const { code, message, cause } = trouble;
     this.#trouble = trouble;
     const starting = cause !== undefined && performance.now() - this.#downSinceMs < START_MS;
-    if (this.#said === message || starting) return;
+    if (this.#logged === message || starting) return;
     this.#log.warn({ socket: this.#path, code }, message);
-    this.#said = message;
+    this.#logged = message;
   }
 
   /** Ends the connection for a reason of ours. */
@@ -264,7 +264,7 @@ export class ProbeClient implements ProbeSource {
       this.#giveUp("protocol_mismatch", mismatch(event.protocol));
     } else {
       this.#hello = event;
-      this.#said = "";
+      this.#logged = "";
       this.#log.info({ probePid: event.probePid, kernel: event.kernel }, "connected to the probe");
       this.#introduce(event);
       this.#listeners.hello?.(event);
@@ -272,9 +272,9 @@ export class ProbeClient implements ProbeSource {
     }
   }
 
-  /** What every new connection is told first: who we are, and the settles that are not confirmed before anything else. */
+  /** What every new connection sends first: who we are, and the settles that are not confirmed before anything else. */
   #introduce(hello: Hello): void {
-    this.tellRecords();
+    this.reportRecords();
     if (this.#mapsStartedNs !== undefined && this.#mapsStartedNs !== hello.startedNs) this.#dropSettles();
     this.#mapsStartedNs = hello.startedNs;
     const rows = this.#unconfirmed.restart();

@@ -1,5 +1,5 @@
 /**
- * What the probe is told of connection records: how many came to this agent, and how many of them have an end.
+ * What is reported to the probe of connection records: how many came to this agent, and how many of them have an end.
  *
  * The probe keeps both sums with its maps, so that whoever comes next finds what is in nobody's hands
  * (bpf/records/ledger.h).
@@ -14,8 +14,8 @@ export class RecordAccount {
   readonly #pending: () => number;
   /** Of connections before this one. */
   #before = 0;
-  /** What the probe knows; undefined on a connection that was told nothing yet. */
-  #told: { readonly received: number; readonly settled: number } | undefined;
+  /** What the probe knows; undefined on a connection that reported nothing yet. */
+  #reported: { readonly received: number; readonly settled: number } | undefined;
 
   /** @param pending of the records that came: how many are neither accepted nor counted as lost yet */
   constructor(pending: () => number) {
@@ -26,14 +26,14 @@ export class RecordAccount {
   news(records: number): Frame | undefined {
     const received = this.#before + records;
     const settled = received - this.#pending();
-    if (this.#told?.received === received && this.#told.settled === settled) return undefined;
-    this.#told = { received, settled };
+    if (this.#reported?.received === received && this.#reported.settled === settled) return undefined;
+    this.#reported = { received, settled };
     return recordsCommand({ agent: this.#agent, received, settled });
   }
 
   /** The connection has ended; the next probe knows nothing. */
   end(records: number): void {
     this.#before += records;
-    this.#told = undefined;
+    this.#reported = undefined;
   }
 }

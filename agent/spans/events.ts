@@ -35,12 +35,12 @@ export interface SpanEvent {
 
 const NO_ATTRIBUTES: Attributes = {};
 
-interface Said {
+interface EventText {
   readonly name: string;
   readonly attributes: Attributes;
 }
 
-const SAID: Readonly<Record<ConnectionEventKind, Said>> = {
+const EVENT_TEXTS: Readonly<Record<ConnectionEventKind, EventText>> = {
   retransmit_syn: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_SYN),
   retransmit_fast: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_FAST),
   retransmit_timeout: retransmit(FLOWSPAN_TCP_RETRANSMIT_TYPE_VALUE_TIMEOUT),
@@ -51,11 +51,11 @@ const SAID: Readonly<Record<ConnectionEventKind, Said>> = {
   zero_window: { name: EVENT_FLOWSPAN_TCP_ZERO_WINDOW, attributes: {} },
 };
 
-function retransmit(type: string): Said {
+function retransmit(type: string): EventText {
   return { name: EVENT_FLOWSPAN_TCP_RETRANSMIT, attributes: { [ATTR_FLOWSPAN_TCP_RETRANSMIT_TYPE]: type } };
 }
 
-function reset(by: string): Said {
+function reset(by: string): EventText {
   return { name: EVENT_FLOWSPAN_TCP_RESET, attributes: { [ATTR_FLOWSPAN_TCP_RESET_BY]: by } };
 }
 
@@ -77,7 +77,7 @@ export function addEvents(into: EventSink, connection: Connection, offsetNs: big
       into.add(EVENT_FLOWSPAN_TCP_ESTABLISHED, establishedNs + offsetNs, NO_ATTRIBUTES);
       toEstablish = false;
     }
-    into.add(SAID[event.kind].name, event.timeNs + offsetNs, attributesOf(event));
+    into.add(EVENT_TEXTS[event.kind].name, event.timeNs + offsetNs, attributesOf(event));
   }
   if (toEstablish) into.add(EVENT_FLOWSPAN_TCP_ESTABLISHED, establishedNs + offsetNs, NO_ATTRIBUTES);
   if (isInterim || has(flags, ConnectionFlag.CONNECTION_CHECKPOINTED)) return;
@@ -97,7 +97,7 @@ function inState(state: Connection["state"]): Attributes {
 }
 
 function attributesOf({ kind, segments, state, recovery }: ConnectionEvent): Attributes {
-  const { name, attributes } = SAID[kind];
+  const { name, attributes } = EVENT_TEXTS[kind];
   const all: Record<string, AttributeValue> = { ...attributes };
   if (state !== undefined) all[ATTR_NETWORK_CONNECTION_STATE] = state;
   if (name === EVENT_FLOWSPAN_TCP_RETRANSMIT) {

@@ -3,7 +3,7 @@
  * thresholds and what `tracestate` says of them.
  *
  * A trace is kept when its randomness, the low 56 bits of its id, is not below the threshold; the kernel
- * decides that, here is only what is said of it before and after.
+ * decides that, here is only what is written of it before and after.
  * https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
  */
 import { SAMPLE_NEVER } from "../generated/layout.ts";
@@ -31,7 +31,7 @@ export function thresholdOf(probability: number): bigint {
   return rounded < SAMPLE_NEVER ? rounded : SAMPLE_NEVER - 1n;
 }
 
-/** @returns the probability of keeping a trace, or undefined where none can be told */
+/** @returns the probability of keeping a trace, or undefined where it is not known */
 export function probabilityOf(threshold: bigint): number | undefined {
   return threshold >= SAMPLE_NEVER ? undefined : Number(SAMPLE_NEVER - threshold) / ALL;
 }
@@ -46,7 +46,7 @@ export function adjustedCount(threshold: bigint): number | undefined {
 const states = new Map<bigint, string | undefined>();
 const STATES_MAX = 64;
 
-/** `ot=th:c` for a quarter, `ot=th:0` for all; undefined where no probability can be told. */
+/** `ot=th:c` for a quarter, `ot=th:0` for all; undefined where the probability is not known. */
 export function traceStateOf(threshold: bigint): string | undefined {
   const known = states.get(threshold);
   if (known !== undefined) return known;

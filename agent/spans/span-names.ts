@@ -15,7 +15,7 @@ export interface SpanIdentity extends Pick<Identity, "identify" | "version"> {
 
 /** Longer than the identity keeps anything pending by itself. */
 const NAMES_WAIT_MS = 120_000;
-/** Our CLOCK_BOOTTIME is told by the probe, and may be late by as long as this process was busy. */
+/** Our CLOCK_BOOTTIME comes from the probe, and may be late by as long as this process was busy. */
 const CLOCK_ERROR_NS = 1_000_000_000n;
 
 interface Known {
@@ -38,7 +38,7 @@ export class SpanNames {
 
   /**
    * @param nowNs CLOCK_BOOTTIME
-   * @param cgroupWaitMs the longest time until an exchange has told the names of new cgroups
+   * @param cgroupWaitMs the longest time until an exchange has brought the names of new cgroups
    */
   of({ connection, arrivedMs }: Entry, nowNs: bigint, cgroupWaitMs: number): Naming {
     const { key, startNs, endNs } = connection;

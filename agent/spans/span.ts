@@ -186,8 +186,8 @@ function resetByOf(connection: Connection): string | undefined {
 function droppedEvents(connection: Connection): number {
   const { retransmits } = connection;
   if (retransmits === 0 || isInterim(connection)) return 0;
-  const told = connection.events.reduce((sum, { segments }) => sum + segments, 0);
-  return Math.max(0, retransmits - told);
+  const reported = connection.events.reduce((sum, { segments }) => sum + segments, 0);
+  return Math.max(0, retransmits - reported);
 }
 
 function later(a: bigint, b: bigint): bigint {

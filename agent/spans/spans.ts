@@ -29,7 +29,7 @@ export interface SpansOptions {
   readonly limits: SpanLimits;
   readonly scope: Scope;
   readonly log: Logger;
-  /** The longest time until an exchange has told the names of new cgroups. */
+  /** The longest time until an exchange has brought the names of new cgroups. */
   readonly cgroupWaitMs: () => number;
   readonly exemplars?: { readonly into: Exemplars; readonly flowOf: (key: EdgeKey, names: Names) => string };
   /** Some records are no longer pending. */

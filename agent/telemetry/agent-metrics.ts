@@ -59,8 +59,8 @@ import {
 /**
  * Begins to send the metrics of `state` every `intervalMs`.
  *
- * @param log told when sending begins to fail and when it works again
- * @param sending told of each request and its answer
+ * @param@param log hears when sending begins to fail and when it works again
+ * @param@param sending called for each request and with its answer
  */
 export function startSelfMetrics(
   state: SelfState,

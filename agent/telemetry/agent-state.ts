@@ -30,7 +30,7 @@ export interface CoverageReading {
   readonly connections: number | undefined;
 }
 
-/** Told of each duration as it is measured, in seconds. */
+/** Called with each duration as it is measured, in seconds. */
 export interface DurationListeners {
   exchange(seconds: number): void;
   walk(seconds: number): void;

@@ -3,7 +3,7 @@
  * transport that the flows take. Names come from the registry.
  *
  * Everything is read at collection time. The log says when sending begins to fail and when it works again, not each
- * time, and not what the flows' exporter has said of the same Collector.
+ * time, and not what the flows' exporter has reported of the same Collector.
  */
 
 import { type Attributes, type Meter, type ObservableResult, ValueType } from "@opentelemetry/api";
@@ -164,19 +164,19 @@ class OwnMetricsExporter implements PushMetricExporter {
     const outcome = await this.#options.transport.send(bytes);
     const accepted = outcome.state === "accepted";
     if (accepted) growth?.accept();
-    this.#say(outcome);
+    this.#logOutcome(outcome);
     return accepted;
   }
 
-  #say(outcome: ExportOutcome): void {
-    const { target, told } = this.#options.transport;
+  #logOutcome(outcome: ExportOutcome): void {
+    const { target, reportedCauses } = this.#options.transport;
     const failing = outcome.state === "failed";
     if (failing) {
       const { reason, cause = reason, message, remedy } = outcome;
-      if (told?.isNews(target, cause) ?? true)
+      if (reportedCauses?.isNews(target, cause) ?? true)
         this.#log.warn({ target, reason, message, remedy }, "own metrics are not accepted");
     } else {
-      told?.isWell(target);
+      reportedCauses?.isWell(target);
       if (this.#failing) this.#log.info({}, "own metrics are accepted again");
     }
     this.#failing = failing;

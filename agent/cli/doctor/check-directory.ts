@@ -45,7 +45,7 @@ export async function askDirectory(settings: Settings, env: NodeJS.ProcessEnv): 
   return { replicas: replicas.flat() };
 }
 
-/** That a cluster is demanded and not there is said where the API server is asked. */
+/** That a cluster is demanded and not there is reported where the API server is asked. */
 function clusterIn(settings: Settings, env: NodeJS.ProcessEnv): Cluster | { readonly none: string } {
   try {
     return clusterOf(settings, env);

@@ -16,7 +16,7 @@ export interface UnreadableFiles {
 export async function askKubeconfigFiles({ user, kubernetes }: Settings): Promise<UnreadableFiles> {
   const { kubeconfig, enabled } = kubernetes;
   if (process.getuid?.() !== 0 || kubeconfig === undefined || enabled === "off") return { user, files: [] };
-  // What is wrong with the kubeconfig itself is said by the question to its server.
+  // What is wrong with the kubeconfig itself is reported by the question to its server.
   const files = await kubeconfigFiles(kubeconfig).catch(() => [kubeconfig]);
   return { user, files: files.filter((path) => existsSync(path) && isKeptFrom(user, path)) };
 }

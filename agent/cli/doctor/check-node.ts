@@ -36,7 +36,7 @@ export async function askNode({ connection, nodeName }: Cluster, timeoutMs: numb
     const facts = { nodeName, nodes, allNodes: true, hostAddresses: canonicalAddresses(ownAddresses()), strangers: 0 };
     return { name: nodeName, trouble: ownNodeTrouble(facts) };
   } catch {
-    return undefined; // that nodes cannot be read is said verb by verb
+    return undefined; // that nodes cannot be read is reported verb by verb
   }
 }
 

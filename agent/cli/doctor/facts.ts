@@ -51,8 +51,8 @@ async function runProbe(program: string, args: readonly string[]): Promise<strin
   } catch (error) {
     const { stdout, stderr, code } = error as { stdout?: string; stderr?: string; code?: number | string };
     if (code === 1 && stdout !== undefined && stdout !== "") return stdout;
-    const said = stderr?.trim().split("\n").at(-1);
-    return { error: `${program} --check failed: ${said || (error as Error).message}`, remedy: `${program} --check` };
+    const last = stderr?.trim().split("\n").at(-1);
+    return { error: `${program} --check failed: ${last || (error as Error).message}`, remedy: `${program} --check` };
   }
 }
 

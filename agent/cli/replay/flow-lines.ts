@@ -35,7 +35,7 @@ function pointHead(flow: Flow, { metric }: FlowMetric, point: FlowPoint, tempora
   };
 }
 
-/** @returns undefined where the point is not to be said */
+/** @returns undefined where the point is left out */
 function pointValue(flow: Flow, { from, emit }: FlowPoint): object | undefined {
   if ("histogram" in from) {
     const histogram = histogramValue(flow[from.histogram]);

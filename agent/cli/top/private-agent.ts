@@ -61,14 +61,14 @@ export function startPrivateAgent(
       detached: true, // a Ctrl-C in the terminal is for the command, which then stops its agent in order
     },
   );
-  let said = "";
+  let stderr = "";
   child.stderr?.on("data", (chunk: Buffer) => {
-    said = (said + chunk.toString()).slice(-SAID_MAX);
+    stderr = (stderr + chunk.toString()).slice(-SAID_MAX);
   });
   let ended = false;
   const end = new Promise<void>((resolve) => {
     child.once("error", (error) => {
-      said += error.message;
+      stderr += error.message;
     });
     child.once("close", () => {
       ended = true;
@@ -77,7 +77,7 @@ export function startPrivateAgent(
   });
   return {
     socket,
-    failure: () => (ended ? said.trim() : undefined),
+    failure: () => (ended ? stderr.trim() : undefined),
     async stop() {
       child.stdin?.destroy();
       const killer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
@@ -91,7 +91,7 @@ export function startPrivateAgent(
   };
 }
 
-/** It is told everything by flags. */
+/** Flags set everything. */
 function withoutConfig(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => name !== "OTEL_CONFIG_FILE"));
 }

@@ -72,7 +72,7 @@ function serviceClaim(message: ServiceMessage, owns: string | undefined, atMs: n
   return [object.uid, { feed: "services", object, atMs, owns }];
 }
 
-/** A port of an address that is a Service's, said in the way in which endpoints written by hand say it. */
+/** A port of an address that is a Service's, in the form of endpoints written by hand. */
 function atPortClaim(
   { address, port }: Key,
   { namespace, name }: ServiceMessage,

@@ -105,7 +105,7 @@ export class DirectoryClient {
     };
   }
 
-  /** Whether the directory has said who this is; asks it where it has not been asked. */
+  /** Whether the directory has reported who this is; asks it where it has not been asked. */
   answered(address: string, port: number, nowMs: number): boolean {
     const answered = this.#cache.answered(address, port, nowMs);
     if (!answered) this.#askSoon();
@@ -290,6 +290,9 @@ export class DirectoryClient {
     this.#trouble = `${target}: ${reason}: ${detail}`;
     if (!isNews) return;
     const fields = { target, reason, detail, known: this.#cache.stats().addresses };
-    this.#options.log.warn(fields, "lost the directory; names of peers are the last that it told, until one is back");
+    this.#options.log.warn(
+      fields,
+      "lost the directory; names of peers are the last that it told, until one is back",
+    );
   }
 }

@@ -5,7 +5,7 @@
  *                  ▲
  *   store ─────────┘ what may have changed an answer
  *
- * Pure: what is to happen later is told to `schedule`, and times come in as arguments.
+ * Pure: what is to happen later goes to `schedule`, and times come in as arguments.
  */
 import type { Feed } from "../../model/cluster-objects.ts";
 import { encodeAnswers } from "../protocol.ts";
@@ -37,13 +37,13 @@ export class Answering {
     this.store = new DirectoryStore(feeds, this.#listeners());
   }
 
-  /** Marks the answers in which a Service goes by another name than it was told by. */
+  /** Marks the answers in which a Service goes by another name than it was reported by. */
   markRenamed(): void {
     this.interests.markWhere((interest) => interest.peerName !== this.store.peerNameOf(interest.key));
     this.#schedule.due(0);
   }
 
-  /** A name that is news to one stream is news to all who follow the key: it is told once for all. */
+  /** A name that is news to one stream is news to all who follow the key: it is reported once for all. */
   encode(interest: Interest, nowMs: number): Buffer {
     const peerName = this.store.peerNameOf(interest.key);
     if (peerName !== interest.peerName) this.interests.mark(interest);

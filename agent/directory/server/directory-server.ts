@@ -57,7 +57,7 @@ export interface DirectoryStats extends StoreStats {
   /** (address, port) pairs that agents follow. */
   readonly keys: number;
   readonly answers: number;
-  /** Connections that were not let in, or ended for what they said, by gRPC status; `tls` where no TLS came to be. */
+  /** Connections that were not let in, or ended for what they sent, by gRPC status; `tls` where no TLS came to be. */
   readonly refusals: Readonly<Record<string, number>>;
 }
 

@@ -15,7 +15,7 @@ export class PodRecord {
   fromMs: number;
   node: string;
   ended = false;
-  /** When it was told to end. */
+  /** When it was reported as terminating. */
   terminatingMs: number | undefined;
   service: ServiceName;
   /** One alone, as most have, is not put into a list of its own. */

@@ -49,8 +49,8 @@ export class Ownership<O extends AddressOwner> {
   /**
    * For a claim that is new, not for one that is only repeated.
    *
-   * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was told
-   * @returns whether anything is told anew of the address
+   * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was reported
+   * @returns whether anything new is reported of the address
    */
   claim(address: string, owner: O, atMs: number, fromMs: number): boolean {
     const present = this.#present(address);

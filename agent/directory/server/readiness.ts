@@ -2,7 +2,7 @@
  * The directory's answers to a kubelet's probes: /healthz, /readyz and /status over HTTP. Reads only.
  *
  * Ready: the cluster has been read. What the API server's silence makes old is still better than nothing, so
- * age alone takes no replica out of service; agents are told how old their names may be.
+ * age alone takes no replica out of service; agents hear how old their names may be.
  */
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";

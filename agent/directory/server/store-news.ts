@@ -2,7 +2,7 @@
 import type { Feed } from "../../model/cluster-objects.ts";
 
 export interface StoreListeners {
-  /** The owner of this address, or what is said of the owner, has changed. */
+  /** The owner of this address, or what is reported of the owner, has changed. */
   address(address: string): void;
   /** A Service may go by another name than before. */
   names(): void;
@@ -18,6 +18,6 @@ export interface StoreStats {
   readonly nodes: number;
   /** Addresses that have an owner now. */
   readonly addresses: number;
-  /** New, changed and removed objects that were told, by feed. */
+  /** New, changed and removed objects that were reported, by feed. */
   readonly changes: Readonly<Partial<Record<Feed, number>>>;
 }

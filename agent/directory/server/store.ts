@@ -2,7 +2,7 @@
  * The cluster's objects, trimmed and kept once → what is known of one (address, port).
  *
  * It takes the same changes as an agent's identity (agent/model/cluster-objects.ts) and answers by the same rules,
- * but keeps far less of each pod and no agent's own view. What may have changed an answer is told to the
+ * but keeps far less of each pod and no agent's own view. What may have changed an answer is reported to the
  * listeners; which answers did change is for them to find out.
  */
 
@@ -202,7 +202,7 @@ export class DirectoryStore {
     const addresses = addressesOf(pod);
     const before = listOf(record.addresses);
     const { isNamedAnew, isMoved, isEnding } = record.differenceTo(pod);
-    // Told again, as after an outage: an address that another pod has taken meanwhile stays the other's.
+    // Reported again, as after an outage: an address that another pod has taken meanwhile stays the other's.
     const isSame = !isNew && !isNamedAnew && !isMoved && !isEnding;
     if (isSame && isDeepStrictEqual(before, addresses)) return;
     if (record.node === "" && before.length === 0) record.fromMs = fromMs;
@@ -218,7 +218,7 @@ export class DirectoryStore {
     record.terminatingMs = terminatingSince(pod, record.terminatingMs, fromMs);
     this.#pods.set(record.uid, record);
     this.#own(record, before, addresses, atMs);
-    // One that lived so shortly that its address is told of with its end: as in agent/naming/remote/addresses.ts.
+    // One that lived so shortly that its address is reported with its end: as in agent/naming/remote/addresses.ts.
     const isLate = pod.ended && !pod.hostNetwork && !isNew && !record.ended && before.length === 0;
     if (isLate) for (const address of pod.addresses) this.#owners.addFormer(address, record, record.fromMs, atMs);
     if (isLate) this.#touch(pod.addresses);

@@ -25,7 +25,7 @@ interface Known {
   pod: Pod;
   /** When it was removed; undefined while it is there. */
   goneMs: number | undefined;
-  /** When it was told to end. */
+  /** When it was reported as terminating. */
   terminatingMs: number | undefined;
   /** Container ids, of all restarts that were seen, with the container's name. */
   readonly ids: Map<string, string>;

@@ -3,7 +3,7 @@
  * of a wrong name looks as complete as one of a node without pods.
  *
  * Two facts speak against a name: no node has it, or pods run here (their cgroups say so) and the API tells none of
- * them of that node. What is said names the setting and, where the tables know, the right name.
+ * them of that node. The message names the setting and, where the tables know, the right name.
  */
 import type { Node } from "../../model/cluster-objects.ts";
 

@@ -2,7 +2,7 @@
  * Changes of the cluster → who has had which address, and which port of it, when.
  *
  * Pods, ClusterIPs and nodes own addresses; a Service may own a port alone. What ends is kept for a while, since growth
- * is told after it happened. The answers are made in addresses.ts.
+ * is reported after it happened. The answers are made in addresses.ts.
  */
 import { isDeepStrictEqual } from "node:util";
 import { addressesOf, type EndpointSlice, type Node, type Pod, type Service } from "../../model/cluster-objects.ts";
@@ -15,7 +15,7 @@ import { nodeEnd, podEnd } from "./remote-ends.ts";
 import { type BackingPod, endpointKeys, portKeys, Services } from "./services.ts";
 
 export interface AddressTableOptions {
-  /** Whether the pods of all nodes are told, and not only the own node's. */
+  /** Whether the pods of all nodes are reported, and not only the own node's. */
   readonly allPods: boolean;
   readonly graceMs: number;
   readonly capacity: number;
@@ -25,7 +25,7 @@ export interface AddressTableOptions {
 export type PodOwner = Owner & {
   readonly kind: "pod";
   readonly pod: Pod;
-  /** When a watch first told of it on its node: it had no address before. */
+  /** When a watch first reported it on its node: it had no address before. */
   readonly placedMs: number;
   /** Made anew when the pod's zone becomes known. */
   end: RemoteEnd;
@@ -85,7 +85,7 @@ export class AddressTables {
     const had = before ? addressesOf(before) : [];
     this.#own(owner, had, addressesOf(pod), atMs, placedMs);
     this.podRanges.podChanged(had, addressesOf(pod));
-    // One that lived so shortly that its address is told of with its end.
+    // One that lived so shortly that its address is reported with its end.
     const isLate = pod.ended && !pod.hostNetwork && before?.ended === false && before.addresses.length === 0;
     if (isLate) for (const address of pod.addresses) this.owners.addFormer(address, owner, placedMs, atMs);
     this.#pods.set(uid, owner);
@@ -179,7 +179,7 @@ export class AddressTables {
     if (!node) return;
     for (const address of node.addresses) this.#release(address, uid, atMs);
     this.#nodes.delete(uid);
-    // After an outage, a node that was made anew under its name may be told of before the old one's end.
+    // After an outage, a node that was made anew under its name may be reported before the old one's end.
     const namesakes = [...this.#nodes.values()].filter(({ name }) => name === node.name);
     if (namesakes.length === 0) this.#zones.delete(node.name);
     this.#nodesChanged(atMs);

@@ -4,7 +4,7 @@
  *
  * What owns an address best answers first: an (address, port) of a Service, then the owner by time (pod,
  * ClusterIP, node; an endpoint written by hand comes before a node), then this host, then named ranges. Pods on the host's network share their node's
- * address, so the answer there is the node: which pod it was cannot be told from the address. Two owners in
+ * address, so the answer there is the node: the address does not show which pod it was. Two owners in
  * one interval are told apart by nobody: the answer is their common workload or `unknown`. Where an owner's
  * end lies in the interval, the next one is waited for, since it may have begun in it too.
  */
@@ -45,7 +45,7 @@ export interface AddressOptions {
   readonly hostAddresses: readonly string[];
   /** Of the own node; undefined without Kubernetes. */
   readonly nodeName: string | undefined;
-  /** Whether the pods of all nodes are told, and not only the own node's. */
+  /** Whether the pods of all nodes are reported, and not only the own node's. */
   readonly allPods: boolean;
   /** Name → prefixes; the longest prefix wins. */
   readonly cidrs: Readonly<Record<string, readonly string[]>>;
@@ -136,7 +136,7 @@ export class Addresses {
     return this.#options.watchStart.mayPredate(feed[owner.kind], owner, fromMs, sinceMs);
   }
 
-  /** With the zone of its node, which may be told later than the pod, and may be gone before it. */
+  /** With the zone of its node, which may be reported later than the pod, and may be gone before it. */
   #podEnd(owner: PodOwner): RemoteEnd {
     const zone = this.#tables.zoneOf(owner.pod.node);
     if (zone !== undefined && zone !== owner.end.zone) owner.end = podEnd(owner.pod, zone);

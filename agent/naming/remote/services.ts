@@ -31,7 +31,7 @@ export interface BackingPods {
   byAddress(address: string): BackingPod | undefined;
 }
 
-/** Who said that a port is a Service's: the Service itself or one of its slices. */
+/** Who reported that a port is a Service's: the Service itself or one of its slices. */
 interface Claim {
   readonly service: string;
   readonly by: string;
@@ -41,7 +41,7 @@ export class Services {
   readonly #services = new Map<string, KnownService>();
   /**
    * By `namespace/name`, since slices name their Service so: uids, the one that has the name now last. After an
-   * outage a Service that was made again is told before the end of the one that had its name.
+   * outage a Service that was made again is reported before the end of the one that had its name.
    */
   readonly #namesakes = new Map<string, readonly string[]>();
   readonly #slices = new Map<string, EndpointSlice>();

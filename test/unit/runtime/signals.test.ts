@@ -1,7 +1,7 @@
 /** Signals by themselves, as the agent starts them: what they make, say of themselves, lose and hold back. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { loadConfig } from "../../../agent/config/load.ts";
-import { Told } from "../../../agent/otlp/told.ts";
+import { ReportedCauses } from "../../../agent/otlp/reported-causes.ts";
 import { MetricSignal } from "../../../agent/runtime/metric-signal.ts";
 import { LiveConfig } from "../../../agent/runtime/reload.ts";
 import type { Signal, SignalInputs } from "../../../agent/runtime/signal.ts";
@@ -47,7 +47,7 @@ class FakeInputs implements SignalInputs {
       this.settled.push(...rows);
     },
     flush: async () => ({ rows: 0, unknown: 0 }),
-    tellRecords: () => {
+    reportRecords: () => {
       this.tells++;
     },
   };
@@ -60,7 +60,13 @@ function lossesOf({ losses }: Signal): Record<string, number> {
 test("a record is pending until its loss is in metrics that the Collector has accepted, and the probe is told", async () => {
   const inputs = new FakeInputs();
   const clock = new SystemClock(15_000);
-  const spans = new SpanSignal({ live: disabled(), told: new Told(), exemplars: new Exemplars(), clock, log });
+  const spans = new SpanSignal({
+    live: disabled(),
+    reportedCauses: new ReportedCauses(),
+    exemplars: new Exemplars(),
+    clock,
+    log,
+  });
   spans.listeners.clocks({ bootNs: NOW_NS, realtimeNs: NOW_NS + OFFSET_NS });
   spans.listeners.connection(connectionOf());
   expect({ pending: spans.pendingRecords, lost: lossesOf(spans) }).toEqual({ pending: 1, lost: {} });

@@ -35,10 +35,10 @@ test("what became of records leaves out those that are still pending, until it i
   const answered = probeSide.answerExchange();
   await client.exchange();
   await answered;
-  client.tellRecords();
+  client.reportRecords();
   const before = await probeSide.recordsTold();
   pending = 1;
-  client.tellRecords();
+  client.reportRecords();
 
   expect(before).toMatchObject({ received: 3, settled: 0 });
   expect(await probeSide.recordsTold()).toMatchObject({ received: 3, settled: 2 });
@@ -52,7 +52,7 @@ test("what became of records counts one that cannot be decoded as settled: it is
   const answered = probeSide.answerExchange();
   await client.exchange();
   await answered;
-  client.tellRecords();
+  client.reportRecords();
 
   expect(await probeSide.recordsTold()).toMatchObject({ received: 1, settled: 1 });
   expect(client.stats().failures).toEqual({ wrong_length: 1 });

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
 import { FlowEncoder } from "../../../agent/otlp/encode.ts";
 import { createFlowExporter } from "../../../agent/otlp/flow-exporter.ts";
-import { Told } from "../../../agent/otlp/told.ts";
+import { ReportedCauses } from "../../../agent/otlp/reported-causes.ts";
 import type { Transport } from "../../../agent/otlp/transport.ts";
 import { sendingReader } from "../../../agent/telemetry/provider.ts";
 import { flow, METRICS, SCOPE } from "./flows.ts";
@@ -33,7 +33,7 @@ function setUp() {
   const collector = { now: AWAY as ExportOutcome };
   const transport: Transport = {
     target: "c:4317",
-    told: new Told(),
+    reportedCauses: new ReportedCauses(),
     send: async () => collector.now,
     shutdown: async () => {},
   };

@@ -1,12 +1,12 @@
 /**
- * What has been said of Collectors that are in trouble. Metrics, spans and the agent's own metrics mostly go to one
- * Collector and fail for one cause: whoever meets it first tells it with what to do, the others need not.
+ * Why Collectors are in trouble, as far as the log has it. Metrics, spans and the agent's own metrics mostly go to
+ * one Collector and fail for one cause. Whoever meets it first reports it with the remedy; the others need not.
  */
-export class Told {
+export class ReportedCauses {
   /** By target. */
   readonly #causes = new Map<string, Set<string>>();
 
-  /** @returns whether nobody has told this cause since the target was last well */
+  /** @returns whether nobody has reported this cause since the target was last well */
   isNews(target: string, cause: string): boolean {
     const causes = this.#causes.get(target) ?? new Set();
     this.#causes.set(target, causes);
