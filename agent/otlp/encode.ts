@@ -18,12 +18,12 @@ import { SECONDS_SCALE, secondsIndex } from "./exponential.ts";
 import {
   encodeScope,
   type HistogramPoint,
+  type InstrumentationScope,
   type MetricPlan,
   type NumberPoint,
   planMetrics,
   pointsOfRole,
   type RolePoints,
-  type Scope,
 } from "./plan.ts";
 import { PreparedFlow, type PreparedHistogram } from "./prepared.ts";
 import { encodeMessage, encodeText, WireWriter } from "./wire.ts";
@@ -39,7 +39,7 @@ const MAX_REQUEST_BYTES = 3.5 * 1024 * 1024;
 export interface EncoderOptions {
   readonly metrics: readonly FlowMetric[];
   readonly temporality: Temporality;
-  readonly scope: Scope;
+  readonly scope: InstrumentationScope;
   readonly maxRequestBytes?: number;
 }
 

@@ -10,7 +10,7 @@ import type { FlowMetric, FlowPoint } from "../model/metric.ts";
 import { encodeAttributes, NUMBER_ATTRIBUTE_TAG } from "./attribute-bytes.ts";
 import { encodeMessage, encodeText } from "./wire.ts";
 
-export interface Scope {
+export interface InstrumentationScope {
   readonly name: string;
   readonly version: string;
   readonly schemaUrl: string;
@@ -142,7 +142,7 @@ export function pointsOfRole(plans: readonly MetricPlan[], role: Role): RolePoin
 }
 
 /** InstrumentationScope as it stands in ScopeMetrics. */
-export function encodeScope({ name, version }: Scope): Uint8Array {
+export function encodeScope({ name, version }: InstrumentationScope): Uint8Array {
   return encodeMessage(0x0a, Buffer.concat([encodeText(0x0a, name), encodeText(0x12, version)]));
 }
 

@@ -1,7 +1,7 @@
 /**
  * A recording as a source: the same decoder and the same exchanges as live, without a kernel.
  *
- * Plays as fast as it is asked. Times are the recorded ones. Settings and scopes do nothing: what they
+ * Plays as fast as it is asked. Times are the recorded ones. Settings and prefix rules do nothing: what they
  * would have changed has happened. Settles are kept in a ledger, so that growth is neither reported twice nor
  * lost when the replaying pipeline settles other exchanges than the recorded one did.
  */
@@ -9,14 +9,14 @@ import { open } from "node:fs/promises";
 import { constants, createGunzip } from "node:zlib";
 import { FLOWSPAN_PROTOCOL, FrameKind } from "../generated/layout.ts";
 import type { Hello, ProbeEvent } from "../model/probe-event.ts";
-import { scopeCommands } from "../source/commands.ts";
+import { prefixRuleCommands } from "../source/commands.ts";
 import { ExchangeReader } from "../source/exchange-reader.ts";
 import { FrameSplitter } from "../source/frames.ts";
 import {
   type ExchangeData,
+  type PrefixRule,
   type ProbeSettings,
   type ProbeSource,
-  type Scope,
   type Settled,
   type SettledRow,
   SourceError,
@@ -97,8 +97,8 @@ export class ReplaySource implements ProbeSource {
 
   settings(_settings: ProbeSettings): void {}
 
-  scopes(scopes: readonly Scope[]): void {
-    scopeCommands(scopes);
+  prefixRules(rules: readonly PrefixRule[]): void {
+    prefixRuleCommands(rules);
   }
 
   stats(): SourceStats {

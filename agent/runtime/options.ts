@@ -8,7 +8,7 @@ import { DEFAULT_PROBABILITY } from "../config/span-settings.ts";
 import type { ExportedSignal, TransportOptions } from "../otlp/transport.ts";
 import type { SettingNames } from "../otlp/trouble.ts";
 import type { AggregateOptions } from "../series/aggregate-options.ts";
-import type { ProbeSettings, RecordSettings, Scope } from "../source/source.ts";
+import type { PrefixRule, ProbeSettings, RecordSettings } from "../source/source.ts";
 import type { SpanLimits } from "../spans/export.ts";
 import { thresholdOf } from "../spans/sampling.ts";
 import type { TraceKey } from "../spans/trace-key.ts";
@@ -113,16 +113,16 @@ export function spanLimits({ traces }: Settings): SpanLimits {
 }
 
 /** The prefixes that the kernel looks remote addresses up in; what both lists name is kept apart. */
-export function scopesOf({ scopes }: Settings): Scope[] {
+export function prefixRulesOf({ scopes }: Settings): PrefixRule[] {
   const kept = new Set(scopes.keep);
   // In this order: the kernel goes by a set while it is filled, and an edge's key stays as it was made.
   return [
-    ...scopes.keep.map((prefix) => scopeOf(prefix, false)),
-    ...scopes.collapse.filter((prefix) => !kept.has(prefix)).map((prefix) => scopeOf(prefix, true)),
+    ...scopes.keep.map((prefix) => prefixRuleOf(prefix, false)),
+    ...scopes.collapse.filter((prefix) => !kept.has(prefix)).map((prefix) => prefixRuleOf(prefix, true)),
   ];
 }
 
-function scopeOf(prefix: string, collapse: boolean): Scope {
+function prefixRuleOf(prefix: string, collapse: boolean): PrefixRule {
   const slash = prefix.lastIndexOf("/");
   return { address: prefix.slice(0, slash), prefixLength: Number(prefix.slice(slash + 1)), collapse };
 }

@@ -5,7 +5,7 @@ import type { Recorder } from "../recording/recorder.ts";
 import type { Log } from "../shared/log.ts";
 import { ProbeClient } from "../source/probe-client.ts";
 import { TraceKeyFile } from "../spans/trace-key.ts";
-import { probeSettings, scopesOf } from "./options.ts";
+import { prefixRulesOf, probeSettings } from "./options.ts";
 import type { LiveConfig } from "./reload.ts";
 import type { LossReading } from "./signal.ts";
 import type { SpanSignal } from "./span-signal.ts";
@@ -47,7 +47,7 @@ export function linkProbe(live: LiveConfig, spans: SpanSignal, recorder: Recorde
   const configure = (changed: Settings) => source.settings(probeSettings(changed, traceKey.key));
   const apply = (changed: Settings) => {
     configure(changed);
-    source.scopes(scopesOf(changed));
+    source.prefixRules(prefixRulesOf(changed));
   };
   apply(settings);
   live.onChange(apply);

@@ -11,7 +11,7 @@ import {
 } from "../generated/layout.ts";
 import { parseAddress } from "../shared/address.ts";
 import { type Frame, NO_PAYLOAD } from "./frames.ts";
-import type { ProbeSettings, RecordSettings, Scope, SettledRow } from "./source.ts";
+import type { PrefixRule, ProbeSettings, RecordSettings, SettledRow } from "./source.ts";
 
 export const EXCHANGE_COMMAND: Frame = { kind: FrameKind.COMMAND_EXCHANGE, payload: NO_PAYLOAD };
 export const FLUSH_COMMAND: Frame = { kind: FrameKind.COMMAND_FLUSH, payload: NO_PAYLOAD };
@@ -76,19 +76,19 @@ export function recordsCommand({ agent, received, settled }: RecordSums): Frame 
   return { kind: FrameKind.COMMAND_RECORDS, payload };
 }
 
-/** The only way to say "no scopes": a set must begin with one, and this one changes nothing. */
-const KEEPS_ALL: Scope = { address: "::", prefixLength: 128, collapse: false };
+/** The only way to say "no rules": a set must begin with one, and this one changes nothing. */
+const KEEPS_ALL: PrefixRule = { address: "::", prefixLength: 128, collapse: false };
 
 /**
- * The commands that replace the set of scopes by `scopes`.
+ * The commands that replace the set of prefix rules by `rules`.
  *
  * @throws RangeError when an address is none or a prefix is longer than its address
  */
-export function scopeCommands(scopes: readonly Scope[]): Frame[] {
-  return (scopes.length > 0 ? scopes : [KEEPS_ALL]).map((scope, index) => scopeCommand(scope, index === 0));
+export function prefixRuleCommands(rules: readonly PrefixRule[]): Frame[] {
+  return (rules.length > 0 ? rules : [KEEPS_ALL]).map((rule, index) => prefixRuleCommand(rule, index === 0));
 }
 
-function scopeCommand({ address, prefixLength, collapse }: Scope, first: boolean): Frame {
+function prefixRuleCommand({ address, prefixLength, collapse }: PrefixRule, first: boolean): Frame {
   const bytes = parseAddress(address);
   const bits = address.includes(":") ? 128 : 32;
   if (bytes === undefined || !Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > bits) {

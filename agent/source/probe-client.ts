@@ -1,7 +1,7 @@
 /**
  * The live source: a client of the probe's Unix socket that outlives the probe.
  *
- *   connect ─► HELLO checked ─► unconfirmed settles, settings, scopes ─► ready ─► … ─► broken ─► back-off ─┐
+ *   connect ─► HELLO checked ─► unconfirmed settles, settings, prefix rules ─► ready ─► broken ─► back-off ──┐
  *      ▲                                                                                                   │
  *      └───────────────────────────────────────────────────────────────────────────────────────────────────┘
  *
@@ -17,7 +17,7 @@ import { keepReconnecting } from "../shared/reconnect.ts";
 import { AnswerWatchdog } from "./answer-watchdog.ts";
 import { Calls } from "./calls.ts";
 import { OUT_OF_ORDER } from "./collector.ts";
-import { EXCHANGE_COMMAND, FLUSH_COMMAND, scopeCommands, settingsCommand, settleCommands } from "./commands.ts";
+import { EXCHANGE_COMMAND, FLUSH_COMMAND, prefixRuleCommands, settingsCommand, settleCommands } from "./commands.ts";
 import { ExchangeReader } from "./exchange-reader.ts";
 import type { Frame } from "./frames.ts";
 import { openSocket, ProbeConnection, type Tap } from "./probe-connection.ts";
@@ -25,9 +25,9 @@ import type { ProbeOptions } from "./probe-options.ts";
 import { RecordAccount } from "./record-account.ts";
 import {
   type ExchangeData,
+  type PrefixRule,
   type ProbeSettings,
   type ProbeSource,
-  type Scope,
   type Settled,
   type SettledRow,
   SourceError,
@@ -73,7 +73,7 @@ export class ProbeClient implements ProbeSource {
   /** When the maps that the unconfirmed rows belong to were made. */
   #mapsStartedNs: bigint | undefined;
   #settings: readonly Frame[] = [];
-  #scopes: readonly Frame[] = [];
+  #prefixRules: readonly Frame[] = [];
 
   readonly #watchdog: AnswerWatchdog;
   readonly #account: RecordAccount;
@@ -145,9 +145,9 @@ export class ProbeClient implements ProbeSource {
     this.#send(this.#settings);
   }
 
-  scopes(scopes: readonly Scope[]): void {
-    this.#scopes = scopeCommands(scopes);
-    this.#send(this.#scopes);
+  prefixRules(rules: readonly PrefixRule[]): void {
+    this.#prefixRules = prefixRuleCommands(rules);
+    this.#send(this.#prefixRules);
   }
 
   /**
@@ -284,7 +284,7 @@ export class ProbeClient implements ProbeSource {
       this.#sendFlush();
     }
     this.#send(this.#settings);
-    this.#send(this.#scopes);
+    this.#send(this.#prefixRules);
   }
 
   /** New maps count from nothing: settling old growth there would subtract what was never added. */

@@ -68,7 +68,7 @@ export interface ProbeSettings {
 }
 
 /** A prefix of remote addresses; the longest match wins, no match keeps the address. */
-export interface Scope {
+export interface PrefixRule {
   /** Address text, IPv4 or IPv6. */
   readonly address: string;
   /** As it is written behind the address: at most 32 for IPv4, 128 for IPv6. */
@@ -151,8 +151,8 @@ export interface ProbeSource {
   /** Changes the probe's settings, now and on every later connection. */
   settings(settings: ProbeSettings): void;
 
-  /** Replaces the set of scopes, now and on every later connection. Throws RangeError on a bad prefix. */
-  scopes(scopes: readonly Scope[]): void;
+  /** Replaces the set of prefix rules, now and on every later connection. Throws RangeError on a bad prefix. */
+  prefixRules(rules: readonly PrefixRule[]): void;
 
   stats(): SourceStats;
 

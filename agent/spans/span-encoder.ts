@@ -12,7 +12,7 @@ import type { Attributes } from "../model/attribute.ts";
 import type { EdgeKey } from "../model/edge.ts";
 import type { RemoteEnd } from "../model/names.ts";
 import { encodeAttributes, FIRST_FIELD_TAG, writeAttribute, writeAttributes } from "../otlp/attribute-bytes.ts";
-import { encodeScope, type Scope } from "../otlp/plan.ts";
+import { encodeScope, type InstrumentationScope } from "../otlp/plan.ts";
 import { encodeMessage, encodeText, WireWriter } from "../otlp/wire.ts";
 import { type AttributeSink, addEnds, attributesOf } from "./attributes.ts";
 import type { EventSink } from "./events.ts";
@@ -55,7 +55,7 @@ export class SpanEncoder {
     add: (name, timeUnixNs, attributes) => this.#writeEvent(name, timeUnixNs, attributes),
   };
 
-  constructor(scope: Scope) {
+  constructor(scope: InstrumentationScope) {
     this.#scope = encodeScope(scope);
     this.#scopeTail = encodeText(0x1a, scope.schemaUrl);
   }

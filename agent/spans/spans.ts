@@ -11,7 +11,7 @@
 import type { Connection } from "../model/connection-record.ts";
 import type { EdgeKey } from "../model/edge.ts";
 import type { Names } from "../model/names.ts";
-import type { Scope } from "../otlp/plan.ts";
+import type { InstrumentationScope } from "../otlp/plan.ts";
 import type { Transport } from "../otlp/transport.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Exemplars } from "./exemplars.ts";
@@ -27,7 +27,7 @@ export interface SpansOptions {
   /** Makes the request that `transport` takes; left out: OTLP. */
   readonly encode?: (spans: readonly Span[]) => Uint8Array;
   readonly limits: SpanLimits;
-  readonly scope: Scope;
+  readonly scope: InstrumentationScope;
   readonly log: Logger;
   /** The longest time until an exchange has brought the names of new cgroups. */
   readonly cgroupWaitMs: () => number;

@@ -10,7 +10,7 @@ import { Metadata } from "@grpc/grpc-js";
 import { type Config, loadConfig, type loadSchemaCheck } from "../../agent/config/load.ts";
 import { ConfigError, type Problem } from "../../agent/config/problem.ts";
 import { createTransport } from "../../agent/otlp/transport.ts";
-import { exportedSignals, probeSettings, scopesOf, spanLimits, transportOptions } from "../../agent/runtime/options.ts";
+import { exportedSignals, probeSettings, prefixRulesOf, spanLimits, transportOptions } from "../../agent/runtime/options.ts";
 import { redact } from "../../agent/shared/log.ts";
 import type { FixtureFiles } from "./fixtures.ts";
 import type { Situation } from "./situations.ts";
@@ -57,7 +57,7 @@ async function faultsOfTaken(config: Config, printed: string[]): Promise<string[
   const faults: string[] = [];
   const { settings } = config;
   probeSettings(settings, [1n, 2n]);
-  scopesOf(settings);
+  prefixRulesOf(settings);
   spanLimits(settings);
   for (const signal of exportedSignals(settings)) {
     const options = transportOptions(config, signal);

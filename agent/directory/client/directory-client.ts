@@ -290,9 +290,6 @@ export class DirectoryClient {
     this.#trouble = `${target}: ${reason}: ${detail}`;
     if (!isNews) return;
     const fields = { target, reason, detail, known: this.#cache.stats().addresses };
-    this.#options.log.warn(
-      fields,
-      "lost the directory; names of peers are the last that it told, until one is back",
-    );
+    this.#options.log.warn(fields, "lost the directory; names of peers are the last that it told, until one is back");
   }
 }

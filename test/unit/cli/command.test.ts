@@ -8,7 +8,7 @@ import { replayCommand } from "../../../agent/cli/replay/replay.ts";
 import { topCommand } from "../../../agent/cli/top/top.ts";
 import { versionCommand } from "../../../agent/cli/version.ts";
 import { settingsFrom } from "../../../agent/config/setting-rows.ts";
-import { scopesOf } from "../../../agent/runtime/options.ts";
+import { prefixRulesOf } from "../../../agent/runtime/options.ts";
 import { heldCapabilities } from "../../../agent/runtime/privileges.ts";
 import { isListening, probeArguments } from "../../../agent/runtime/probe-process.ts";
 
@@ -118,7 +118,7 @@ describe("the probe that an agent starts", () => {
       ["scopes.keep", ["10.0.0.0/8"]],
     ]);
 
-    expect(scopesOf(settingsFrom(lists))).toEqual([
+    expect(prefixRulesOf(settingsFrom(lists))).toEqual([
       { address: "10.0.0.0", prefixLength: 8, collapse: false },
       { address: "0.0.0.0", prefixLength: 0, collapse: true },
     ]);

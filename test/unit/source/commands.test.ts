@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { FrameKind } from "../../../agent/generated/layout.ts";
-import { scopeCommands, settingsCommand } from "../../../agent/source/commands.ts";
+import { prefixRuleCommands, settingsCommand } from "../../../agent/source/commands.ts";
 
 function hex(payload: Uint8Array): string {
   return Buffer.from(payload).toString("hex");
@@ -56,7 +56,7 @@ test("settings that say nothing of records keep each of them, without a limit", 
 });
 
 test("COMMAND_PREFIX_RULE has the bytes that contract.h gives it, and only the first says so", () => {
-  const commands = scopeCommands([
+  const commands = prefixRuleCommands([
     { address: "10.0.0.0", prefixLength: 8, collapse: true },
     { address: "2001:db8::", prefixLength: 32, collapse: false },
   ]);
@@ -78,7 +78,7 @@ test("COMMAND_PREFIX_RULE has the bytes that contract.h gives it, and only the f
 });
 
 test("no scopes are one that keeps every address", () => {
-  expect(scopeCommands([]).map(({ payload }) => hex(payload))).toEqual([
+  expect(prefixRuleCommands([]).map(({ payload }) => hex(payload))).toEqual([
     ["00000000000000000000000000000000", "80000000", "01000000"].join(""),
   ]);
 });
@@ -90,5 +90,5 @@ test.each([
   ["::", -1],
   ["::", 1.5],
 ])("%s/%d is refused", (address, prefixLength) => {
-  expect(() => scopeCommands([{ address, prefixLength, collapse: false }])).toThrow(RangeError);
+  expect(() => prefixRuleCommands([{ address, prefixLength, collapse: false }])).toThrow(RangeError);
 });

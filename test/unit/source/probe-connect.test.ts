@@ -153,7 +153,7 @@ test("settings and scopes are said again to each new probe", async () => {
   const { probe, client } = await startProbing();
   client.settings({ idleNs: 1n, records: false });
   client.settings({ idleNs: 2n, records: true });
-  client.scopes([{ address: "10.0.0.0", prefixLength: 8, collapse: true }]);
+  client.prefixRules([{ address: "10.0.0.0", prefixLength: 8, collapse: true }]);
   const first = await probe.welcome();
   const firstCommands = await first.commands(2);
   first.die();

@@ -15,7 +15,7 @@ import {
 import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import type { Attributes } from "../../../agent/model/attribute.ts";
-import type { Scope } from "../../../agent/otlp/plan.ts";
+import type { InstrumentationScope } from "../../../agent/otlp/plan.ts";
 import type { SpanEvent } from "../../../agent/spans/events.ts";
 import type { Span } from "../../../agent/spans/span.ts";
 
@@ -32,13 +32,13 @@ const NS = 1_000_000_000n;
 /** The stock form of a Resource, once for each object that attributes are kept in. */
 const resources = new WeakMap<Attributes, StockResource>();
 
-export function stockBytes(spans: readonly Span[], scope: Scope): Uint8Array {
+export function stockBytes(spans: readonly Span[], scope: InstrumentationScope): Uint8Array {
   const bytes = ProtobufTraceSerializer.serializeRequest(spans.map((span) => readable(span, scope)));
   if (bytes === undefined) throw new Error("the serializer gave no bytes");
   return bytes;
 }
 
-function readable(span: Span, scope: Scope): ReadableSpan {
+function readable(span: Span, scope: InstrumentationScope): ReadableSpan {
   const { traceId, spanId, parentSpanId, attributes, error, startUnixNs, endUnixNs } = span;
   const traceState = span.traceState === undefined ? undefined : writtenState(span.traceState);
   const context: SpanContext = { traceId, spanId, traceFlags: TRACE_FLAGS, ...(traceState && { traceState }) };
