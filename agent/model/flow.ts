@@ -48,7 +48,7 @@ export interface Exemplar {
 
 /**
  * All edges of one attribute set under one Resource: what becomes one point of every flow metric.
- * All points of a flow travel in one request, so that one answer of the Collector settles it whole.
+ * All points of a flow travel in one request, so that one answer of the Collector accepts it or refuses it as a whole.
  * `resource` is the same object in every exchange: the encoder caches its bytes.
  */
 export interface Flow {

@@ -58,21 +58,21 @@ export function settingsCommand({
 
 const ALL_ONES = 0xffff_ffff;
 
-/** What became of the connection records that one agent was sent, over all its connections. */
+/** What became of the connection records that one agent received, over all its connections. */
 export interface RecordSums {
   /** Random: this agent, for as long as it lives. */
   readonly agent: bigint;
   readonly received: number;
   /** Of those: accepted by the Collector, or counted as a loss with a name. */
-  readonly settled: number;
+  readonly resolved: number;
 }
 
-export function recordsCommand({ agent, received, settled }: RecordSums): Frame {
+export function recordsCommand({ agent, received, resolved }: RecordSums): Frame {
   const payload = Buffer.alloc(commandRecords.size);
   const at = commandRecords.fields;
   payload.writeBigUInt64LE(agent, at.agent.offset);
   payload.writeBigUInt64LE(BigInt(received), at.received.offset);
-  payload.writeBigUInt64LE(BigInt(settled), at.settled.offset);
+  payload.writeBigUInt64LE(BigInt(resolved), at.settled.offset);
   return { kind: FrameKind.COMMAND_RECORDS, payload };
 }
 

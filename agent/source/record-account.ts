@@ -15,20 +15,20 @@ export class RecordAccount {
   /** Of connections before this one. */
   #before = 0;
   /** What the probe knows; undefined on a connection that reported nothing yet. */
-  #reported: { readonly received: number; readonly settled: number } | undefined;
+  #reported: { readonly received: number; readonly resolved: number } | undefined;
 
   /** @param pending of the records that came: how many are neither accepted nor counted as lost yet */
   constructor(pending: () => number) {
     this.#pending = pending;
   }
 
-  /** @returns what there is to tell of the records that came on this connection; undefined where it is known */
+  /** @returns what there is to report of the records that came on this connection; undefined where it is known */
   news(records: number): Frame | undefined {
     const received = this.#before + records;
-    const settled = received - this.#pending();
-    if (this.#reported?.received === received && this.#reported.settled === settled) return undefined;
-    this.#reported = { received, settled };
-    return recordsCommand({ agent: this.#agent, received, settled });
+    const resolved = received - this.#pending();
+    if (this.#reported?.received === received && this.#reported.resolved === resolved) return undefined;
+    this.#reported = { received, resolved };
+    return recordsCommand({ agent: this.#agent, received, resolved });
   }
 
   /** The connection has ended; the next probe knows nothing. */

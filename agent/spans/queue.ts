@@ -51,7 +51,7 @@ export class SpanQueue {
   #ready: Entry[] = [];
   /** Names were asked for and were not there yet. */
   #waiting: Entry[] = [];
-  /** Taken, and not settled. */
+  /** Taken, and not resolved. */
   #taken = 0;
   #observed = 0;
   #accepted = 0;
@@ -96,7 +96,7 @@ export class SpanQueue {
     this.#waiting = [];
   }
 
-  /** Takes at most `count` whose ends have names, as spans; the others wait or are given up. Settle what was taken. */
+  /** Takes at most `count` whose ends have names, as spans; the others wait or are given up. Resolve what was taken. */
   take(count: number, name: (entry: Entry) => Naming): Span[] {
     const spans: Span[] = [];
     let looked = 0;

@@ -2,7 +2,7 @@
  * Drops that only this process knows of: they are counted, and no accepted request has reported them yet.
  *
  * An agent that is killed takes such a count with it. Until it is reported, the probe is to hold the record for
- * unsettled, so that the next agent reports it (bpf/records/ledger.h).
+ * unresolved, so that the next agent reports it (bpf/records/ledger.h).
  */
 export class UnreportedDrops {
   readonly #dropped: () => number;

@@ -129,7 +129,7 @@ function recordAccount(payload: Buffer): RecordSums {
   return {
     agent: payload.readBigUInt64LE(agent.offset),
     received: Number(payload.readBigUInt64LE(received.offset)),
-    settled: Number(payload.readBigUInt64LE(settled.offset)),
+    resolved: Number(payload.readBigUInt64LE(settled.offset)),
   };
 }
 

@@ -19,9 +19,9 @@ test("what became of records is told with each connection, over all of them, and
 
   const { agent } = atFirst;
   expect([atFirst, atExchange, atSecond]).toEqual([
-    { agent, received: 0, settled: 0 },
-    { agent, received: 2, settled: 2 },
-    { agent, received: 2, settled: 2 },
+    { agent, received: 0, resolved: 0 },
+    { agent, received: 2, resolved: 2 },
+    { agent, received: 2, resolved: 2 },
   ]);
 });
 
@@ -40,11 +40,11 @@ test("what became of records leaves out those that are still pending, until it i
   pending = 1;
   client.reportRecords();
 
-  expect(before).toMatchObject({ received: 3, settled: 0 });
-  expect(await probeSide.recordsTold()).toMatchObject({ received: 3, settled: 2 });
+  expect(before).toMatchObject({ received: 3, resolved: 0 });
+  expect(await probeSide.recordsTold()).toMatchObject({ received: 3, resolved: 2 });
 });
 
-test("what became of records counts one that cannot be decoded as settled: it is a loss with a name of its own", async () => {
+test("what became of records counts one that cannot be decoded as resolved: it is a loss with a name of its own", async () => {
   const { probe, client } = await startProbing({ pendingRecords: () => 0 });
   const probeSide = await probe.welcome();
   await probeSide.recordsTold();
@@ -54,7 +54,7 @@ test("what became of records counts one that cannot be decoded as settled: it is
   await answered;
   client.reportRecords();
 
-  expect(await probeSide.recordsTold()).toMatchObject({ received: 1, settled: 1 });
+  expect(await probeSide.recordsTold()).toMatchObject({ received: 1, resolved: 1 });
   expect(client.stats().failures).toEqual({ wrong_length: 1 });
 });
 
@@ -67,7 +67,7 @@ test("what became of records is told once more at the end", async () => {
 
   await client.close();
 
-  expect(await probeSide.recordsTold()).toMatchObject({ received: 1, settled: 1 });
+  expect(await probeSide.recordsTold()).toMatchObject({ received: 1, resolved: 1 });
 });
 
 test("what became of records is another agent's after a restart", async () => {
