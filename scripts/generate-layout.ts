@@ -203,10 +203,19 @@ function textOf(header: string, seen = new Set<string>()): string {
   return [...included.map((path) => textOf(path, seen)), text].join("\n");
 }
 
+/** What an edge of one protocol counts: each struct NAME_counters is a list of its own. */
+function countersText(btf: Btf, struct: string): string[] {
+  const list = struct.toUpperCase();
+  const counters = (btf.named("STRUCT", struct).members ?? []).map((member) => camel(member.name));
+  return [
+    listText(`The counters of an edge, in the order of struct ${struct}.`, list, counters),
+    `export type ${pascal(struct)}Field = (typeof ${list})[number];`,
+  ];
+}
+
 function layoutText(): string {
   const names = declaredNames(textOf(HEADER));
   const btf = compile(witness(names));
-  const counters = (btf.named("STRUCT", "edge_counters").members ?? []).map((member) => camel(member.name));
   const blocks = [
     [
       "/**",
@@ -217,8 +226,7 @@ function layoutText(): string {
     names.defines.map((name) => defineText(btf, name)).join("\n"),
     ...names.enums.map((name) => enumText(btf, name)),
     ...names.structs.map((name) => structText(btf, name)),
-    listText("The counters of an edge, in the order of struct edge_counters.", "EDGE_COUNTERS", counters),
-    "export type EdgeCountersField = (typeof EDGE_COUNTERS)[number];",
+    ...names.structs.filter((name) => name.endsWith("_counters")).flatMap((name) => countersText(btf, name)),
     listText(
       "The name of each loss, by its number in enum loss.",
       "LOSS_NAMES",

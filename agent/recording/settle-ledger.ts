@@ -6,10 +6,10 @@
  * keeps, for each edge, what the recording has settled and the replay has not, and adds it to the
  * edge's next row: what comes out is what the kernel would have reported to the replaying agent.
  */
-import { EDGE_COUNTERS } from "../generated/layout.ts";
 import type { EdgeGrowth } from "../model/edge.ts";
-import { type DecodeFailure, decodeEdge } from "../source/decode.ts";
-import { encodeEdge, RowPages } from "../source/rows.ts";
+import { decodeEdge, edgeRowOf } from "../source/decode-edge.ts";
+import type { DecodeFailure } from "../source/frame-decoder.ts";
+import { RowPages } from "../source/rows.ts";
 
 interface Account {
   /** Settled by the recording minus settled by the replay; below zero where the replay is ahead. */
@@ -76,13 +76,13 @@ export class SettleLedger {
     for (let i = 0; i < row.slotCount; i++) bump(merged, row.slot(i), row.count(i));
     const slots = Uint32Array.from([...merged].sort(([a], [b]) => a - b).flat());
     const { id, exchange, open, limit } = row;
-    return rowOf({ id, exchange, sinceNs: account.sinceNs, counters, slots, open, limit });
+    return edgeRowOf({ id, exchange, sinceNs: account.sinceNs, counters, slots, open, limit });
   }
 
   #account(row: EdgeGrowth): Account {
     const known = this.#accounts.get(row.id);
     if (known !== undefined) return known;
-    const counters = new Float64Array(EDGE_COUNTERS.length);
+    const counters = new Float64Array(row.counters.length);
     const account = { counters, slots: new Map(), recordedExchange: 0n, sinceNs: row.sinceNs, limit: row.limit };
     this.#accounts.set(row.id, account);
     return account;
@@ -105,11 +105,7 @@ function owes(account: Account): boolean {
   return account.slots.size > 0 || account.counters.some((value) => value !== 0);
 }
 
-function withNothing(id: string, exchange: bigint, { sinceNs, limit }: Account): EdgeGrowth {
-  const nothing = { counters: new Float64Array(EDGE_COUNTERS.length), slots: new Uint32Array(0), open: 0 };
-  return rowOf({ id, exchange, sinceNs, limit, ...nothing });
-}
-
-function rowOf(values: Parameters<typeof encodeEdge>[0]): EdgeGrowth {
-  return new RowPages(0).add(encodeEdge(values));
+function withNothing(id: string, exchange: bigint, { sinceNs, limit, counters }: Account): EdgeGrowth {
+  const nothing = { counters: new Float64Array(counters.length), slots: new Uint32Array(0), open: 0 };
+  return edgeRowOf({ id, exchange, sinceNs, limit, ...nothing });
 }

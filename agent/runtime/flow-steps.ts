@@ -6,7 +6,7 @@ import { EdgeNaming } from "../naming/edge-naming.ts";
 import type { AggregateOptions } from "../series/aggregate-options.ts";
 import { attributeSetKey } from "../series/attribute-set.ts";
 import { type ExemplarSource, SeriesTable } from "../series/series-table.ts";
-import { decodeEdgeKey } from "../source/decode.ts";
+import { decodeEdgeKey } from "../source/edge-key.ts";
 
 export interface FlowSteps {
   readonly edges: EdgeTable;

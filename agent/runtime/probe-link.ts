@@ -3,6 +3,7 @@ import type { Settings } from "../config/settings.ts";
 import type { Hello } from "../model/probe-event.ts";
 import type { Recorder } from "../recording/recorder.ts";
 import type { Log } from "../shared/log.ts";
+import { DECODE_FAILURES } from "../source/frame-decoder.ts";
 import { ProbeClient } from "../source/probe-client.ts";
 import { TraceKeyFile } from "../spans/trace-key.ts";
 import { prefixRulesOf, probeSettings } from "./options.ts";
@@ -19,10 +20,7 @@ export interface ProbeLink {
 }
 
 /** Failures of a source that mean bytes which nobody could read; the others only cost time. */
-const UNUSABLE: ReadonlySet<string> = new Set([
-  ...["unknown_kind", "wrong_length", "wrong_magic", "unknown_role", "slot_out_of_range", "number_too_large"],
-  ...["frame_too_long", "header_not_zero", "unknown_event"],
-]);
+const UNUSABLE: ReadonlySet<string> = new Set([...DECODE_FAILURES, ...["frame_too_long", "header_not_zero"]]);
 
 /**
  * @param spans where its records go

@@ -3,74 +3,20 @@
  *
  *   page ─ record ─ record ─ …      a ConnectionRow is a place in a page: its numbers are read where they lie
  *
- * Records may wait for a Collector by the thousand, and most of what they say is read once. Like decode.ts it never throws
+ * Records may wait for a Collector by the thousand, and most of what they say is read once. Like all decoders it never throws
  * and never rounds: a frame that cannot be used fails by name. The kernel's numbers for states and kinds become names
  * here, once; a number that no enum knows is kept as undefined where it only describes, and fails the frame where the
  * meaning hangs on it.
  */
-import { connectionEvent, EdgeRole, EventKind, edgeKey, frameConnection } from "../generated/layout.ts";
-import {
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_CWR,
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_DISORDER,
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_LOSS,
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_OPEN,
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_RECOVERY,
-  type FlowspanTcpRecoveryState,
-  NETWORK_CONNECTION_STATE_VALUE_CLOSE_WAIT,
-  NETWORK_CONNECTION_STATE_VALUE_CLOSED,
-  NETWORK_CONNECTION_STATE_VALUE_CLOSING,
-  NETWORK_CONNECTION_STATE_VALUE_ESTABLISHED,
-  NETWORK_CONNECTION_STATE_VALUE_FIN_WAIT_1,
-  NETWORK_CONNECTION_STATE_VALUE_FIN_WAIT_2,
-  NETWORK_CONNECTION_STATE_VALUE_LAST_ACK,
-  NETWORK_CONNECTION_STATE_VALUE_LISTEN,
-  NETWORK_CONNECTION_STATE_VALUE_SYN_RECEIVED,
-  NETWORK_CONNECTION_STATE_VALUE_SYN_SENT,
-  NETWORK_CONNECTION_STATE_VALUE_TIME_WAIT,
-  type NetworkConnectionState,
-} from "../generated/semconv.ts";
+import { connectionEvent, EdgeRole, edgeKey, FrameKind, frameConnection } from "../generated/layout.ts";
+import type { NetworkConnectionState } from "../generated/semconv.ts";
 import type { Connection, ConnectionEvent, ConnectionEventKind } from "../model/connection-record.ts";
 import type { EdgeKey } from "../model/edge.ts";
-import type { EdgeKeys } from "./edge-keys.ts";
-
-export type ConnectionFailure = "wrong_length" | "unknown_role" | "unknown_event" | "number_too_large";
-
-/** By the kernel's enum tcp_state; NEW_SYN_RECV is the same to an observer as SYN_RECV. */
-const STATES: readonly (NetworkConnectionState | undefined)[] = [
-  undefined,
-  NETWORK_CONNECTION_STATE_VALUE_ESTABLISHED,
-  NETWORK_CONNECTION_STATE_VALUE_SYN_SENT,
-  NETWORK_CONNECTION_STATE_VALUE_SYN_RECEIVED,
-  NETWORK_CONNECTION_STATE_VALUE_FIN_WAIT_1,
-  NETWORK_CONNECTION_STATE_VALUE_FIN_WAIT_2,
-  NETWORK_CONNECTION_STATE_VALUE_TIME_WAIT,
-  NETWORK_CONNECTION_STATE_VALUE_CLOSED,
-  NETWORK_CONNECTION_STATE_VALUE_CLOSE_WAIT,
-  NETWORK_CONNECTION_STATE_VALUE_LAST_ACK,
-  NETWORK_CONNECTION_STATE_VALUE_LISTEN,
-  NETWORK_CONNECTION_STATE_VALUE_CLOSING,
-  NETWORK_CONNECTION_STATE_VALUE_SYN_RECEIVED,
-];
-
-/** By the kernel's enum tcp_ca_state. */
-const RECOVERIES: readonly FlowspanTcpRecoveryState[] = [
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_OPEN,
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_DISORDER,
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_CWR,
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_RECOVERY,
-  FLOWSPAN_TCP_RECOVERY_STATE_VALUE_LOSS,
-];
-
-const KINDS: ReadonlyMap<number, ConnectionEventKind> = new Map([
-  [EventKind.EVENT_RETRANSMIT_SYN, "retransmit_syn"],
-  [EventKind.EVENT_RETRANSMIT_FAST, "retransmit_fast"],
-  [EventKind.EVENT_RETRANSMIT_TIMEOUT, "retransmit_timeout"],
-  [EventKind.EVENT_RETRANSMIT_TLP, "retransmit_tlp"],
-  [EventKind.EVENT_RETRANSMIT_NON_CONGESTION, "retransmit_non_congestion"],
-  [EventKind.EVENT_RESET_SENT, "reset_sent"],
-  [EventKind.EVENT_RESET_RECEIVED, "reset_received"],
-  [EventKind.EVENT_ZERO_WINDOW, "zero_window"],
-]);
+import { decodeEdgeKey } from "./edge-key.ts";
+import { EdgeKeys } from "./edge-keys.ts";
+import { type At, HIGH_LIMIT } from "./fields.ts";
+import type { DecodeFailure, FrameDecoder } from "./frame-decoder.ts";
+import { EVENT_KINDS, RECOVERIES, STATES } from "./tcp-names.ts";
 
 const AT = frameConnection.fields;
 
@@ -80,8 +26,6 @@ const AT = frameConnection.fields;
  */
 const PAGE_BYTES = 4 * 1024;
 const TWO_32 = 2 ** 32;
-/** Past this high half a u64 is 2^53 or more. */
-const HIGH_LIMIT = 0x200000;
 
 interface Page {
   readonly bytes: Buffer<ArrayBuffer>;
@@ -100,7 +44,7 @@ export class RecordPages {
   }
 
   /** @param payload of a FRAME_CONNECTION, whole; copied */
-  add(payload: Buffer): ConnectionRow | ConnectionFailure {
+  add(payload: Buffer): ConnectionRow | DecodeFailure {
     const failure = failureOf(payload);
     if (failure !== undefined) return failure;
     if (this.#used + payload.length > this.#page.bytes.length) {
@@ -114,12 +58,21 @@ export class RecordPages {
   }
 }
 
+/** Connection records live for themselves, whatever connection to the probe they came on. */
+const records = new RecordPages(new EdgeKeys(decodeEdgeKey));
+
+export const CONNECTION_FRAME: FrameDecoder = {
+  kind: FrameKind.FRAME_CONNECTION,
+  isRecord: true,
+  decode: (payload) => records.add(payload),
+};
+
 function pageOf(size: number): Page {
   const buffer = new ArrayBuffer(size);
   return { bytes: Buffer.from(buffer), view: new DataView(buffer) };
 }
 
-function failureOf(payload: Buffer): ConnectionFailure | undefined {
+function failureOf(payload: Buffer): DecodeFailure | undefined {
   if (payload.length < frameConnection.size) return "wrong_length";
   const eventCount = payload.readUInt16LE(AT.eventCount.offset);
   if (payload.length !== frameConnection.size + eventCount * connectionEvent.size) return "wrong_length";
@@ -128,13 +81,9 @@ function failureOf(payload: Buffer): ConnectionFailure | undefined {
   const high = Math.max(highWord(payload, AT.bytesSent), highWord(payload, AT.bytesReceived));
   if (high >= HIGH_LIMIT) return "number_too_large";
   for (let at = frameConnection.size; at < payload.length; at += connectionEvent.size) {
-    if (!KINDS.has(payload[at + connectionEvent.fields.kind.offset] as number)) return "unknown_event";
+    if (!EVENT_KINDS.has(payload[at + connectionEvent.fields.kind.offset] as number)) return "unknown_event";
   }
   return undefined;
-}
-
-interface At {
-  readonly offset: number;
 }
 
 function highWord(payload: Buffer, { offset }: At): number {
@@ -313,7 +262,7 @@ export class ConnectionRow implements Connection {
     return {
       timeNs: this.#long({ offset: base + timeNs.offset }),
       // One of an unknown kind fails the frame.
-      kind: KINDS.get(byte(kind)) as ConnectionEventKind,
+      kind: EVENT_KINDS.get(byte(kind)) as ConnectionEventKind,
       segments: this.#word({ offset: base + segments.offset }),
       state: STATES[byte(state)],
       recovery: RECOVERIES[byte(recovery)],

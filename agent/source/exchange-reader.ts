@@ -7,10 +7,9 @@
  * Never throws: what cannot be used is counted by name. Says nothing of what should come when; that is for whoever
  * reads.
  */
-import { FrameKind } from "../generated/layout.ts";
 import type { ProbeEvent } from "../model/probe-event.ts";
 import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
-import { decodeFrame } from "./decode.ts";
+import { FRAMES } from "./decode.ts";
 import { FrameSplitter, type SplitFailure } from "./frames.ts";
 import type { ExchangeData } from "./source.ts";
 
@@ -31,7 +30,7 @@ export class ExchangeReader {
   #stopped = false;
   bytes = 0;
   frames = 0;
-  /** Frames of connection records, also of those that could not be decoded. */
+  /** Frames of records, also of those that could not be decoded. */
   records = 0;
 
   constructor(sink: ReaderSink) {
@@ -59,8 +58,8 @@ export class ExchangeReader {
 
   #take(kind: number, payload: Buffer): void {
     this.frames++;
-    if (kind === FrameKind.FRAME_CONNECTION) this.records++;
-    const event = decodeFrame(kind, payload, this.#collector.pages);
+    if (FRAMES.isRecord(kind)) this.records++;
+    const event = FRAMES.decode(kind, payload, this.#collector.pages);
     if (typeof event === "string") this.#sink.failure(event, 1);
     else if (!this.#stopped) this.#pass(event);
   }

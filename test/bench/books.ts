@@ -5,7 +5,7 @@
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../agent/generated/layout.ts";
 import type { Connection } from "../../agent/model/connection-record.ts";
 import type { Role } from "../../agent/model/edge.ts";
-import { decodeEdgeKey } from "../../agent/source/decode.ts";
+import { decodeEdgeKey } from "../../agent/source/edge-key.ts";
 import { ProbeClient } from "../../agent/source/probe-client.ts";
 import type { ExchangeData } from "../../agent/source/source.ts";
 import { NodeAgent } from "../lab/agents/agents.ts";

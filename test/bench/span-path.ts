@@ -4,7 +4,7 @@
  * The same with the stock serializer in the place of ours, in turns: the ratio of the two holds on a busy machine too.
  */
 import { setImmediate } from "node:timers/promises";
-import { decodeFrame } from "../../agent/source/decode.ts";
+import { FRAMES } from "../../agent/source/decode.ts";
 import { FrameSplitter, packFrames } from "../../agent/source/frames.ts";
 import { RowPages } from "../../agent/source/rows.ts";
 import { Exemplars } from "../../agent/spans/exemplars.ts";
@@ -88,7 +88,7 @@ async function receive(bytes: Buffer, spans: Spans): Promise<void> {
   const pages = new RowPages(0);
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
     splitter.push(bytes.subarray(at, at + CHUNK_BYTES), (kind, payload) => {
-      const event = decodeFrame(kind, payload, pages);
+      const event = FRAMES.decode(kind, payload, pages);
       if (typeof event === "string" || event.kind !== "connection") throw new Error(`not a record: ${String(event)}`);
       spans.add(event);
     });

@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, expect } from "vitest";
 import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
 import type { EdgeGrowth } from "../../agent/model/edge.ts";
-import { decodeEdgeKey } from "../../agent/source/decode.ts";
+import { decodeEdgeKey } from "../../agent/source/edge-key.ts";
 import { Tally } from "../lab/agents/tally.ts";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";

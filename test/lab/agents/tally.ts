@@ -12,7 +12,7 @@ import type { Connection } from "../../../agent/model/connection-record.ts";
 import type { EdgeGrowth, EdgeKey } from "../../../agent/model/edge.ts";
 import type { Cgroup } from "../../../agent/model/probe-event.ts";
 import type { ErrorLogger } from "../../../agent/shared/logger.ts";
-import { decodeEdgeKey } from "../../../agent/source/decode.ts";
+import { decodeEdgeKey } from "../../../agent/source/edge-key.ts";
 import { ProbeClient } from "../../../agent/source/probe-client.ts";
 import {
   type ExchangeData,

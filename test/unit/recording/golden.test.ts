@@ -4,7 +4,7 @@ import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
 import type { Connection } from "../../../agent/model/connection-record.ts";
 import type { EdgeGrowth } from "../../../agent/model/edge.ts";
 import { ReplaySource } from "../../../agent/recording/recorded-source.ts";
-import { decodeEdgeKey } from "../../../agent/source/decode.ts";
+import { decodeEdgeKey } from "../../../agent/source/edge-key.ts";
 import type { ExchangeData } from "../../../agent/source/source.ts";
 
 const RECORDING = fileURLToPath(new URL("../../golden/two-services.gz", import.meta.url));

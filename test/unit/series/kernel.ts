@@ -9,8 +9,9 @@ import type { EdgeGrowth, EdgeKey } from "../../../agent/model/edge.ts";
 import type { Flow, Temporality } from "../../../agent/model/flow.ts";
 import type { Identified, Identity, RemoteEnd } from "../../../agent/model/names.ts";
 import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
-import { encodeEdge, RowPages } from "../../../agent/source/rows.ts";
+import { RowPages } from "../../../agent/source/rows.ts";
 import type { SettledRow } from "../../../agent/source/source.ts";
+import { TCP_EDGE } from "../../../agent/source/tcp-edge.ts";
 import type { Point } from "../../otlp/oracle.ts";
 
 export const SECOND_NS = 1_000_000_000n;
@@ -79,7 +80,7 @@ export class FakeKernel {
 
   settle(rows: readonly SettledRow[]): void {
     for (const settled of rows) {
-      const row = new RowPages(0).add(settled.row);
+      const row = TCP_EDGE.row(settled.row, new RowPages(0));
       const edge = this.#edge(row.id.trimEnd());
       if (row.exchange <= edge.settled) continue;
       for (let i = 0; i < COUNTERS; i++) edge.growth[i] = (edge.growth[i] as number) - row.counter(i);
@@ -124,8 +125,8 @@ export class FakeKernel {
     const grown = pairs.length > 0 || growth.some((count) => count > 0);
     if (!grown && open === 0 && limit === 0 && reported === 0) return [];
     const numbers = { counters: growth, slots: Uint32Array.from(pairs.flat()), open, limit };
-    const row = encodeEdge({ id: id.padEnd(edgeKey.size), exchange: this.#exchange, sinceNs, ...numbers });
-    return [new RowPages(0).add(row)];
+    const row = TCP_EDGE.encode({ id: id.padEnd(edgeKey.size), exchange: this.#exchange, sinceNs, ...numbers });
+    return [TCP_EDGE.row(row, new RowPages(0))];
   }
 }
 

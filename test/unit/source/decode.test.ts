@@ -1,31 +1,45 @@
-/** Each frame but an edge's: decoded field by field, or refused by name. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  EDGE_COUNTERS,
+  type EdgeCountersField,
   EventKind,
+  edgeKey,
   FLOWSPAN_PROTOCOL,
   FrameKind,
   frameConnection,
+  frameEdge,
   frameHello,
+  HistogramSlot,
 } from "../../../agent/generated/layout.ts";
-import { decodeEdgeKey, decodeFrame } from "../../../agent/source/decode.ts";
+import { FRAME_DECODERS, FRAMES, FrameTable } from "../../../agent/source/decode.ts";
+import { decodeEdge } from "../../../agent/source/decode-edge.ts";
+import { decodeEdgeKey } from "../../../agent/source/edge-key.ts";
+import { DECODE_FAILURES } from "../../../agent/source/frame-decoder.ts";
 import type { Frame } from "../../../agent/source/frames.ts";
 import { RowPages } from "../../../agent/source/rows.ts";
+import { TCP_EDGE } from "../../../agent/source/tcp-edge.ts";
 import {
   beginFrame,
   cgroupFrame,
   connectionFrame,
+  edgeGrowth,
+  edgeRow,
   endFrame,
   helloFrame,
   keyBytes,
   namespaceFrame,
   programFrame,
+  said,
   settledFrame,
   statusFrame,
 } from "./frames-builder.ts";
 
+/** Stands for what a record of another kind says. */
+const EVENT = { kind: "settled", unknown: 0 } as const;
+
 function decoded(frame: Frame) {
-  return decodeFrame(frame.kind, Buffer.from(frame.payload), new RowPages(0));
+  return FRAMES.decode(frame.kind, Buffer.from(frame.payload), new RowPages(0));
 }
 
 /** The frame without its last bytes. */
@@ -38,13 +52,13 @@ function id(key: Parameters<typeof keyBytes>[0]): string {
 }
 
 /** Each counter has its own prime, so that two swapped fields cannot look right. */
-const _PRIMES = [
+const PRIMES = [
   23, 29, 31, 37, 41, 43, 47, 53, 163, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 167,
   173, 139, 149, 151, 157,
 ];
 
 // biome-ignore format: one field of struct frame_edge a line
-const _PINNED_EDGE = [
+const PINNED_EDGE = [
   "9210000000000000",                 // key.cgroup = 4242
   "00000000000000000000ffff0a000001", // key.local_addr = 10.0.0.1
   "20010db8000000000000000000000001", // key.remote_addr = 2001:db8::1
@@ -101,6 +115,138 @@ function allRead(row: unknown): object {
   const read = fields.filter(([, { get }]) => get !== undefined).map(([name]) => [name, Reflect.get(row, name)]);
   return Object.fromEntries(read);
 }
+
+describe("FRAME_EDGE", () => {
+  const pinned = Buffer.from(PINNED_EDGE.join(""), "hex");
+
+  test("has the bytes that contract.h gives it, field by field", () => {
+    const edge = decodeEdge(pinned, new RowPages());
+
+    if (typeof edge === "string") throw new Error(edge);
+    expect(said(edge)).toEqual({
+      id: pinned.toString("latin1", 0, 48),
+      exchange: 7n,
+      sinceNs: 10_000_000_000n,
+      counters: Float64Array.from(PRIMES),
+      slots: Uint32Array.of(3, 11, 224, 13),
+      open: 5,
+      limit: 128,
+      row: pinned,
+    });
+    expect(decodeEdgeKey(pinned.toString("latin1", 0, 48))).toEqual({
+      cgroup: 4242n,
+      localAddress: "10.0.0.1",
+      remoteAddress: "2001:db8::1",
+      netns: 4026531840,
+      serverPort: 8080,
+      role: "client",
+      overflow: false,
+    });
+  });
+
+  test("is what the builder for other tests writes", () => {
+    const counters = Object.fromEntries(EDGE_COUNTERS.map((name, index) => [name, PRIMES[index]]));
+    const built = edgeRow({
+      key: { remoteAddress: "2001:db8::1" },
+      exchange: 7n,
+      sinceNs: 10_000_000_000n,
+      counters: counters as Record<EdgeCountersField, number>,
+      slots: [
+        [3, 11],
+        [224, 13],
+      ],
+      open: 5,
+      limit: 128,
+    });
+
+    expect(built.toString("hex")).toBe(PINNED_EDGE.join(""));
+  });
+
+  test("encoded again, a decoded row is the same bytes", () => {
+    const count = fc.bigInt({ min: 0n, max: 2n ** 53n - 1n });
+    const row = fc.record({
+      key: fc.record({
+        cgroup: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+        netns: fc.nat(2 ** 31),
+        serverPort: fc.nat(65535),
+        role: fc.constantFrom("client" as const, "server" as const, "listener" as const),
+      }),
+      exchange: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+      sinceNs: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+      counters: fc.dictionary(fc.constantFrom(...EDGE_COUNTERS), count),
+      slots: fc.array(fc.tuple(fc.nat(HistogramSlot.SLOT_COUNT - 1), fc.nat(2 ** 31)), { maxLength: 20 }),
+      open: fc.nat(2 ** 31),
+      limit: fc.nat(2 ** 31),
+    });
+    fc.assert(
+      fc.property(row, (values) => {
+        const bytes = edgeRow(values);
+        const growth = decodeEdge(bytes, new RowPages(0));
+
+        if (typeof growth === "string") throw new Error(growth);
+        expect(TCP_EDGE.encode(growth).equals(bytes)).toBe(true);
+      }),
+    );
+  });
+
+  test("rows keep what they say, however many share pages and whatever becomes of the chunk they came in", () => {
+    const pages = new RowPages();
+    const values = (i: number) => ({ counters: { bytesSent: i, durationUs: i }, slots: [[i % 7, i + 1]] as const });
+    const rows = Array.from({ length: 2003 }, (_, i) => {
+      const chunk = edgeRow(values(i));
+      const row = decodeEdge(chunk, pages);
+      chunk.fill(255);
+      return row;
+    });
+
+    expect(rows.map((row) => (typeof row === "string" ? row : said(row)))).toEqual(
+      rows.map((_, i) => said(edgeGrowth(values(i)))),
+    );
+  });
+
+  test("a row whose pages were freed cannot be settled by mistake", () => {
+    const pages = new RowPages();
+    const row = decodeEdge(edgeRow(), pages);
+
+    pages.free();
+
+    expect(() => (typeof row === "string" ? row : row.row)).toThrow(TypeError);
+  });
+
+  test("a counter of 2^53 fails by name, one less passes", () => {
+    const decode = (bytesSent: bigint) => decodeEdge(edgeRow({ counters: { bytesSent } }), new RowPages());
+    const last = decode(2n ** 53n - 1n);
+
+    expect(typeof last === "string" ? last : last.counter(0)).toBe(Number.MAX_SAFE_INTEGER);
+    expect(decode(2n ** 53n)).toBe("number_too_large");
+  });
+
+  test.each<[string, Buffer, string]>([
+    ["shorter than its struct", edgeRow().subarray(0, frameEdge.size - 1), "wrong_length"],
+    ["with fewer slots than it says", edgeRow({ slots: [[1, 1]] }).subarray(0, frameEdge.size + 4), "wrong_length"],
+    ["with bytes behind its slots", Buffer.concat([edgeRow(), Buffer.alloc(8)]), "wrong_length"],
+    ["with a slot past the histograms", edgeRow({ slots: [[HistogramSlot.SLOT_COUNT, 1]] }), "slot_out_of_range"],
+    ["with no known role", Buffer.alloc(frameEdge.size), "unknown_role"],
+  ])("a row %s fails by name", (_, payload, failure) => {
+    expect(FRAMES.decode(FrameKind.FRAME_EDGE, payload, new RowPages(0))).toBe(failure);
+  });
+});
+
+describe("an edge's key", () => {
+  test.each([
+    ["client", { role: "client", overflow: true }, true],
+    ["server", { role: "server", overflow: true }, true],
+    ["listener", { role: "listener", overflow: true, serverPort: 0 }, true],
+  ] as const)("without a local address is the overflow edge of role %s", (_, key, overflow) => {
+    expect(decodeEdgeKey(id(key)).overflow).toBe(overflow);
+  });
+
+  test("of a listener bound to :: is no overflow edge", () => {
+    const key = decodeEdgeKey(id({ role: "listener", localAddress: "::", serverPort: 80 }));
+
+    expect({ overflow: key.overflow, localAddress: key.localAddress }).toEqual({ overflow: false, localAddress: "::" });
+  });
+});
 
 describe("each frame of a fixed length", () => {
   test("HELLO", () => {
@@ -290,26 +436,45 @@ describe("each frame of a fixed length", () => {
   });
 });
 
+describe("what comes later", () => {
+  test("a kind of record is a decoder and its line: the others decode as before", () => {
+    const query = { kind: 42, isRecord: true, decode: (payload: Buffer) => ({ ...EVENT, rows: payload.length }) };
+    const table = new FrameTable([...FRAME_DECODERS, query]);
+    const { kind, payload } = statusFrame({ edges: 29 });
+
+    expect([42, kind, FrameKind.FRAME_CONNECTION].map((each) => table.isRecord(each))).toEqual([true, false, true]);
+    expect(table.decode(42, Buffer.alloc(23), new RowPages(0))).toEqual({ ...EVENT, rows: 23 });
+    expect(table.decode(kind, Buffer.from(payload), new RowPages(0))).toMatchObject({ kind: "status", edges: 29 });
+  });
+
+  test("two decoders for one kind are a mistake that shows at once", () => {
+    expect(() => new FrameTable([...FRAME_DECODERS, ...FRAME_DECODERS.slice(-1)])).toThrow(
+      `two decoders for frames of kind ${FrameKind.FRAME_CONNECTION}`,
+    );
+  });
+
+  test("an edge of a protocol that nobody knows fails by name, however long its value is", () => {
+    for (const length of [48, 72, 4096]) {
+      const payload = Buffer.alloc(length);
+      payload.set(keyBytes({ serverPort: 53 }));
+      payload[edgeKey.fields.protocol.offset] = 17;
+
+      expect(decodeEdge(payload, new RowPages(0))).toBe("unknown_protocol");
+    }
+  });
+});
+
 describe("a frame that cannot be used", () => {
   test("arbitrary payloads never throw and fail by one of the known names", () => {
     const kinds = fc.constantFrom(...Object.values(FrameKind), 0, 11, 999);
-    const failures = [
-      "unknown_kind",
-      "wrong_length",
-      "wrong_magic",
-      "unknown_role",
-      "slot_out_of_range",
-      "number_too_large",
-      "unknown_event",
-    ];
     const sized = fc
       .constantFrom(16, 40, 48, 96, 128, 152, 216, 232, 312, 320, 528)
       .chain((size) => fc.uint8Array({ minLength: size, maxLength: size }));
     fc.assert(
       fc.property(kinds, fc.oneof(sized, fc.uint8Array({ maxLength: 600 })), (kind, payload) => {
-        const event = decodeFrame(kind, Buffer.from(payload), new RowPages(0));
+        const event = FRAMES.decode(kind, Buffer.from(payload), new RowPages(0));
 
-        if (typeof event === "string") expect(failures).toContain(event);
+        if (typeof event === "string") expect(DECODE_FAILURES).toContain(event);
         else expect(event.kind).toBeTypeOf("string");
       }),
       { numRuns: 500 },
@@ -339,6 +504,9 @@ describe("a frame that cannot be used", () => {
     const payload = Buffer.alloc(length);
     Buffer.from(helloFrame({ protocol: 23 }).payload).copy(payload);
 
-    expect(decodeFrame(FrameKind.FRAME_HELLO, payload, new RowPages(0))).toMatchObject({ kind: "hello", protocol: 23 });
+    expect(FRAMES.decode(FrameKind.FRAME_HELLO, payload, new RowPages(0))).toMatchObject({
+      kind: "hello",
+      protocol: 23,
+    });
   });
 });

@@ -36,9 +36,11 @@ import type {
   ProgramStats,
 } from "../../../agent/model/probe-event.ts";
 import { parseAddress } from "../../../agent/shared/address.ts";
+import type { EdgeRow } from "../../../agent/source/edge-shape.ts";
 import type { Frame } from "../../../agent/source/frames.ts";
-import { type EdgeRow, RowPages } from "../../../agent/source/rows.ts";
+import { RowPages } from "../../../agent/source/rows.ts";
 import type { Settled } from "../../../agent/source/source.ts";
+import { TCP_EDGE } from "../../../agent/source/tcp-edge.ts";
 
 type Field =
   | { readonly offset: number; readonly type: "u8" | "u16" | "u32" | "u64" }
@@ -168,7 +170,7 @@ export function edgeRow(values: EdgeValues = {}): Buffer {
 
 /** The same as a row of an exchange. */
 export function edgeGrowth(values: EdgeValues = {}): EdgeRow {
-  return new RowPages(0).add(edgeRow(values));
+  return TCP_EDGE.row(edgeRow(values), new RowPages(0));
 }
 
 /** All that a row says, as a value to compare. */

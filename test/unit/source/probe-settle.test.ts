@@ -1,6 +1,6 @@
 /** What the Collector accepted goes back to the probe: verbatim, until it is confirmed, and once. */
 import { describe, expect, test } from "vitest";
-import { decodeEdge } from "../../../agent/source/decode.ts";
+import { decodeEdge } from "../../../agent/source/decode-edge.ts";
 import { RowPages } from "../../../agent/source/rows.ts";
 import { edgeGrowth, said } from "./frames-builder.ts";
 import { edge, SHORT_MS, startProbing } from "./probing.ts";

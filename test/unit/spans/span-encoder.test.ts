@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ConnectionFlag, EventKind, SampleReason } from "../../../agent/generated/layout.ts";
 import type { Connection } from "../../../agent/model/connection-record.ts";
-import { decodeFrame } from "../../../agent/source/decode.ts";
+import { FRAMES } from "../../../agent/source/decode.ts";
 import { RowPages } from "../../../agent/source/rows.ts";
 import { Span } from "../../../agent/spans/span.ts";
 import { SpanEncoder } from "../../../agent/spans/span-encoder.ts";
@@ -22,7 +22,7 @@ const UNIX = 1_700_000_000_000_000_000n;
 const encoded = (spans: readonly Span[]) => new SpanEncoder(SCOPE).encode(spans);
 
 function decoded(frame: ReturnType<typeof connectionFrame>): Connection {
-  const event = decodeFrame(frame.kind, Buffer.from(frame.payload), new RowPages(0));
+  const event = FRAMES.decode(frame.kind, Buffer.from(frame.payload), new RowPages(0));
   if (typeof event === "string" || event.kind !== "connection") throw new Error(`not decoded: ${String(event)}`);
   return event;
 }

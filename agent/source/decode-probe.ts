@@ -1,0 +1,158 @@
+/**
+ * What the probe sends of itself and of the node: HELLO, the frames around the rows of an exchange, and the answer to
+ * a flush.
+ *
+ * Each has a fixed length, by generated/layout.ts. A number that a double cannot hold fails its frame by name instead
+ * of being rounded.
+ */
+import {
+  FLOWSPAN_MAGIC,
+  FLOWSPAN_PROTOCOL,
+  FrameKind,
+  frameCgroup,
+  frameExchange,
+  frameHello,
+  frameNamespace,
+  frameProgram,
+  frameSettled,
+  frameStatus,
+  LOSS_NAMES,
+} from "../generated/layout.ts";
+import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeEvent } from "../model/probe-event.ts";
+import { Fields } from "./fields.ts";
+import type { DecodeFailure, FrameDecoder } from "./frame-decoder.ts";
+
+export const PROBE_FRAMES: readonly FrameDecoder[] = [
+  {
+    kind: FrameKind.FRAME_HELLO,
+    decode: (payload) => readFixed(foreignHello(payload), frameHello.size, hello),
+  },
+  fixed(FrameKind.FRAME_EXCHANGE_BEGIN, frameExchange, (fields) => ({ kind: "exchange-begin", ...exchange(fields) })),
+  fixed(FrameKind.FRAME_EXCHANGE_END, frameExchange, (fields) => ({ kind: "exchange-end", ...exchange(fields) })),
+  fixed(FrameKind.FRAME_CGROUP, frameCgroup, (fields) => ({ kind: "cgroup", ...cgroup(fields) })),
+  fixed(FrameKind.FRAME_NAMESPACE, frameNamespace, (fields) => ({ kind: "namespace", ...namespaceCounters(fields) })),
+  fixed(FrameKind.FRAME_PROGRAM, frameProgram, program),
+  fixed(FrameKind.FRAME_STATUS, frameStatus, status),
+  fixed(FrameKind.FRAME_SETTLED, frameSettled, settled),
+];
+
+type Read = (fields: Fields) => ProbeEvent | DecodeFailure;
+
+function fixed(kind: number, { size }: { readonly size: number }, read: Read): FrameDecoder {
+  return { kind, decode: (payload) => readFixed(payload, size, read) };
+}
+
+function readFixed(payload: Buffer, size: number, read: Read): ProbeEvent | DecodeFailure {
+  if (payload.length !== size) return "wrong_length";
+  const fields = new Fields(payload);
+  const event = read(fields);
+  return fields.tooLarge ? "number_too_large" : event;
+}
+
+/**
+ * A HELLO of another protocol may have another length. Only its magic and protocol lie where ours do, and
+ * they must be reported: so it is cut or filled up to our length.
+ */
+function foreignHello(payload: Buffer): Buffer {
+  const { magic, protocol } = frameHello.fields;
+  const isOurs = payload.length >= protocol.offset + 4 && payload.readBigUInt64LE(magic.offset) === FLOWSPAN_MAGIC;
+  if (!isOurs || payload.readUInt32LE(protocol.offset) === FLOWSPAN_PROTOCOL) return payload;
+  const filled = Buffer.alloc(frameHello.size);
+  payload.copy(filled);
+  return filled;
+}
+
+function hello(fields: Fields): ProbeEvent | DecodeFailure {
+  const at = frameHello.fields;
+  if (fields.u64(at.magic) !== FLOWSPAN_MAGIC) return "wrong_magic";
+  const value: Hello = {
+    protocol: fields.u32(at.protocol),
+    probePid: fields.u32(at.probePid),
+    features: fields.u64(at.features),
+    bootNs: fields.u64(at.bootNs),
+    realtimeNs: fields.u64(at.realtimeNs),
+    exchange: fields.u64(at.exchange),
+    startedNs: fields.u64(at.startedNs),
+    edgeCapacity: fields.u32(at.edgeCapacity),
+    cpus: fields.u32(at.cpus),
+    kernel: fields.text(at.kernel),
+  };
+  return { kind: "hello", ...value };
+}
+
+function exchange(fields: Fields): Exchange {
+  const at = frameExchange.fields;
+  return {
+    exchange: fields.u64(at.exchange),
+    bootNs: fields.u64(at.bootNs),
+    realtimeNs: fields.u64(at.realtimeNs),
+    walkNs: fields.u64(at.walkNs),
+    sockets: fields.count(at.sockets),
+    edges: fields.count(at.edges),
+  };
+}
+
+function cgroup(fields: Fields): Cgroup {
+  const { id, seenNs, names } = frameCgroup.fields;
+  const texts: string[] = [];
+  for (let level = 0; level < names.count; level++) {
+    const name = fields.text({ offset: names.offset + level * names.of.length, length: names.of.length });
+    if (name === "") break;
+    texts.push(name);
+  }
+  return { id: fields.u64(id), seenNs: fields.u64(seenNs), names: texts };
+}
+
+function namespaceCounters(fields: Fields): NamespaceCounters {
+  const at = frameNamespace.fields;
+  return {
+    netns: fields.u32(at.netns),
+    pid: fields.u32(at.pid),
+    cookie: fields.u64(at.cookie),
+    activeOpens: fields.count(at.activeOpens),
+    passiveOpens: fields.count(at.passiveOpens),
+    attemptFails: fields.count(at.attemptFails),
+    estabResets: fields.count(at.estabResets),
+    inSegs: fields.count(at.inSegs),
+    outSegs: fields.count(at.outSegs),
+    retransSegs: fields.count(at.retransSegs),
+    outRsts: fields.count(at.outRsts),
+    listenOverflows: fields.count(at.listenOverflows),
+    listenDrops: fields.count(at.listenDrops),
+    outNoRoutes: fields.count(at.outNoRoutes),
+  };
+}
+
+function program(fields: Fields): ProbeEvent {
+  const at = frameProgram.fields;
+  return {
+    kind: "program",
+    name: fields.text(at.name),
+    runs: fields.count(at.runs),
+    runTimeNs: fields.count(at.runTimeNs),
+    recursionMisses: fields.count(at.recursionMisses),
+  };
+}
+
+function status(fields: Fields): ProbeEvent {
+  const at = frameStatus.fields;
+  const losses: Record<string, number> = {};
+  for (const [loss, name] of LOSS_NAMES.entries()) losses[name] = fields.count({ offset: at.losses.offset + loss * 8 });
+  return {
+    kind: "status",
+    losses,
+    edges: fields.count(at.edges),
+    edgeCapacity: fields.count(at.edgeCapacity),
+    evicted: fields.count(at.evicted),
+    cgroups: fields.count(at.cgroups),
+    records: fields.count(at.records),
+    probeCpuUs: fields.count(at.probeCpuUs),
+    probeRssBytes: fields.count(at.probeRssBytes),
+    adopted: fields.count(at.adopted),
+  };
+}
+
+function settled(fields: Fields): ProbeEvent {
+  const at = frameSettled.fields;
+  return { kind: "settled", rows: fields.count(at.rows), unknown: fields.count(at.unknown) };
+}
