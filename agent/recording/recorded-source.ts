@@ -13,6 +13,7 @@ import { prefixRuleCommands } from "../source/commands.ts";
 import { ExchangeReader } from "../source/exchange-reader.ts";
 import { FrameSplitter } from "../source/frames.ts";
 import {
+  closedError,
   type ExchangeData,
   type PrefixRule,
   type ProbeSettings,
@@ -51,6 +52,9 @@ export class ReplaySource implements ProbeSource {
   /** Times of the exchanges handed out, for settles. */
   #bootNs = 0n;
   #ended = false;
+  #isClosed = false;
+  /** exchange() reads on. */
+  #isAsked = false;
   #settledRows = 0;
   #connects = 0;
   /** Of connections before this one. */
@@ -64,14 +68,21 @@ export class ReplaySource implements ProbeSource {
   }
 
   async hello(): Promise<Hello> {
+    this.#mustBeOpen();
     while (this.#hello === undefined && (await this.#step()));
+    this.#mustBeOpen();
     if (this.#hello === undefined)
       throw this.#error() ?? new SourceError("disconnected", "the recording holds no HELLO");
     return this.#hello;
   }
 
   async exchange(): Promise<ExchangeData | undefined> {
+    this.#mustBeOpen();
+    if (this.#isAsked) throw new Error("exchange() was called while another one is under way");
+    this.#isAsked = true;
     while (this.#outcomes.length === 0 && (await this.#step()));
+    this.#isAsked = false;
+    this.#mustBeOpen();
     const outcome = this.#outcomes.shift();
     if (outcome === undefined || outcome instanceof SourceError) {
       if (outcome !== undefined) throw outcome;
@@ -90,6 +101,7 @@ export class ReplaySource implements ProbeSource {
   }
 
   async flush(): Promise<Settled> {
+    this.#mustBeOpen();
     const rows = this.#settledRows;
     this.#settledRows = 0;
     return { rows, unknown: 0 };
@@ -113,6 +125,7 @@ export class ReplaySource implements ProbeSource {
 
   async close(): Promise<void> {
     this.#ended = true;
+    this.#isClosed = true;
     await this.#entries.return(undefined);
   }
 
@@ -205,6 +218,10 @@ export class ReplaySource implements ProbeSource {
       failure: (name, count) => this.#count(name, count),
     });
     return { fromProbe, toProbe: new FrameSplitter(), asked: false };
+  }
+
+  #mustBeOpen(): void {
+    if (this.#isClosed) throw closedError();
   }
 
   #count(failure: string, by = 1): void {

@@ -24,6 +24,7 @@ import { openSocket, ProbeConnection, type Tap } from "./probe-connection.ts";
 import type { ProbeOptions } from "./probe-options.ts";
 import { RecordAccount } from "./record-account.ts";
 import {
+  closedError,
   type ExchangeData,
   type PrefixRule,
   type ProbeSettings,
@@ -342,10 +343,6 @@ export class ProbeClient implements ProbeSource {
 
 /** The longest time a timer takes. */
 const NEVER_MS = 2 ** 31 - 1;
-
-function closedError(): SourceError {
-  return new SourceError("closed", "the source was closed");
-}
 
 function mismatch(protocol: number): string {
   const older = protocol < FLOWSPAN_PROTOCOL ? "flowspan-probe" : "the flowspan agent";

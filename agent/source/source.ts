@@ -123,12 +123,18 @@ export class SourceError extends Error {
   }
 }
 
+/** What every call gets after close(). */
+export function closedError(): SourceError {
+  return new SourceError("closed", "the source was closed");
+}
+
 export interface ProbeSource {
   /** The newest HELLO; waits for the first one. Rejects with a SourceError when none comes in time. */
   hello(): Promise<Hello>;
 
   /**
-   * Asks for one exchange and collects it. One at a time. Settles that were not flushed are flushed first.
+   * Asks for one exchange and collects it. One at a time: a second call meanwhile throws an Error. Settles that were
+   * not flushed are flushed first.
    *
    * @returns the exchange, or undefined when the source has ended (only a recording does)
    * @throws SourceError when no complete exchange came; nothing is lost, the next one says it again
@@ -156,6 +162,6 @@ export interface ProbeSource {
 
   stats(): SourceStats;
 
-  /** Ends the connection; pending calls reject with `closed`. Flush first what must be settled. */
+  /** Ends the connection; pending and later calls reject with `closed`. Flush first what must be settled. */
   close(): Promise<void>;
 }

@@ -11,40 +11,33 @@ import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-optio
 import { IMMEDIATE_CLOCK, type IntervalClock, SystemClock } from "../../../agent/shared/ticker.ts";
 import { type ExchangeData, type SettledRow, SourceError } from "../../../agent/source/source.ts";
 import { FakeIdentity, FakeKernel, keyOf } from "../series/kernel.ts";
+import { exchangeOf, FakeSource } from "../source/fake-source.ts";
+import { exchangeFrames } from "../source/frames-builder.ts";
 
 const EDGE = "client a>b:80";
 const ACCEPTED: ExportOutcome = { state: "accepted", rejectedPoints: 0, message: "" };
 const FAILED: ExportOutcome = { state: "failed", reason: "unavailable", retryable: true, retryAfterMs: undefined };
 
 /** Plays a list of things that happen, one an exchange; the source ends after the last. */
-class FakeSource {
+class KernelSource extends FakeSource {
   readonly kernel = new FakeKernel();
-  readonly calls: string[] = [];
-  readonly #script: (() => void)[];
   cgroups: readonly Cgroup[] = [];
 
   constructor(script: readonly (() => void)[]) {
-    this.#script = [...script];
+    super(script.map((step) => () => this.#exchange(step)));
   }
 
-  async exchange(): Promise<ExchangeData | undefined> {
-    const step = this.#script.shift();
-    if (step === undefined) return undefined;
-    this.calls.push("exchange");
+  #exchange(step: () => void): ExchangeData {
     step();
-    const { rows, namespaces, end } = this.kernel.exchange();
     const free = () => this.calls.push("free");
-    return { rows, namespaces, end, cgroups: this.cgroups, free } as unknown as ExchangeData;
+    const whole = exchangeOf(exchangeFrames());
+    const { rows, namespaces, end } = this.kernel.exchange();
+    return { ...whole, rows, namespaces, end: { ...whole.end, ...end }, cgroups: this.cgroups, free };
   }
 
-  settle(rows: readonly SettledRow[]): void {
-    this.calls.push(`settle ${rows.length}`);
+  override settle(rows: readonly SettledRow[]): void {
+    super.settle(rows);
     this.kernel.settle(rows);
-  }
-
-  async flush() {
-    this.calls.push("flush");
-    return { rows: 0, unknown: 0 };
   }
 }
 
@@ -67,7 +60,7 @@ class FakeExporter {
 
 const silent = { info: () => {}, warn: () => {} };
 
-function parts(source: FakeSource, changes: Partial<PipelineParts> = {}): PipelineParts {
+function parts(source: KernelSource, changes: Partial<PipelineParts> = {}): PipelineParts {
   const identity = new FakeIdentity();
   return {
     source,
@@ -81,12 +74,12 @@ function parts(source: FakeSource, changes: Partial<PipelineParts> = {}): Pipeli
   };
 }
 
-function grow(source: () => FakeSource, bytesSent: number): () => void {
+function grow(source: () => KernelSource, bytesSent: number): () => void {
   return () => source().kernel.grow(EDGE, { bytesSent });
 }
 
 test("each exchange is exported, settled and flushed before the next begins", async () => {
-  const source: FakeSource = new FakeSource([grow(() => source, 23), grow(() => source, 29)]);
+  const source: KernelSource = new KernelSource([grow(() => source, 23), grow(() => source, 29)]);
   const exporter = new FakeExporter();
 
   const totals = await runPipeline(parts(source, { exporter }));
@@ -98,7 +91,7 @@ test("each exchange is exported, settled and flushed before the next begins", as
 });
 
 test("rows of a request that failed are not settled, are not freed and go out with the next", async () => {
-  const source: FakeSource = new FakeSource([grow(() => source, 23), grow(() => source, 29)]);
+  const source: KernelSource = new KernelSource([grow(() => source, 23), grow(() => source, 29)]);
   const exporter = new FakeExporter([FAILED]);
 
   await runPipeline(parts(source, { exporter }));
@@ -110,7 +103,7 @@ test("rows of a request that failed are not settled, are not freed and go out wi
 test("new cgroups are named before the rows of their exchange", async () => {
   const cgroup: Cgroup = { id: 23n, seenNs: 0n, names: ["cri-containerd-1.scope"] };
   const seen: unknown[] = [];
-  const source: FakeSource = new FakeSource([grow(() => source, 23)]);
+  const source: KernelSource = new KernelSource([grow(() => source, 23)]);
   source.cgroups = [cgroup];
   const given = parts(source);
   const note = (exchange: ExchangeRows) => {
@@ -129,7 +122,7 @@ test("new cgroups are named before the rows of their exchange", async () => {
 
 test("what stands between names and series keeps growth out of both flows and settlement", async () => {
   const other = "client a>c:80";
-  const source: FakeSource = new FakeSource([
+  const source: KernelSource = new KernelSource([
     () => {
       source.kernel.grow(EDGE, { bytesSent: 23 });
       source.kernel.grow(other, { bytesSent: 29 });
@@ -154,7 +147,7 @@ test("an error costs its own turn only, and is said once until exchanges work ag
   const broken = () => {
     throw new SourceError("disconnected", "the probe is gone");
   };
-  const source: FakeSource = new FakeSource([grow(() => source, 23), broken, broken, grow(() => source, 29)]);
+  const source: KernelSource = new KernelSource([grow(() => source, 23), broken, broken, grow(() => source, 29)]);
   const exporter = new FakeExporter();
   const said: string[] = [];
   const log = {
@@ -173,7 +166,7 @@ test("an error costs its own turn only, and is said once until exchanges work ag
 });
 
 test("skipped ticks are counted", async () => {
-  const source: FakeSource = new FakeSource([() => {}, () => {}]);
+  const source: KernelSource = new KernelSource([() => {}, () => {}]);
   const skips = [0, 3, 2];
   const clock: IntervalClock = { next: async () => skips.shift() ?? 0 };
 
@@ -184,7 +177,11 @@ test("skipped ticks are counted", async () => {
 
 test("stopping makes one last exchange, settled and flushed", async () => {
   const stopping = new AbortController();
-  const source: FakeSource = new FakeSource([grow(() => source, 23), grow(() => source, 29), grow(() => source, 31)]);
+  const source: KernelSource = new KernelSource([
+    grow(() => source, 23),
+    grow(() => source, 29),
+    grow(() => source, 31),
+  ]);
   const ticks = [() => {}, () => stopping.abort()];
   const clock: IntervalClock = { next: async () => Number(ticks.shift()?.() ?? 0) };
   const exporter = new FakeExporter();
@@ -196,7 +193,7 @@ test("stopping makes one last exchange, settled and flushed", async () => {
 
 test("a Collector that hangs holds up the end no longer than the deadline", async () => {
   const stopping = new AbortController();
-  const source: FakeSource = new FakeSource([grow(() => source, 23)]);
+  const source: KernelSource = new KernelSource([grow(() => source, 23)]);
   const exporter = {
     exportFlows: () => {
       stopping.abort();

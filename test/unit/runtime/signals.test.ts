@@ -8,10 +8,10 @@ import type { Signal, SignalInputs } from "../../../agent/runtime/signal.ts";
 import { SpanSignal } from "../../../agent/runtime/span-signal.ts";
 import { createLog } from "../../../agent/shared/log.ts";
 import { IMMEDIATE_CLOCK, SystemClock } from "../../../agent/shared/ticker.ts";
-import type { ExchangeData, SettledRow } from "../../../agent/source/source.ts";
 import { Exemplars } from "../../../agent/spans/exemplars.ts";
-import { FakeIdentity, FakeKernel } from "../series/kernel.ts";
-import { edgeGrowth } from "../source/frames-builder.ts";
+import { FakeIdentity } from "../series/kernel.ts";
+import { exchangeOf, FakeSource } from "../source/fake-source.ts";
+import { exchangeFrames } from "../source/frames-builder.ts";
 import { connectionOf, OFFSET_NS, SECOND_NS } from "../spans/builders.ts";
 
 beforeEach(() => {
@@ -30,27 +30,18 @@ function disabled(): LiveConfig {
   return new LiveConfig(loadConfig(sources), sources, log);
 }
 
-/** Says one exchange and ends; knows everybody. */
+/** One exchange, then the end; knows everybody. */
 class FakeInputs implements SignalInputs {
-  readonly kernel = new FakeKernel();
-  readonly settled: SettledRow[] = [];
-  tells = 0;
-  #exchanges = 1;
+  reports = 0;
   readonly identity = Object.assign(new FakeIdentity(), { knowsCgroup: () => true });
-  readonly source = {
-    exchange: async (): Promise<ExchangeData | undefined> => {
-      if (this.#exchanges-- <= 0) return undefined;
-      const rows = [edgeGrowth({ counters: { bytesSent: 23n } })];
-      return { ...this.kernel.exchange(), rows, cgroups: [], free: () => {} } as unknown as ExchangeData;
+  readonly source = Object.assign(
+    new FakeSource([() => exchangeOf(exchangeFrames({ edges: [{ counters: { bytesSent: 23n } }] }))]),
+    {
+      reportRecords: () => {
+        this.reports++;
+      },
     },
-    settle: (rows: readonly SettledRow[]) => {
-      this.settled.push(...rows);
-    },
-    flush: async () => ({ rows: 0, unknown: 0 }),
-    reportRecords: () => {
-      this.tells++;
-    },
-  };
+  );
 }
 
 function lossesOf({ losses }: Signal): Record<string, number> {
@@ -75,7 +66,7 @@ test("a record is pending until its loss is in metrics that the Collector has ac
   await vi.advanceTimersByTimeAsync(60_000);
 
   expect({ pending: spans.pendingRecords, lost: lossesOf(spans) }).toEqual({ pending: 1, lost: { span_rejected: 1 } });
-  expect(inputs.tells).toBeGreaterThan(0);
+  expect(inputs.reports).toBeGreaterThan(0);
   spans.sending()(false);
   expect(spans.pendingRecords).toBe(1);
   spans.sending()(true);
@@ -96,5 +87,5 @@ test("metrics that are not sent are counted for top and stay in the kernel", asy
 
   expect(metrics.stats()).toMatchObject({ edges: 1, flows: 1, pendingRows: 0, overBudget: 0 });
   expect(metrics.edges.snapshot().edges.map(({ bytesSent }) => bytesSent)).toEqual([23]);
-  expect({ settled: inputs.settled, lost: lossesOf(metrics) }).toEqual({ settled: [], lost: {} });
+  expect({ settled: inputs.source.settledRows, lost: lossesOf(metrics) }).toEqual({ settled: [], lost: {} });
 });
