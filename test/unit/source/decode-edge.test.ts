@@ -1,26 +1,19 @@
-/** Rows of edges: their bytes as the contract has them, decoded and encoded again, and their keys. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   EDGE_COUNTERS,
   type EdgeCountersField,
+  edgeKey,
   FrameKind,
   frameEdge,
   HistogramSlot,
 } from "../../../agent/generated/layout.ts";
-import { decodeEdge, decodeEdgeKey, decodeFrame } from "../../../agent/source/decode.ts";
-import type { Frame } from "../../../agent/source/frames.ts";
-import { encodeEdge, RowPages } from "../../../agent/source/rows.ts";
+import { FRAMES } from "../../../agent/source/decode.ts";
+import { decodeEdge } from "../../../agent/source/decode-edge.ts";
+import { decodeEdgeKey } from "../../../agent/source/edge-key.ts";
+import { RowPages } from "../../../agent/source/rows.ts";
+import { TCP_EDGE } from "../../../agent/source/tcp-edge.ts";
 import { edgeGrowth, edgeRow, keyBytes, said } from "./frames-builder.ts";
-
-function _decoded(frame: Frame) {
-  return decodeFrame(frame.kind, Buffer.from(frame.payload), new RowPages(0));
-}
-
-/** The frame without its last bytes. */
-function _cut({ kind, payload }: Frame, bytes: number): Frame {
-  return { kind, payload: payload.subarray(0, payload.length - bytes) };
-}
 
 function id(key: Parameters<typeof keyBytes>[0]): string {
   return keyBytes(key).toString("latin1");
@@ -82,14 +75,6 @@ const PINNED_EDGE = [
   "03000000" + "0b000000",            // slot 3 (handshake), count 11
   "e0000000" + "0d000000",            // slot 224 (first of duration), count 13
 ];
-
-/** All that can be read of a row, which reads it where it lies. */
-function _allRead(row: unknown): object {
-  if (typeof row !== "object" || row === null) throw new Error(`not decoded: ${String(row)}`);
-  const fields = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(row)));
-  const read = fields.filter(([, { get }]) => get !== undefined).map(([name]) => [name, Reflect.get(row, name)]);
-  return Object.fromEntries(read);
-}
 
 describe("FRAME_EDGE", () => {
   const pinned = Buffer.from(PINNED_EDGE.join(""), "hex");
@@ -159,7 +144,7 @@ describe("FRAME_EDGE", () => {
         const growth = decodeEdge(bytes, new RowPages(0));
 
         if (typeof growth === "string") throw new Error(growth);
-        expect(encodeEdge(growth).equals(bytes)).toBe(true);
+        expect(TCP_EDGE.encode(growth).equals(bytes)).toBe(true);
       }),
     );
   });
@@ -203,7 +188,7 @@ describe("FRAME_EDGE", () => {
     ["with a slot past the histograms", edgeRow({ slots: [[HistogramSlot.SLOT_COUNT, 1]] }), "slot_out_of_range"],
     ["with no known role", Buffer.alloc(frameEdge.size), "unknown_role"],
   ])("a row %s fails by name", (_, payload, failure) => {
-    expect(decodeFrame(FrameKind.FRAME_EDGE, payload, new RowPages(0))).toBe(failure);
+    expect(FRAMES.decode(FrameKind.FRAME_EDGE, payload, new RowPages(0))).toBe(failure);
   });
 });
 
@@ -221,4 +206,14 @@ describe("an edge's key", () => {
 
     expect({ overflow: key.overflow, localAddress: key.localAddress }).toEqual({ overflow: false, localAddress: "::" });
   });
+});
+
+test("an edge of a protocol that nobody knows fails by name, however long its value is", () => {
+  for (const length of [48, 72, 4096]) {
+    const payload = Buffer.alloc(length);
+    payload.set(keyBytes({ serverPort: 53 }));
+    payload[edgeKey.fields.protocol.offset] = 17;
+
+    expect(decodeEdge(payload, new RowPages(0))).toBe("unknown_protocol");
+  }
 });
