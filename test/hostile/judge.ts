@@ -10,7 +10,13 @@ import { Metadata } from "@grpc/grpc-js";
 import { type Config, loadConfig, type loadSchemaCheck } from "../../agent/config/load.ts";
 import { ConfigError, type Problem } from "../../agent/config/problem.ts";
 import { createTransport } from "../../agent/otlp/transport.ts";
-import { exportedSignals, probeSettings, prefixRulesOf, spanLimits, transportOptions } from "../../agent/runtime/options.ts";
+import {
+  exportedSignals,
+  prefixRulesOf,
+  probeSettings,
+  spanLimits,
+  transportOptions,
+} from "../../agent/runtime/options.ts";
 import { redact } from "../../agent/shared/log.ts";
 import type { FixtureFiles } from "./fixtures.ts";
 import type { Situation } from "./situations.ts";
