@@ -14,8 +14,8 @@ import type { Connection, ConnectionEvent, ConnectionEventKind } from "../model/
 import type { EdgeKey } from "../model/edge.ts";
 import { decodeEdgeKey } from "./edge-key.ts";
 import { EdgeKeys } from "./edge-keys.ts";
-import { type At, HIGH_LIMIT } from "./fields.ts";
 import type { DecodeFailure, FrameDecoder } from "./frame-decoder.ts";
+import { type At, HIGH_LIMIT } from "./frame-fields.ts";
 import { EVENT_KINDS, RECOVERIES, STATES } from "./tcp-names.ts";
 
 const AT = frameConnection.fields;

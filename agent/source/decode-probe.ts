@@ -19,8 +19,8 @@ import {
   LOSS_NAMES,
 } from "../generated/layout.ts";
 import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeEvent } from "../model/probe-event.ts";
-import { Fields } from "./fields.ts";
 import type { DecodeFailure, FrameDecoder } from "./frame-decoder.ts";
+import { Fields } from "./frame-fields.ts";
 
 export const PROBE_FRAMES: readonly FrameDecoder[] = [
   {

@@ -2,7 +2,7 @@
 import { EdgeRole, edgeKey } from "../generated/layout.ts";
 import type { EdgeKey, Role } from "../model/edge.ts";
 import { formatAddress } from "../shared/address.ts";
-import type { BytesAt } from "./fields.ts";
+import type { BytesAt } from "./frame-fields.ts";
 
 export const ROLE_NAMES: readonly (Role | undefined)[] = roleNames();
 

@@ -5,8 +5,8 @@
  */
 import { EDGE_COUNTERS, edgeKey, frameEdge, HistogramSlot, slotGrowth } from "../generated/layout.ts";
 import type { EdgeRow, EdgeShape, EdgeValues } from "./edge-shape.ts";
-import { HIGH_LIMIT } from "./fields.ts";
 import type { DecodeFailure } from "./frame-decoder.ts";
+import { HIGH_LIMIT } from "./frame-fields.ts";
 import { type RowPage, type RowPages, WORD } from "./rows.ts";
 
 const IPPROTO_TCP = 6;

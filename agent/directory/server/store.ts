@@ -24,6 +24,7 @@ import { type BackingPod, endpointKey, Services } from "../../naming/remote/serv
 import { BOOT_MS } from "../../naming/watch-start.ts";
 import { parseAddress } from "../../shared/address.ts";
 import type { Key } from "../protocol.ts";
+import { NodeRanges } from "./node-ranges.ts";
 import {
   type AtPort,
   listOf,
@@ -35,7 +36,6 @@ import {
 } from "./owner-records.ts";
 import { type OwnedInterval, Ownership } from "./ownership.ts";
 import { PackedSlice } from "./packed-slice.ts";
-import { PodRanges } from "./pod-ranges.ts";
 import { SharedValues } from "./shared-values.ts";
 import type { StoreListeners, StoreStats } from "./store-news.ts";
 
@@ -57,7 +57,7 @@ export class DirectoryStore {
   readonly #unsynced: Set<Feed>;
   readonly #listeners: StoreListeners;
   /** Made when it is asked for. */
-  #ranges: PodRanges | undefined;
+  #ranges: NodeRanges | undefined;
   #clusterUid = "";
   #listedMs = 0;
   readonly #changes: Partial<Record<Feed, number>> = {};
@@ -154,7 +154,7 @@ export class DirectoryStore {
   /** The node whose range for pods holds the address. */
   rangeOf(address: string): Node | undefined {
     const bytes = parseAddress(address);
-    this.#ranges ??= new PodRanges([...this.#nodes.values()].map(({ node }) => node));
+    this.#ranges ??= new NodeRanges([...this.#nodes.values()].map(({ node }) => node));
     return bytes && this.#ranges.find(bytes);
   }
 

@@ -4,7 +4,7 @@
 import type { Node } from "../../model/cluster-objects.ts";
 import { parsePrefix } from "../../shared/prefix.ts";
 
-export class PodRanges {
+export class NodeRanges {
   /** By length in bits, the longest first; then by the prefix' own bytes. */
   readonly #byLength: readonly (readonly [bits: number, nodes: ReadonlyMap<string, Node>])[];
 
