@@ -23,16 +23,16 @@ Every setting has a default that suits a production cluster. Later layers win:
 3. \`FLOWSPAN_*\` variables (only what a container must pass in)
 4. flags
 
-With a file, \`OTEL_*\` variables count only where the file names them, as in \`\${OTEL_EXPORTER_OTLP_ENDPOINT}\`: OpenTelemetry's
-specification asks for this, and the agent logs which ones it passed over. A standard variable that cannot be read is
-ignored with a warning (the specification again). Anything else that is wrong is refused before anything starts: each
-field with its file, line and path, what was found, what is allowed and how to mend it, all at once. Names that are not
-known are refused too.
+With a file, \`OTEL_*\` variables count only where the file names them, as in \`\${OTEL_EXPORTER_OTLP_ENDPOINT}\`. OpenTelemetry's
+specification asks for this, and the agent logs which variables it left out. It ignores a standard variable that it cannot read,
+with a warning (the specification again). It refuses everything else that is wrong before it starts. It names each
+field with its file, line and path, what was found, what is allowed and how to mend it, all at once. It refuses unknown
+names too.
 
 The file is [OTel declarative configuration](https://opentelemetry.io/docs/specs/otel/configuration/#declarative-configuration)
-1.1. Durations are milliseconds. \`\${NAME}\`, \`\${NAME:-default}\` and \`$$\` work in every value, and \`null\` means the default. Parts of
-the schema that flowspan has no use for are checked against the schema and left alone. In flowspan's own section a variable's text is
-text where text is wanted: a node named \`48211907\` or \`9e42\` needs no quotes. In OpenTelemetry's sections its schema wants them.
+1.1. Durations are milliseconds. \`\${NAME}\`, \`\${NAME:-default}\` and \`$$\` work in every value, and \`null\` means the default. flowspan checks
+parts that it does not use against the schema, and ignores them. In flowspan's own section the text of a variable stays text where a
+setting is text: a node named \`48211907\` or \`9e42\` needs no quotes. In OpenTelemetry's sections the schema asks for quotes.
 
 \`\`\`yaml
 file_format: "1.1"
@@ -61,13 +61,13 @@ distribution:
 
 ## Where metrics and spans go
 
-In a file, spans are sent as metrics are, field by field, where nothing else is set for them; an exporter of spans with an
+In a file, each field that is not set for spans is as for metrics. An exporter of spans with an
 \`endpoint\` of its own inherits only \`compression\` and \`timeout\`, since headers and certificates were meant for the other server.
-By variables each signal stands alone, as OpenTelemetry has it: \`OTEL_EXPORTER_OTLP_METRICS_*\` says nothing of spans. The flag
+Variables are for each signal alone, as OpenTelemetry has it: \`OTEL_EXPORTER_OTLP_METRICS_*\` does not apply to spans. The flag
 \`--endpoint\` is for both.
 
-Without a file, variables mean what they mean to the stock OpenTelemetry JS exporter, with these differences
-(test/unit/config/otlp-variables.test.ts holds both against each other):
+Without a file, variables mean the same as for the stock OpenTelemetry JS exporter, with these differences
+(test/unit/config/otlp-variables.test.ts compares both):
 
 | variable | flowspan | the stock exporter |
 |---|---|---|
@@ -84,18 +84,18 @@ Without a file, variables mean what they mean to the stock OpenTelemetry JS expo
 | \`…_CERTIFICATE\`, \`…_CLIENT_*\` that cannot be used | refused at the start | ignored |
 | \`OTEL_RESOURCE_ATTRIBUTES\` with an equals sign in a value, or one of more than 255 characters | taken | all of it is discarded |
 
-Variables of OpenTelemetry that do not stand on this page have no effect.
+Other variables of OpenTelemetry have no effect.
 
-Without a \`ca_file\` the certificates that the system trusts are trusted: \`SSL_CERT_FILE\` and \`SSL_CERT_DIR\`, else the distribution's
-files; \`NODE_EXTRA_CA_CERTS\` comes on top, and \`GRPC_DEFAULT_SSL_ROOTS_FILE_PATH\` replaces them for OTLP and the directory. Where there are none, as in a
-slim image, those that come with Node are. The same goes for the directory and for an API server whose kubeconfig names no CA.
-gRPC goes through the proxy of \`grpc_proxy\`, \`https_proxy\` or \`http_proxy\` (in small letters, \`http://\` alone), unless the host ends as an
-entry of \`no_grpc_proxy\` or \`no_proxy\` does.
+Without a \`ca_file\` flowspan trusts the certificates that the system trusts: \`SSL_CERT_FILE\` and \`SSL_CERT_DIR\`, else the distribution's
+files. It adds \`NODE_EXTRA_CA_CERTS\`. For OTLP and the directory, \`GRPC_DEFAULT_SSL_ROOTS_FILE_PATH\` replaces them. Where there are none, as in a
+slim image, it trusts those that come with Node. The same holds for the directory and for an API server whose kubeconfig names no CA.
+gRPC uses the proxy of \`grpc_proxy\`, \`https_proxy\` or \`http_proxy\` (in small letters, \`http://\` only). It uses no proxy for a host that ends
+like an entry of \`no_grpc_proxy\` or \`no_proxy\`.
 
 ## Changes while the agent runs
 
 The agent reads the file again when its content changes (also through a ConfigMap's symlinks) and on SIGHUP. Fields
-marked "at once" take effect; for the others it logs that a restart is needed and goes on with the old value. A file that is wrong
+marked "at once" take effect. For the others it logs that a restart is needed, and goes on with the old value. A file that is wrong
 changes nothing: the agent keeps its settings, logs every problem and counts the failure.
 `;
 
