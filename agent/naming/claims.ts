@@ -1,9 +1,9 @@
 /**
- * Who of several claimants of one address has it: the rules that an agent's tables and a directory's share.
+ * Which of several claimants of one address has it: the rules of an agent's tables and of a directory.
  *
- * Nobody is preferred for being younger: two nodes behind one NAT, or two pods that some network plugin gave one
- * address, may live so for months, and what cannot be told apart is not reported. One that is reported as terminating before the
- * other comes is different: it had the address before the other.
+ * No claimant is preferred for being younger. Two nodes behind one NAT may live so for months, and so may two pods to
+ * which a network plugin gave one address: their growth has no name. One rule divides them: a claimant that is
+ * terminating before the other comes had the address before the other.
  */
 import type { Pod } from "../model/cluster-objects.ts";
 
@@ -38,8 +38,8 @@ export function givesWay(present: Claimant): boolean {
 }
 
 /**
- * Whether `claimant`, whose claim is reported after that of `present`, had the address before it and not now. One that was
- * reported as terminating since `present` can have had it may share it.
+ * Whether `claimant` had the address before `present` and has it no more, although its claim is reported later. If it was
+ * reported as terminating after `present` can have had the address, both may share it.
  *
  * @param fromMs when `present` can have had the address at the earliest, CLOCK_BOOTTIME milliseconds
  */

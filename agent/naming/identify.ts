@@ -1,9 +1,9 @@
 /**
  * Both ends of an edge by name: the local end by its cgroup, the remote end by its address and the time.
  *
- * Lookups only read tables; `apply` (metadata) and `addCgroup` (the probe) are the only ways in. While the
- * metadata may still come, an edge is `pending` and its growth stays in the kernel; after a bounded wait it
- * is named by what is known. Times come in as arguments.
+ * Look-ups only read tables. `apply` (metadata) and `addCgroup` (the probe) fill them. While metadata may still
+ * come, an edge is `pending` and its growth stays in the kernel. After a bounded wait it gets a name by what is
+ * known. Times come in as arguments.
  */
 
 import type { ClusterChange, ClusterUpsert, Feed, Pod, Service } from "../model/cluster-objects.ts";
@@ -104,7 +104,7 @@ interface KnownCgroup {
   cached: CachedEnd | undefined;
 }
 
-/** `final`: so it is for later growth, too, until the version rises. */
+/** `final`: later growth has the same end, too, until the version rises. */
 interface Settled<T> {
   readonly end: T;
   readonly final: boolean;
@@ -127,7 +127,7 @@ class TableIdentity implements ClusterIdentity {
   readonly #tables: ClusterTables;
   readonly #cgroups = new Map<bigint, KnownCgroup>();
   /**
-   * Addresses that nobody is known for, and questions (address and port) that a directory has not answered: when they
+   * Addresses without a known owner, and questions (address and port) without an answer of the directory: when they
    * were first and last asked.
    */
   readonly #missing = new Map<string, { readonly firstMs: number; lastMs: number }>();
@@ -202,7 +202,7 @@ class TableIdentity implements ClusterIdentity {
     if (change.type === "upsert" && this.#missing.size > 0) this.#isKnown(change);
   }
 
-  /** Who comes after the one that has the address now is waited for anew. */
+  /** The addresses have an owner now. The wait for the next owner begins anew. */
   #isKnown({ object }: ClusterUpsert): void {
     const { addresses = [], clusterAddresses = [] } = object as Partial<Pod & Service>;
     for (const address of [...addresses, ...clusterAddresses]) this.#missing.delete(address);
@@ -277,7 +277,7 @@ class TableIdentity implements ClusterIdentity {
     if (state !== "missing") this.#missing.delete(remoteAddress);
     else if (isAnswered && !this.#waitedFor(remoteAddress, nowMs, MISSING_FORGET_MS))
       return `${remoteAddress} is not known yet`;
-    // It may be a pod's or a node's as well: who says that has not been heard. An answer of "nobody" changes no table.
+    // It may be a pod's or a node's as well: not all feeds have been read. An answer of "nobody" changes no table.
     const isHeard = isAnswered && this.#tables.unsynced.size === 0;
     if (!isHeard && end.kind === "external") return { end: { ...NOBODY, label: remoteAddress }, final: isAnswered };
     if (state === "ending" && nowMs < untilMs + HANDOVER_MS) return `${remoteAddress} may have another owner already`;
@@ -305,7 +305,7 @@ class TableIdentity implements ClusterIdentity {
     }
   }
 
-  /** The probe says a cgroup once a connection, so those used longest ago go first, an eighth at a time. */
+  /** The probe sends a cgroup once a connection. So those that were used longest ago go first, an eighth at a time. */
   #dropUnusedCgroups(): void {
     const byUse = [...this.#cgroups].sort(([, a], [, b]) => a.usedMs - b.usedMs);
     for (const [id] of byUse.slice(0, CGROUPS_MAX / 8)) this.#cgroups.delete(id);

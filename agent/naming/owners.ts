@@ -1,11 +1,10 @@
 /**
  * Who owned an address when: address → intervals of time, each with one owner.
  *
- * A watch reports late: an owner has an address before that is reported, and lost it before that is reported. So an
- * interval reaches from when the owner can have had the address at the earliest to when its end was reported;
- * two of them may overlap, also for as long as both last, and growth in both is nobody's. Ended intervals are
- * kept for a grace period;
- * afterwards only the time is kept, so that older growth finds nobody instead of the wrong one.
+ * A watch reports late: both that an owner has an address, and that it has lost it. So an interval begins when the owner
+ * can have had the address at the earliest, and ends when its end was reported. Two intervals may overlap, also while both
+ * last; growth in both has no owner. The table keeps ended intervals for a grace period. Afterwards it keeps
+ * only the time, so that older growth finds no owner instead of the wrong one.
  * Times are CLOCK_BOOTTIME milliseconds and come in as arguments.
  */
 import { type Claimant, givesWay, HANDOVER_MS, isPast } from "./claims.ts";
@@ -29,10 +28,10 @@ interface Address<O extends Owner> {
 }
 
 /**
- * `owner`: the only one known of in that time; `final` says that no later answer for later growth can differ
- * until the table changes; `ending` that its end was reported in that time or so shortly after it that it may lie in it,
- * and no next owner is known yet, who may have had the address before that time was over. `several`: the growth cannot be told apart; where it is final,
- * all of them last. `none`: nobody is known.
+ * `owner`: the only known owner in that time. `final`: until the table changes, later growth has the same owner.
+ * `ending`: its end was reported in that time, or so shortly after it that the end may lie in it; the next owner is not known
+ * yet, and may have had the address before that time was over. `several`: the growth cannot be divided; where that is final,
+ * all of them last. `none`: no owner is known.
  */
 export type Ownership<O> =
   | {
@@ -79,8 +78,8 @@ export class OwnerTable<O extends Owner> {
   }
 
   /**
-   * Gives `address` to `owner`, or replaces the value of the owner with the same uid. For a claim that is new:
-   * one that is only repeated is renew()ed, since another may have the address by now.
+   * Gives `address` to `owner`, or replaces the value of the owner with the same uid. For a new claim only: renew() is
+   * for a repeated one, since another owner may have the address by now.
    *
    * @param fromMs when the owner can have had it at the earliest; not later than `atMs`, when that was reported
    */
@@ -110,7 +109,7 @@ export class OwnerTable<O extends Owner> {
     if (own) own.owner = owner;
   }
 
-  /** Tells of an owner when it has ended already. Who has the address now keeps it: the two may overlap. */
+  /** Adds an owner that has ended already. The present owner keeps the address: the two may overlap. */
   addFormer(address: string, owner: O, fromMs: number, untilMs: number): void {
     const entry = this.#entry(address);
     if (entry) this.#remember(address, entry, { owner, fromMs, untilMs });
@@ -138,8 +137,8 @@ export class OwnerTable<O extends Owner> {
     const during = since.filter(({ fromMs }) => fromMs < untilMs);
     const [first] = since;
     if (first === undefined) return NONE;
-    // The first cannot have come too late: nobody else is known from before it. Of some that were reported at about the
-    // same time, as after an outage, any may be the first.
+    // The first cannot have come too late, since no other is known from before it. Some may be reported at about the
+    // same time, as after an outage: then any of them may be the first.
     const firstMs = Math.min(...since.map(({ fromMs }) => fromMs));
     const having = during.length > 0 ? during : since.filter(({ fromMs }) => fromMs < firstMs + HANDOVER_MS);
     const isFollowed = having.length < since.length;

@@ -1,10 +1,9 @@
 /**
  * The own node's pods, found by what a cgroup's name says: a container's id or a pod's uid.
  *
- * A pod that is gone stays known for a grace period, for its last growth is read after its end. A pod's
- * container ids are collected while it lives: its status only tells the last two of each container.
- * An address finds its pod as of the time of the growth, as with remote ends. Times are CLOCK_BOOTTIME
- * milliseconds.
+ * A pod that is gone stays known for a grace period, since its last growth is read after its end. The table collects a
+ * pod's container ids while it lives: its status has only the last two of each container. An address finds its
+ * pod as of the time of the growth, as with remote ends. Times are CLOCK_BOOTTIME milliseconds.
  */
 
 import { addressesOf, type ContainerDetail, type Pod } from "../../model/cluster-objects.ts";
@@ -17,7 +16,7 @@ export interface FoundPod {
   readonly pod: Pod;
   /** Undefined where it is not known which container it is. */
   readonly container: ContainerDetail | undefined;
-  /** Nothing that could still come would say more. */
+  /** Later metadata cannot add to it. */
   readonly complete: boolean;
 }
 
@@ -117,8 +116,8 @@ export class LocalPods {
   }
 
   /**
-   * For sockets whose cgroup says nothing: the pod whose own address it was during (sinceMs, untilMs].
-   * `final`: so it is for later growth, too, until something changes here.
+   * For sockets whose cgroup names no pod: the pod that owned this address during (sinceMs, untilMs].
+   * `final`: later growth has the same pod, too, until something changes here.
    */
   findByAddress(address: string, sinceMs: number, untilMs: number): { found: FoundPod | undefined; final: boolean } {
     const ownership = this.#byAddress.ownerOf(address, sinceMs, untilMs);

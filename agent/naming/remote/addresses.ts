@@ -2,11 +2,11 @@
  * A remote address, in an interval of time → who it was: pod, Service, node, this host, a range with a
  * name, somebody outside, or unknown.
  *
- * What owns an address best answers first: an (address, port) of a Service, then the owner by time (pod,
- * ClusterIP, node; an endpoint written by hand comes before a node), then this host, then named ranges. Pods on the host's network share their node's
- * address, so the answer there is the node: the address does not show which pod it was. Two owners in
- * one interval are told apart by nobody: the answer is their common workload or `unknown`. Where an owner's
- * end lies in the interval, the next one is waited for, since it may have begun in it too.
+ * The most exact owner answers: an (address, port) of a Service, then the owner by time (pod, ClusterIP, node; an
+ * endpoint written by hand comes before a node), then this host, then named ranges. Pods on the host's network share
+ * their node's address. The address does not show which pod it was, so the answer is the node. Two owners in
+ * one interval cannot be told apart: the answer is their common workload or `unknown`. Where an owner's
+ * end lies in the interval, the next owner may have begun in it, too: so the edge waits for it.
  */
 
 import type { Service } from "../../model/cluster-objects.ts";
@@ -35,7 +35,7 @@ export interface RemoteAnswer {
   readonly end: RemoteEnd;
   /**
    * `changing`: the same question about later growth may have another answer without any change here.
-   * `ending`: the next owner may have been there in that time already; `missing`: nobody is known who has the address.
+   * `ending`: the next owner may have been there in that time already; `missing`: no owner of the address is known.
    */
   readonly state: "final" | "changing" | "ending" | "missing";
 }
@@ -198,7 +198,7 @@ export class Addresses {
 
   #serviceAnswer(service: Service, { sinceMs }: Time): RemoteAnswer {
     const { peer, replacedMs } = this.#tables.services.naming(service);
-    // Of growth from before, nobody can say which of the two workloads it belongs to.
+    // Growth from before may belong to either workload.
     if (replacedMs > sinceMs) return { end: serviceEnd(service, service, peer.zone), state: "changing" };
     return final(serviceEnd(service, peer, peer.zone));
   }

@@ -2,12 +2,12 @@
  * Services and their EndpointSlices → the name that a Service goes by, the zone that it is in, and the
  * Service behind an (address, port) or a node port.
  *
- * A client that connects to a ClusterIP has that address in its socket; the server knows only its pod. So
- * that both ends agree, a Service goes by the `service.name` of the workload behind it when all its
- * endpoints belong to one, else by its own name. An endpoint written by hand belongs to the pod that has its address. With no endpoints left it keeps the name it had. Growth from
- * before the workload was replaced by another goes by the Service's own name: it may be of either. A Service
- * is in a zone when all its endpoints are. Where one of them is another node's and only the own node's pods
- * are known, it goes by its own name, in no zone. Times are CLOCK_BOOTTIME milliseconds.
+ * A client that connects to a ClusterIP has that address in its socket; the server knows only its pod. Both ends must
+ * agree. So a Service goes by the `service.name` of the workload behind it when all its endpoints belong to one
+ * workload, else by its own name. An endpoint written by hand belongs to the pod that has its address. A Service without
+ * endpoints keeps its last name. When another workload has replaced the first, older growth may be of either: it goes by
+ * the Service's own name. A Service is in a zone when all its endpoints are. Where only the own node's pods are known and
+ * an endpoint is another node's, the Service goes by its own name, in no zone. Times are CLOCK_BOOTTIME milliseconds.
  */
 import type { EndpointSlice, Service, ServiceName, ServiceNaming, ServicePeer } from "../../model/cluster-objects.ts";
 
