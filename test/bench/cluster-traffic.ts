@@ -7,9 +7,11 @@
  * Each pod has a net namespace, a cgroup, an address and one process.
  */
 
+import { cpus } from "node:os";
 import type { Workload } from "../lab/programs/workload.ts";
 import { describe, type LabInput } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
+import { busyCores } from "./machine-load.ts";
 
 export const NODES = 3;
 const PODS_A_DEPLOYMENT = 5;
@@ -17,6 +19,9 @@ const CALLED_BY_EACH = 10;
 const PORT = 8080;
 /** So many processes start at once. */
 const AT_ONCE = 25;
+const STEPS = 5;
+/** Share of all CPUs that may be busy, so that what was not asked for has room, too. */
+const FULL = 0.85;
 /** Hundreds of clients answer on cores that their traffic fills. */
 const ANSWER_MS = 120_000;
 /** The kernel's default has room for 1,024 in all namespaces together. */
@@ -44,21 +49,24 @@ export class ClusterTraffic {
     this.#clients = clients;
   }
 
-  /** Starts all servers, then all clients; when it resolves, requests flow. */
+  /**
+   * Starts all servers, then the callers a fifth at a time until the machine is full: beyond that, it would measure the
+   * machine and not flowspan. When it resolves, requests flow.
+   */
   static async start(lab: Lab, perSecond: number): Promise<ClusterTraffic> {
     lab.limitNeighbourTable("v4", NEIGHBOURS);
     const half = lab.description.pods.length / 2;
     await inBatches(half, (pod) => lab.pod(`called-${pod}`).serve({ listen: [{ port: PORT }], workers: 1 }));
-    const clients = await inBatches(half, async (pod) => {
-      // 7 and 11: neighbours call different deployments.
-      const called = Array.from({ length: CALLED_BY_EACH }, (_, i) => `called-${(pod * 7 + i * 11) % half}`);
-      const to = called.map((key) => ({ address: lab.pod(key).ips.v4, port: PORT }));
-      const paceMs = (1000 * half) / perSecond;
-      const options = { to, count: 0, workers: 1, parallel: 16, upload: 512, download: 4096, paceMs };
-      return lab.pod(`caller-${pod}`).start("churn", options);
-    });
+    const paceMs = (1000 * half) / perSecond;
+    const clients: Workload[] = [];
     const traffic = new ClusterTraffic(clients);
-    await traffic.counts();
+    const step = Math.ceil(half / STEPS);
+    while (clients.length < half) {
+      const last = Math.min(half, clients.length + step);
+      while (clients.length < last) clients.push(startCaller(lab, clients.length, half, paceMs));
+      await traffic.counts();
+      if ((await busyCores(1)) > FULL * cpus().length) break;
+    }
     return traffic;
   }
 
@@ -71,6 +79,14 @@ export class ClusterTraffic {
       failed: all.reduce((total, { failed, broken }) => total + sum(failed) + sum(broken), 0),
     };
   }
+}
+
+function startCaller(lab: Lab, pod: number, half: number, paceMs: number): Workload {
+  // 7 and 11: neighbours call different deployments.
+  const called = Array.from({ length: CALLED_BY_EACH }, (_, i) => `called-${(pod * 7 + i * 11) % half}`);
+  const to = called.map((key) => ({ address: lab.pod(key).ips.v4, port: PORT }));
+  const options = { to, count: 0, workers: 1, parallel: 16, upload: 512, download: 4096, paceMs };
+  return lab.pod(`caller-${pod}`).start("churn", options);
 }
 
 async function inBatches<T>(count: number, start: (index: number) => Promise<T>): Promise<T[]> {

@@ -168,22 +168,22 @@ function rowsOf(size: Size, used: AllUsed, { hooks, behindMs, eventUs }: Measure
   const judged = (isMet: boolean): Row["verdict"] => (carried ? verdictOf(isMet) : "unclear");
   const [probe, agent, hook] = [busiest(used.probes), busiest(used.agents), Math.max(...hooks)];
   const { collector } = used;
-  const came = `${number(used.perSecond)} requests a second came about, ${used.failed} failed`;
+  const came = `${number(used.perSecond)} requests a second came about of ${number(size.perSecond)} wanted, ${used.failed} failed`;
   const eventMs = percentile(eventUs, 0.99) / 1000;
   const behind = percentile(behindMs, 0.5);
   const share = agent.share + collector.share;
   const rss = agent.rssBytes + collector.rssBytes;
-  const load = `${number(size.pods)} pods with a net namespace each, half of them calling ten others each, a connection for each request; ${came}`;
+  const load = `${number(size.pods)} pods with a net namespace each, half of them calling ten others each as far as this machine has room, a connection for each request; ${came}`;
   return [
     {
       budget: "scenario-probe",
-      measured: `${percent(probe.share + hook)}, ${memory(probe)}, p99 ${number(eventMs, 2)} ms (p50 ${number(percentile(eventUs, 0.5) / 1000, 2)}): process ${percent(probe.share)}, its programs in the kernel ${percent(hook)}`,
+      measured: `at ${number(used.perSecond)} requests/s: ${percent(probe.share + hook)}, ${memory(probe)}, p99 ${number(eventMs, 2)} ms (p50 ${number(percentile(eventUs, 0.5) / 1000, 2)}): process ${percent(probe.share)}, its programs in the kernel ${percent(hook)}`,
       verdict: judged(probe.share + hook < 0.012 && probe.rssBytes < 80 * MB && eventMs < 1),
       how: `the busiest of ${NODES}, one for each node's cgroup; its programs run for all nodes' sockets, by bpf_stats. ${load}. Latency as in the row of event latency, of ${number(eventUs.length)} records of one node`,
     },
     {
       budget: "scenario-collector",
-      measured: `${percent(share)}, ${mebibytes(rss)} RSS, p50 ${number(behind, 1)} ms (p99 ${number(percentile(behindMs, 0.99), 1)}): agent ${percent(agent.share)}, ${memory(agent)}; Collector ${percent(collector.share)}, ${memory(collector)}`,
+      measured: `at ${number(used.perSecond)} requests/s: ${percent(share)}, ${mebibytes(rss)} RSS, p50 ${number(behind, 1)} ms (p99 ${number(percentile(behindMs, 0.99), 1)}): agent ${percent(agent.share)}, ${memory(agent)}; Collector ${percent(collector.share)}, ${memory(collector)}`,
       verdict: judged(share < 0.035 && rss < 250 * MB && behind < 5),
       how: `the busiest agent of ${NODES} and the real Collector, which takes from all; an export every ${size.intervalMs / 1000} s. Latency: ${behindMs.length} spans of the stock exporter, until they are behind the Collector, which has no batch processor here`,
     },
