@@ -12,9 +12,9 @@ const test = needs("root", "btf", "cgroup2", "iptables", "build");
 const ROUNDS = 4;
 /** After the last interim record. */
 const LAST = { upload: 4003, download: 1511 };
-const INTERIMS = { ...ALL_SPANS, activeTimeout: 400 };
+const INTERIMS = { ...ALL_SPANS, active_timeout: 400 };
 /** None ends while the test runs. */
-const NO_MORE_INTERIMS = { ...ALL_SPANS, activeTimeout: 86_400_000 };
+const NO_MORE_INTERIMS = { ...ALL_SPANS, active_timeout: 86_400_000 };
 /** Two spans are put on the wall clock by two readings of it. */
 const CLOCKS_NS = 1_000_000;
 
