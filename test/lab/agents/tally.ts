@@ -111,7 +111,7 @@ export class Tally {
 
   /** Connections that closed, whether a program saw their close or the kernel hid it (test/machine/witness.ts). */
   get ended(): number {
-    return this.sum().closed + (this.losses.vanished ?? 0);
+    return this.sum().closed + (this.losses.close_missed ?? 0);
   }
 
   /** One exchange: added, settled, confirmed. Throws when the probe did not know a row that it sent. */

@@ -116,7 +116,7 @@ test("probes that are killed while records come: what agents got and what is tol
   const deaths = 5;
   const count = deaths * EACH;
   const { observed } = await spanLab.stats();
-  const before = { lost: await lost(), hidden: await losses("vanished"), observed };
+  const before = { lost: await lost(), hidden: await losses("close_missed"), observed };
   const traffic = connect(count, PACE_MS);
   for (let death = 0; death < deaths; death++) {
     await delay(A_WHILE_MS);
@@ -125,7 +125,7 @@ test("probes that are killed while records come: what agents got and what is tol
   }
   await traffic;
   const records = async () => (await lost()) + (await spanLab.stats()).observed - before.lost - before.observed;
-  const hidden = async () => (await losses("vanished")) - before.hidden;
+  const hidden = async () => (await losses("close_missed")) - before.hidden;
   await eventually(`${2 * count} records`, async () => (await records()) + (await hidden()) >= 2 * count, 30_000);
   await spanLab.settled(0);
 
@@ -136,7 +136,7 @@ test("probes that are killed while records come: what agents got and what is tol
 test("probes and agents that are killed at once while spans are sent: none is missing without being told", async () => {
   const deaths = 3;
   const count = deaths * EACH;
-  const before = { lost: await lost(), hidden: await losses("vanished"), arrived: distinct() };
+  const before = { lost: await lost(), hidden: await losses("close_missed"), arrived: distinct() };
   const traffic = connect(count, PACE_MS);
   for (let death = 0; death < deaths; death++) {
     await delay(A_WHILE_MS);
@@ -148,7 +148,7 @@ test("probes and agents that are killed at once while spans are sent: none is mi
   await connect(FEW);
   const all = 2 * (count + FEW);
   const known = async () => (await lost()) - before.lost + distinct() - before.arrived;
-  const hidden = async () => (await losses("vanished")) - before.hidden;
+  const hidden = async () => (await losses("close_missed")) - before.hidden;
   await eventually(`${all} spans or losses`, async () => (await known()) + (await hidden()) >= all, 30_000);
   await spanLab.settled(0);
 
@@ -197,8 +197,8 @@ function lost(): Promise<number> {
   return losses("agent_gone_records");
 }
 
-/** `vanished` grows where the kernel hid a close (test/machine/witness.ts), which leaves no record. */
-async function losses(name: "agent_gone_records" | "vanished"): Promise<number> {
+/** `close_missed` grows where the kernel hid a close (test/machine/witness.ts), which leaves no record. */
+async function losses(name: "agent_gone_records" | "close_missed"): Promise<number> {
   const statuses = await Promise.all(spanLab.nodes.map((node) => spanLab.status(node)));
   return statuses.reduce((sum, { losses }) => sum + (losses[name] ?? 0), 0);
 }
