@@ -43,6 +43,8 @@ const STEADY_MS = 5_000;
 /** What a probe may take to start, or to start again, before its absence is worth a line in the log. */
 const START_MS = 1_000;
 
+const NOTHING_SETTLED: Settled = { rows: 0, unknown: 0 };
+
 export class ProbeClient implements ProbeSource {
   readonly #path: string;
   readonly #log: Logger;
@@ -71,6 +73,8 @@ export class ProbeClient implements ProbeSource {
   readonly #flushes = new Calls<Settled>();
 
   readonly #unconfirmed = new Unconfirmed();
+  /** By the flushes that were confirmed since nothing was unconfirmed. */
+  #settled: Settled = NOTHING_SETTLED;
   /** When the maps that the unconfirmed rows belong to were made. */
   #mapsStartedNs: bigint | undefined;
   #settings: readonly Frame[] = [];
@@ -130,6 +134,7 @@ export class ProbeClient implements ProbeSource {
   settle(rows: readonly SettledRow[]): void {
     this.#unconfirmed.add(rows);
     this.#send(settleCommands(rows));
+    if (this.#hello !== undefined && !this.#unconfirmed.flushed) this.#sendFlush();
   }
 
   async flush(): Promise<Settled> {
@@ -305,8 +310,14 @@ export class ProbeClient implements ProbeSource {
   }
 
   #takeSettled({ rows, unknown }: Settled): void {
-    if (this.#unconfirmed.confirm()) this.#flushes.resolve({ rows, unknown }, this.#unconfirmed.confirmed);
-    else this.#count("settled_unasked");
+    if (!this.#unconfirmed.confirm()) {
+      this.#count("settled_unasked");
+      return;
+    }
+    const { settled, confirmed } = this.#unconfirmed;
+    this.#settled = { rows: this.#settled.rows + rows, unknown: this.#settled.unknown + unknown };
+    this.#flushes.resolve(this.#settled, confirmed);
+    if (settled === confirmed) this.#settled = NOTHING_SETTLED;
   }
 
   #send(frames: Iterable<Frame>): void {

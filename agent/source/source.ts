@@ -143,7 +143,8 @@ export interface ProbeSource {
 
   /**
    * Says that the Collector has accepted these rows. Returns at once; the rows are kept and sent again to
-   * each new probe until a flush confirms them.
+   * each new probe until a flush confirms them. The probe takes the rows of one call together: an agent that is
+   * killed meanwhile has settled all of them or none, but for calls of more than 4 MiB.
    */
   settle(rows: readonly SettledRow[]): void;
 

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Stages settlements in the shared map and runs the kernel's settle program on them. The program alone
- * changes edges; it takes a row once only, so repeating is harmless.
+ * Rows wait for their flush; then they are staged as settlements in the shared map, and the kernel's settle program is
+ * run on them. The program alone changes edges; it takes a row once only, so repeating is harmless.
  */
 #include "exchange/settler.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "shared/log.h"
 #include "exchange/rows.h"
 
-bool settler__apply(struct settler *settler)
+static bool settler__run(struct settler *settler)
 {
 	int failed = settler->staged ? programs__settle(settler->programs, settler->staged) : 0;
 
@@ -41,7 +43,7 @@ static struct settlement *settler__next(struct settler *settler)
 
 static bool settler__staged(struct settler *settler)
 {
-	return ++settler->staged < SETTLEMENTS_MAX || settler__apply(settler);
+	return ++settler->staged < SETTLEMENTS_MAX || settler__run(settler);
 }
 
 /* Rows of other maps than these (their pins were removed since) name growth that is not here. */
@@ -50,7 +52,15 @@ static bool row__is_ours(const struct settlement *settlement, __u64 since_ns, co
 	return settlement->exchange <= state->exchange && since_ns >= state->started_ns;
 }
 
-bool settler__settle(struct settler *settler, const void *payload)
+static size_t row__length(const char *payload)
+{
+	struct frame_edge edge;
+
+	memcpy(&edge, payload, sizeof(edge));
+	return sizeof(edge) + edge.slot_count * sizeof(struct slot_growth);
+}
+
+static bool row__stage(struct settler *settler, const char *payload)
 {
 	struct settlement *settlement = settler__next(settler);
 	const struct state *state = settler->maps->state;
@@ -65,6 +75,44 @@ bool settler__settle(struct settler *settler, const void *payload)
 		return true;
 	}
 	return settler__staged(settler);
+}
+
+bool settler__apply(struct settler *settler)
+{
+	bool applied = true;
+
+	for (size_t at = 0; applied && at < settler->waiting_used; at += row__length(settler->waiting + at))
+		applied = row__stage(settler, settler->waiting + at);
+	settler__forget(settler);
+	return applied && settler__run(settler);
+}
+
+bool settler__settle(struct settler *settler, const void *payload, size_t length)
+{
+	if (settler->waiting_used + length > SETTLER_WAITING_MAX && !settler__apply(settler))
+		return false;
+	if (!settler->waiting) {
+		/* Not malloc(): after the first time it would keep the pages. */
+		char *pages =
+			mmap(NULL, SETTLER_WAITING_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (pages == MAP_FAILED) {
+			log_error("cannot keep rows to settle: %s; they stay in the kernel", strerror(errno));
+			return false;
+		}
+		settler->waiting = pages;
+	}
+	memcpy(settler->waiting + settler->waiting_used, payload, length);
+	settler->waiting_used += length;
+	return true;
+}
+
+void settler__forget(struct settler *settler)
+{
+	if (settler->waiting)
+		munmap(settler->waiting, SETTLER_WAITING_MAX);
+	settler->waiting = NULL;
+	settler->waiting_used = 0;
 }
 
 bool settler__evict(struct settler *settler, const struct edge_key *key)

@@ -10,24 +10,35 @@
 #include "shared/pinned_maps.h"
 #include "load/programs.h"
 
-/* Collects settlements and has the kernel apply them, SETTLEMENTS_MAX at a time. */
+/* Rows that wait for their flush: some 10,000 edges'. */
+#define SETTLER_WAITING_MAX (4UL << 20)
+
+/* Collects rows until they are flushed, and has the kernel apply them, SETTLEMENTS_MAX at a time. */
 struct settler {
 	const struct programs *programs;
 	struct pinned_maps *maps;
+	char *waiting; /* rows without a flush behind them, one after the other; NULL: none */
+	size_t waiting_used;
 	__u32 staged;
 	struct frame_settled settled; /* since the last flush */
 	__u64 evicted;                /* since the settler was made */
 };
 
-/* The three below return false, after saying why, when the kernel did not apply what was staged. */
+/* The four below return false, after saying why, when the kernel did not apply what it was to. */
 
-/* Stages a row's payload, which command__parse has checked. */
-bool settler__settle(struct settler *settler, const void *payload);
+/*
+ * Keeps a row's payload, which command__parse has checked, until it is flushed: an agent that is killed before has
+ * settled none of the rows of a flush, so that no series is cut. More than SETTLER_WAITING_MAX are applied in parts.
+ */
+bool settler__settle(struct settler *settler, const void *payload, size_t length);
 
 /* Stages the removal of an idle edge. */
 bool settler__evict(struct settler *settler, const struct edge_key *key);
 
-/* Applies all that is staged. */
+/* Forgets rows that were not flushed: their agent is gone, and what they say comes again. */
+void settler__forget(struct settler *settler);
+
+/* Applies all that waits or is staged. */
 bool settler__apply(struct settler *settler);
 
 /* Applies what is staged, gives the counts since the last flush and starts new ones. */

@@ -62,6 +62,7 @@ void session__open(struct session *session, int in, int out)
 void session__close(struct session *session)
 {
 	record_reader__close(&session->records);
+	settler__forget(&session->settler);
 	session->in = -1;
 	output__open(&session->output, -1);
 }
@@ -97,7 +98,7 @@ static bool command__handle(struct session *session, const struct command *comma
 	case COMMAND_EXCHANGE:
 		return exchange__run(&session->exchange);
 	case COMMAND_SETTLE:
-		return settler__settle(&session->settler, command->payload);
+		return settler__settle(&session->settler, command->payload, command->length);
 	case COMMAND_FLUSH:
 		return settler__flush(&session->settler, &settled) &&
 		       output__frame(&session->output, FRAME_SETTLED, &settled, sizeof(settled));

@@ -4,10 +4,14 @@
  *
  *   one pod: container `client` ── lo ── container `server`, this process in the agent's place
  */
+import { once } from "node:events";
+import { connect } from "node:net";
 import { afterAll, beforeAll, expect } from "vitest";
 import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
 import type { EdgeGrowth } from "../../agent/model/edge.ts";
+import { settleCommands } from "../../agent/source/commands.ts";
 import { decodeEdgeKey } from "../../agent/source/edge-key.ts";
+import { packFrames } from "../../agent/source/frames.ts";
 import { Tally } from "../lab/agents/tally.ts";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
@@ -52,6 +56,16 @@ test("rows that are settled twice are subtracted once, and the repetition is cal
   await tally.client.flush();
 });
 
+test("rows of a reader that goes before it has flushed them come again, all of them", async () => {
+  await play(37);
+  const { rows } = await exchanged(2 * 37);
+  await settleWithoutFlush(tally.probe.probeSocket, rows);
+  await tally.replaceReader();
+
+  // replaceReader() has taken and settled what came.
+  expect(tally.sum().opened).toBe(2 * 37);
+});
+
 test("rows that nobody settles come again, with what grew since", async () => {
   await play(29);
   await exchanged(2 * 29);
@@ -61,6 +75,15 @@ test("rows that nobody settles come again, with what grew since", async () => {
 
   expect(opened(rows)).toBe(2 * 60);
 });
+
+/** As an agent that is killed between the rows and their flush. Resolves when the probe has read them and the end. */
+async function settleWithoutFlush(path: string, rows: readonly EdgeGrowth[]): Promise<void> {
+  const socket = connect(path);
+  await once(socket, "connect");
+  socket.end(packFrames([...settleCommands(rows)]));
+  socket.resume();
+  await once(socket, "close");
+}
 
 async function play(count: number): Promise<void> {
   const to = [{ address: "127.0.0.1", port: PORT }];
