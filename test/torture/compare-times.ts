@@ -3,7 +3,7 @@ import type { Connection } from "../../agent/model/connection-record.ts";
 import type { Precision } from "./compare.ts";
 import type { Differences } from "./differences.ts";
 import type { ExpectedEnd } from "./oracle.ts";
-import { ADOPTED } from "./record-flags.ts";
+import { ADOPTED, RESTORED } from "./record-flags.ts";
 import type { Role, Use } from "./uses.ts";
 import type { Conversation } from "./wire.ts";
 
@@ -12,7 +12,7 @@ const TICK_US = 4000;
 
 export function compareTimes(
   name: string,
-  { role, use, conversation }: ExpectedEnd,
+  { role, use, conversation, isTimed }: ExpectedEnd,
   record: Connection,
   said: Differences,
   precision?: Precision,
@@ -33,6 +33,9 @@ export function compareTimes(
   if (Number(record.startNs) < since - CLOCK_US * 1000 && !(record.flags & ADOPTED))
     said.add("times", `${name}: begins before its SYN`);
   if (conversation && record.establishedNs > 0n) compareHandshake(name, since, conversation, record, said);
+  const isOlder = (record.flags & (ADOPTED | RESTORED)) !== 0 || (use?.restored ?? 0) > 0;
+  if (isTimed && record.handshakeUs === 0 && record.establishedNs > 0n && !isOlder)
+    said.add("handshake", `${name}: how long its handshake took is not known`);
   if (conversation && record.endNs < record.startNs) said.add("times", `${name}: ends before it begins`);
 }
 

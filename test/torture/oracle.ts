@@ -25,6 +25,8 @@ export interface ExpectedEnd {
   readonly bytesReceived: readonly [number, number] | undefined;
   readonly resetSent: boolean | undefined;
   readonly resetReceived: boolean | undefined;
+  /** A server's handshake of which nothing hides how long it took. */
+  readonly isTimed: boolean;
   /** What its socket counted. */
   readonly segments: SegmentCounts | undefined;
 }
@@ -102,7 +104,7 @@ function withoutWire(use: Use, filtered: boolean): ExpectedEnd {
   const errno = use.errno ?? (filtered || use.end === undefined ? undefined : 0);
   return {
     ...{ role: "client", conversation: undefined, use, established: false, errno, bytesSent: 0, bytesReceived: [0, 0] },
-    ...{ resetSent: false, resetReceived: false },
+    ...{ resetSent: false, resetReceived: false, isTimed: false },
     segments: filtered ? undefined : { out: [0, 0], in: [0, 0] },
   };
 }
@@ -123,6 +125,7 @@ function endOf(role: Role, talk: Conversation, by: Partial<Record<Role, Use>>, o
     bytesSent: ours.bytes,
     bytesReceived: received(role, talk, use),
     ...resets(role, talk, by, established, facts),
+    isTimed: role === "server" && isTimed(talk, facts),
     segments: segmentsOf(role, talk, use, established, facts),
   };
 }
@@ -136,6 +139,11 @@ function isEstablished(role: Role, talk: Conversation, use: Use | undefined, fil
   }
   // Its answer to the last ACK is silence: only the sum can tell, unless the client never got so far.
   return talk.sent.client.acknowledged ? undefined : false;
+}
+
+/** One SYN-ACK, one answer to it, and no data before that: of a SYN-ACK that was sent again none knows which was answered. */
+function isTimed({ sent: { client, server } }: Conversation, { lossy, answersDropped }: Facts): boolean {
+  return server.syns === 1 && client.syns === 1 && !client.isFast && !lossy && !answersDropped;
 }
 
 /** A SYN's second timeout may have ended it: nobody asked. */

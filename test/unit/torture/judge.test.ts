@@ -87,6 +87,23 @@ test("a handshake that is shorter than on the wire is told, and one that is long
   expect(said(12_041)).toEqual([`handshake: ${name}: its handshake took 12041 µs, on the wire 8010 to 12040`]);
 });
 
+test("a server's handshake that is not timed is told, and not where its SYN-ACK was sent again or answers were dropped", () => {
+  const said = (wire: string, books: string) =>
+    differences(
+      PLAIN_CONNECTION,
+      traceOf(PLAIN_CALLS + wire + books),
+      changed("server", { handshakeUs: 0 }, { handshakeUs: 0 }),
+    ).filter((each) => each.startsWith("handshake"));
+  const again = PLAIN_WIRE.replace("< 2030 SA 500 101", "< 2030 SA 500 101\n < 2035 SA 500 101");
+  const dropped = PLAIN_BOOKS.replace("ListenDrops=0", "ListenDrops=1");
+
+  expect(said(PLAIN_WIRE, PLAIN_BOOKS)).toEqual([
+    "handshake: server of 127.0.0.1/40000 → 127.0.0.1/8000 (line 6 to 13): how long its handshake took is not known",
+  ]);
+  expect(said(again, PLAIN_BOOKS)).toEqual([]);
+  expect(said(PLAIN_WIRE, dropped)).toEqual([]);
+});
+
 test("a resend without a type is told, but where a rule may have refused it", () => {
   const trace = traceOf(PLAIN_CALLS + PLAIN_WIRE + PLAIN_BOOKS.replace("RetransSegs=0", "RetransSegs=1"));
   const seen = changed("client", {}, { retransmitsOther: 1 });

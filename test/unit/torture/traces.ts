@@ -88,7 +88,11 @@ export function plainSeen(): Seen {
     startNs: 2_010_000n,
     handshakeUs: 40,
   });
-  const server = recordOf("server", { segsOut: 4, segsIn: 6, bytesSent: 23, bytesReceived: 1009, startNs: 2_025_000n });
+  const server = recordOf("server", {
+    ...{ segsOut: 4, segsIn: 6, bytesSent: 23, bytesReceived: 1009 },
+    startNs: 2_025_000n,
+    handshakeUs: 10,
+  });
   return { edges: [edgeOf(client), edgeOf(server)], records: [client, server], namespace: namespaceOf() };
 }
 

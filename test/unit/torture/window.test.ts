@@ -278,12 +278,12 @@ function seen(): Seen {
     record("client", 44, { segsOut: 2, segsIn: 1, state: "established" }),
     record("server", 44, { segsIn: 2 }),
     record("client", 46, { ...young, segsOut: 4, segsIn: 2, pid: 7 }),
-    record("server", 46, { ...young, segsOut: 2, segsIn: 4, pid: 8 }),
+    record("server", 46, { ...young, segsOut: 2, segsIn: 4, handshakeUs: 1, pid: 8 }),
   ].map((each, i) => (i === 3 ? { ...each, state: "close_wait" as const } : each));
   return {
     edges: [
       edge("client", { opened: 1, closed: 4, bytesSent: 23, segsOut: 7, segsIn: 4 }),
-      edge("server", { opened: 1, closed: 3, bytesReceived: 23, segsOut: 4, segsIn: 7 }),
+      edge("server", { opened: 1, closed: 3, bytesReceived: 23, segsOut: 4, segsIn: 7, handshakeUs: 1 }),
     ],
     records,
     namespace: { activeOpens: 6, passiveOpens: 5, retransSegs: 0, estabResets: 2 } as NamespaceCounters,
