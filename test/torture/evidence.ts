@@ -2,9 +2,23 @@
  * One play of one program as text, for whoever has to find out what happened: the program, what the interpreter said (calls,
  * wire, looks, books), and what flowspan said of it. Only reading it is left where a difference needs luck to come again.
  */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../lab/programs/run.ts";
 import type { Performed } from "./batch.ts";
 import type { Seen } from "./compare.ts";
 import { formatProgram } from "./program.ts";
+
+/** Where what differs is left. */
+export const OUTPUT = join(ROOT, "build/torture");
+
+/** @returns the file, `build/torture/NAME.play` */
+export function keepPlay(name: string, evidence: string): string {
+  mkdirSync(OUTPUT, { recursive: true });
+  const file = join(OUTPUT, `${name}.play`);
+  writeFileSync(file, evidence);
+  return file;
+}
 
 export function formatEvidence({ program, trace, seen, phases }: Performed): string {
   const parts: [title: string, text: string][] = [

@@ -7,20 +7,19 @@
  *
  * Batches take turns in what befalls probe (COURSE) and agent; FLOWSPAN_UPHEAVAL=late,kill names others.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../lab/programs/run.ts";
 import { numberOptions } from "../number-options.ts";
 import { AgentBench } from "./agent-bench.ts";
 import { AGENT_UPHEAVALS, type AgentUpheaval } from "./agent-upheavals.ts";
 import { TortureBench } from "./batch.ts";
+import { keepPlay, OUTPUT } from "./evidence.ts";
 import { generate } from "./generate.ts";
 import { type Bench, type Failure, judge, minimize } from "./judge.ts";
 import { KNOWN_CHECKS, KNOWN_FEATURES, SOUND_FEATURES } from "./known.ts";
 import { formatProgram, type Program, programSeed } from "./program.ts";
 import { UPHEAVALS, type Upheaval } from "./upheaval.ts";
 
-const OUTPUT = join(ROOT, "build/torture");
 const COURSE: readonly Upheaval[] = ["none", "late", "upgrade", "gap", "kill", "reader"];
 
 const options = numberOptions({
@@ -98,9 +97,8 @@ async function report<U extends string>(bench: Bench<U>, failure: Failure, index
   const evidence = failure.evidence();
   const small = Date.now() < deadline && failed < 10 ? await minimize(bench, failure, upheaval, atOnce) : failure;
   const remarks = small.differences.map((each) => `# ${each}\n`).join("");
-  mkdirSync(OUTPUT, { recursive: true });
+  keepPlay(`${seed}-${index}`, evidence);
   const file = join(OUTPUT, `${seed}-${index}.txt`);
-  writeFileSync(join(OUTPUT, `${seed}-${index}.play`), evidence);
   writeFileSync(file, `# seed ${seed}, program ${index}, ${upheaval}\n${remarks}${formatProgram(small.program)}`);
   console.log(`torture: ${small.program.length} lines of it are in ${file}, the play that differed beside it (.play)`);
 }
