@@ -41,7 +41,8 @@ export function compareSpans(
     if (!span || !record) continue;
     const name = `span of ${describeEnd(end)}`;
     compareAddresses(name, span, end, said);
-    compareOutcome(name, span, end, aborts, said);
+    const wasDestroyed = Number(record.endNs) >= trace.destroyed - CLOCK_NS;
+    compareOutcome(name, span, end, { aborts, wasDestroyed }, said);
     compareSpanTimes(name, record, end, said);
   }
 }
@@ -151,12 +152,15 @@ function unmapped(address: unknown): string {
   return String(address).replace("::ffff:", "");
 }
 
-/** @param aborts whether the kernel gave some connection of the program up because a timer ran out */
+/**
+ * @param aborts whether the kernel gave some connection of the program up because a timer ran out
+ * @param wasDestroyed at the end of the program: with an error that has no name, and in LAST_ACK without a RST (tcp_abort())
+ */
 function compareOutcome(
   name: string,
   { attributes }: ReceivedSpan,
   { established, resetSent, resetReceived, use }: ExpectedEnd,
-  aborts: boolean,
+  { aborts, wasDestroyed }: { readonly aborts: boolean; readonly wasDestroyed: boolean },
   said: Differences,
 ): void {
   const type = attributes["error.type"];
@@ -168,8 +172,8 @@ function compareOutcome(
   if (!established || resetSent === undefined || resetReceived === undefined) return;
   const mayTimeOut = aborts || use?.timedOut === true;
   if (!resetSent && !resetReceived) {
-    if (type !== undefined && !(mayTimeOut && GIVEN_UP.has(String(type))))
-      said.add("status", `${name}: it ended in order, and its error.type is ${type}`);
+    const mayHave = (mayTimeOut && GIVEN_UP.has(String(type))) || (wasDestroyed && type === "_OTHER");
+    if (type !== undefined && !mayHave) said.add("status", `${name}: it ended in order, and its error.type is ${type}`);
     return;
   }
   said.equal("status", `${name}: flowspan.tcp.reset.by`, by, resetSent ? "local" : "remote");
