@@ -84,11 +84,16 @@ export function startWitness(): Witness {
   };
 }
 
-/** Instances of processes that were killed. */
+/** Instances of processes that were killed. Other processes may remove the same ones at this moment. */
 function removeLeftovers(instances: string): void {
   for (const name of readdirSync(instances)) {
     const [, pid] = /^flowspan-(\d+)-/.exec(name) ?? [];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmdirSync(join(instances, name));
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    try {
+      rmdirSync(join(instances, name));
+    } catch (error) {
+      if (readdirSync(instances).includes(name)) throw error;
+    }
   }
 }
 

@@ -6,15 +6,16 @@
  */
 import { afterAll, beforeAll, expect } from "vitest";
 import { missing, needs } from "../../machine/needs.ts";
-import { SEGMENTS_AT_ONCE, startWitness } from "../../machine/witness.ts";
+import { untilNothingHidden } from "../../machine/witness.ts";
 import { resentTypes, Tally } from "../agents/tally.ts";
-import { eventually } from "../programs/process.ts";
+import { enterArguments, eventually } from "../programs/process.ts";
 import { run } from "../programs/run.ts";
 import { twoPods } from "../world/describe.ts";
 import { booksGrowth, type KernelBooks } from "../world/kernel-books.ts";
 import { type Lab, startLab } from "../world/lab.ts";
 import { nodeNamespace, podDevice } from "../world/network-plan.ts";
 
+/** Each attempt has a port of its own: this one and every tenth after it. */
 const SHRINKING = 8080;
 const SLOWING = 8081;
 const UPLOAD = 100_003;
@@ -30,7 +31,6 @@ beforeAll(async () => {
   if (missing(...NEEDS) !== undefined) return;
   lab = await startLab(twoPods());
   tally = await Tally.start(lab, "node-1");
-  await lab.pod("server").serve({ listen: [{ port: SHRINKING }, { port: SLOWING }] });
 });
 
 afterAll(async () => {
@@ -39,67 +39,76 @@ afterAll(async () => {
 });
 
 test("segments that a timer resends for nothing, because the path became slow, are timeouts", async () => {
-  const witness = startWitness();
+  await untilNothingHidden((attempt) => becomeSlow(SLOWING + 10 * attempt));
+}, 300_000);
+
+async function becomeSlow(port: number): Promise<void> {
+  await lab.pod("server").serve({ listen: [{ port }] });
   const before = await lab.pod("client").books();
-  const held = lab.pod("client").start("hold", { to: to(SLOWING), count: 5 });
+  const held = lab.pod("client").start("hold", { to: to(port), count: 5 });
   await held.ready();
   await held.send(UPLOAD, 1009, DEADLINE_MS);
   const delay = await lab.delay("node-1", "node-2", 307);
-
-  await held.send(UPLOAD, 1009, DEADLINE_MS);
-  await delay.remove();
+  try {
+    await held.send(UPLOAD, 1009, DEADLINE_MS);
+  } finally {
+    await delay.remove();
+  }
   await held.close();
-  const hidden = witness.stop() * SEGMENTS_AT_ONCE;
   const { tcp, tcpExt } = await growth(before);
-  await tally.until(
-    () => "five closes",
-    () => tally.sum((key) => key.serverPort === SLOWING).closed === 5,
-    30_000,
-  );
-  const told = types(SLOWING);
+  await closes(port, 5);
+  const told = types(port);
 
   const { TCPTimeouts = 0, TCPSlowStartRetrans = 0, TCPFastRetrans: fast = 0 } = tcpExt;
   const timeout = TCPTimeouts + TCPSlowStartRetrans;
   const kernel = { syn: 0, fast, timeout, probe: tcp.RetransSegs - fast - timeout, nonCongestion: 0, other: 0 };
   expect(TCPTimeouts).toBeGreaterThan(0);
-  expect(sum(told)).toBe(tcp.RetransSegs);
-  if (hidden === 0) expect(told).toEqual(kernel);
-}, 120_000);
+  expect(told).toEqual(kernel);
+}
 
-// Last: what its killed client has not sent goes on being resent.
 test("segments that are too large for a path whose MTU shrank are resent without a loss, and no timer ran out", async () => {
-  const witness = startWitness();
+  await untilNothingHidden((attempt) => shrink(SHRINKING + 10 * attempt));
+}, 300_000);
+
+async function shrink(port: number): Promise<void> {
+  await lab.pod("server").serve({ listen: [{ port }] });
+  await tally.take();
+  // An attempt that the machine hid something from may have left some.
+  const { losses } = tally;
   const before = await lab.pod("client").books();
-  const held = lab.pod("client").start("hold", { to: to(SHRINKING), count: 1 });
+  const held = lab.pod("client").start("hold", { to: to(port), count: 1 });
   await held.ready();
   await held.send(UPLOAD, 1009, DEADLINE_MS);
-  const server = lab.description.pods.find(({ key }) => key === "server");
-  if (server === undefined) throw new Error("no server");
-  const device = ["dev", podDevice(lab.description, server)];
-  await run(["ip", "-n", nodeNamespace(lab.id, "node-2"), "link", "set", ...device, "mtu", "1000"]);
 
-  held.process.command(`send ${UPLOAD} 1009`);
-  const resent = await eventually("resent segments", async () => {
+  await setServersMtu(1000);
+  try {
+    // The answer passes: nobody tells the server of the path's MTU.
+    const uploaded = held.send(UPLOAD, 211, DEADLINE_MS);
+    const resent = await eventually("resent segments", async () => {
+      const now = await growth(before);
+      return now.tcp.RetransSegs > 0 && now;
+    });
+    await uploaded;
+    await tally.take();
+    const told = types(port);
     const now = await growth(before);
-    return now.tcp.RetransSegs > 0 && now;
-  });
-  await tally.take();
-  const told = types(SHRINKING);
-  const now = await growth(before);
-  const hidden = witness.stop() * SEGMENTS_AT_ONCE;
-  await held.process.stop("SIGKILL");
 
-  expect(resent.tcpExt).toMatchObject({
-    TCPTimeouts: 0,
-    TCPFastRetrans: 0,
-    TCPSlowStartRetrans: resent.tcp.RetransSegs,
-  });
-  expect(told.nonCongestion).toBeGreaterThanOrEqual(resent.tcp.RetransSegs - hidden);
-  // What goes on being resent is so by a timer.
-  expect(told.timeout + told.nonCongestion + told.other).toBe(sum(told));
-  expect(sum(told)).toBeLessThanOrEqual(now.tcp.RetransSegs);
-  expect(tally.losses).toEqual({});
-}, 120_000);
+    expect(resent.tcpExt).toMatchObject({
+      TCPTimeouts: 0,
+      TCPFastRetrans: 0,
+      TCPSlowStartRetrans: resent.tcp.RetransSegs,
+    });
+    expect(told.nonCongestion).toBeGreaterThanOrEqual(resent.tcp.RetransSegs);
+    // What goes on being resent is so by a timer.
+    expect(told.timeout + told.nonCongestion + told.other).toBe(sum(told));
+    expect(sum(told)).toBeLessThanOrEqual(now.tcp.RetransSegs);
+    expect(tally.losses).toEqual(losses);
+  } finally {
+    await setServersMtu(1500);
+    await forgetPathMtu();
+    await held.close();
+  }
+}
 
 function to(port: number) {
   return [{ address: lab.pod("server").ips.v4, port }];
@@ -109,6 +118,30 @@ async function growth(before: KernelBooks) {
   const now = await lab.pod("client").books();
   const tcp = booksGrowth(before, now, "Tcp");
   return { tcp: { ...tcp, RetransSegs: tcp.RetransSegs ?? 0 }, tcpExt: booksGrowth(before, now, "TcpExt") };
+}
+
+async function closes(port: number, count: number): Promise<void> {
+  await tally.until(
+    () => `${count} closes`,
+    () => tally.sum((key) => key.serverPort === port).closed === count,
+    30_000,
+  );
+}
+
+/** On the device that leads to it from its node. */
+async function setServersMtu(bytes: number): Promise<void> {
+  const server = lab.description.pods.find(({ key }) => key === "server");
+  if (server === undefined) throw new Error("no server");
+  const device = ["dev", podDevice(lab.description, server)];
+  await run(["ip", "-n", nodeNamespace(lab.id, "node-2"), "link", "set", ...device, "mtu", String(bytes)]);
+}
+
+/** The client's kernel keeps what a path's MTU is at the route's next hop: a route that is made anew knows nothing. */
+async function forgetPathMtu(): Promise<void> {
+  const inClient = (...argv: string[]) => run(enterArguments(lab.pod("client").place, ["ip", "route", ...argv]));
+  const route = (await inClient("show", "default")).trim().split(" ");
+  await inClient("del", ...route);
+  await inClient("add", ...route);
 }
 
 /** Of the client's end. */
