@@ -19,6 +19,7 @@ import { type Cluster, clusterOf } from "../runtime/cluster.ts";
 import { checkServing } from "../runtime/directory-problems.ts";
 import { exportsMetrics, secretsOf, transportOptions } from "../runtime/options.ts";
 import { collectRegularly } from "../shared/force-gc.ts";
+import type { HealthListener } from "../shared/health-listener.ts";
 import { createLog, type Log } from "../shared/log.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { hide, secretsIn } from "../shared/scrub.ts";
@@ -34,7 +35,7 @@ export const directoryCommand: Command = {
     "Watches pods, Services, EndpointSlices and nodes, and tells agents who had which address when, with updates.",
     "Agents ask it with kubernetes.metadata: directory. Run two replicas or more; each works alone.",
     "Needs a certificate (directory.cert_file, key_file) and a way to know agents: ca_file, token_file, or both.",
-    "Answers /healthz, /readyz and /status on --admin-address, and exports its own metrics over OTLP.",
+    "Answers /healthz and /readyz on --admin-address, /status there to its own host, and exports its own metrics over OTLP.",
     "SIGTERM and SIGINT send agents to the other replicas and end; a second one ends at once.",
   ].join("\n"),
   examples: [
@@ -76,13 +77,20 @@ async function directory(flags: Flags, { env }: Terminal): Promise<number> {
 async function serve(cluster: Cluster, config: Config, stopped: Promise<void>, log: Log): Promise<void> {
   const { settings } = config;
   const { server, watch } = startWatching(cluster, settings, log);
-  const state: DirectoryState = { metadata: () => watch.states(), stats: () => server.stats() };
+  let health: HealthListener | undefined;
+  const state: DirectoryState = {
+    metadata: () => watch.states(),
+    stats: () => server.stats(),
+    adminRefusals: () => health?.refusals() ?? {},
+  };
   const closing: (() => Promise<void>)[] = [() => watch.stop()];
   try {
     const { address } = settings.admin;
     const { metadata } = state;
     if (address !== undefined) {
-      closing.push(await serveHealth(address, { metadata, status: () => statusOf(state) }));
+      const listener = await serveHealth(address, { metadata, status: () => statusOf(state) });
+      health = listener;
+      closing.push(() => listener.close());
     }
     if (exportsMetrics(settings)) closing.push(startSelf(config, state, log));
     const port = await server.listen();
@@ -117,8 +125,9 @@ function startWatching(cluster: Cluster, settings: Settings, log: Log) {
   return { server, watch };
 }
 
-function statusOf({ metadata, stats }: DirectoryState): object {
-  return { version: VERSION, memory: process.memoryUsage(), directory: stats(), kubernetes: metadata() };
+function statusOf({ metadata, stats, adminRefusals }: DirectoryState): object {
+  const memory = process.memoryUsage();
+  return { version: VERSION, memory, directory: stats(), kubernetes: metadata(), adminRefusals: adminRefusals() };
 }
 
 /** @returns what ends it */

@@ -316,7 +316,7 @@ export const SETTINGS = {
     address: optional(
       {
         summary:
-          "Answer /healthz, /readyz and /status over TCP too, for a kubelet's probes. Edges are never shown there.",
+          "Answer /healthz and /readyz over TCP too, for a kubelet's probes. The rest is shown on the Unix socket only.",
         default: undefined,
         defaultText: "no TCP",
         live: false,

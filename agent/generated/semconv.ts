@@ -572,6 +572,13 @@ export const METRIC_FLOWSPAN_PROBE_SOCKETS_ADOPTED: MetricDescriptor = {
   instrument: "counter",
 };
 
+export const METRIC_FLOWSPAN_ADMIN_REFUSALS: MetricDescriptor = {
+  name: "flowspan.admin.refusals",
+  unit: "{connection}",
+  description: "Connections to `admin.address` that agent or directory closed without an answer.",
+  instrument: "counter",
+};
+
 export const METRIC_FLOWSPAN_BPF_PROGRAM_RUN_TIME: MetricDescriptor = {
   name: "flowspan.bpf.program.run.time",
   unit: "s",

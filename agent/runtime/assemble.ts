@@ -92,6 +92,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     const status = () => statusOf({ live, vitals, state, probe, names, spans, metrics });
     const answers = { vitals: () => vitals.read(), edges: () => metrics.edges.snapshot(), status };
     const admin = await startAdmin({ ...settings.admin, answers });
+    state.adminRefusals = () => admin.refusals();
     closing.push(() => admin.close());
     live.onChange((changed) => {
       log.level = changed.logLevel;

@@ -43,5 +43,6 @@ export function statusOf({ live, vitals, state, probe, names, spans, metrics }: 
     kubernetes: names.watches(),
     directory: names.directory() ?? null,
     coverage: state.coverage(),
+    adminRefusals: state.adminRefusals(),
   };
 }

@@ -1,15 +1,17 @@
 /**
  * The agent's admin socket: small HTTP for `flowspan top`, `flowspan doctor` and a kubelet's probes.
  *
- *   GET /healthz  is it alive        GET /edges   every live edge (Unix socket only)
+ *   Unix socket and TCP              Unix socket only
+ *   GET /healthz  is it alive        GET /edges   every live edge
  *   GET /readyz   does data flow     GET /status  versions, settings, losses, exports
  *
  * Reads only; nothing can be changed through it. The Unix socket's mode (0660) says who may look.
  */
 import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { connect, type ListenOptions } from "node:net";
+import { connect } from "node:net";
 import { dirname } from "node:path";
+import { type HealthListener, listenForHealth } from "../shared/health-listener.ts";
 import { liveness, readiness, type Vitals } from "./health.ts";
 
 /** What the server asks the agent for, at the moment of each request. */
@@ -21,7 +23,7 @@ export interface AdminAnswers {
 
 export interface AdminOptions {
   readonly socket: string;
-  /** `HOST:PORT` for health and status over TCP. */
+  /** `HOST:PORT` for health over TCP. */
   readonly address?: string | undefined;
   readonly answers: AdminAnswers;
 }
@@ -29,6 +31,8 @@ export interface AdminOptions {
 export interface Admin {
   /** The TCP port that was taken, where one was asked for. */
   readonly port: number | undefined;
+  /** TCP connections that were closed without an answer, since the start, by reason. */
+  refusals(): Readonly<Record<string, number>>;
   close(): Promise<void>;
 }
 
@@ -44,24 +48,22 @@ export async function startAdmin({ socket, address, answers }: AdminOptions): Pr
   removeStale(socket);
 
   const local = createServer((request, response) => answer(request, response, answers, true));
-  await listen(local, { path: socket });
+  await listen(local, socket);
   chmodSync(socket, 0o660);
 
-  let remote: Server | undefined;
-  if (address !== undefined) {
-    remote = createServer((request, response) => answer(request, response, answers, false));
-    try {
-      await listen(remote, listenOptions(address));
-    } catch (error) {
-      await close(local);
-      throw error;
-    }
+  let remote: HealthListener | undefined;
+  try {
+    const onRequest = (request: IncomingMessage, response: ServerResponse) => answer(request, response, answers, false);
+    if (address !== undefined) remote = await listenForHealth(address, onRequest);
+  } catch (error) {
+    await close(local);
+    throw error;
   }
-  const bound = remote?.address();
   return {
-    port: typeof bound === "object" ? bound?.port : undefined,
+    port: remote?.port,
+    refusals: () => remote?.refusals() ?? {},
     async close() {
-      await Promise.all([close(local), remote === undefined ? undefined : close(remote)]);
+      await Promise.all([close(local), remote?.close()]);
     },
   };
 }
@@ -79,9 +81,10 @@ function answerTo(url: string, answers: AdminAnswers, local: boolean): [status: 
     const health = path === "/healthz" ? liveness(answers.vitals()) : readiness(answers.vitals());
     return [health.ok ? 200 : 503, health];
   }
-  if (path === "/status") return [200, answers.status()];
-  if (path === "/edges" && local) return [200, answers.edges()];
-  if (path === "/edges") return [403, { error: "edges are shown on the Unix socket only" }];
+  if (path === "/status" || path === "/edges") {
+    if (!local) return [403, { error: `${path} is shown on the Unix socket only` }];
+    return [200, path === "/status" ? answers.status() : answers.edges()];
+  }
   return [404, { error: "try /healthz, /readyz, /status or /edges" }];
 }
 
@@ -111,17 +114,10 @@ function removeStale(socket: string): void {
   }
 }
 
-function listenOptions(address: string): ListenOptions {
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
-  const port = Number(address.slice(colon + 1));
-  return host === "" ? { port } : { host, port };
-}
-
-function listen(server: Server, options: ListenOptions): Promise<void> {
+function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(options, () => {
+    server.listen(path, () => {
       server.off("error", reject);
       resolve();
     });

@@ -45,7 +45,7 @@ import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
 import type { Logger } from "../shared/logger.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
 import type { DurationListeners, SelfState } from "./agent-state.ts";
-import { errorType, METADATA_READINGS, PROCESS_READINGS } from "./common-readings.ts";
+import { ADMIN_READINGS, errorType, METADATA_READINGS, PROCESS_READINGS } from "./common-readings.ts";
 import {
   measure,
   optionsOf,
@@ -160,6 +160,7 @@ const READINGS: readonly Reading<SelfState>[] = [
   [METRIC_FLOWSPAN_COVERAGE_SEGMENTS, ofCoverage("segments")],
   [METRIC_FLOWSPAN_COVERAGE_CONNECTIONS, ofCoverage("connections")],
   ...METADATA_READINGS,
+  ...ADMIN_READINGS,
   [METRIC_FLOWSPAN_EXPORT_REQUESTS, ofExports("requests")],
   [METRIC_FLOWSPAN_EXPORT_POINTS, ofExports("points")],
   [METRIC_FLOWSPAN_EXPORT_POINTS_REJECTED, (state, result) => result.observe(state.rejectedPoints)],

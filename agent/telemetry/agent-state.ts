@@ -53,6 +53,8 @@ export class SelfState {
   spans: () => SpanStats | undefined = () => undefined;
   /** Where names come from: read at each collection and by health; set once by whoever watches. */
   metadata: () => readonly MetadataReading[] = () => [];
+  /** Read at each collection: connections to the health port that were closed without an answer, by reason. */
+  adminRefusals: () => Readonly<Record<string, number>> = () => ({});
 
   readonly #probeCpuUs = new GrowingSum();
   readonly #programs = new Map<string, { runs: GrowingSum; runTimeNs: GrowingSum; recursionMisses: GrowingSum }>();

@@ -9,6 +9,7 @@ import {
   ATTR_FLOWSPAN_METADATA_FEED,
   CPU_MODE_VALUE_SYSTEM,
   CPU_MODE_VALUE_USER,
+  METRIC_FLOWSPAN_ADMIN_REFUSALS,
   METRIC_FLOWSPAN_METADATA_AGE,
   METRIC_FLOWSPAN_METADATA_LISTS,
   METRIC_FLOWSPAN_METADATA_OBJECTS,
@@ -21,6 +22,11 @@ import type { Reading } from "./provider.ts";
 
 export interface NamesState {
   metadata(): readonly MetadataReading[];
+}
+
+export interface AdminState {
+  /** Connections to `admin.address` that were closed without an answer, by reason. */
+  adminRefusals(): Readonly<Record<string, number>>;
 }
 
 type Read = Reading<NamesState>[1];
@@ -62,4 +68,13 @@ export const METADATA_READINGS: readonly Reading<NamesState>[] = [
   [METRIC_FLOWSPAN_METADATA_OBJECTS, ofMetadata(({ objects }) => objects)],
   [METRIC_FLOWSPAN_METADATA_LISTS, ofMetadata(({ lists }) => lists)],
   [METRIC_FLOWSPAN_METADATA_RECONNECTS, observeReconnects],
+];
+
+export const ADMIN_READINGS: readonly Reading<AdminState>[] = [
+  [
+    METRIC_FLOWSPAN_ADMIN_REFUSALS,
+    (state, result) => {
+      for (const [reason, count] of Object.entries(state.adminRefusals())) result.observe(count, errorType(reason));
+    },
+  ],
 ];

@@ -12,7 +12,14 @@ import {
 } from "../generated/semconv.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { Logger } from "../shared/logger.ts";
-import { errorType, METADATA_READINGS, type NamesState, PROCESS_READINGS } from "./common-readings.ts";
+import {
+  ADMIN_READINGS,
+  type AdminState,
+  errorType,
+  METADATA_READINGS,
+  type NamesState,
+  PROCESS_READINGS,
+} from "./common-readings.ts";
 import { measure, type Reading, type SelfMetrics, type SendOptions, sendingReader } from "./provider.ts";
 
 /** What a replica has done since its start; DirectoryStats fits. */
@@ -26,13 +33,14 @@ export interface DirectoryReading {
   readonly refusals: Readonly<Record<string, number>>;
 }
 
-export interface DirectoryState extends NamesState {
+export interface DirectoryState extends NamesState, AdminState {
   stats(): DirectoryReading;
 }
 
 export const DIRECTORY_READINGS: readonly Reading<DirectoryState>[] = [
   ...PROCESS_READINGS,
   ...METADATA_READINGS,
+  ...ADMIN_READINGS,
   [METRIC_FLOWSPAN_DIRECTORY_AGENTS, (state, result) => result.observe(state.stats().streams)],
   [METRIC_FLOWSPAN_DIRECTORY_ADDRESSES, (state, result) => result.observe(state.stats().keys)],
   [METRIC_FLOWSPAN_DIRECTORY_ANSWERS, (state, result) => result.observe(state.stats().answers)],

@@ -1,12 +1,12 @@
 /**
- * The directory's answers to a kubelet's probes: /healthz, /readyz and /status over HTTP. Reads only.
+ * The directory's answers to a kubelet's probes: /healthz and /readyz over HTTP; /status to this host alone. Reads only.
  *
  * Ready: the cluster has been read. What the API server's silence makes old is still better than nothing, so
  * age alone takes no replica out of service; agents hear how old their names may be.
  */
-import { once } from "node:events";
-import { createServer, type ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { MetadataVitals } from "../../model/metadata.ts";
+import { type HealthListener, listenForHealth } from "../../shared/health-listener.ts";
 
 /** Credentials, an answer and the wait that it asks for have limits that are less together. */
 const IDLE_MAX_MS = 600_000;
@@ -37,28 +37,25 @@ export function isReady(metadata: readonly MetadataVitals[]): HealthCheck {
 /**
  * Listens on `HOST:PORT`.
  *
- * @returns what ends it
  * @throws Error when the address cannot be had
  */
-export async function serveHealth(address: string, answers: HealthAnswers): Promise<() => Promise<void>> {
-  const server = createServer(({ url }, response) => {
-    if (url === "/healthz") say(response, isAlive(answers.metadata()));
-    else if (url === "/readyz") say(response, isReady(answers.metadata()));
-    else if (url === "/status") respond(response, 200, answers.status());
-    else respond(response, 404, { error: "ask for /healthz, /readyz or /status" });
-  });
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
-  server.listen({ port: Number(address.slice(colon + 1)), ...(host === "" ? {} : { host }) });
-  await once(server, "listening").catch((error: Error) => {
-    throw new Error(`cannot listen on ${address}: ${error.message}: choose another --admin-address`, { cause: error });
-  });
-  return async () => {
-    const closed = once(server, "close");
-    server.close();
-    server.closeAllConnections();
-    await closed;
-  };
+export async function serveHealth(address: string, answers: HealthAnswers): Promise<HealthListener> {
+  try {
+    return await listenForHealth(address, ({ url, socket }, response) => {
+      if (url === "/healthz") say(response, isAlive(answers.metadata()));
+      else if (url === "/readyz") say(response, isReady(answers.metadata()));
+      else if (url !== "/status") respond(response, 404, { error: "ask for /healthz, /readyz or /status" });
+      else if (isLoopback(socket.remoteAddress)) respond(response, 200, answers.status());
+      else respond(response, 403, { error: "/status is shown on this host (in this pod) only" });
+    });
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Error(`cannot listen on ${address}: ${message}: choose another --admin-address`, { cause: error });
+  }
+}
+
+function isLoopback(address = ""): boolean {
+  return address === "::1" || /^(::ffff:)?127\./.test(address);
 }
 
 function say(response: ServerResponse, check: HealthCheck): void {

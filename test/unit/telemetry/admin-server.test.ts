@@ -65,13 +65,14 @@ test("an unknown path is refused with the known ones", async () => {
   });
 });
 
-test("over TCP health is shown and edges are not", async () => {
+test("over TCP health is shown and nothing else", async () => {
   const { port } = await start(HEALTHY, "127.0.0.1:0");
 
-  const paths = ["healthz", "edges"].map((path) => fetch(`http://127.0.0.1:${port}/${path}`));
+  const paths = ["healthz", "readyz", "status", "edges"].map((path) => fetch(`http://127.0.0.1:${port}/${path}`));
   const answers = await Promise.all(paths);
 
-  expect(answers.map(({ status }) => status)).toEqual([200, 403]);
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 403, 403]);
+  expect(await answers[2]?.json()).toEqual({ error: "/status is shown on the Unix socket only" });
 });
 
 test("nothing can be changed through it", async () => {

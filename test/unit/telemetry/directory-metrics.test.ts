@@ -21,6 +21,7 @@ const STATE: DirectoryState = {
     ...{ streams: 997, keys: 61, answers: 10_007, changes: { pods: 103, services: 5 } },
     refusals: { UNAUTHENTICATED: 3, tls: 11 },
   }),
+  adminRefusals: () => ({ too_many: 13 }),
 };
 
 test("a replica reports itself, its watches and what it does for agents, under its own name", async () => {
@@ -48,6 +49,7 @@ test("a replica reports itself, its watches and what it does for agents, under i
       [pods, 7],
       [{ ...pods, "error.type": "gone" }, 1],
     ],
+    "flowspan.admin.refusals": [[{ "error.type": "too_many" }, 13]],
     "flowspan.directory.agents": [[{}, 997]],
     "flowspan.directory.addresses": [[{}, 61]],
     "flowspan.directory.changes": [

@@ -1,6 +1,7 @@
 /** What the directory answers to a kubelet. */
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import { expect, onTestFinished, test } from "vitest";
 import { isAlive, isReady, serveHealth } from "../../../../agent/directory/server/readiness.ts";
 import type { MetadataVitals } from "../../../../agent/model/metadata.ts";
@@ -32,7 +33,8 @@ test("it is alive unless a watch stands still", () => {
 test("both are answered over HTTP, with the status beside them", async () => {
   const [port] = await freePorts(1);
   const metadata = () => [watch("pods", { synced: false })];
-  onTestFinished(await serveHealth(`127.0.0.1:${port}`, { metadata, status: () => ({ version: "1" }) }));
+  const health = await serveHealth(`127.0.0.1:${port}`, { metadata, status: () => ({ version: "1" }) });
+  onTestFinished(() => health.close());
 
   const answers = await Promise.all(
     ["/healthz", "/readyz", "/status", "/"].map(
@@ -52,4 +54,17 @@ test("an address that is taken is named, with the flag that chooses another", as
   await expect(serveHealth(address, { metadata: () => [], status: () => ({}) })).rejects.toThrow(
     `cannot listen on ${address}: listen EADDRINUSE: address already in use ${address}: choose another --admin-address`,
   );
+});
+
+test("its status is shown on this host only", async () => {
+  const [outside] = Object.values(networkInterfaces())
+    .flatMap((each) => each ?? [])
+    .filter(({ internal, family }) => !internal && family === "IPv4");
+  const health = await serveHealth("0.0.0.0:0", { metadata: () => [], status: () => ({}) });
+  onTestFinished(() => health.close());
+  const ask = async (host: string, path: string) => (await fetch(`http://${host}:${health.port}${path}`)).status;
+
+  expect(await ask("127.0.0.1", "/status")).toBe(200);
+  if (outside === undefined) return; // a machine without a network: nobody is outside
+  expect([await ask(outside.address, "/status"), await ask(outside.address, "/healthz")]).toEqual([403, 200]);
 });
