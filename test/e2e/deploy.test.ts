@@ -47,6 +47,7 @@ interface Container {
     readonly capabilities: { readonly add: readonly string[]; readonly drop: readonly string[] };
   };
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
 }
 
 interface DaemonSet {
@@ -108,6 +109,22 @@ test("the agent's container has no capability and no part of the host", () => {
     capabilities: { drop: ["ALL"] },
   });
   expect(volumeMounts.filter(({ name }) => ofTheHost.includes(name))).toEqual([]);
+});
+
+test("into the agents' pods the network lets health alone", () => {
+  interface Policy {
+    readonly spec: { readonly podSelector: { readonly matchLabels: Record<string, string> } };
+  }
+  interface Labelled {
+    readonly spec: { readonly template: { readonly metadata: { readonly labels: Record<string, string> } } };
+  }
+  const { spec } = manifest<Policy>("NetworkPolicy");
+  const ports = podSpec.containers.flatMap((each) => each.ports ?? []);
+
+  expect(spec.podSelector.matchLabels).toEqual(manifest<Labelled>("DaemonSet").spec.template.metadata.labels);
+  expect(spec).toMatchObject({ policyTypes: ["Ingress"], ingress: [{ ports: [{ port: "health" }] }] });
+  // A rule by a name that no port has lets nothing in, or with some network plugins everything.
+  expect(ports).toEqual([{ name: "health", containerPort: 9480 }]);
 });
 
 describe("on a real API server", () => {
