@@ -54,8 +54,13 @@ function takeRestored(end: ExpectedEnd, left: Connection[], said: Differences): 
   if (!conversation) return undefined;
   const [local, remote] =
     role === "client" ? [conversation.client, conversation.server] : [conversation.server, conversation.client];
+  // What a rule takes of the last socket is not on the wire (nf_hook_slow()): until its close no other has these two ends.
+  const last = Math.max(conversation.last, use?.end?.to ?? Number.POSITIVE_INFINITY);
   const parts = left.filter(
-    (record) => record.localPort === local.port && record.remotePort === remote.port && isDuring(record, conversation),
+    (record) =>
+      record.localPort === local.port &&
+      record.remotePort === remote.port &&
+      isDuring(record, { ...conversation, last }),
   );
   for (const part of parts) left.splice(left.indexOf(part), 1);
   const name = describeEnd(end);

@@ -66,6 +66,20 @@ test("what TCP_REPAIR took to another socket is told by a record for each, and b
   expect(said([{ ...first, bytesReceived: 22 } as Connection, second])).toEqual(["bytes"]);
 });
 
+test("what a restored socket sends, a rule may take: its record is its own also behind all that the wire has", () => {
+  const wire = PLAIN_WIRE.split("\n").filter((line) => Number(line.trim().split(" ")[1] ?? 0) < 5_000);
+  const trace = traceOf(`${PLAIN_CALLS}call 9 a repair 1 7500 7510 0 0\n${wire.join("\n")}${PLAIN_BOOKS}`);
+  const [client, ...others] = plainSeen().records;
+  const records = [
+    { ...client, flags: CHECKPOINTED } as Connection,
+    { ...client, flags: RESTORED, startNs: 7_505_000n, bytesSent: 0, bytesReceived: 0 } as Connection,
+  ];
+
+  const said = differences(PLAIN_CONNECTION, trace, { ...plainSeen(), records: [...records, ...others] });
+
+  expect(said.filter((each) => /^(?:record|repair):/.test(each))).toEqual([]);
+});
+
 /** The SYN-ACK, and all that follows, comes so much later. */
 function delayed(text: string, byUs: number): string {
   const late = (time: string) => String(Number(time) >= 2030 ? Number(time) + byUs : Number(time));
