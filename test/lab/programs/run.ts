@@ -19,6 +19,7 @@ export function program(
     | "strays"
     | "calls"
     | "openings"
+    | "held"
     | "sockmap"
     | "torture",
 ): string {
