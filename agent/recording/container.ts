@@ -29,6 +29,8 @@ export const EntryKind = {
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
 export interface Entry {
+  /** Where it begins, in uncompressed bytes of the file. */
+  readonly at: number;
   readonly kind: EntryKind;
   readonly timeUnixNs: bigint;
   readonly bytes: Buffer;
@@ -63,10 +65,11 @@ export class RecordingDamage extends Error {
 }
 
 /**
- * Takes a recording's uncompressed bytes apart, chunk by chunk.
+ * Takes a recording's uncompressed bytes apart, chunk by chunk. Reads on behind the end entry, so that gzip's checksum is
+ * compared.
  *
  * @param protocol the only protocol of frames that the caller can decode
- * @throws RecordingDamage after the last good entry, also when the chunks themselves fail
+ * @throws RecordingDamage after the last good entry, also when the chunks themselves fail, or when more bytes follow
  */
 export async function* readEntries(chunks: AsyncIterable<Buffer>, protocol: number): AsyncGenerator<Entry> {
   const bytes = new ByteQueue(chunks);
@@ -74,7 +77,10 @@ export async function* readEntries(chunks: AsyncIterable<Buffer>, protocol: numb
     checkHead(await bytes.take(HEAD_SIZE, "its head"), protocol);
     for (;;) {
       const entry = await takeEntry(bytes);
-      if (entry.kind === EntryKind.END) return;
+      if (entry.kind === EntryKind.END) {
+        await bytes.expectEnd();
+        return;
+      }
       yield entry;
     }
   } finally {
@@ -90,7 +96,7 @@ async function takeEntry(bytes: ByteQueue): Promise<Entry> {
   if (kind < EntryKind.CONNECTED || kind > EntryKind.END) throw new RecordingDamage(at, `no entry has kind ${kind}`);
   if (length > ENTRY_LENGTH_MAX) throw new RecordingDamage(at, `no entry has ${length} bytes`);
   const content = await bytes.take(length, "an entry");
-  return { kind: kind as EntryKind, timeUnixNs: header.readBigUInt64LE(8), bytes: content };
+  return { at, kind: kind as EntryKind, timeUnixNs: header.readBigUInt64LE(8), bytes: content };
 }
 
 function checkHead(head: Buffer, protocol: number): void {
@@ -123,13 +129,26 @@ class ByteQueue {
     await this.#chunks.return?.();
   }
 
+  async expectEnd(): Promise<void> {
+    while (this.#rest.length === 0) {
+      const next = await this.#next(0);
+      if (next.done === true) return;
+      this.#rest = next.value;
+    }
+    throw new RecordingDamage(this.at, "more bytes follow its end entry");
+  }
+
+  #next(have: number): Promise<IteratorResult<Buffer>> {
+    return this.#chunks.next().catch((error: Error) => {
+      throw new RecordingDamage(this.at + have, error.message, { cause: error });
+    });
+  }
+
   async take(size: number, what: string): Promise<Buffer> {
     const parts = [this.#rest];
     let have = this.#rest.length;
     while (have < size) {
-      const next = await this.#chunks.next().catch((error: Error) => {
-        throw new RecordingDamage(this.at + have, error.message, { cause: error });
-      });
+      const next = await this.#next(have);
       if (next.done === true) throw new RecordingDamage(this.at + have, `it ends within ${what}`);
       parts.push(next.value);
       have += next.value.length;

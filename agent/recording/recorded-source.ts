@@ -5,9 +5,8 @@
  * would have changed has happened. Settles are kept in a ledger, so that growth is neither reported twice nor
  * lost when the replaying pipeline settles other exchanges than the recorded one did.
  */
-import { open } from "node:fs/promises";
-import { constants, createGunzip } from "node:zlib";
 import { FLOWSPAN_PROTOCOL, FrameKind } from "../generated/layout.ts";
+import type { EdgeGrowth } from "../model/edge.ts";
 import type { Hello, ProbeEvent } from "../model/probe-event.ts";
 import { prefixRuleCommands } from "../source/commands.ts";
 import { ExchangeReader } from "../source/exchange-reader.ts";
@@ -25,7 +24,8 @@ import {
   type SourceStats,
 } from "../source/source.ts";
 import { type Entry, EntryKind, RecordingDamage, readEntries } from "./container.ts";
-import { SettleLedger } from "./settle-ledger.ts";
+import { readChunks } from "./recorded-bytes.ts";
+import { LedgerImbalance, SettleLedger } from "./settle-ledger.ts";
 
 export interface ReplayOptions {
   /** A file that `--record` wrote; gzip is known by its content. */
@@ -37,8 +37,28 @@ export interface ReplayOptions {
 interface Connection {
   readonly fromProbe: ExchangeReader;
   readonly toProbe: FrameSplitter;
+  /** Frames to the probe. */
+  commands: number;
+  /** The probe has introduced itself. */
+  greeted: boolean;
   /** Commanded and not answered yet. */
   asked: boolean;
+}
+
+/** A failure by its name, how often, and where the first one is. */
+export interface Unread {
+  readonly name: string;
+  count: number;
+  /** The entry that it is in, in uncompressed bytes of the file. */
+  readonly at: number;
+  /** Counted from 1 in one direction of a recorded connection. */
+  readonly frame: number;
+}
+
+interface Outcome {
+  readonly exchange: ExchangeData;
+  /** Of the entry that completed it. */
+  readonly at: number;
 }
 
 export class ReplaySource implements ProbeSource {
@@ -48,7 +68,7 @@ export class ReplaySource implements ProbeSource {
   #connection = this.#newConnection();
   #hello: Hello | undefined;
   /** What the entries read so far have yielded and nobody has asked for yet. */
-  readonly #outcomes: (ExchangeData | SourceError)[] = [];
+  readonly #outcomes: (Outcome | SourceError)[] = [];
   /** Times of the exchanges handed out, for settles. */
   #bootNs = 0n;
   #ended = false;
@@ -60,7 +80,9 @@ export class ReplaySource implements ProbeSource {
   /** Of connections before this one. */
   #bytes = 0;
   #frames = 0;
-  readonly #failures: Record<string, number> = {};
+  readonly #unread = new Map<string, Unread>();
+  /** Where the entry under way begins. */
+  #at = 0;
 
   constructor(options: ReplayOptions) {
     this.#listeners = options.listeners ?? {};
@@ -72,7 +94,10 @@ export class ReplaySource implements ProbeSource {
     while (this.#hello === undefined && (await this.#step()));
     this.#mustBeOpen();
     if (this.#hello === undefined)
-      throw this.#error() ?? new SourceError("disconnected", "the recording holds no HELLO");
+      throw (
+        this.#error() ??
+        new SourceError("disconnected", `the recording holds no HELLO, its last entry is at byte ${this.#at}`)
+      );
     return this.#hello;
   }
 
@@ -88,8 +113,20 @@ export class ReplaySource implements ProbeSource {
       if (outcome !== undefined) throw outcome;
       return undefined;
     }
-    this.#bootNs = outcome.end.bootNs;
-    return { ...outcome, rows: this.#ledger.rows(outcome.rows, outcome.begin.exchange) };
+    const { exchange, at } = outcome;
+    this.#bootNs = exchange.end.bootNs;
+    return { ...exchange, rows: this.#rows(exchange, at) };
+  }
+
+  #rows({ rows, begin }: ExchangeData, at: number): EdgeGrowth[] {
+    try {
+      return this.#ledger.rows(rows, begin.exchange);
+    } catch (error) {
+      if (!(error instanceof LedgerImbalance)) throw error;
+      this.#ended = true;
+      const { message } = new RecordingDamage(at, `in exchange ${begin.exchange}, ${error.message}`);
+      throw new SourceError("recording_damaged", message, { cause: error });
+    }
   }
 
   settle(rows: readonly SettledRow[]): void {
@@ -119,8 +156,13 @@ export class ReplaySource implements ProbeSource {
       bytes: this.#bytes + this.#connection.fromProbe.bytes,
       frames: this.#frames + this.#connection.fromProbe.frames,
       resent: 0,
-      failures: { ...this.#failures },
+      failures: Object.fromEntries([...this.#unread.values()].map(({ name, count }) => [name, count])),
     };
+  }
+
+  /** What could not be read so far, by name. */
+  unread(): Unread[] {
+    return [...this.#unread.values()];
   }
 
   async close(): Promise<void> {
@@ -151,6 +193,7 @@ export class ReplaySource implements ProbeSource {
   }
 
   #play(entry: Entry): void {
+    this.#at = entry.at;
     switch (entry.kind) {
       case EntryKind.CONNECTED:
         this.#connects++;
@@ -168,9 +211,29 @@ export class ReplaySource implements ProbeSource {
   }
 
   #take(event: ProbeEvent): void {
+    this.#mustGreet(event);
     if ("realtimeNs" in event) this.#listeners.clocks?.(event);
     if (event.kind === "hello") this.#takeHello(event);
     else if (event.kind === "connection") this.#listeners.connection?.(event);
+  }
+
+  /** As a live source, which ends the connection. */
+  #mustGreet(event: ProbeEvent): void {
+    if (event.kind !== "hello") {
+      if (!this.#connection.greeted) throw this.#damage(`the probe began with ${event.kind} instead of HELLO`);
+      return;
+    }
+    if (this.#connection.greeted) throw this.#damage("the probe said HELLO twice");
+    if (event.protocol !== FLOWSPAN_PROTOCOL) throw this.#damage(`HELLO has protocol ${event.protocol}`);
+    this.#connection.greeted = true;
+  }
+
+  #damage(why: string): RecordingDamage {
+    return new RecordingDamage(this.#at, `frame ${this.#frame} of connection ${this.#connects}: ${why}`);
+  }
+
+  get #frame(): number {
+    return this.#connection.fromProbe.frames;
   }
 
   #takeHello(hello: Hello): void {
@@ -181,19 +244,20 @@ export class ReplaySource implements ProbeSource {
 
   #takeExchange(exchange: ExchangeData): void {
     this.#connection.asked = false;
-    this.#outcomes.push(exchange);
+    this.#outcomes.push({ exchange, at: this.#at });
   }
 
   #toProbe(bytes: Buffer): void {
     const failure = this.#connection.toProbe.push(bytes, (kind, payload) => this.#command(kind, payload));
-    if (failure !== undefined) this.#count(failure);
+    if (failure !== undefined) this.#count(failure, 1, this.#connection.commands + 1);
   }
 
   #command(kind: number, payload: Buffer): void {
+    this.#connection.commands++;
     if (kind === FrameKind.COMMAND_EXCHANGE) this.#connection.asked = true;
     if (kind !== FrameKind.COMMAND_SETTLE) return;
     const failure = this.#ledger.recorded(payload);
-    if (failure !== undefined) this.#count(failure);
+    if (failure !== undefined) this.#count(failure, 1, this.#connection.commands);
   }
 
   #disconnected(): void {
@@ -215,56 +279,21 @@ export class ReplaySource implements ProbeSource {
       exchange: (exchange) => this.#takeExchange(exchange),
       // Counted by the reader; what comes next may be whole.
       outOfOrder: () => {},
+      beyondHello: (why) => {
+        throw this.#damage(why);
+      },
       failure: (name, count) => this.#count(name, count),
     });
-    return { fromProbe, toProbe: new FrameSplitter(), asked: false };
+    return { fromProbe, toProbe: new FrameSplitter(), commands: 0, greeted: false, asked: false };
   }
 
   #mustBeOpen(): void {
     if (this.#isClosed) throw closedError();
   }
 
-  #count(failure: string, by = 1): void {
-    this.#failures[failure] = (this.#failures[failure] ?? 0) + by;
+  #count(name: string, by = 1, frame = this.#frame): void {
+    const known = this.#unread.get(name);
+    if (known !== undefined) known.count += by;
+    else this.#unread.set(name, { name, count: by, at: this.#at, frame });
   }
-}
-
-async function* readChunks(path: string): AsyncGenerator<Buffer> {
-  const file = await open(path);
-  try {
-    const magic = Buffer.alloc(2);
-    await file.read(magic, 0, 2, 0);
-    const chunks = file.createReadStream({ start: 0, autoClose: false }) as AsyncIterable<Buffer>;
-    yield* magic.readUInt16BE() === GZIP_MAGIC ? gunzipped(chunks) : chunks;
-  } finally {
-    await file.close();
-  }
-}
-
-const GZIP_MAGIC = 0x1f8b;
-
-/**
- * Unpacks chunk by chunk, and yields all that was unpacked before an error. A stream would drop what it
- * has unpacked when damage follows. A cut at the end is no error here: the end entry is missing then.
- */
-async function* gunzipped(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const gunzip = createGunzip({ finishFlush: constants.Z_SYNC_FLUSH });
-  const unpacked: Buffer[] = [];
-  let failure: Error | undefined;
-  gunzip.on("data", (chunk: Buffer) => unpacked.push(chunk));
-  gunzip.on("error", (error) => {
-    failure = error;
-  });
-  for await (const chunk of chunks) {
-    await new Promise<void>((resolve) => {
-      gunzip.write(chunk, () => resolve());
-    });
-    yield* unpacked.splice(0);
-    if (failure !== undefined) throw failure;
-  }
-  await new Promise<void>((resolve) => {
-    gunzip.once("close", resolve).end();
-  });
-  yield* unpacked.splice(0);
-  if (failure !== undefined) throw failure;
 }

@@ -11,6 +11,13 @@ import { decodeEdge, edgeRowOf } from "../source/decode-edge.ts";
 import type { DecodeFailure } from "../source/frame-decoder.ts";
 import { RowPages } from "../source/rows.ts";
 
+/** The recording settles more of an edge than it has reported: no probe and no agent made both. */
+export class LedgerImbalance extends Error {
+  override readonly name = "LedgerImbalance";
+}
+
+const SLOT_MAX = 2 ** 32 - 1;
+
 interface Account {
   /** Settled by the recording minus settled by the replay; below zero where the replay is ahead. */
   readonly counters: Float64Array;
@@ -53,7 +60,11 @@ export class SettleLedger {
     return undefined;
   }
 
-  /** The rows of an exchange as the replaying agent's kernel would have sent them. */
+  /**
+   * The rows of an exchange as the replaying agent's kernel would have sent them.
+   *
+   * @throws LedgerImbalance
+   */
   rows(recorded: readonly EdgeGrowth[], exchange: bigint): EdgeGrowth[] {
     const rows = recorded.map((row) => this.#adjusted(row));
     const seen = new Set(recorded.map((row) => row.id));
@@ -74,6 +85,7 @@ export class SettleLedger {
     const counters = row.counters.map((value, index) => value + (account.counters[index] as number));
     const merged = new Map(account.slots);
     for (let i = 0; i < row.slotCount; i++) bump(merged, row.slot(i), row.count(i));
+    mustBalance(counters, merged);
     const slots = Uint32Array.from([...merged].sort(([a], [b]) => a - b).flat());
     const { id, exchange, open, limit } = row;
     return edgeRowOf({ id, exchange, sinceNs: account.sinceNs, counters, slots, open, limit });
@@ -99,6 +111,12 @@ function bump(slots: Map<number, number>, slot: number, by: number): void {
   const count = (slots.get(slot) ?? 0) + by;
   if (count === 0) slots.delete(slot);
   else slots.set(slot, count);
+}
+
+function mustBalance(counters: Float64Array, slots: ReadonlyMap<number, number>): void {
+  const isGrowth = counters.every((value) => value >= 0 && Number.isSafeInteger(value));
+  if (isGrowth && [...slots.values()].every((count) => count >= 0 && count <= SLOT_MAX)) return;
+  throw new LedgerImbalance("an edge has grown by less than nothing, or by more than a counter holds");
 }
 
 function owes(account: Account): boolean {

@@ -1,14 +1,15 @@
 /**
  * Events → whole exchanges. Used by the live source and by replay, so that both hand out the same.
  *
- * Bounded by the probe's edge table: it keeps one exchange at most, and the cgroups that were not handed out
- * of yet.
+ * Bounded by the edge table that HELLO reports: it keeps one exchange at most, and the cgroups that were not handed out
+ * of yet. Before HELLO it keeps nothing.
  */
 
 import type { EdgeGrowth } from "../model/edge.ts";
 import type {
   Cgroup,
   Exchange,
+  Hello,
   NamespaceCounters,
   ProbeEvent,
   ProbeStatus,
@@ -19,6 +20,16 @@ import type { ExchangeData } from "./source.ts";
 
 /** The probe says an exchange's frames in another order than the contract's. */
 export const OUT_OF_ORDER = "exchange_out_of_order";
+
+/** More of one kind came than a probe with such an edge table sends. */
+export const BEYOND_HELLO = "beyond_hello";
+
+/** The edges that take what finds no room in the table, one for each role. */
+const OVERFLOW_EDGES = 3;
+/** What `flowspan-probe --edges` takes at most. */
+const EDGES_MAX = 1_000_000;
+/** More net namespaces than a node has, and more BPF programs than a probe. HELLO does not report them. */
+const OTHERS_MAX = 65_536;
 
 interface Unfinished {
   readonly begin: Exchange;
@@ -33,6 +44,8 @@ export class ExchangeCollector {
   /** Kept until an exchange is complete: a connection says each cgroup once. */
   #cgroups: Cgroup[] = [];
   #unfinished: Unfinished | undefined;
+  /** By HELLO: rows of an exchange. A cgroup comes before its first row, so there are no more of those. */
+  #rowsMax = 0;
   #pages = new RowPages();
 
   /** Where the rows of the exchange under way lie. */
@@ -41,11 +54,13 @@ export class ExchangeCollector {
   }
 
   /** Takes one event; other kinds than those of an exchange are none of its business. */
-  take(event: ProbeEvent): ExchangeData | typeof OUT_OF_ORDER | undefined {
+  take(event: ProbeEvent): ExchangeData | typeof OUT_OF_ORDER | typeof BEYOND_HELLO | undefined {
     switch (event.kind) {
-      case "cgroup":
-        this.#cgroups.push(event);
+      case "hello":
+        this.#rowsMax = rowsMax(event);
         return undefined;
+      case "cgroup":
+        return pushUpTo(this.#rowsMax, this.#cgroups, event);
       case "exchange-begin":
         return this.#begin(event);
       case "exchange-end":
@@ -66,13 +81,19 @@ export class ExchangeCollector {
     return undefined;
   }
 
-  #add(event: ProbeEvent & { kind: "edge" | "namespace" | "program" | "status" }): typeof OUT_OF_ORDER | undefined {
+  #add(
+    event: ProbeEvent & { kind: "edge" | "namespace" | "program" | "status" },
+  ): typeof OUT_OF_ORDER | typeof BEYOND_HELLO | undefined {
     const unfinished = this.#unfinished;
-    if (unfinished === undefined) return OUT_OF_ORDER;
-    if (event.kind === "edge") unfinished.rows.push(event);
-    else if (event.kind === "namespace") unfinished.namespaces.push(event);
-    else if (event.kind === "program") unfinished.programs.push(event);
-    else unfinished.status = event;
+    if (unfinished === undefined) {
+      // A row that belongs to no exchange.
+      this.#pages.free();
+      return OUT_OF_ORDER;
+    }
+    if (event.kind === "edge") return pushUpTo(this.#rowsMax, unfinished.rows, event);
+    if (event.kind === "namespace") return pushUpTo(OTHERS_MAX, unfinished.namespaces, event);
+    if (event.kind === "program") return pushUpTo(OTHERS_MAX, unfinished.programs, event);
+    unfinished.status = event;
     return undefined;
   }
 
@@ -86,4 +107,15 @@ export class ExchangeCollector {
     this.#pages = new RowPages();
     return { ...unfinished, status: unfinished.status, cgroups, end, free: () => pages.free() };
   }
+}
+
+/** Each CPU may add an edge to a table that has just become full. */
+function rowsMax({ edgeCapacity, cpus }: Hello): number {
+  return Math.min(edgeCapacity, EDGES_MAX) + OVERFLOW_EDGES + Math.min(cpus, EDGES_MAX);
+}
+
+function pushUpTo<Item>(max: number, list: Item[], item: Item): typeof BEYOND_HELLO | undefined {
+  if (list.length >= max) return BEYOND_HELLO;
+  list.push(item);
+  return undefined;
 }

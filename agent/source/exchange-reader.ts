@@ -8,7 +8,7 @@
  * reads.
  */
 import type { ProbeEvent } from "../model/probe-event.ts";
-import { ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
+import { BEYOND_HELLO, ExchangeCollector, OUT_OF_ORDER } from "./collector.ts";
 import { FRAMES } from "./decode.ts";
 import { FrameSplitter, type SplitFailure } from "./frames.ts";
 import type { ExchangeData } from "./source.ts";
@@ -19,6 +19,8 @@ export interface ReaderSink {
   exchange(exchange: ExchangeData): void;
   /** An exchange's parts came in another order than the contract's, or one that nobody began. */
   outOfOrder(kind: ProbeEvent["kind"]): void;
+  /** More came than a probe with the edge table of its HELLO sends: whoever reads must end the connection. */
+  beyondHello(why: string): void;
   /** Something came that cannot be used. */
   failure(name: string, count: number): void;
 }
@@ -72,6 +74,11 @@ export class ExchangeReader {
     if (result === OUT_OF_ORDER) {
       this.#sink.failure(OUT_OF_ORDER, 1);
       this.#sink.outOfOrder(event.kind);
+      return;
+    }
+    if (result === BEYOND_HELLO) {
+      this.#sink.failure(BEYOND_HELLO, 1);
+      this.#sink.beyondHello(`the probe sent more frames of kind ${event.kind} than its HELLO allows`);
       return;
     }
     this.#sink.exchange(result);

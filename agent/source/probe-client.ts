@@ -196,6 +196,7 @@ export class ProbeClient implements ProbeSource {
       event: (event) => this.#take(event),
       exchange: (exchange) => this.#takeExchange(exchange),
       outOfOrder: (kind) => this.#giveUpOrder(kind),
+      beyondHello: (why) => this.#giveUp("bad_stream", why),
       failure: (name, count) => this.#count(name, count),
     });
     const why = await new Promise<string>((end) => {

@@ -48,6 +48,11 @@ export class RowPages {
     return row;
   }
 
+  /** Takes back the row that was added last, of `length` bytes. */
+  removeLast(length: number): void {
+    this.#used -= length;
+  }
+
   /** Gives the memory back at once. Without it the rows live as long as somebody holds one. */
   free(): void {
     for (const { bytes } of this.#pages) bytes.buffer.transfer(0);

@@ -111,9 +111,15 @@ function decode(payload: Buffer, pages: RowPages): EdgeRow | DecodeFailure {
   const slotCount = payload.readUInt32LE(frameEdge.fields.slotCount.offset);
   if (payload.length !== frameEdge.size + slotCount * slotGrowth.size) return "wrong_length";
   const row = rowAt(payload, pages);
+  const failure = failureOf(row);
+  if (failure !== undefined) pages.removeLast(payload.length);
+  return failure ?? row;
+}
+
+function failureOf(row: TcpEdgeRow): DecodeFailure | undefined {
   if (row.largestHigh >= HIGH_LIMIT) return "number_too_large";
-  for (let i = 0; i < slotCount; i++) if (row.slot(i) >= HistogramSlot.SLOT_COUNT) return "slot_out_of_range";
-  return row;
+  for (let i = 0; i < row.slotCount; i++) if (row.slot(i) >= HistogramSlot.SLOT_COUNT) return "slot_out_of_range";
+  return undefined;
 }
 
 function encode(growth: EdgeValues): Buffer {

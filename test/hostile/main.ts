@@ -1,8 +1,8 @@
 /**
- * Runs hostile configurations for as long as it is told, in this process and as real processes, and prints each kind
- * of fault once with the seed that repeats it:
+ * Runs hostile configurations for as long as it is told, in this process and as real processes, and damaged recordings.
+ * Prints each kind of fault once with the seed that repeats it:
  *
- *   npm run hostile -- [--runs N] [--processes N] [--seed N]
+ *   npm run hostile -- [--runs N] [--processes N] [--recordings N] [--seed N]
  */
 import fc from "fast-check";
 import { loadSchemaCheck } from "../../agent/config/load.ts";
@@ -10,6 +10,7 @@ import { numberOptions } from "../number-options.ts";
 import { type FixtureFiles, makeFixtures } from "./fixtures.ts";
 import { judge } from "./judge.ts";
 import { runs, startWorld } from "./processes.ts";
+import { makeMutants, mutations } from "./recordings.ts";
 import { situations } from "./situations.ts";
 
 const BATCH = 1_000;
@@ -49,6 +50,22 @@ async function asProcesses(count: number, seed: number, fixtures: FixtureFiles):
   return kinds.size;
 }
 
+/** @returns how many kinds of fault there were */
+async function asRecordings(count: number, seed: number): Promise<number> {
+  using mutants = makeMutants();
+  const kinds = new Set<string>();
+  for (let done = 0; done < count; done += BATCH) {
+    const options = { numRuns: Math.min(BATCH, count - done), seed: seed + done };
+    for (const mutation of fc.sample(mutations, options)) {
+      const fault = await mutants.judge(mutation);
+      if (fault === undefined || kinds.has(kindOf(fault))) continue;
+      kinds.add(kindOf(fault));
+      console.log(`recording: ${fault}\n  ${JSON.stringify(mutation)}\n`);
+    }
+  }
+  return kinds.size;
+}
+
 /** Faults that differ only in what was given are of one kind. */
 const kindOf = (fault: string): string => fault.replace(/[^A-Za-z ]+/g, "").slice(0, 60);
 
@@ -56,16 +73,18 @@ const {
   seed,
   runs: configurations,
   processes,
-} = numberOptions({ seed: Date.now() % 2 ** 31, runs: 20_000, processes: 100 });
-console.log(`${configurations} configurations and ${processes} processes with seed ${seed}`);
+  recordings,
+} = numberOptions({ seed: Date.now() % 2 ** 31, runs: 20_000, processes: 100, recordings: 5_000 });
+console.log(`${configurations} configurations, ${processes} processes and ${recordings} recordings with seed ${seed}`);
 const fixtures = makeFixtures();
 try {
   const read = await inThisProcess(configurations, seed, fixtures);
   const run = await asProcesses(processes, seed, fixtures);
+  const replayed = await asRecordings(recordings, seed);
   console.log(
-    `${configurations} configurations, ${read} kinds of fault; ${processes} processes, ${run} kinds of fault`,
+    `${configurations} configurations, ${read} kinds of fault; ${processes} processes, ${run} kinds of fault; ${recordings} recordings, ${replayed} kinds of fault`,
   );
-  process.exitCode = read + run === 0 ? 0 : 1;
+  process.exitCode = read + run + replayed === 0 ? 0 : 1;
 } finally {
   fixtures[Symbol.dispose]();
 }

@@ -20,6 +20,7 @@ import { runPipeline } from "../../runtime/pipeline.ts";
 import { createLog, type Log } from "../../shared/log.ts";
 import { hide, secretsIn } from "../../shared/scrub.ts";
 import { IMMEDIATE_CLOCK } from "../../shared/ticker.ts";
+import { SourceError } from "../../source/source.ts";
 import type { Span } from "../../spans/span.ts";
 import { Spans } from "../../spans/spans.ts";
 import type { Moment } from "../../spans/wall-clock.ts";
@@ -92,8 +93,9 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
     log,
     listeners: {
       failed: (error) => {
+        // A connection that broke when it was recorded: as live, the next exchange has its growth.
+        if (error instanceof SourceError && error.code === "disconnected") return;
         failure = error as Error;
-        // A live source is asked again; a damaged recording does not mend.
         stop.abort();
       },
     },
@@ -102,9 +104,11 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
   await exporter.shutdown();
   await source.close();
   if (failure !== undefined) throw failure;
-  const unread = Object.entries(source.stats().failures).filter(([, count]) => count > 0);
+  const unread = source.unread();
   if (unread.length > 0) {
-    const counts = unread.map(([name, count]) => `${name} ${count}`).join(", ");
+    const counts = unread
+      .map(({ name, count, at, frame }) => `${name} ${count} (first at byte ${at}, frame ${frame})`)
+      .join(", ");
     throw new Error(`the recording holds what could not be read, and what came of the rest lacks it: ${counts}`);
   }
   if (refused > 0) throw new Error(`${refused} requests were not accepted`);

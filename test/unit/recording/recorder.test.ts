@@ -16,6 +16,7 @@ import { ProbeClient } from "../../../agent/source/probe-client.ts";
 import { type ExchangeData, type ProbeSource, SourceError } from "../../../agent/source/source.ts";
 import { FakeProbe } from "../source/fake-probe.ts";
 import {
+  cgroupFrame,
   connectionFrame,
   type EdgeValues,
   edgeRow,
@@ -57,6 +58,11 @@ async function record(name: string, play: (recorder: Recorder) => void, end = tr
 
 function fromProbe(recorder: Recorder, ...frames: readonly Frame[]): void {
   recorder.fromProbe(packFrames(frames));
+}
+
+function greeted(recorder: Recorder): void {
+  recorder.connected();
+  fromProbe(recorder, helloFrame());
 }
 
 function recordedExchange(recorder: Recorder, exchange: bigint, settles: boolean, ...bytes: readonly number[]): void {
@@ -160,11 +166,11 @@ test("HELLO can be read before the first exchange, and connections reach the lis
 
 test("an exchange that broke when it was recorded breaks again, and the next one is played", async () => {
   const file = await record("broken", (recorder) => {
-    recorder.connected();
+    greeted(recorder);
     recorder.toProbe(packFrames([EXCHANGE_COMMAND]));
     recorder.fromProbe(packFrames(exchangeFrames({ edges: edges(23) })).subarray(0, 100));
     recorder.disconnected();
-    recorder.connected();
+    greeted(recorder);
     recordedExchange(recorder, 2n, true, 29);
     recorder.disconnected();
   });
@@ -186,6 +192,7 @@ test("an exchange that broke when it was recorded breaks again, and the next one
 describe("a pipeline that settles other exchanges than the recorded one", () => {
   test("is not told twice what the recorded agent could not export", async () => {
     const file = await record("away", (recorder) => {
+      greeted(recorder);
       recordedExchange(recorder, 1n, false, 23);
       recordedExchange(recorder, 2n, false, 23 + 29);
       recordedExchange(recorder, 3n, true, 23 + 29 + 31);
@@ -198,6 +205,7 @@ describe("a pipeline that settles other exchanges than the recorded one", () => 
 
   test("is told again what it could not export itself", async () => {
     const file = await record("there", (recorder) => {
+      greeted(recorder);
       recordedExchange(recorder, 1n, true, 23);
       recordedExchange(recorder, 2n, true, 29);
     });
@@ -210,7 +218,7 @@ describe("a pipeline that settles other exchanges than the recorded one", () => 
 
 describe("damage", () => {
   const play = (recorder: Recorder) => {
-    recorder.connected();
+    greeted(recorder);
     recordedExchange(recorder, 1n, true, 23);
     recordedExchange(recorder, 2n, true, 29);
   };
@@ -261,7 +269,7 @@ describe("damage", () => {
   test("a compressed recording with broken bytes plays what comes before them", async () => {
     const whole = readFileSync(
       await record("long.gz", (recorder) => {
-        recorder.connected();
+        greeted(recorder);
         for (let i = 1; i <= 300; i++) recordedExchange(recorder, BigInt(i), true, ...noise(i));
       }),
     );
@@ -298,6 +306,96 @@ describe("damage", () => {
       codes: ["recording_damaged"],
     });
     expect(errors[0]?.message).toMatch(/ENOENT/);
+  });
+
+  test.each([
+    ["other bytes follow the compressed ones", (whole: Buffer) => Buffer.concat([whole, Buffer.alloc(40_000)])],
+    ["incorrect data check", (whole: Buffer) => flipped(whole, whole.length - 8)],
+  ])("what gzip alone can see ends the replay, and does not hold it: %s", async (why, damage) => {
+    writeFileSync(path("damaged.gz"), damage(readFileSync(await record("whole.gz", play))));
+
+    const { errors } = await playAll(new ReplaySource({ path: path("damaged.gz") }), true);
+
+    expect(errors.map(({ message }) => message)).toEqual([
+      expect.stringMatching(new RegExp(`damaged at byte \\d+: ${why}$`)),
+    ]);
+  });
+
+  test("bytes behind the end entry are no recorder's", async () => {
+    const whole = readFileSync(await record("whole", play));
+    writeFileSync(path("longer"), Buffer.concat([whole, Buffer.alloc(3)]));
+
+    const { errors } = await playAll(new ReplaySource({ path: path("longer") }), true);
+
+    expect(errors.map(({ message }) => message)).toEqual([
+      `the recording is damaged at byte ${whole.length}: more bytes follow its end entry`,
+    ]);
+  });
+
+  test("a settle of more than was reported names the exchange that has too little", async () => {
+    const file = await record("negative", (recorder) => {
+      greeted(recorder);
+      recordedExchange(recorder, 1n, false, 23);
+      recordedExchange(recorder, 2n, false, 11);
+    });
+
+    const { exchanges, errors } = await playAll(new ReplaySource({ path: file }), true);
+
+    expect({ said: said(exchanges).length, messages: errors.map(({ message }) => message) }).toEqual({
+      said: 1,
+      messages: [
+        expect.stringMatching(
+          /damaged at byte \d+: in exchange 2, an edge has grown by less than nothing, or by more than a counter holds$/,
+        ),
+      ],
+    });
+  });
+
+  test.each<[string, readonly Frame[], RegExp]>([
+    ["rows", exchangeFrames({ edges: edges(23) }), /frame 1 of connection 1: the probe began with exchange-begin/],
+    ["connection records", [connectionFrame()], /frame 1 of connection 1: the probe began with connection/],
+    ["a second HELLO", [helloFrame(), helloFrame()], /frame 2 of connection 1: the probe said HELLO twice/],
+    ["a HELLO of another protocol", [helloFrame({ protocol: 77 })], /frame 1 of connection 1: HELLO has protocol 77/],
+    [
+      "more rows than HELLO has room for",
+      [helloFrame({ edgeCapacity: 16, cpus: 2 }), ...exchangeFrames({ edges: edges(...Array(22).fill(1)) })],
+      /frame 24 of connection 1: the probe sent more frames of kind edge than its HELLO allows/,
+    ],
+    [
+      "more cgroups than HELLO has room for",
+      [
+        helloFrame({ edgeCapacity: 16, cpus: 2 }),
+        ...Array.from({ length: 22 }, (_, id) => cgroupFrame({ id: BigInt(id) })),
+      ],
+      /frame 23 of connection 1: the probe sent more frames of kind cgroup than its HELLO allows/,
+    ],
+  ])("what no probe sends first, or so often, ends the replay: %s", async (_, frames, message) => {
+    const file = await record("endless", (recorder) => {
+      recorder.connected();
+      fromProbe(recorder, ...frames);
+    });
+
+    const { exchanges, errors } = await playAll(new ReplaySource({ path: file }), true);
+
+    expect({ exchanges, messages: errors.map((error) => error.message) }).toEqual({
+      exchanges: [],
+      messages: [expect.stringMatching(message)],
+    });
+  });
+
+  test("what cannot be read is counted, with the place of the first", async () => {
+    const unknown = { kind: 63, payload: Buffer.alloc(3) };
+    const file = await record("unread", (recorder) => {
+      greeted(recorder);
+      fromProbe(recorder, unknown, unknown);
+    });
+    const replay = new ReplaySource({ path: file });
+
+    await playAll(replay, true);
+
+    // The head, CONNECTED, and HELLO's entry lie before.
+    const at = 16 + 16 + 16 + packFrames([helloFrame()]).length;
+    expect(replay.unread()).toEqual([{ name: "unknown_kind", count: 2, at, frame: 2 }]);
   });
 
   test("arbitrary bytes end in entries or in a named damage", async () => {
@@ -346,4 +444,10 @@ test("a disk that fails ends the recording with a named error, not the agent", a
 /** Rows that do not compress away: different for each exchange. */
 function noise(seed: number): number[] {
   return Array.from({ length: 5 }, (_, i) => (seed * 7919 + i * 104729) % 1_000_003);
+}
+
+function flipped(bytes: Buffer, at: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy.writeUInt8((copy[at] as number) ^ 1, at);
+  return copy;
 }

@@ -1,9 +1,15 @@
 /** One connection's bytes become events and exchanges, wherever they are cut. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { HistogramSlot } from "../../../agent/generated/layout.ts";
 import { ExchangeReader } from "../../../agent/source/exchange-reader.ts";
 import { packFrames } from "../../../agent/source/frames.ts";
 import { beginFrame, connectionFrame, edgeFrame, endFrame, helloFrame, statusFrame } from "./frames-builder.ts";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
 
 const WHOLE = [
   helloFrame(),
@@ -24,6 +30,10 @@ function reading(stopAt?: string) {
     },
     exchange: ({ rows, end }) => told.push(`exchange ${end.exchange} of ${rows.length} rows`),
     outOfOrder: (kind) => told.push(`${kind} out of order`),
+    beyondHello: (why) => {
+      told.push(why);
+      reader.stop();
+    },
     failure: (name, count) => told.push(`${name} ${count}`),
   });
   return { reader, told };
@@ -77,4 +87,40 @@ test("a part of an exchange that nobody began is out of order, and a frame that 
   reader.end();
 
   expect(told).toEqual(["status", "exchange_out_of_order 1", "status out of order", "frame_cut 1"]);
+});
+
+test("rows beyond what HELLO has room for are refused and counted, and a probe that sends no more is not", () => {
+  const { reader, told } = reading();
+  // Three edges take what finds no room, and each of two CPUs may pass the limit by one.
+  const rows = Array.from({ length: 16 + 3 + 2 }, (_, port) => edgeFrame({ key: { serverPort: port + 1 } }));
+
+  reader.read(packFrames([helloFrame({ edgeCapacity: 16, cpus: 2 }), beginFrame({ exchange: 5n }), ...rows]));
+  expect(told).not.toContainEqual(expect.stringContaining("beyond"));
+  reader.read(packFrames([edgeFrame()]));
+
+  expect(told.slice(-3)).toEqual([
+    "edge",
+    "beyond_hello 1",
+    "the probe sent more frames of kind edge than its HELLO allows",
+  ]);
+});
+
+test.each([
+  ["rows outside of an exchange", [helloFrame()], edgeFrame()],
+  ["rows before HELLO", [], edgeFrame()],
+  [
+    "rows that cannot be used",
+    [helloFrame(), beginFrame({ exchange: 5n })],
+    edgeFrame({ slots: [[HistogramSlot.SLOT_COUNT, 1]] }),
+  ],
+] as const)("however many come, nothing is kept of %s", (_, before, row) => {
+  const { reader } = reading();
+  reader.read(packFrames(before));
+  const chunk = packFrames(Array<typeof row>(1_000).fill(row));
+  collect();
+  const keptBefore = process.memoryUsage().arrayBuffers;
+
+  for (let i = 0; i < 100; i++) reader.read(chunk);
+
+  expect((process.memoryUsage().arrayBuffers - keptBefore) / chunk.length).toBeLessThan(23);
 });

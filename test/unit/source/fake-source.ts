@@ -86,7 +86,7 @@ export class FakeSource implements ProbeSource {
 /** An exchange as a source hands it out. */
 export function exchangeOf(frames: readonly Frame[]): ExchangeData {
   const exchanges: ExchangeData[] = [];
-  read((exchange) => exchanges.push(exchange), packFrames(frames));
+  read((exchange) => exchanges.push(exchange), packFrames([helloFrame(), ...frames]));
   return exchanges[0] as ExchangeData;
 }
 
@@ -106,5 +106,5 @@ function read(exchange: (exchange: ExchangeData) => void, bytes: Buffer, hello: 
   const event: ConstructorParameters<typeof ExchangeReader>[0]["event"] = (each) => {
     if (each.kind === "hello") hello(each);
   };
-  new ExchangeReader({ event, exchange, outOfOrder: () => {}, failure: () => {} }).read(bytes);
+  new ExchangeReader({ event, exchange, outOfOrder: () => {}, beyondHello: () => {}, failure: () => {} }).read(bytes);
 }

@@ -49,7 +49,9 @@ test("rows that cannot be read fail the replay by name, after all that came of t
   const lacking = await replayed(await damaged(3));
 
   expect([whole.failure, rewritten]).toEqual([undefined, whole]);
-  expect(lacking.failure).toMatch(/^the recording holds what could not be read.*: unknown_role 3, row_missing 3$/);
+  expect(lacking.failure).toMatch(
+    /^the recording holds what could not be read.*: unknown_role 3 \(first at byte \d+, frame \d+\), row_missing 3 \(first at byte \d+, frame \d+\)$/,
+  );
   expect(linesOf(lacking.text)).toBeGreaterThan(100);
   expect(linesOf(lacking.text)).toBeLessThan(linesOf(whole.text));
 });
