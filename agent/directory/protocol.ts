@@ -8,6 +8,7 @@ import type { MethodDefinition } from "@grpc/grpc-js";
 import protobuf from "protobufjs/light.js";
 import { DIRECTORY } from "../generated/directory-schema.ts";
 import type { ServiceName } from "../model/cluster-objects.ts";
+import { costOf } from "./message-cost.ts";
 
 export interface Key {
   readonly address: string;
@@ -79,6 +80,14 @@ export interface ClusterMessage {
   readonly listedAgeMs?: number;
 }
 
+/** Answers that came over the network. */
+export interface ReceivedAnswers extends Answers {
+  /** What all of the message costs in memory, bytes, roughly. */
+  readonly cost: number;
+  /** Of each answer, in order. */
+  readonly costs: readonly number[];
+}
+
 export interface Answers {
   readonly cluster?: ClusterMessage | null;
   readonly answers: readonly Answer[];
@@ -93,8 +102,9 @@ export function encodeAsk(ask: Ask): Buffer {
   return Buffer.from(askType.encode(ask).finish());
 }
 
-/** @throws Error when `bytes` are no such message */
+/** @throws Error when `bytes` are no such message, or one that nobody needs */
 export function decodeAsk(bytes: Uint8Array): Required<Ask> {
+  costOf(askType, bytes, { list: "add" });
   return plain(askType, bytes) as Required<Ask>;
 }
 
@@ -106,10 +116,18 @@ export function encodeAnswers(answers: Partial<Answers>): Buffer {
   return Buffer.from(answersType.encode(answers).finish());
 }
 
-/** @throws Error when `bytes` are no such message */
-export function decodeAnswers(bytes: Uint8Array): Answers {
-  return plain(answersType, bytes) as Answers;
+/** An owner becomes objects in several tables. */
+const INTERVAL_BYTES = 512;
+
+/** @throws Error when `bytes` are no such message, or one that no replica sends */
+export function decodeAnswers(bytes: Uint8Array): ReceivedAnswers {
+  const { total, elements } = costOf(answersType, bytes, { list: "answers", extra: { Interval: INTERVAL_BYTES } });
+  return { ...(plain(answersType, bytes) as Answers), cost: total, costs: elements };
 }
+
+/** The largest messages that either side takes in, bytes: they send less than half of it. */
+export const ASK_MAX_BYTES = 256 * 1024;
+export const ANSWERS_MAX_BYTES = 1024 * 1024;
 
 /** Every field is there; an absent message is null, an absent `optional` field and oneof stay absent. */
 function plain(type: protobuf.Type, bytes: Uint8Array): unknown {

@@ -11,6 +11,7 @@ import { FEEDS_OF } from "../../kubernetes/reads.ts";
 import type { ClusterChange, ClusterUpsert, Pod } from "../../model/cluster-objects.ts";
 import { GONE_MS } from "../../naming/identify.ts";
 import type { Answer, ClusterMessage, Interval, Key } from "../protocol.ts";
+import { budgetOf, OverBudget } from "./answer-budget.ts";
 import { type Claim, nodeClaim, ownerClaim, ownerClaims, ownerUid, portClaims, textOf } from "./claimed-objects.ts";
 
 export interface AddressCacheOptions {
@@ -42,6 +43,8 @@ interface CachedKey {
   readonly key: Key;
   seenMs: number;
   answered: boolean;
+  /** What its last answer costs in memory, bytes, roughly. */
+  cost: number;
   /** By uid: what the tables keep because of the port. */
   claims: ReadonlyMap<string, Claim>;
   readonly owned: CachedAddress;
@@ -76,6 +79,8 @@ export class AddressCache {
   #clusterClaims = NOTHING;
   #unanswered = 0;
   #refused = 0;
+  /** What all last answers cost. */
+  #cost = 0;
 
   constructor(options: AddressCacheOptions) {
     this.#options = options;
@@ -106,7 +111,7 @@ export class AddressCache {
     const owned = this.#addresses.get(address) ?? { keys: 0, claims: NOTHING, former: new Map(), isReported: false };
     owned.keys++;
     this.#addresses.set(address, owned);
-    this.#known.set(text, { key, seenMs: nowMs, answered: false, claims: NOTHING, owned });
+    this.#known.set(text, { key, seenMs: nowMs, answered: false, cost: 0, claims: NOTHING, owned });
     this.#unanswered++;
     this.#withdrawn.delete(text);
     this.#unasked.set(text, key);
@@ -140,10 +145,19 @@ export class AddressCache {
     this.#clusterClaims = claims;
   }
 
-  /** @param receivedMs when the message came: its ages count back from there */
-  answer(answer: Answer, receivedMs: number): void {
+  /**
+   * @param receivedMs when the message came: its ages count back from there
+   * @param cost of the answer in memory, bytes
+   * @throws OverBudget when all answers together would be more than this many addresses can need
+   */
+  answer(answer: Answer, receivedMs: number, cost = 0): void {
     const known = this.#known.get(textOf(answer.key));
     if (!known) return; // withdrawn meanwhile
+    if (cost > known.cost && this.#cost - known.cost + cost > budgetOf(this.#known.size)) {
+      throw new OverBudget(`its answers are more than ${this.#known.size} addresses can need`);
+    }
+    this.#cost += cost - known.cost;
+    known.cost = cost;
     const { owned } = known;
     if (!owned.isReported) this.#reportForgotten(answer, receivedMs);
     owned.isReported = true;
@@ -174,6 +188,7 @@ export class AddressCache {
       if (nowMs - known.seenMs < this.#options.forgetMs) continue;
       if ([...known.owned.former.values()].some((untilMs) => nowMs < untilMs + GONE_MS)) continue;
       this.#known.delete(text);
+      this.#cost -= known.cost;
       if (!known.answered) this.#unanswered--;
       if (!this.#unasked.delete(text)) this.#withdrawn.set(text, known.key);
       this.#release(known.claims, nowMs);

@@ -14,8 +14,9 @@ import type { ClusterChange } from "../../model/cluster-objects.ts";
 import type { MetadataReading } from "../../model/metadata.ts";
 import { type BackoffOptions, backoffMs } from "../../shared/backoff.ts";
 import type { Logger } from "../../shared/logger.ts";
-import { type Answers, type ClusterMessage, decodeAnswers, encodeAsk, type Key } from "../protocol.ts";
+import { type ClusterMessage, decodeAnswers, encodeAsk, type Key, type ReceivedAnswers } from "../protocol.ts";
 import { AddressCache, type AddressCacheStats } from "./address-cache.ts";
+import { AnswerFlow, OverBudget } from "./answer-budget.ts";
 import { type ClientOptions, connectTo, type FollowCall, findReplicas, type Replica } from "./replicas.ts";
 
 export interface DirectoryClientOptions extends ClientOptions {
@@ -56,6 +57,7 @@ const ASK_MS = 5;
 export class DirectoryClient {
   readonly #options: DirectoryClientOptions;
   readonly #cache: AddressCache;
+  readonly #flow = new AnswerFlow();
   readonly #stop = new AbortController();
   readonly #failures: Record<string, number> = {};
   readonly #ended: Promise<void>;
@@ -215,11 +217,13 @@ export class DirectoryClient {
       timer = silence(SILENCE_MS);
       try {
         const answers = decodeAnswers(bytes);
-        if (isFirst) onFirst();
         this.#take(answers, target, isFirst);
+        if (isFirst) onFirst();
         isFirst = false;
       } catch (error) {
-        giveUp(status.INTERNAL, `an answer made no sense: ${(error as Error).message}`);
+        const { message } = error as Error;
+        if (error instanceof OverBudget) giveUp(status.RESOURCE_EXHAUSTED, message);
+        else giveUp(status.INTERNAL, `an answer made no sense: ${message}`);
       }
     });
     call.on("error", (error: ServiceError) => resolve(error));
@@ -231,15 +235,16 @@ export class DirectoryClient {
     return failure;
   }
 
-  #take({ cluster, answers, ageMs }: Answers, target: Replica, isFirst: boolean): void {
+  #take({ cluster, answers, ageMs, cost, costs }: ReceivedAnswers, target: Replica, isFirst: boolean): void {
     const nowMs = this.#options.nowMs();
+    this.#flow.take(cost, this.#cache.stats().addresses, nowMs);
     this.#movedMs = nowMs;
     this.#confirmedMs = nowMs - ageMs;
     // What it answers is no list: it says itself since when things are as they are.
     const wasSynced = this.#synced;
     if (!wasSynced) this.#reportSynced(nowMs);
     if (cluster) this.#cache.cluster(cluster, nowMs);
-    for (const answer of answers) this.#cache.answer(answer, nowMs);
+    for (const [i, answer] of answers.entries()) this.#cache.answer(answer, nowMs, costs[i]);
     if (!isFirst) return;
     this.#lists++;
     this.#replica = `${cluster?.replica ?? ""} (${target.address})`;

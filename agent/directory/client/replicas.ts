@@ -8,7 +8,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { type ChannelCredentials, Client, type ClientDuplexStream, credentials, Metadata } from "@grpc/grpc-js";
 import { trustSystem } from "../../tls/system-roots.ts";
-import { FOLLOW } from "../protocol.ts";
+import { ANSWERS_MAX_BYTES, FOLLOW } from "../protocol.ts";
 import { readCertificates, readTokens, type SecretFiles } from "../secrets.ts";
 
 export interface ClientOptions extends SecretFiles {
@@ -82,7 +82,7 @@ function channelOptions({ host }: Replica) {
     "grpc.enable_retries": 0,
     "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 5_000,
-    "grpc.max_receive_message_length": 16 * 1024 * 1024,
+    "grpc.max_receive_message_length": ANSWERS_MAX_BYTES,
     ...(isIP(host) ? {} : { "grpc.ssl_target_name_override": host, "grpc.default_authority": host }),
   };
 }
