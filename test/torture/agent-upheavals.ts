@@ -23,7 +23,7 @@ export interface AgentUpheavalKind {
   readonly befall: (parts: Parts) => Promise<Aftermath>;
   /** Records may be lost, by name and number. */
   readonly mayLose: boolean;
-  /** An agent is killed, perhaps amid the rows of a series, which then is short (ARCHITECTURE.md, "The exchange"). */
+  /** Agent and probe are killed, perhaps while the kernel settles: a series then is short (ARCHITECTURE.md, "The exchange"). */
   readonly mayCut: boolean;
   /** Spans may come twice. */
   readonly mayRepeat: boolean;
@@ -54,7 +54,7 @@ const NOTHING: AgentUpheavalKind = {
   isOneAgent: true,
 };
 
-const KILLED = { ...NOTHING, isOneAgent: false, mayLose: true, mayCut: true };
+const KILLED = { ...NOTHING, isOneAgent: false, mayLose: true };
 
 export const UPHEAVALS = {
   none: NOTHING,
@@ -69,6 +69,7 @@ export const UPHEAVALS = {
   },
   "both-kill": {
     ...KILLED,
+    mayCut: true,
     befall: async (parts) => {
       const [aftermath] = await Promise.all([killAgent(parts), killProbe(parts.probe)]);
       return aftermath;

@@ -1,4 +1,4 @@
-/** Which differences a series may make that was cut when its agent was killed. */
+/** Which differences a series may make that was cut when its agent and the probe were killed together. */
 import { expect, test } from "vitest";
 import { isOfCutSeries } from "../../torture/agent-result.ts";
 
