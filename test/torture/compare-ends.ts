@@ -6,19 +6,27 @@ import { compareCgroup } from "./compare-cgroups.ts";
 import { compareRange, compareSegments } from "./compare-segments.ts";
 import { CLOCK_US, compareTimes } from "./compare-times.ts";
 import { type Differences, describeEnd, describeRecord } from "./differences.ts";
+import type { Look } from "./looks.ts";
 import type { ExpectedEnd, Truth } from "./oracle.ts";
 import { ADOPTED, CHECKPOINTED, EADDRNOTAVAIL, RESET_RECEIVED, RESET_SENT, RESTORED } from "./record-flags.ts";
 import type { Trace } from "./trace.ts";
 import type { Use, Uses } from "./uses.ts";
+import type { Edge } from "./window.ts";
 import type { Conversation } from "./wire.ts";
 
-/** @param mayMiss records were lost: an end without one may be one of theirs */
+interface Circumstances {
+  /** Records were lost: an end without one may be one of theirs. */
+  readonly mayMiss: boolean;
+  /** When the probe came; undefined: it was there before the program. */
+  readonly start?: Edge | undefined;
+}
+
 export function compareEnds(
   { ends, uses }: Truth,
   trace: Trace,
   seen: Seen,
   said: Differences,
-  mayMiss: boolean,
+  { mayMiss, start }: Circumstances,
 ): Absent {
   const left = [...seen.records].sort((a, b) => Number(a.startNs - b.startNs));
   const absent: { missing: ExpectedEnd[]; doubtful: ExpectedEnd[] } = { missing: [], doubtful: [] };
@@ -30,7 +38,7 @@ export function compareEnds(
       continue;
     }
     const record = takeRecord(left, end, seen.precision, mayMiss);
-    if (record) compareEnd(describeEnd(end), end, record, { trace, uses, said, precision: seen.precision });
+    if (record) compareEnd(describeEnd(end), end, record, { trace, uses, said, precision: seen.precision, start });
     else if (mustHaveRecord(end)) absent.missing.push(end);
     else if (end.role === "client" || end.established !== false) absent.doubtful.push(end);
   }
@@ -144,14 +152,11 @@ export interface Context {
   readonly uses: Uses;
   readonly said: Differences;
   readonly precision?: Precision | undefined;
+  readonly start?: Edge | undefined;
 }
 
-function compareEnd(
-  name: string,
-  end: ExpectedEnd,
-  record: Connection,
-  { trace, uses, said, precision }: Context,
-): void {
+function compareEnd(name: string, end: ExpectedEnd, record: Connection, context: Context): void {
+  const { trace, uses, said, precision } = context;
   const { role, use, conversation } = end;
   const errorName = precision?.errorName ?? String;
   const isOpen = record.establishedNs > 0n;
@@ -176,7 +181,7 @@ function compareEnd(
     said.equal("reset", `${name}: a RST came`, (flags & RESET_RECEIVED) !== 0, end.resetReceived);
   if (use && role === "client" && !(flags & ADOPTED))
     said.equal("process", `${name}: its process`, record.pid, trace.puppets[use.call.who]);
-  if (role === "server" && conversation && record.pid !== 0) compareListener(name, end, record, { trace, uses, said });
+  if (role === "server" && conversation && record.pid !== 0) compareListener(name, end, record, context);
   compareSegments(name, end, record, said);
   if (!precision) compareCgroup(name, end, record, { trace, uses, said });
   compareTimes(name, end, record, said, precision);
@@ -184,22 +189,26 @@ function compareEnd(
 
 /**
  * The one that listened on the very socket, as its accept() tells; unaccepted, one that listened on the port by then. Of
- * a listener that is older than the probe, one that held it when the probe came: a forked child may have the lower id.
+ * a listener that is older than the probe, one that held it as the probe came: a forked child may have the lower id.
  */
 function compareListener(
   name: string,
   { conversation, use }: ExpectedEnd,
   record: Connection,
-  { trace, uses, said }: Context,
+  { trace, uses, said, start }: Context,
 ): void {
   if (!conversation) return;
   const { server, last } = conversation;
   const listening = uses.listening.filter(({ port, from }) => port === server.port && from <= last + CLOCK_US * 1000);
   const names = use?.listener ? [use.listener] : [...new Set(listening.map(({ who }) => who))];
-  const adoptable = trace.looks.flatMap(({ sockets }) =>
-    sockets.filter(({ state, local }) => state === "LISTEN" && local.port === server.port),
-  );
-  const isHolder = adoptable.some(({ holders }) => holders.includes(record.pid));
-  if (!isHolder && !names.some((who) => trace.puppets[who] === record.pid))
+  const isOlder = start && listening.some(({ who, from }) => names.includes(who) && from <= start[1].to);
+  const holders = isOlder ? start.flatMap((look) => holdersOfListeners(look, server.port)) : [];
+  if (!holders.includes(record.pid) && !names.some((who) => trace.puppets[who] === record.pid))
     said.add("process", `${name}: its process is ${record.pid}, none that listened on ${server.port}: ${names.join()}`);
+}
+
+function holdersOfListeners({ sockets }: Look, port: number): readonly number[] {
+  return sockets
+    .filter(({ state, local }) => state === "LISTEN" && local.port === port)
+    .flatMap(({ holders }) => holders);
 }

@@ -38,7 +38,10 @@ export function differencesInWindow(
   const either = takeEither(told, left, context);
   takeOthers(told, left, said);
   const within = told.filter(({ fate }) => fate === "within").map(({ end }) => end);
-  compareEnds({ ...truth, ends: within }, trace, { ...seen, records: left }, said, false);
+  compareEnds({ ...truth, ends: within }, trace, { ...seen, records: left }, said, {
+    mayMiss: false,
+    start: window.start,
+  });
   // Such a socket goes on counting the times that its former connection was busy.
   const mayCarry = program.some((line) => line.includes(" unspec "));
   // What an OUTPUT rule refuses `ss` counts as sent, and once more when it is sent again: no byte count of before is left.

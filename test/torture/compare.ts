@@ -71,7 +71,7 @@ export function verdictOf(
     return { differences: ["clock: the wall clock was set: nothing can be said"], missing: 0, doubtful: 0 };
   if (trace.missed > 0) said.add("interpreter", `the wire missed ${trace.missed} segments`);
   const truth = truthOf(program, trace);
-  const found = compareEnds(truth, trace, seen, said, mayMiss);
+  const found = compareEnds(truth, trace, seen, said, { mayMiss });
   const absent = mayMiss ? found : { missing: found.missing, doubtful: [] };
   compareTraceIds(seen, truth.ends, said);
   compareSums(seen, absent, said);

@@ -188,6 +188,20 @@ test.each(WRONG)("a probe that tells %s is told so", (_, wrong) => {
   expect(differencesInWindow(PROGRAM, TRACE, wrong(seen()), WINDOW)).not.toEqual([]);
 });
 
+test("a listener's process is one that held it as the probe came, and none that held it at another moment", () => {
+  const child = 108;
+  const told = changed(seen(), 46, "server", { pid: child });
+  const said = (lines: readonly string[]) => {
+    const trace = parseTrace(lines);
+    return differencesInWindow(PROGRAM, trace, told, { start: edgeAt(trace, BARRIER_LINE), end: undefined });
+  };
+  const held = `holds ${child} 100`;
+  const later = [`look 24 ${clock}`, LISTEN, held, `looked 24 ${clock}`];
+
+  expect(said(LINES.flatMap((line) => (line === "holds 8 100" ? [line, held] : [line])))).toEqual([]);
+  expect(said([...LINES, ...later])).toEqual([expect.stringContaining("process: server")]);
+});
+
 test("a socket of which only a TIME_WAIT is left, which waits for the peer's FIN, has ended", () => {
   const [socket] = parseSockets([
     "socket FIN-WAIT-2 0 0 127.0.0.1:41 127.0.0.1:8000 timer:(timewait,59sec,0) ino:0 sk:5426",
