@@ -9,11 +9,11 @@ export const RTT_SLOTS = 112;
 export const DURATION_SLOTS = 160;
 export const FRAME_LENGTH_MAX = 65536;
 export const FLOWSPAN_MAGIC = 0x4e415053574f4c46n;
-export const CGROUP_LEVELS = 4;
+export const CGROUP_LEVELS = 8;
 export const CGROUP_NAME_MAX = 256;
 export const CONNECTION_EVENTS = 32;
 export const SAMPLE_NEVER = 0x100000000000000n;
-export const FLOWSPAN_PROTOCOL = 3;
+export const FLOWSPAN_PROTOCOL = 4;
 
 export const EdgeRole = {
   ROLE_CLIENT: 1,
@@ -234,11 +234,11 @@ export const slotGrowth = {
 } as const;
 
 export const frameCgroup = {
-  size: 1040,
+  size: 2064,
   fields: {
     id: { offset: 0, type: "u64" },
     seenNs: { offset: 8, type: "u64" },
-    names: { offset: 16, type: "array", count: 4, of: { type: "bytes", length: 256 } },
+    names: { offset: 16, type: "array", count: 8, of: { type: "bytes", length: 256 } },
   },
 } as const;
 

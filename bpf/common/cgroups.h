@@ -54,10 +54,28 @@ static __always_inline void cgroup__note_name(char *to, const char *name)
 }
 
 /*
- * Notes the names of the last levels. Cost: some 10 reads, once a cgroup. Not static: the verifier looks at it once,
- * and not for each caller.
+ * The deepest level that has its name noted: the cgroup itself, or one above it where it lies deeper. Whoever owns a
+ * cgroup makes levels below it, as many and under such names as they like; those above it are not theirs.
+ */
+static __always_inline struct kernfs_node *cgroup__deepest_named(struct cgroup *cgroup, struct settings *s)
+{
+	__u32 deepest = CGROUP_LEVELS + (s->filter_cgroup ? s->filter_level & 0xff : 0);
+	struct cgroup *ancestor;
+
+	if (BPF_CORE_READ(cgroup, level) <= (int)deepest)
+		return BPF_CORE_READ(cgroup, kn);
+	if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
+				  (void *)cgroup + bpf_core_field_offset(cgroup->ancestors) +
+					  deepest * sizeof(ancestor)))
+		return NULL;
+	return BPF_CORE_READ(ancestor, kn);
+}
+
+/*
+ * Notes the names of a level and of those above it. Cost: some 20 reads, once a cgroup. Not static: the verifier looks
+ * at it once, and not for each caller.
  *
- * @param place address of the cgroup's kernfs_node
+ * @param place address of the kernfs_node of the deepest of these levels
  */
 __noinline int cgroup__learn(__u64 id, __u64 place, __u64 root)
 {
@@ -75,6 +93,8 @@ __noinline int cgroup__learn(__u64 id, __u64 place, __u64 root)
 		return 0;
 	}
 	known->seen_ns = bpf_ktime_get_boot_ns();
+	if (!node)
+		cgroup__note_name(known->names[0], NULL); /* cannot be read: counted */
 	for (level = 0; level < CGROUP_LEVELS && node; level++) {
 		struct kernfs_node *parent = kernfs__parent(node);
 
@@ -105,7 +125,7 @@ static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings 
 		return id;
 	if (!cgroup__is_counted(cgroup, s))
 		return 0;
-	cgroup__learn(id, (__u64)BPF_CORE_READ(cgroup, kn), s->filter_cgroup);
+	cgroup__learn(id, (__u64)cgroup__deepest_named(cgroup, s), s->filter_cgroup);
 	return id;
 }
 

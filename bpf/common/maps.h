@@ -45,7 +45,7 @@ struct {
 	/*
 	 * Names of the cgroups that own sockets; an entry also says that the cgroup is counted. Written on
 	 * first sight, read by the probe. Least recently used goes first: 4,096 is far more containers than a
-	 * node runs, and a name that was pushed out is learned again from its next socket. It takes 1 KiB for each.
+	 * node runs, and a name that was pushed out is learned again from its next socket. It takes 2 KiB for each.
 	 */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);

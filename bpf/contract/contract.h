@@ -18,6 +18,6 @@
 #include "contract/command.h"
 
 /* Raised when a struct or a frame changes its meaning; also names the directory of the pins. */
-#define FLOWSPAN_PROTOCOL 3
+#define FLOWSPAN_PROTOCOL 4
 
 #endif

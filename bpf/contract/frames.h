@@ -94,10 +94,11 @@ struct slot_growth {
 };
 
 /*
- * Names of a cgroup, leaf first, below --cgroup if that is set; "" past its root or past the fourth. A name that
+ * Names of a cgroup's outermost levels, the innermost of them first, below --cgroup if that is set; "" past its root. Of a
+ * cgroup that lies deeper the levels at its end have no name here: they are made by whoever owns those above. A name that
  * could not be read is "?", so that what is below it never passes for the host.
  */
-#define CGROUP_LEVELS 4
+#define CGROUP_LEVELS 8     /* a pod's container on a node that is a container itself is the eighth at most */
 #define CGROUP_NAME_MAX 256 /* with its end: a file's name has up to 255 bytes, though cgroupfs takes longer ones */
 struct frame_cgroup {
 	__u64 id;

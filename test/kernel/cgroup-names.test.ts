@@ -46,8 +46,8 @@ const NAMES = [
   { what: "255 characters, a file name's most", path: [`${"u".repeat(247)}.service`], ends: { kind: "unit" } },
   // kind's and others' nested kubelets lengthen the slices with a prefix each.
   {
-    what: "four long levels",
-    path: ["a", "b", "c", "d"].map((letter) => letter.repeat(251)),
+    what: "eight long levels",
+    path: ["a", "b", "c", "d", "e", "f", "g", "h"].map((letter) => letter.repeat(251)),
     ends: { kind: "unknown" },
   },
 ];
@@ -60,6 +60,59 @@ for (const { what, path, ends } of NAMES)
     expect(parseCgroup(names)).toMatchObject(ends);
     expect(tally.losses).toEqual({});
   });
+
+const KUBEPODS = ["kubepods.slice", "kubepods-burstable.slice"] as const;
+const POD = [...KUBEPODS, `kubepods-burstable-pod${UID}.slice`, `cri-containerd-${ID}.scope`] as const;
+const VICTIM = [
+  ...KUBEPODS,
+  `kubepods-burstable-pod${UID.replace("8f3a1b2c", "deadbeef")}.slice`,
+  `cri-containerd-${"b3".repeat(32)}.scope`,
+] as const;
+
+const FORGED = [
+  {
+    what: "a container whose init system, or nested Kubernetes, makes another pod's path below itself",
+    path: [...POD, ...VICTIM, ...VICTIM],
+    is: { kind: "container", containerId: ID, podUid: UID.replaceAll("_", "-") },
+  },
+  {
+    what: "a user who makes a pod's path below the user's own manager",
+    path: ["user.slice", "user-1000.slice", "user@1000.service", "app.slice", ...VICTIM],
+    is: { kind: "unit", unit: "user@1000.service" },
+  },
+  {
+    what: "a system service's owner who nests deeper than names are kept",
+    path: ["system.slice", "web.service", "a", "b", "c", "d", "e", "f", "g", "h", "ssh.service"],
+    is: { kind: "unit", unit: "web.service" },
+  },
+];
+
+for (const { what, path, is } of FORGED)
+  test(`names below one's own cgroup make nobody another: ${what}`, async () => {
+    const { names } = await named(path);
+
+    expect(names).toEqual(path.slice(0, 8).toReversed());
+    expect(parseCgroup(names)).toMatchObject(is);
+    expect(tally.losses).toEqual({});
+  });
+
+test("on a node that is a container itself, as kind makes them, a pod's container is named whole", async () => {
+  const slices = ["kubelet.slice", "kubelet-kubepods.slice", "kubelet-kubepods-burstable.slice"];
+  const pod = `kubelet-kubepods-burstable-pod${UID}.slice`;
+  const path = [
+    "machine.slice",
+    `libpod-${"b3".repeat(32)}.scope`,
+    "container",
+    ...slices,
+    pod,
+    `cri-containerd-${ID}.scope`,
+  ];
+
+  const { names } = await named(path);
+
+  expect(names).toEqual(path.toReversed());
+  expect(parseCgroup(names)).toMatchObject({ kind: "container", containerId: ID, podUid: UID.replaceAll("_", "-") });
+});
 
 for (const length of [256, 300])
   test(`a cgroup's name of ${length} characters is cut at 255, which is counted, and is never taken for the host`, async () => {

@@ -1,9 +1,9 @@
 /**
- * Cgroup names (leaf first, at most four levels) → what runs there: container, systemd unit, machine, host.
+ * Cgroup names (the outermost levels, innermost first) → what runs there: container, systemd unit, machine, host.
  *
  * Knows the layouts of the kubelet's systemd and cgroupfs drivers with containerd, CRI-O and cri-dockerd,
- * of Docker, Podman, nerdctl and LXC without Kubernetes, and of systemd. Only four levels are known, so a
- * path may be cut off above: where that could change the answer, the answer is `unknown`, never a guess.
+ * of Docker, Podman, nerdctl and LXC without Kubernetes, and of systemd. Goes by the outermost level that means
+ * something: whoever runs below it may make levels of any name there, and must not get another's name by that.
  */
 
 export type Qos = "guaranteed" | "burstable" | "besteffort";
@@ -22,12 +22,13 @@ export type CgroupPlace =
     }
   /** Directly in a pod's cgroup, in none of its containers. */
   | { readonly kind: "pod"; readonly podUid: string; readonly qos: Qos }
-  /** `ssh.service`, `session-3.scope`; `user` is the uid that a user manager's unit belongs to. */
-  | { readonly kind: "unit"; readonly unit: string; readonly user: number | undefined }
+  /** `ssh.service`, `session-3.scope`, `user@1000.service` */
+  | { readonly kind: "unit"; readonly unit: string }
   | { readonly kind: "host" }
   | { readonly kind: "unknown" };
 
-const LEVELS = 4;
+/** What the probe sends for a name that it could not read. */
+const UNREADABLE = "?";
 const ID = "[0-9a-f]{64}";
 // A prefix (kind writes `kubelet-kubepods-…`) or none; underscores instead of dashes inside the uid.
 const POD_SLICE = /^(?:.+-)?kubepods(?:-(burstable|besteffort))?-pod([0-9a-f]{8}[0-9a-f_]{24,28})\.slice/;
@@ -37,7 +38,7 @@ const CONTAINER_SCOPE = new RegExp(`^(cri-containerd|crio|docker|libpod|nerdctl|
 const CONTAINER_COLON = new RegExp(`^(.+\\.slice):(cri-containerd|crio|docker):(${ID})$`);
 const CONTAINER_PLAIN = new RegExp(`^(?:(libpod|crio)-)?(${ID})$`);
 const LXC_PAYLOAD = /^lxc\.payload\.(.+)$/;
-const USER_MANAGER = /^user@(\d+)\.service$/;
+const USER_MANAGER = /^user@\d+\.service$/;
 const UNIT = /\.(?:service|scope|socket|mount|swap)$/;
 
 /** By the word in the cgroup's name, or the parent directory's for plain ids. */
@@ -51,25 +52,35 @@ const RUNTIMES: Readonly<Record<string, Runtime>> = {
   lxc: "lxc",
 };
 
-/** @param names as the kernel has them, leaf first; empty names are past the root */
+/** @param names as the kernel has them, innermost first; empty names are past the root */
 export function parseCgroup(names: readonly string[]): CgroupPlace {
-  const path = names.filter((name) => name !== "");
+  const path = trustedPath(names);
   if (path.length === 0) return { kind: "host" };
   return podContainer(path) ?? container(path) ?? unit(path) ?? { kind: "unknown" };
 }
 
 /**
- * Inside a pod the container is the level right under the pod's: what lies deeper (an init system, Docker
- * in Docker) is the container's own business.
+ * The path from the root down to the first level below which anybody may choose the names: a user's manager, or a
+ * level whose name could not be read.
+ */
+function trustedPath(names: readonly string[]): string[] {
+  const path = names.filter((name) => name !== "").toReversed();
+  const last = path.findIndex((name) => USER_MANAGER.test(name) || name === UNREADABLE);
+  return last < 0 ? path : path.slice(0, last + 1);
+}
+
+/**
+ * The outermost pod, and the level right under the pod's as its container. What lies deeper (an init system, Docker in
+ * Docker, Kubernetes in a pod) is the container's own business, whatever it calls itself.
  */
 function podContainer(path: readonly string[]): CgroupPlace | undefined {
   for (const [level, name] of path.entries()) {
     const colon = CONTAINER_COLON.exec(name);
-    const pod = podLevel(colon?.[1] ?? name, path[level + 1]);
+    const pod = podLevel(colon?.[1] ?? name, path[level - 1]);
     if (!pod) continue;
     if (colon) return { kind: "container", containerId: colon[3] ?? "", runtime: runtimeOf(colon[2]), ...pod };
-    const child = level === 0 ? undefined : containerName(path[level - 1] ?? "", undefined);
-    if (child) return { kind: "container", containerId: child.containerId, runtime: child.runtime, ...pod };
+    const child = containerName(path[level + 1] ?? "", undefined);
+    if (child) return { kind: "container", ...child, ...pod };
     return { kind: "pod", ...pod };
   }
   return undefined;
@@ -86,51 +97,40 @@ function qosOf(name: string | undefined): Qos {
   return name === "burstable" || name === "besteffort" ? name : "guaranteed";
 }
 
-/** No pod's level in sight: the scope of a Kubernetes runtime if there is one, else the innermost container. */
+/** No pod's level: the outermost container. */
 function container(path: readonly string[]): CgroupPlace | undefined {
-  const found = path.map((name, level) => containerName(name, path[level + 1])).filter((name) => name !== undefined);
-  const chosen = found.findLast(({ kubernetes }) => kubernetes) ?? found[0];
-  if (!chosen) return undefined;
-  const { containerId, runtime } = chosen;
-  return { kind: "container", containerId, runtime, podUid: undefined, qos: undefined };
+  for (const [level, name] of path.entries()) {
+    const found = containerName(name, path[level - 1]);
+    if (found) return { kind: "container", ...found, podUid: undefined, qos: undefined };
+  }
+  return undefined;
 }
 
 interface ContainerName {
   readonly containerId: string;
   readonly runtime: Runtime | undefined;
-  /** The name is one that only a Kubernetes runtime gives. */
-  readonly kubernetes: boolean;
 }
 
 function containerName(name: string, parent: string | undefined): ContainerName | undefined {
   const scope = CONTAINER_SCOPE.exec(name);
-  if (scope) return named(scope[2], scope[1], scope[1] === "cri-containerd" || scope[1] === "crio");
+  if (scope) return named(scope[2], scope[1]);
   const plain = CONTAINER_PLAIN.exec(name);
-  if (plain) return named(plain[2], plain[1] ?? parent, plain[1] === "crio");
+  if (plain) return named(plain[2], plain[1] ?? parent);
   const payload = LXC_PAYLOAD.exec(name);
-  if (payload) return named(payload[1], "lxc", false);
-  return parent === "lxc" ? named(name, "lxc", false) : undefined;
+  if (payload) return named(payload[1], "lxc");
+  return parent === "lxc" ? named(name, "lxc") : undefined;
 }
 
-function named(id: string | undefined, runtime: string | undefined, kubernetes: boolean): ContainerName {
-  return { containerId: id ?? "", runtime: runtimeOf(runtime), kubernetes };
+function named(id: string | undefined, runtime: string | undefined): ContainerName {
+  return { containerId: id ?? "", runtime: runtimeOf(runtime) };
 }
 
 function runtimeOf(name: string | undefined): Runtime | undefined {
   return name !== undefined && Object.hasOwn(RUNTIMES, name) ? RUNTIMES[name] : undefined;
 }
 
-/**
- * The systemd unit on a path: the first level below the slices, and below a user's manager the first one
- * below its slices. The path must be whole, for a container can hold a `system.slice` of its own.
- */
+/** The systemd unit on a path: the first level below the slices. A user's units go by the user's manager. */
 function unit(path: readonly string[]): CgroupPlace | undefined {
-  const fromRoot = path.toReversed();
-  const manager = fromRoot.findIndex((name) => USER_MANAGER.test(name));
-  const user = manager < 0 ? undefined : Number(USER_MANAGER.exec(fromRoot[manager] ?? "")?.[1]);
-  if (manager < 0 && path.length >= LEVELS) return undefined;
-
-  const inner = fromRoot.slice(manager + 1).find((name) => !name.endsWith(".slice"));
-  const name = inner !== undefined && UNIT.test(inner) ? inner : fromRoot[manager];
-  return name === undefined ? undefined : { kind: "unit", unit: name, user };
+  const name = path.find((level) => !level.endsWith(".slice"));
+  return name !== undefined && UNIT.test(name) ? { kind: "unit", unit: name } : undefined;
 }

@@ -84,7 +84,7 @@ export function cgroupEnd(place: CgroupPlace, context: NodeContext): LocalEnd {
       const service = place.unit.endsWith(".service") ? place.unit.slice(0, -".service".length) : undefined;
       return end(
         known({ ...host, [ATTR_SERVICE_NAME]: service, [ATTR_FLOWSPAN_SYSTEMD_UNIT]: place.unit }),
-        place.user === undefined ? place.unit : `${place.unit} of user ${place.user}`,
+        place.unit,
       );
     }
     case "host":

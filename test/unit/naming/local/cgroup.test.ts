@@ -87,7 +87,7 @@ const KUBERNETES: readonly Case[] = [
     place: { kind: "container", containerId: A, runtime: "containerd", podUid: UID, qos: "guaranteed" },
   },
   {
-    name: "a service of an init system inside the container, with the pod's level cut off",
+    name: "a service of an init system inside a container whose pod's level is not there",
     names: ["a", "nginx.service", "system.slice", `cri-containerd-${A}.scope`],
     place: { kind: "container", containerId: A, runtime: "containerd", podUid: undefined, qos: undefined },
   },
@@ -97,7 +97,7 @@ const KUBERNETES: readonly Case[] = [
     place: { kind: "container", containerId: A, runtime: "containerd", podUid: UID, qos: "guaranteed" },
   },
   {
-    name: "Docker inside a pod whose level is cut off",
+    name: "Docker inside a container whose pod's level is not there",
     names: ["init", B, "docker", `crio-${A}.scope`],
     place: { kind: "container", containerId: A, runtime: "cri-o", podUid: undefined, qos: undefined },
   },
@@ -132,7 +132,7 @@ const PLAIN: readonly Case[] = [
   {
     name: "Podman of a user",
     names: ["container", `libpod-${A}.scope`, "user.slice", "user@1000.service"],
-    place: { kind: "container", containerId: A, runtime: "podman", podUid: undefined, qos: undefined },
+    place: { kind: "unit", unit: "user@1000.service" },
   },
   {
     name: "Podman with the cgroupfs driver",
@@ -155,33 +155,33 @@ const HOST: readonly Case[] = [
   {
     name: "a system service",
     names: ["ssh.service", "system.slice"],
-    place: { kind: "unit", unit: "ssh.service", user: undefined },
+    place: { kind: "unit", unit: "ssh.service" },
   },
   {
     name: "an instance of a template",
     names: ["getty@tty1.service", "system-getty.slice", "system.slice"],
-    place: { kind: "unit", unit: "getty@tty1.service", user: undefined },
+    place: { kind: "unit", unit: "getty@tty1.service" },
   },
   {
     name: "a level that a service made for itself",
     names: ["worker", "app.service", "system.slice"],
-    place: { kind: "unit", unit: "app.service", user: undefined },
+    place: { kind: "unit", unit: "app.service" },
   },
-  { name: "the first process", names: ["init.scope"], place: { kind: "unit", unit: "init.scope", user: undefined } },
+  { name: "the first process", names: ["init.scope"], place: { kind: "unit", unit: "init.scope" } },
   {
     name: "a login session",
     names: ["session-3.scope", "user-1000.slice", "user.slice"],
-    place: { kind: "unit", unit: "session-3.scope", user: undefined },
+    place: { kind: "unit", unit: "session-3.scope" },
   },
   {
-    name: "a user's service",
+    name: "a user's service, whatever the user calls it, goes by the user's manager",
     names: ["web.service", "app.slice", "user@1000.service", "user-1000.slice"],
-    place: { kind: "unit", unit: "web.service", user: 1000 },
+    place: { kind: "unit", unit: "user@1000.service" },
   },
   {
     name: "a user's manager",
     names: ["user@1000.service", "user-1000.slice", "user.slice"],
-    place: { kind: "unit", unit: "user@1000.service", user: 1000 },
+    place: { kind: "unit", unit: "user@1000.service" },
   },
   { name: "the root", names: ["", "", "", ""], place: { kind: "host" } },
   { name: "the root without names", names: [], place: { kind: "host" } },
@@ -189,8 +189,75 @@ const HOST: readonly Case[] = [
   { name: "a unit whose name could not be read", names: ["?", "system.slice"], place: { kind: "unknown" } },
   { name: "a directory that nobody knows", names: ["batch", "jobs"], place: { kind: "unknown" } },
   {
-    name: "a service whose path is cut off, for it may lie in a container",
+    name: "levels that a service made for itself",
     names: ["b", "a", "nginx.service", "system.slice"],
+    place: { kind: "unit", unit: "nginx.service" },
+  },
+];
+
+const POD = [
+  `cri-containerd-${A}.scope`,
+  `kubepods-burstable-pod${UID_}.slice`,
+  "kubepods-burstable.slice",
+  "kubepods.slice",
+] as const;
+const POD_PLACE: CgroupPlace = {
+  kind: "container",
+  containerId: A,
+  runtime: "containerd",
+  podUid: UID,
+  qos: "burstable",
+};
+const VICTIM_UID = "deadbeef-4b5a-6978-8796-a5b4c3d2e1f0";
+const VICTIM = [`cri-containerd-${B}.scope`, `kubepods-burstable-pod${VICTIM_UID.replaceAll("-", "_")}.slice`] as const;
+const MANAGER: CgroupPlace = { kind: "unit", unit: "user@1000.service" };
+
+/** What somebody can make who may make cgroups below their own. */
+const FORGED: readonly Case[] = [
+  { name: "another pod inside a container", names: [...VICTIM, ...POD], place: POD_PLACE },
+  {
+    name: "another pod as directories inside a container",
+    names: [B, `pod${VICTIM_UID}`, "kubepods", ...POD],
+    place: POD_PLACE,
+  },
+  {
+    name: "another pod inside a pod's level, beside its containers",
+    names: [...VICTIM, ...POD.slice(1)],
+    place: { kind: "pod", podUid: UID, qos: "burstable" },
+  },
+  {
+    name: "another container inside a Docker container",
+    names: [`cri-containerd-${B}.scope`, `docker-${A}.scope`, "system.slice"],
+    place: { kind: "container", containerId: A, runtime: "docker", podUid: undefined, qos: undefined },
+  },
+  {
+    name: "a pod of a user",
+    names: [...VICTIM, "app.slice", "user@1000.service", "user-1000.slice", "user.slice"],
+    place: MANAGER,
+  },
+  {
+    name: "a container of a user",
+    names: [`docker-${B}.scope`, "user@1000.service", "user-1000.slice", "user.slice"],
+    place: MANAGER,
+  },
+  {
+    name: "a system service of a user",
+    names: ["postgresql.service", "system.slice", "user@1000.service", "user-1000.slice", "user.slice"],
+    place: MANAGER,
+  },
+  {
+    name: "another user's manager below a user's own",
+    names: ["user@0.service", "user@1000.service", "user-1000.slice", "user.slice"],
+    place: MANAGER,
+  },
+  {
+    name: "a user's manager below a system service",
+    names: ["user@0.service", "app.service", "system.slice"],
+    place: { kind: "unit", unit: "app.service" },
+  },
+  {
+    name: "a pod below a level whose name could not be read",
+    names: [...VICTIM, "?", "user-1000.slice", "user.slice"],
     place: { kind: "unknown" },
   },
 ];
@@ -199,6 +266,7 @@ describe.each([
   ["Kubernetes", KUBERNETES],
   ["containers without Kubernetes", PLAIN],
   ["systemd and the host", HOST],
+  ["names that somebody chose to be taken for another", FORGED],
 ] as const)("%s", (_, cases) => {
   test.each(cases)("$name", ({ names, place }) => {
     expect(parseCgroup(names)).toEqual(place);
@@ -220,8 +288,17 @@ test("any names give a place, never an error", () => {
     ),
   );
   fc.assert(
-    fc.property(fc.array(part, { maxLength: 4 }), (names) => {
+    fc.property(fc.array(part, { maxLength: 8 }), (names) => {
       expect(["container", "pod", "unit", "host", "unknown"]).toContain(parseCgroup(names).kind);
+    }),
+  );
+});
+
+test("whatever a container makes below its own level, it keeps its name", () => {
+  const own = fc.oneof(fc.string(), fc.constantFrom(...VICTIM, ...POD, "user@0.service", "?", "system.slice", "lxc"));
+  fc.assert(
+    fc.property(fc.array(own, { maxLength: 4 }), (below) => {
+      expect(parseCgroup([...below, ...POD])).toEqual(POD_PLACE);
     }),
   );
 });

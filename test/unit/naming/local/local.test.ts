@@ -272,8 +272,8 @@ describe("without Kubernetes", () => {
     },
     {
       names: ["web.service", "app.slice", "user@1000.service", "user-1000.slice"],
-      label: "web.service of user 1000",
-      attributes: { "host.name": "host-1", "service.name": "web", "flowspan.systemd.unit": "web.service" },
+      label: "user@1000.service",
+      attributes: { "host.name": "host-1", "service.name": "user@1000", "flowspan.systemd.unit": "user@1000.service" },
     },
     {
       names: [`docker-${ID_A}.scope`, "system.slice"],
