@@ -71,7 +71,10 @@ enum undecided_phase {
 	UNDECIDED_PHASES,
 };
 
-/* The kernel's answers to strays carry no timestamp, so a RST without one came for sure. */
+/*
+ * The kernel's answers to strays carry no timestamp. So what came without one is a RST, where both ends agreed on them:
+ * all else then has one (RFC 7323, 3.2).
+ */
 static __always_inline bool reset__is_undecided(struct sock *sk, struct tcp_sock *tp)
 {
 	__u8 state = sk->__sk_common.skc_state;

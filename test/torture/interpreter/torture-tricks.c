@@ -67,20 +67,25 @@ static int freeze(int fd, struct frozen *f)
 
 static int thaw(int fd, const struct frozen *f)
 {
-	struct tcp_repair_opt options[4] = {
-		{ OPTION_MSS, f->mss },
-		{ OPTION_WINDOW, f->info.tcpi_snd_wscale | f->info.tcpi_rcv_wscale << 16 },
-		{ OPTION_SACK_PERMITTED, 0 },
-		{ OPTION_TIMESTAMP, 0 },
-	};
+	struct tcp_repair_opt options[4] = { { OPTION_MSS, f->mss } };
+	socklen_t count = 1;
 	int on = 1;
+
+	/* Those that both ends have agreed on, and no others: a peer without timestamps sends none. */
+	if (f->info.tcpi_options & TCPI_OPT_WSCALE)
+		options[count++] = (struct tcp_repair_opt){ OPTION_WINDOW,
+							    f->info.tcpi_snd_wscale | f->info.tcpi_rcv_wscale << 16 };
+	if (f->info.tcpi_options & TCPI_OPT_SACK)
+		options[count++] = (struct tcp_repair_opt){ OPTION_SACK_PERMITTED, 0 };
+	if (f->info.tcpi_options & TCPI_OPT_TIMESTAMPS)
+		options[count++] = (struct tcp_repair_opt){ OPTION_TIMESTAMP, 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	return set(fd, TCP_REPAIR, TCP_REPAIR_ON) || set(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) ||
 	       set(fd, TCP_QUEUE_SEQ, f->receive) || set(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) ||
 	       set(fd, TCP_QUEUE_SEQ, f->send) || bind(fd, (void *)&f->local, f->size) ||
 	       connect(fd, (void *)&f->remote, f->size) ||
-	       setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, options, sizeof(options)) ||
+	       setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, options, count * sizeof(*options)) ||
 	       set(fd, TCP_TIMESTAMP, f->timestamp) ||
 	       setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &f->window, sizeof(f->window)) ||
 	       set(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE) || set(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
