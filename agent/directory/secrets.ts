@@ -74,9 +74,10 @@ function read(path: string, setting: string): Buffer {
 
 /** A server's TLS, whose certificates can be replaced while it listens; gRPC's own class takes them once. */
 export class RotatingServerCredentials extends ServerCredentials {
-  constructor({ ca, pair }: Certificates) {
+  /** @param handshakeMs how long a peer may take until TLS stands */
+  constructor({ ca, pair }: Certificates, handshakeMs: number) {
     const demands = ca === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
-    super(demands, contextOf({ ca, pair }));
+    super({ ...demands, handshakeTimeout: handshakeMs }, contextOf({ ca, pair }));
   }
 
   replace(certificates: Certificates): void {

@@ -17,7 +17,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Feed } from "../../model/cluster-objects.ts";
 import type { Logger } from "../../shared/logger.ts";
-import { type Ask, decodeAsk, encodeAnswers, FOLLOW, NOT_READ_YET } from "../protocol.ts";
+import { ASK_MAX_BYTES, type Ask, decodeAsk, encodeAnswers, FOLLOW, NOT_READ_YET } from "../protocol.ts";
 import {
   follow,
   RotatingServerCredentials,
@@ -28,10 +28,11 @@ import {
 } from "../secrets.ts";
 import { Answering } from "./answering.ts";
 import { clusterMessage } from "./answers.ts";
+import { askProblem, heaviest } from "./asked.ts";
+import { Door } from "./door.ts";
 import type { Follower, Interest, Interests } from "./interests.ts";
 import type { DirectoryStore } from "./store.ts";
 import type { StoreStats } from "./store-news.ts";
-import { hearTlsFailures } from "./tls-failures.ts";
 
 export interface DirectoryServerOptions extends SecretFiles {
   /** `HOST:PORT`; port 0 takes a free one. */
@@ -50,6 +51,20 @@ export interface DirectoryServerOptions extends SecretFiles {
   readonly rereadMs?: number;
   /** How long a stream lives; the last quarter of it is random. */
   readonly streamMs?: number;
+  readonly limits?: Partial<DirectoryLimits>;
+}
+
+export interface DirectoryLimits {
+  /** Connections that may wait to be let in. */
+  readonly waiting: number;
+  /** Streams that may be open. */
+  readonly streams: number;
+  /** Different keys that all streams may follow. */
+  readonly keys: number;
+  /** Keys that streams may follow, where each stream counts its own. */
+  readonly followed: number;
+  /** How long a connection may be without TLS, and then without a call, milliseconds. */
+  readonly idleMs: number;
 }
 
 export interface DirectoryStats extends StoreStats {
@@ -57,13 +72,25 @@ export interface DirectoryStats extends StoreStats {
   /** (address, port) pairs that agents follow. */
   readonly keys: number;
   readonly answers: number;
-  /** Connections that were not let in, or ended for what they sent, by gRPC status; `tls` where no TLS came to be. */
+  /**
+   * Connections that were not let in, or ended for what they sent, by gRPC status. `tls`: no TLS came to be; `too_many`: it waited
+   * to be let in, and others came.
+   */
   readonly refusals: Readonly<Record<string, number>>;
 }
 
-/** More is an agent gone wrong: it has a budget of its own, far below. */
-const KEYS_PER_STREAM = 262_144;
+/** What an agent asks for at most (agent/directory/client). */
+const KEYS_PER_STREAM = 65_536;
+/** A key is some 0.5 KiB, a stream of it some 0.1, a connection some 70: together with 100,000 pods they fit into 512 MiB. */
+const LIMITS: DirectoryLimits = {
+  waiting: 256,
+  streams: 5_000,
+  keys: 262_144,
+  followed: 2_097_152,
+  idleMs: 15_000,
+};
 const ANSWERS_PER_MESSAGE = 256;
+const BYTES_PER_MESSAGE = 256 * 1024;
 const SWEEP_MS = 10_000;
 const HEARTBEAT_MS = 10_000;
 const REREAD_MS = 10_000;
@@ -75,6 +102,8 @@ class Stream implements Follower {
   readonly wanted = new Set<Interest>();
   readonly due = new Set<Interest>();
   readonly call: Call;
+  /** Where it comes from. */
+  readonly host: string;
   readonly token: string | undefined;
   node: string | undefined;
   /** The cluster's part of the answers is due too. */
@@ -83,6 +112,7 @@ class Stream implements Follower {
 
   constructor(call: Call, token: string | undefined) {
     this.call = call;
+    this.host = call.getPeer().replace(/:\d+$/, "");
     this.token = token;
   }
 }
@@ -94,7 +124,9 @@ export class DirectoryServer {
   readonly #interests: Interests;
   readonly #streams = new Set<Stream>();
   readonly #closing: (() => void)[] = [];
-  readonly #server = new Server({ "grpc.max_concurrent_streams": 8, "grpc.keepalive_time_ms": 30_000 });
+  readonly #limits: DirectoryLimits;
+  readonly #server: Server;
+  readonly #door: Door;
   readonly #tokens: Tokens | undefined;
   readonly #credentials: ServerCredentials;
   #flushTimer: NodeJS.Timeout | undefined;
@@ -121,16 +153,23 @@ export class DirectoryServer {
     this.store = this.#answering.store;
     this.#interests = this.#answering.interests;
     this.#tokens = tokenFile === undefined ? undefined : new Tokens(readTokens(tokenFile));
-    this.#credentials = insecure ? ServerCredentials.createInsecure() : tlsOf(options);
+    this.#limits = { ...LIMITS, ...options.limits };
+    const { waiting, idleMs } = this.#limits;
+    this.#credentials = insecure ? ServerCredentials.createInsecure() : tlsOf(options, idleMs);
+    this.#door = new Door({ maxWaiting: waiting, onRefusal: (reason) => this.#countRefusal(reason) });
+    this.#server = new Server({
+      "grpc.max_concurrent_streams": 8,
+      "grpc.max_connection_idle_ms": idleMs,
+      // gRPC ends such a stream itself and tells nobody here: what is little too long is counted in #take().
+      "grpc.max_receive_message_length": 4 * ASK_MAX_BYTES,
+      "grpc.keepalive_time_ms": 30_000,
+    });
     this.#server.addService({ follow: FOLLOW } as ServiceDefinition, { follow: (call: Call) => this.#admit(call) });
   }
 
   /** @returns the port that was taken */
   async listen(): Promise<number> {
-    const port = await hearTlsFailures(
-      () => this.#bind(),
-      () => this.#countRefusal("tls"),
-    );
+    const port = await this.#door.watch(() => this.#bind());
     this.#followSecrets();
     const every = (ms: number, body: () => void) => {
       const timer = setInterval(body, ms);
@@ -181,8 +220,10 @@ export class DirectoryServer {
       call.emit("error", { ...refusal, metadata: new Metadata() });
       return;
     }
+    this.#door.admit(call.getPeer());
     const stream = new Stream(call, tokenOf(call));
     this.#streams.add(stream);
+    this.#shedStreams();
     const { streamMs = STREAM_MS } = this.#options;
     const age = setTimeout(() => call.end(), streamMs * (0.75 + Math.random() / 4));
     const gone = () => {
@@ -213,11 +254,20 @@ export class DirectoryServer {
   }
 
   #take(stream: Stream, bytes: Buffer): void {
+    if (bytes.length > ASK_MAX_BYTES) {
+      this.#fail(stream, status.RESOURCE_EXHAUSTED, `an Ask of ${bytes.length} bytes: at most ${ASK_MAX_BYTES}`);
+      return;
+    }
     let ask: Required<Ask>;
     try {
       ask = decodeAsk(bytes);
     } catch (error) {
       this.#fail(stream, status.INVALID_ARGUMENT, `no Ask: ${(error as Error).message}`);
+      return;
+    }
+    const problem = askProblem(ask);
+    if (problem !== undefined) {
+      this.#fail(stream, status.INVALID_ARGUMENT, problem);
       return;
     }
     if (stream.node === undefined) stream.node = ask.node;
@@ -227,11 +277,33 @@ export class DirectoryServer {
       this.#fail(stream, status.RESOURCE_EXHAUSTED, `more than ${KEYS_PER_STREAM} addresses in one stream`);
       return;
     }
+    this.#shedKeys();
+    if (!this.#streams.has(stream)) return;
     this.#interests.due.add(stream);
     this.#scheduleFlush(0);
   }
 
+  #shedStreams(): void {
+    const { streams: limit } = this.#limits;
+    if (this.#streams.size <= limit) return;
+    const stream = heaviest(this.#streams, () => 1);
+    if (stream) this.#fail(stream, status.RESOURCE_EXHAUSTED, `more than ${limit} streams: add replicas`);
+  }
+
+  #shedKeys(): void {
+    const { keys, followed } = this.#limits;
+    while (this.#interests.size > keys || this.#interests.followed > followed) {
+      const stream = heaviest(this.#streams, ({ wanted }) => wanted.size);
+      if (!stream) return;
+      const details = `more than ${keys} addresses, or ${followed} over all streams, in one replica: add replicas`;
+      this.#fail(stream, status.RESOURCE_EXHAUSTED, details);
+    }
+  }
+
+  /** Ends a stream; nothing of it stays. */
   #fail(stream: Stream, code: status, details: string): void {
+    this.#streams.delete(stream);
+    this.#interests.removeAll(stream);
     this.#countRefusal(status[code]);
     stream.call.emit("error", { code, details, metadata: new Metadata() });
   }
@@ -263,6 +335,7 @@ export class DirectoryServer {
   /** As much as the stream takes now; `drain` brings the rest. */
   #send(stream: Stream, encoded: Map<Interest, Buffer>, nowMs: number): void {
     while (!stream.blocked && (stream.due.size > 0 || stream.clusterDue)) {
+      let bytes = 0;
       const parts = [encodeAnswers({ ageMs: this.#options.ageMs(), ...this.#clusterPart(stream, nowMs) })];
       for (const interest of stream.due) {
         let answer = encoded.get(interest);
@@ -272,7 +345,8 @@ export class DirectoryServer {
         }
         stream.due.delete(interest);
         this.#answers++;
-        if (parts.push(answer) > ANSWERS_PER_MESSAGE) break;
+        bytes += answer.length;
+        if (parts.push(answer) > ANSWERS_PER_MESSAGE || bytes > BYTES_PER_MESSAGE) break;
       }
       stream.blocked = !stream.call.write(Buffer.concat(parts));
     }
@@ -317,7 +391,7 @@ export class DirectoryServer {
   }
 }
 
-function tlsOf(options: DirectoryServerOptions): RotatingServerCredentials {
+function tlsOf(options: DirectoryServerOptions, handshakeMs: number): RotatingServerCredentials {
   const certificates = readCertificates(options);
   if (!certificates.pair) {
     throw new Error("no certificate: set directory.cert_file and directory.key_file, or directory.insecure: true");
@@ -327,7 +401,7 @@ function tlsOf(options: DirectoryServerOptions): RotatingServerCredentials {
       "nothing says which agents are let in: set directory.ca_file (mutual TLS), directory.token_file, or both",
     );
   }
-  return new RotatingServerCredentials(certificates);
+  return new RotatingServerCredentials(certificates, handshakeMs);
 }
 
 function tokenOf({ metadata }: Call): string | undefined {

@@ -25,10 +25,16 @@ export class Interests {
   readonly #byAddress = new Map<string, Set<Interest>>();
   /** Followers with something due. */
   readonly due = new Set<Follower>();
+  #followed = 0;
 
   /** Keys that anybody follows. */
   get size(): number {
     return this.#byKey.size;
+  }
+
+  /** Keys, where each follower counts its own. */
+  get followed(): number {
+    return this.#followed;
   }
 
   /** Its answer is due at once. */
@@ -41,6 +47,7 @@ export class Interests {
       const same = this.#byAddress.get(key.address) ?? new Set();
       this.#byAddress.set(key.address, same.add(interest));
     }
+    if (!interest.followers.has(follower)) this.#followed++;
     interest.followers.add(follower);
     follower.wanted.add(interest);
     this.#mark(follower, interest);
@@ -78,7 +85,7 @@ export class Interests {
   #drop(follower: Follower, interest: Interest): void {
     follower.wanted.delete(interest);
     follower.due.delete(interest);
-    interest.followers.delete(follower);
+    if (interest.followers.delete(follower)) this.#followed--;
     if (interest.followers.size > 0) return;
     const { address } = interest.key;
     this.#byKey.delete(textOf(interest.key));
