@@ -171,10 +171,10 @@ export class ReplaySource implements ProbeSource {
     await this.#entries.return(undefined);
   }
 
-  /** The damage at the recording's end, where that is all there is left. */
+  /** The damage at which the recording ends. Connections that broke before may have no HELLO either. */
   #error(): SourceError | undefined {
-    const first = this.#outcomes[0];
-    return first instanceof SourceError ? first : undefined;
+    const errors = this.#outcomes.filter((outcome) => outcome instanceof SourceError);
+    return errors.find(({ code }) => code === "recording_damaged");
   }
 
   /** Plays one entry. False at the end of the recording. */

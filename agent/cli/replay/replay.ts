@@ -62,6 +62,24 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
     clocks: (moment: Moment) => spans.clocks(moment),
   };
   const source = new ReplaySource({ path: file, listeners });
+  try {
+    await play(source, spans, config, flags, log, write);
+  } finally {
+    await source.close();
+  }
+  return EXIT.ok;
+}
+
+/** @throws Error for all that keeps the points from being those of the whole recording */
+async function play(
+  source: ReplaySource,
+  spans: Spans,
+  config: Config,
+  flags: Flags,
+  log: Log,
+  write: (lines: string) => Promise<void>,
+): Promise<void> {
+  const { settings } = config;
   const { bootNs } = await source.hello();
   const identity = createIdentity({
     hostName: typeof flags.host === "string" ? flags.host : "recorded",
@@ -102,7 +120,6 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
   });
   await spans.shutdown(SPANS_MS);
   await exporter.shutdown();
-  await source.close();
   if (failure !== undefined) throw failure;
   const unread = source.unread();
   if (unread.length > 0) {
@@ -114,7 +131,6 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
   if (refused > 0) throw new Error(`${refused} requests were not accepted`);
   const { observed, accepted } = spans.stats();
   if (accepted < observed) throw new Error(`${observed - accepted} spans were not accepted`);
-  return EXIT.ok;
 }
 
 /** How long the spans of a recording may take to be sent. */

@@ -189,6 +189,20 @@ test("an exchange that broke when it was recorded breaks again, and the next one
   });
 });
 
+test("a connection that broke before its HELLO does not hide the damage behind it", async () => {
+  const file = await record("unnamed", (recorder) => {
+    recorder.connected();
+    recorder.toProbe(packFrames([EXCHANGE_COMMAND]));
+    recorder.disconnected();
+  });
+  const whole = readFileSync(file);
+  writeFileSync(file, whole.subarray(0, whole.length - 16));
+
+  await expect(new ReplaySource({ path: file }).hello()).rejects.toThrow(
+    /^the recording is damaged at byte 72: it ends/,
+  );
+});
+
 describe("a pipeline that settles other exchanges than the recorded one", () => {
   test("is not told twice what the recorded agent could not export", async () => {
     const file = await record("away", (recorder) => {

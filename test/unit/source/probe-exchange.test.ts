@@ -1,6 +1,6 @@
 /** What the probe says: whole exchanges, what comes between them, and what cannot be used. */
 import { describe, expect, test } from "vitest";
-import { packFrames } from "../../../agent/source/frames.ts";
+import { type Frame, packFrames } from "../../../agent/source/frames.ts";
 import {
   beginFrame,
   connectionFrame,
@@ -111,6 +111,22 @@ describe("what cannot be used", () => {
 
     await connection.closed();
     expect(client.stats().failures).toEqual({ exchange_out_of_order: 1 });
+  });
+
+  test("a probe that sends more rows than its HELLO has room for is given up, which is counted", async () => {
+    const { probe, client } = await startProbing();
+    const connection = await probe.welcome({ edgeCapacity: 16, cpus: 1 });
+    const asked = client.exchange();
+    await connection.command();
+
+    connection.send(beginFrame({ exchange: 1n }), ...Array<Frame>(16 + 3 + 1 + 1).fill(edgeFrame()));
+
+    await expect(asked).rejects.toMatchObject({
+      code: "bad_stream",
+      message: "the probe sent more frames of kind edge than its HELLO allows",
+    });
+    await connection.closed();
+    expect(client.stats().failures).toEqual({ beyond_hello: 1 });
   });
 
   test("a stream that does not begin with HELLO is not listened to", async () => {

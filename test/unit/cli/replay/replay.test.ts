@@ -1,8 +1,8 @@
 /** `flowspan replay` of the golden recording: whole, and with rows in it that nobody can read. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
@@ -10,6 +10,7 @@ import { edgeKey, FLOWSPAN_PROTOCOL, FrameKind, frameEdge } from "../../../../ag
 import { EntryKind, readEntries } from "../../../../agent/recording/container.ts";
 import { Recorder } from "../../../../agent/recording/recorder.ts";
 import { type Frame, FrameSplitter, packFrames } from "../../../../agent/source/frames.ts";
+import { statusFrame } from "../../source/frames-builder.ts";
 import { replayed } from "./replayed.ts";
 
 const GOLDEN = fileURLToPath(new URL("../../../golden/two-services.gz", import.meta.url));
@@ -55,3 +56,28 @@ test("rows that cannot be read fail the replay by name, after all that came of t
   expect(linesOf(lacking.text)).toBeGreaterThan(100);
   expect(linesOf(lacking.text)).toBeLessThan(linesOf(whole.text));
 });
+
+test("a recording that is refused at its first frame is closed again", async () => {
+  const path = join(mkdtempSync(join(tmpdir(), "flowspan-replay-")), "recording");
+  onTestFinished(() => rmSync(dirname(path), { recursive: true }));
+  const recorder = new Recorder({ path, log: { info() {}, warn() {}, error() {} } });
+  recorder.connected();
+  recorder.fromProbe(packFrames([statusFrame()]));
+  await recorder.close();
+
+  const { failure } = await replayed(path);
+
+  expect(failure).toMatch(/at byte 32: frame 1 of connection 1: the probe began with status instead of HELLO$/);
+  expect(openFiles()).not.toContain(path);
+});
+
+function openFiles(): (string | undefined)[] {
+  return readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      // The directory's own descriptor is closed by now.
+      return undefined;
+    }
+  });
+}
