@@ -3,8 +3,6 @@
  *
  *   configuration → (as root: start the probe, then become nobody) → run until a signal → flush
  */
-import { existsSync, rmSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
 import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { proxyWarnings } from "../otlp/grpc-proxy.ts";
@@ -67,8 +65,8 @@ async function agent(flags: Flags, { env }: Terminal): Promise<number> {
   const stop = new AbortController();
   onSignals(stop, log);
   if (flags["until-stdin-closes"]) process.stdin.once("close", () => stop.abort()).resume();
-  const recorder = typeof flags.record === "string" ? await openRecorder(flags.record, log) : undefined;
-  const probe = isRoot() && !isListening(settings.probe.socket) ? await startProbe(settings, log) : undefined;
+  const recorder = typeof flags.record === "string" ? openRecorder(flags.record, log) : undefined;
+  const probe = isRoot() && !(await isListening(settings)) ? await startProbe(settings, log) : undefined;
   let watch: FileWatch | undefined;
   try {
     becomeNobody(settings);
@@ -123,13 +121,13 @@ function startReload(live: LiveConfig, log: Log): FileWatch | undefined {
   return watchFile(file, () => live.reload(), { onWatchFailed });
 }
 
-/** Opens the file while that may still take root. The stream opens it in the background: waits until it is there. */
-async function openRecorder(path: string, log: Log): Promise<Recorder> {
-  rmSync(path, { force: true });
-  const recorder = new Recorder({ path, log });
-  while (!recorder.failed && !existsSync(path)) await delay(5);
-  if (recorder.failed) throw new Error(`cannot record to ${path}`);
-  return recorder;
+/** Opens the file while that may still take root. */
+function openRecorder(path: string, log: Log): Recorder {
+  try {
+    return new Recorder({ path, log });
+  } catch (error) {
+    throw new Error(`cannot record to ${path}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function onSignals(stop: AbortController, log: Log): void {

@@ -13,6 +13,7 @@ import { FLOWSPAN_PROTOCOL } from "../generated/layout.ts";
 import type { ErrorLogger } from "../shared/logger.ts";
 import type { Tap } from "../source/probe-connection.ts";
 import { EntryKind, encodeEntryHeader, encodeHead } from "./container.ts";
+import { openNewFile } from "./new-file.ts";
 
 /** What may wait for the disk: some exchanges of the largest edge table. */
 const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
@@ -20,6 +21,8 @@ const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
 export interface RecorderOptions {
   /** Compressed when it ends in `.gz`. An existing file is replaced. */
   readonly path: string;
+  /** A descriptor to write to. Undefined: a new file at `path`. */
+  readonly file?: number;
   readonly log: ErrorLogger;
   readonly nowUnixNs?: () => bigint;
 }
@@ -36,11 +39,12 @@ export class Recorder implements Tap {
   #failed = false;
   #closed = false;
 
+  /** @throws Error when the file cannot be made, or must not */
   constructor(options: RecorderOptions) {
     this.#path = options.path;
     this.#log = options.log;
     this.#nowUnixNs = options.nowUnixNs ?? (() => BigInt(Date.now()) * 1_000_000n);
-    this.#file = createWriteStream(options.path, { mode: 0o600 });
+    this.#file = createWriteStream(options.path, { fd: options.file ?? openNewFile(options.path) });
     this.#gzip = options.path.endsWith(".gz") ? createGzip() : undefined;
     this.#gzip?.pipe(this.#file);
     this.#done = finished(this.#file).catch((error: Error) => this.#fail(error.message));

@@ -2,26 +2,39 @@
  * What an agent does as root before it stops being root: finds and starts the probe, makes directories.
  */
 
-import { chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { execFile } from "node:child_process";
+import { closeSync, constants, existsSync, fchownSync, lstatSync, mkdirSync, openSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import type { Settings } from "../config/settings.ts";
 import type { ErrorLogger } from "../shared/logger.ts";
-import { type SpawnedProbe, spawnProbe } from "./spawn-probe.ts";
+import { openDirectory, pathIn, trustedOwners } from "../shared/trusted-directory.ts";
+import { parseLine, type SpawnedProbe, spawnProbe } from "./spawn-probe.ts";
 
 /**
- * True when a process of this machine listens on `socket`. Connecting would replace the probe's agent.
+ * True when a process listens on the probe's socket. Asks the probe's program: it disturbs nobody, as a connection would,
+ * and looks at the very socket, not at a name in /proc/net/unix that another mount namespace may have as well.
  *
- * The probe binds PATH.new and renames it; the kernel's table keeps the name that was bound.
+ * @throws Error when the socket, or a directory on the way to it, is in hands that no probe of root's would leave it in
  */
-export function isListening(socket: string, table = readFileSync("/proc/net/unix", "utf8")): boolean {
-  // Num RefCount Protocol Flags Type St Inode Path; the flag is __SO_ACCEPTCON.
-  return table.split("\n").some((line) => {
-    const fields = line.trim().split(/\s+/);
-    const bound = fields.slice(7).join(" ");
-    return fields[3] === "00010000" && (bound === socket || bound === `${socket}.new`);
-  });
+export async function isListening({ probe, user }: Settings): Promise<boolean> {
+  const program = findProbe(probe.path);
+  const args = ["--is-listening", "--socket", probe.socket, "--socket-uid", String(user)];
+  try {
+    const { stdout } = await promisify(execFile)(program, args);
+    return (JSON.parse(stdout) as { readonly listening: boolean }).listening;
+  } catch (error) {
+    const last = (error as { stderr?: string }).stderr?.trim().split("\n").at(-1);
+    throw new Error(last ? parseLine(last).msg : `${program}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Which file is there; a probe that starts puts another one in its place. */
+function fileAt(path: string): string | undefined {
+  const file = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return file && `${file.dev} ${file.ino} ${file.ctimeNs}`;
 }
 
 /** The probe's program: as configured, or beside the bundle, or in the tree's build directory. */
@@ -59,14 +72,14 @@ export function probeArguments({ probe, user, logLevel }: Settings): string[] {
 /** Starts the probe and waits until it listens. @throws Error when it ends first or takes too long */
 export async function startProbe(settings: Settings, log: ErrorLogger, deadlineMs = 30_000): Promise<SpawnedProbe> {
   const { socket } = settings.probe;
-  mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
+  const before = fileAt(socket);
   const probe = spawnProbe({ program: findProbe(settings.probe.path), socket, args: probeArguments(settings), log });
   let reason: string | undefined;
   void probe.ended.then((ended) => {
     reason = ended;
   });
   const giveUpMs = performance.now() + deadlineMs;
-  while (!isListening(socket)) {
+  for (let now = before; now === undefined || now === before; now = fileAt(socket)) {
     if (reason !== undefined) throw new Error(`${reason}: sudo flowspan doctor says why`);
     if (performance.now() > giveUpMs) {
       await probe.close();
@@ -77,10 +90,25 @@ export async function startProbe(settings: Settings, log: ErrorLogger, deadlineM
   return probe;
 }
 
-/** Makes the directory of the admin socket, for the user that the agent becomes. */
+/**
+ * Makes the directory of the admin socket, for the user that the agent becomes. What is there already is left as it is.
+ *
+ * @throws Error when somebody else could put another directory there
+ */
 export function makeOwnDirectory(socket: string, uid: number): void {
-  const directory = dirname(socket);
-  if (existsSync(directory)) return;
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
-  chownSync(directory, uid, uid);
+  const name = basename(dirname(socket));
+  const owners = [...trustedOwners(), uid];
+  const parent = openDirectory(dirname(dirname(socket)), { make: 0o755, owners });
+  try {
+    if (name === "" || lstatSync(pathIn(parent, name), { throwIfNoEntry: false }) !== undefined) {
+      closeSync(openDirectory(dirname(socket), { owners }));
+      return;
+    }
+    mkdirSync(pathIn(parent, name), { mode: 0o755 });
+    const own = openSync(pathIn(parent, name), constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    fchownSync(own, uid, uid);
+    closeSync(own);
+  } finally {
+    closeSync(parent);
+  }
 }

@@ -51,7 +51,8 @@ function passOn(log: ErrorLogger, line: string): void {
   log[say]({ process: "flowspan-probe" }, msg);
 }
 
-function parseLine(line: string): { readonly level: unknown; readonly msg: string } {
+/** What a line of the probe says. */
+export function parseLine(line: string): { readonly level: unknown; readonly msg: string } {
   try {
     const { level, msg } = JSON.parse(line) as { level?: unknown; msg?: unknown };
     return typeof msg === "string" ? { level, msg } : { level, msg: line };

@@ -7,7 +7,7 @@
  *
  * Reads only; nothing can be changed through it. The Unix socket's mode (0660) says who may look.
  */
-import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
@@ -48,8 +48,7 @@ export async function startAdmin({ socket, address, answers }: AdminOptions): Pr
   removeStale(socket);
 
   const local = createServer((request, response) => answer(request, response, answers, true));
-  await listen(local, socket);
-  chmodSync(socket, 0o660);
+  await listenPrivately(local, socket);
 
   let remote: HealthListener | undefined;
   try {
@@ -106,12 +105,23 @@ export function answersOn(socket: string): Promise<boolean> {
   });
 }
 
+/** Removes the socket of an agent that was killed, and nothing else. */
 function removeStale(socket: string): void {
-  try {
-    unlinkSync(socket);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  const file = lstatSync(socket, { throwIfNoEntry: false });
+  if (file === undefined) return;
+  if (!file.isSocket()) {
+    const found = file.isSymbolicLink() ? "a link" : "a file";
+    throw new Error(`${socket} is ${found}, and no socket: remove it, or choose another admin.socket`);
   }
+  unlinkSync(socket);
+}
+
+/** With mode 0660 from its first moment: bind() takes the mode from the umask, and happens within the call. */
+async function listenPrivately(server: Server, socket: string): Promise<void> {
+  const before = process.umask(0o117);
+  const listening = listen(server, socket);
+  process.umask(before);
+  await listening;
 }
 
 function listen(server: Server, path: string): Promise<void> {

@@ -14,7 +14,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
+#include "shared/directory.h"
 #include "shared/log.h"
 
 bool bpffs__is(const char *path)
@@ -24,21 +26,15 @@ bool bpffs__is(const char *path)
 	return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
 }
 
-int directory__make(const char *path, mode_t mode)
+/* Makes a directory that nobody else may write to. 0, or -1 after saying why. */
+static int directory__make(const char *path, mode_t mode)
 {
-	char part[PATH_MAX];
+	int fd = directory__open(path, DIRECTORY_OWN, mode);
 
-	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part)) {
-		errno = ENAMETOOLONG;
+	if (fd < 0)
 		return -1;
-	}
-	for (char *slash = part + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		if (mkdir(part, mode) && errno != EEXIST && errno != EROFS && errno != EPERM && errno != EACCES)
-			return -1;
-		*slash = '/';
-	}
-	return mkdir(part, mode) && errno != EEXIST ? -1 : 0;
+	close(fd);
+	return 0;
 }
 
 static int bpffs__mount(const char *path)
@@ -67,7 +63,7 @@ const char *bpffs__find(void)
 		log_info("mounted bpffs at " BPFFS_OWN ": " BPFFS_USUAL " cannot be used");
 		return BPFFS_OWN;
 	}
-	log_error("no bpffs, and mounting one failed: %s; run: mount -t bpf bpf " BPFFS_USUAL, strerror(errno));
+	log_error("no bpffs, and mounting one failed: %s; run: " BPFFS_MOUNT_COMMAND, strerror(errno));
 	return NULL;
 }
 
@@ -98,10 +94,8 @@ int bpffs__make(const char *path)
 	    bpffs__mount(BPFFS_USUAL) == 0)
 		log_info("mounted bpffs at " BPFFS_USUAL);
 	path__existing(path, existing, sizeof(existing));
-	if (directory__make(path, 0700)) {
-		log_error("%s: cannot make this directory: %s; choose another with --pins", path, strerror(errno));
+	if (directory__make(path, 0700))
 		return -1;
-	}
 	if (!bpffs__is(existing) && !bpffs__is(path)) {
 		if (bpffs__mount(path)) {
 			log_error("%s is not on a bpffs, and mounting one there failed: %s; choose a directory "

@@ -4,10 +4,11 @@
 #define LOAD_BPFFS_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
 #define BPFFS_USUAL "/sys/fs/bpf"
 #define BPFFS_OWN "/run/flowspan/bpf"
+/* Without a mode, a bpffs is one to which everybody may write. */
+#define BPFFS_MOUNT_COMMAND "mount -t bpf -o nosuid,nodev,noexec,mode=0700 bpf " BPFFS_USUAL
 
 bool bpffs__is(const char *path);
 
@@ -20,10 +21,7 @@ bool bpffs__holds(const char *path);
 /* A mounted bpffs, mounted now where there was none; NULL after saying why. */
 const char *bpffs__find(void);
 
-/* Makes the directory `path` on a bpffs, mounting one if it has to. 0, or -1 after saying why. */
+/* Makes the directory `path` on a bpffs, mounting one if it has to; nobody else may write to it. 0, or -1 after saying why. */
 int bpffs__make(const char *path);
-
-/* mkdir -p. 0, or -1 with errno. */
-int directory__make(const char *path, mode_t mode);
 
 #endif

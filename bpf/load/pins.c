@@ -19,6 +19,7 @@
 #include "load/bpffs.h"
 #include "contract/contract.h"
 #include "contract/pinned.h"
+#include "shared/directory.h"
 #include "shared/log.h"
 
 static int pins__place(struct pins *pins, const char *wanted, const char *bpffs)
@@ -37,16 +38,17 @@ static int pins__place(struct pins *pins, const char *wanted, const char *bpffs)
 int pins__open(struct pins *pins, const char *wanted)
 {
 	const char *bpffs = wanted ? NULL : bpffs__find();
+	int directory;
 
 	if ((!wanted && !bpffs) || pins__place(pins, wanted, bpffs))
 		return -1;
 	if (bpffs__make(pins->base))
 		return -1;
-	if (directory__make(pins->path, 0700)) {
-		log_error("%s: cannot make this directory: %s", pins->path, strerror(errno));
+	directory = directory__open(pins->path, DIRECTORY_OWN, 0700);
+	if (directory < 0)
 		return -1;
-	}
-	pins->lock = open(pins->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pins->lock = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	close(directory);
 	if (pins->lock < 0 || flock(pins->lock, LOCK_EX)) {
 		log_error("%s: cannot lock: %s", pins->path, strerror(errno));
 		return -1;
@@ -134,25 +136,24 @@ int pins__pin_link(const struct pins *pins, uint64_t generation, const char *nam
 	return failed;
 }
 
-/* rm -r, without following anything. Says what it could not remove. */
-static int tree__remove(const char *path)
+/* rm -r of `name` in the open directory `parent`, without following a link. Says what it could not remove. */
+static int tree__remove(int parent, const char *name)
 {
-	char child[PATH_MAX + 512];
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), failed = 0;
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	DIR *directory = opendir(path);
-	int failed = 0;
 
-	if (directory) {
-		while ((entry = readdir(directory))) {
-			if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-				continue;
-			snprintf(child, sizeof(child), "%s/%s", path, entry->d_name);
-			failed |= entry->d_type == DT_DIR ? tree__remove(child) : unlink(child);
-		}
-		closedir(directory);
+	while (directory && (entry = readdir(directory))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		failed |= entry->d_type == DT_DIR ? tree__remove(fd, entry->d_name) : unlinkat(fd, entry->d_name, 0);
 	}
-	if (rmdir(path) && errno != EBUSY) {
-		log_warn("%s: cannot remove: %s", path, strerror(errno));
+	if (directory)
+		closedir(directory);
+	else if (fd >= 0)
+		close(fd);
+	if (unlinkat(parent, name, fd < 0 ? 0 : AT_REMOVEDIR) && errno != EBUSY) {
+		log_warn("%s: cannot remove: %s", name, strerror(errno));
 		failed = -1;
 	}
 	return failed ? -1 : 0;
@@ -160,8 +161,8 @@ static int tree__remove(const char *path)
 
 void pins__remove_links_except(const struct pins *pins, uint64_t generation)
 {
-	char path[PATH_MAX + 300], own[64];
 	struct dirent *entry;
+	char own[64];
 	DIR *directory = opendir(pins->path);
 
 	if (!directory) {
@@ -172,8 +173,7 @@ void pins__remove_links_except(const struct pins *pins, uint64_t generation)
 	while ((entry = readdir(directory))) {
 		if (strncmp(entry->d_name, "links-", 6) != 0 || strcmp(entry->d_name, own) == 0)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", pins->path, entry->d_name);
-		tree__remove(path);
+		tree__remove(dirfd(directory), entry->d_name);
 	}
 	closedir(directory);
 }
@@ -215,14 +215,14 @@ static void protocols__retire(const struct pins *pins, int end, bool forget)
 
 	for (int protocol = 1; protocol < end; protocol++) {
 		snprintf(path, sizeof(path), "%s/v%d", pins->base, protocol);
-		if (stat(path, &file))
+		if (lstat(path, &file))
 			continue;
 		generation__retire(path);
 		if (!forget)
 			continue;
 		log_warn("%s: removed, an older flowspan-probe's: what it had counted and nobody had exported is gone",
 			 path);
-		tree__remove(path);
+		tree__remove(AT_FDCWD, path);
 	}
 }
 
@@ -235,18 +235,20 @@ int pins__remove(const char *wanted)
 {
 	const char *bpffs = wanted ? NULL : bpffs__mounted();
 	struct pins pins;
-	struct stat file;
+	int directory;
 
 	if (!wanted && !bpffs)
 		return 0;
 	if (pins__place(&pins, wanted, bpffs))
 		return -1;
-	if (stat(pins.base, &file) && errno == ENOENT)
-		return 0;
+	directory = directory__open(pins.base, DIRECTORY_OWN, 0);
+	if (directory < 0)
+		return errno == ENOENT ? 0 : -1;
+	close(directory); /* nobody else can put anything else under this name */
 	if (!bpffs__is(pins.base)) {
 		log_error("%s is not on a bpffs, so these are no pins; nothing was removed", pins.base);
 		return -1;
 	}
 	protocols__retire(&pins, FLOWSPAN_PROTOCOL + 1, false);
-	return tree__remove(pins.base);
+	return tree__remove(AT_FDCWD, pins.base);
 }

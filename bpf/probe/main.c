@@ -46,7 +46,8 @@ static int probe__run(const struct options *options, int lifeline)
 	static struct programs programs;
 	static struct pinned_maps maps;
 	static struct pins pins;
-	int listener = -1, signals = signals__open();
+	struct listener listener = { .fd = -1 };
+	int signals = signals__open();
 	struct features features;
 	struct server *server;
 	struct cgroup_filter filter;
@@ -63,14 +64,14 @@ static int probe__run(const struct options *options, int lifeline)
 		log_warn("the host's /proc is not visible (hostPID): no coverage");
 	if (cgroup_filter__find(&filter, options->cgroup) || pins__open(&pins, options->pins))
 		return EXIT_CANNOT_START;
-	if (options->socket_path && (listener = listener__open(options)) < 0)
+	if (options->socket_path && listener__open(&listener, options))
 		return EXIT_CANNOT_START;
 	if (programs__start(&programs, &maps, &features, &pins, options, &filter))
 		return EXIT_CANNOT_START;
-	if (listener >= 0 && listener__publish(options))
+	if (options->socket_path && listener__publish(&listener, options))
 		return EXIT_CANNOT_START;
 	pins__unlock(&pins);
-	server = server__open(&programs, &maps, &features, listener, lifeline, signals);
+	server = server__open(&programs, &maps, &features, listener.fd, lifeline, signals);
 	if (!server || privileges__drop(options->user, options->stay_root))
 		return EXIT_CANNOT_START;
 	malloc_trim(0); /* loading took some 20 MiB for BTF */
@@ -90,6 +91,8 @@ int main(int argc, char **argv)
 		return EXIT_ENDED;
 	case MODE_CHECK:
 		return check__print(&options);
+	case MODE_IS_LISTENING:
+		return listener__ask(&options) ? EXIT_CANNOT_START : EXIT_ENDED;
 	case MODE_UNPIN:
 		return pins__remove(options.pins) ? EXIT_CANNOT_START : EXIT_ENDED;
 	case MODE_RUN:

@@ -30,6 +30,7 @@ enum {
 	OPT_STAY_ROOT,
 	OPT_UNPIN,
 	OPT_CHECK,
+	OPT_IS_LISTENING,
 	OPT_LOG_LEVEL
 };
 
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
 	{ "stay-root", no_argument, NULL, OPT_STAY_ROOT },
 	{ "unpin", no_argument, NULL, OPT_UNPIN },
 	{ "check", no_argument, NULL, OPT_CHECK },
+	{ "is-listening", no_argument, NULL, OPT_IS_LISTENING },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -56,6 +58,7 @@ static const struct option long_options[] = {
 static const char help[] =
 	"Usage: flowspan-probe (--socket PATH | --stdio) [OPTIONS]\n"
 	"       flowspan-probe (--check | --unpin) [--pins DIR]\n"
+	"       flowspan-probe --is-listening --socket PATH [--socket-uid UID]\n"
 	"\n"
 	"Loads flowspan's kernel programs, and gives one agent what they have counted. What is counted stays in\n"
 	"the kernel, also when the probe ends: start it again and it goes on where it was.\n"
@@ -72,6 +75,7 @@ static const char help[] =
 	"  --user UID            the user to become once all is attached (default: 65532 when started as root)\n"
 	"  --stay-root           keep the user; capabilities are dropped all the same\n"
 	"  --check               say as JSON what this kernel allows; leaves nothing behind\n"
+	"  --is-listening        say as JSON whether a probe listens on the socket; disturbs nobody\n"
 	"  --unpin               detach and forget: removes all pins, and with them what was not exported yet\n"
 	"  --log-level LEVEL     debug, info (default), warn or error\n"
 	"  --version, --help\n"
@@ -154,6 +158,9 @@ static int options__take(struct options *options, int option, char *value)
 	case OPT_UNPIN:
 		options->mode = MODE_UNPIN;
 		return 0;
+	case OPT_IS_LISTENING:
+		options->mode = MODE_IS_LISTENING;
+		return 0;
 	case OPT_CHECK:
 		options->mode = MODE_CHECK;
 		return 0;
@@ -197,10 +204,19 @@ static int options__check(const struct options *options)
 {
 	unsigned page = (unsigned)sysconf(_SC_PAGESIZE);
 
-	if (options->mode != MODE_RUN)
+	if (options->mode != MODE_RUN && options->mode != MODE_IS_LISTENING)
 		return 0;
 	if (!options->socket_path == !options->stdio) {
 		log_error("choose one of --socket PATH and --stdio; see --help");
+		return -1;
+	}
+	if (options->socket_path && options->socket_path[0] != '/') {
+		log_error("--socket %s: must be an absolute path, such as /run/flowspan/probe.sock",
+			  options->socket_path);
+		return -1;
+	}
+	if (options->mode == MODE_IS_LISTENING && options->stdio) {
+		log_error("--is-listening needs --socket PATH");
 		return -1;
 	}
 	if (options->stdio && options->supervise) {

@@ -16,6 +16,7 @@ enum mode {
 	MODE_RUN,
 	MODE_CHECK,
 	MODE_UNPIN,
+	MODE_IS_LISTENING,
 	MODE_DONE, /* --help or --version: answered already */
 };
 

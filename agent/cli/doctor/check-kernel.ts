@@ -149,7 +149,8 @@ function checkIterators({ iterators }: ProbeCheck): Finding[] {
 function checkBpffs({ bpffs, capabilities }: ProbeCheck): Finding {
   const name = "bpffs";
   if (bpffs.mounted) return ok(name, `mounted: ${bpffs.path}`);
-  const remedy = "mount -t bpf bpf /sys/fs/bpf";
+  // Without a mode it would be a directory to which everybody may write.
+  const remedy = "mount -t bpf -o nosuid,nodev,noexec,mode=0700 bpf /sys/fs/bpf";
   if (capabilities.sys_admin) return ok(name, "not mounted; the probe mounts it");
   return {
     name,

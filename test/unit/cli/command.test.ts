@@ -10,7 +10,7 @@ import { versionCommand } from "../../../agent/cli/version.ts";
 import { settingsFrom } from "../../../agent/config/setting-rows.ts";
 import { prefixRulesOf } from "../../../agent/runtime/options.ts";
 import { heldCapabilities } from "../../../agent/runtime/privileges.ts";
-import { isListening, probeArguments } from "../../../agent/runtime/probe-process.ts";
+import { probeArguments } from "../../../agent/runtime/probe-process.ts";
 
 const COMMANDS: [string, Command][] = [
   ...[agentCommand, topCommand, doctorCommand, directoryCommand, replayCommand, versionCommand],
@@ -84,19 +84,6 @@ describe("privileges", () => {
 });
 
 describe("the probe that an agent starts", () => {
-  const table = [
-    "Num       RefCount Protocol Flags    Type St Inode Path",
-    "0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/flowspan/probe.sock.new",
-    "0000000000000000: 00000003 00000000 00000000 0001 03 12346 /run/other.sock",
-  ].join("\n");
-
-  test("is there when its socket listens, also under the name that it was bound by", () => {
-    expect([isListening("/run/flowspan/probe.sock", table), isListening("/run/other.sock", table)]).toEqual([
-      true,
-      false,
-    ]);
-  });
-
   test("is told what settings say", () => {
     const settings = settingsFrom(
       new Map<string, unknown>([

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -443,7 +443,7 @@ test("what a connection says after the recording was closed is left out", async 
 });
 
 test("a disk that fails ends the recording with a named error, not the agent", async () => {
-  const recorder = new Recorder({ path: join(directory, "no", "such", "directory"), log });
+  const recorder = new Recorder({ path: path(), file: openSync("/dev/full", "w"), log });
 
   recorder.connected();
   await recorder.close();
@@ -451,7 +451,7 @@ test("a disk that fails ends the recording with a named error, not the agent", a
 
   expect({ failed: recorder.failed, logged }).toEqual({
     failed: true,
-    logged: [expect.stringMatching(/^the recording has ended early, the agent goes on: ENOENT/)],
+    logged: [expect.stringMatching(/^the recording has ended early, the agent goes on: ENOSPC/)],
   });
 });
 

@@ -1,7 +1,9 @@
 /** The admin socket over a real Unix socket and loopback TCP. */
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { askAgent } from "../../../agent/telemetry/admin-client.ts";
 import { type Admin, startAdmin } from "../../../agent/telemetry/admin-server.ts";
@@ -35,6 +37,14 @@ async function start(vitals = HEALTHY, address?: string): Promise<Admin> {
   const answers = { vitals: () => vitals, edges: () => ({ edges: [23n] }), status: () => ({ version: "1" }) };
   admin = await startAdmin({ socket, address, answers });
   return admin;
+}
+
+/** What an agent leaves that is killed: a socket that nobody listens on. */
+async function leaveSocket(path: string): Promise<void> {
+  const script =
+    "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))";
+  await once(spawn(process.execPath, ["-e", script, path]), "exit");
+  expect(statSync(path).isSocket()).toBe(true);
 }
 
 test("edges, status and health are answered, numbers past 2^53 as text", async () => {
@@ -98,9 +108,20 @@ test("a second agent on the same socket is refused; what a dead one left is not 
   const first = admin;
   await expect(start()).rejects.toThrow(`another agent answers on ${socket}: stop it, or choose another admin.socket`);
   await first?.close();
-  writeFileSync(socket, "");
+  await leaveSocket(socket);
 
   await start();
 
   expect((await askAgent(socket, "/healthz")).status).toBe(200);
+});
+
+test("a file or a link in the socket's place is refused and stays", async () => {
+  mkdirSync(dirname(socket));
+  writeFileSync(socket, "precious");
+
+  await expect(start()).rejects.toThrow(
+    `${socket} is a file, and no socket: remove it, or choose another admin.socket`,
+  );
+
+  expect(readFileSync(socket, "utf8")).toBe("precious");
 });
