@@ -9,7 +9,7 @@ const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/;
 
 /** @param source the file, where there is one */
 export function directoryProblems({ directory, kubernetes }: Settings, source: string): Problem[] {
-  const { addresses, caFile, certFile, keyFile, insecure } = directory;
+  const { addresses, agentNames, caFile, certFile, keyFile, insecure } = directory;
   const problem = (name: string, found: string, allowed: string, remedy: string): Problem => {
     return { source, path: `${OURS}.directory.${name}`, found, allowed, remedy };
   };
@@ -26,6 +26,10 @@ export function directoryProblems({ directory, kubernetes }: Settings, source: s
   if ((certFile === undefined) !== (keyFile === undefined)) {
     const [there, missing] = certFile === undefined ? ["key_file", "cert_file"] : ["cert_file", "key_file"];
     problems.push(problem(there, `${there} without ${missing}`, "both or none", `set ${missing} too`));
+  }
+  if (agentNames.length > 0 && caFile === undefined) {
+    const remedy = "set ca_file: only then agents show a certificate";
+    problems.push(problem("agent_names", foundText(agentNames.join(", ")), "names together with ca_file", remedy));
   }
   if (insecure && [caFile, certFile].some((file) => file !== undefined)) {
     const allowed = "no ca_file, cert_file or key_file while insecure is true";

@@ -257,6 +257,13 @@ export const SETTINGS = {
       },
       absolutePath(optionalText),
     ),
+    agentNames: words({
+      summary:
+        "For `flowspan directory` with `ca_file`: only certificates with one of these names are let in; a DNS name, or a URI as spiffe://….",
+      default: [],
+      defaultText: "every certificate that `ca_file` signed",
+      live: false,
+    }),
     certFile: optional(
       {
         summary: "Own certificate with its chain; read again when it is replaced. `flowspan directory` needs one.",

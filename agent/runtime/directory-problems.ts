@@ -33,19 +33,24 @@ export function checkServing({ directory }: Settings, source: string): void {
 type Directory = Settings["directory"];
 type Words = readonly [name: string, found: string, allowed: string, remedy: string];
 
-function missingSettings({ insecure, caFile, certFile, tokenFile }: Directory): Words[] {
-  if (insecure) return [];
+function missingSettings({ insecure, listen, caFile, certFile, tokenFile }: Directory): Words[] {
   const words: Words[] = [];
-  if (certFile === undefined) {
+  if (certFile === undefined && !insecure) {
     const remedy = "set cert_file and key_file, or insecure: true inside of a mesh that brings its own TLS";
     words.push(["cert_file", "nothing", "the certificate that agents are shown, with its key in key_file", remedy]);
   }
-  if (caFile === undefined && tokenFile === undefined) {
-    const remedy = "set token_file, ca_file or both: docs/directory.md says how to make them";
-    words.push(["token_file", "neither token_file nor ca_file", "something that says which agents are let in", remedy]);
+  // Without TLS nobody shows a certificate; what listens on loopback is reached from this host alone.
+  const isClosed = insecure && LOOPBACK.test(listen);
+  if (caFile === undefined && tokenFile === undefined && !isClosed) {
+    const found = insecure ? "insecure: true without token_file" : "neither token_file nor ca_file";
+    const setting = insecure ? "set token_file" : "set token_file, ca_file or both";
+    const remedy = `${setting}: docs/directory.md says how to make ${insecure ? "it" : "them"}`;
+    words.push(["token_file", found, "something that says which agents are let in", remedy]);
   }
   return words;
 }
+
+const LOOPBACK = /^(127(\.\d+){3}|\[::1\]|localhost):/;
 
 function unreadableFiles({ caFile, certFile, keyFile, tokenFile }: Directory): Words[] {
   const files = { ca_file: caFile, cert_file: certFile, key_file: keyFile, token_file: tokenFile };

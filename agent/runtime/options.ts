@@ -11,7 +11,7 @@ import type { AggregateOptions } from "../series/aggregate-options.ts";
 import type { PrefixRule, ProbeSettings, RecordSettings } from "../source/source.ts";
 import type { SpanLimits } from "../spans/export.ts";
 import { thresholdOf } from "../spans/sampling.ts";
-import type { TraceKey } from "../spans/trace-key.ts";
+import { DEFAULT_TRACE_KEY, type TraceKey } from "../spans/trace-key.ts";
 
 /** Where false, nothing is settled either: the kernel keeps what it counts. */
 export function exportsMetrics({ disabled, otlp }: Settings): boolean {
@@ -74,6 +74,11 @@ const NS_PER_MS = 1_000_000n;
 const NEVER_MORE = 0xffff_ffff;
 
 /** @returns undefined where no span is to be made */
+/** Whether the probe is asked for records of connections, and their trace ids have no key of their own. */
+export function usesDefaultKey(settings: Settings): boolean {
+  return settings.spans.keyFile === undefined && recordSettings(settings, DEFAULT_TRACE_KEY) !== undefined;
+}
+
 function recordSettings({ spans, traces, disabled }: Settings, traceKey: TraceKey): RecordSettings | undefined {
   const { every, adaptive, rtt, retransmits } = spans.sampling;
   const sampled = samplerOf(traces);

@@ -5,8 +5,8 @@ import type { Recorder } from "../recording/recorder.ts";
 import type { Log } from "../shared/log.ts";
 import { DECODE_FAILURES } from "../source/frame-decoder.ts";
 import { ProbeClient } from "../source/probe-client.ts";
-import { TraceKeyFile } from "../spans/trace-key.ts";
-import { prefixRulesOf, probeSettings } from "./options.ts";
+import { DEFAULT_KEY_WARNING, TraceKeyFile } from "../spans/trace-key.ts";
+import { prefixRulesOf, probeSettings, usesDefaultKey } from "./options.ts";
 import type { LiveConfig } from "./reload.ts";
 import type { LossReading } from "./signal.ts";
 import type { SpanSignal } from "./span-signal.ts";
@@ -21,6 +21,10 @@ export interface ProbeLink {
 
 /** Failures of a source that mean bytes which nobody could read; the others only cost time. */
 const UNUSABLE: ReadonlySet<string> = new Set([...DECODE_FAILURES, ...["frame_too_long", "header_not_zero"]]);
+
+const DEFAULT_KEY = {
+  remedy: "set spans.key_file to a file with 32 hex digits, the same on all nodes: openssl rand -hex 16",
+};
 
 /**
  * @param spans where its records go
@@ -42,6 +46,7 @@ export function linkProbe(live: LiveConfig, spans: SpanSignal, recorder: Recorde
     ...(recorder === undefined ? {} : { tap: recorder }),
   });
   const traceKey = new TraceKeyFile(settings.spans.keyFile, log, () => configure(live.settings));
+  if (usesDefaultKey(settings)) log.warn(DEFAULT_KEY, DEFAULT_KEY_WARNING);
   const configure = (changed: Settings) => source.settings(probeSettings(changed, traceKey.key));
   const apply = (changed: Settings) => {
     configure(changed);

@@ -28,6 +28,10 @@ function keyOf(bytes: Buffer): TraceKey {
 
 export const DEFAULT_TRACE_KEY: TraceKey = keyOf(Buffer.from("flowspan-default", "latin1"));
 
+/** For whoever makes spans without a key of their own. */
+export const DEFAULT_KEY_WARNING =
+  "trace ids are made with the key that everybody knows: whoever sees them can test guesses of TCP sequence numbers";
+
 /** A key that follows its file. */
 export class TraceKeyFile {
   readonly #file: string | undefined;

@@ -26,6 +26,7 @@ import {
   type SecretFiles,
   Tokens,
 } from "../secrets.ts";
+import { isNamed } from "./agent-name.ts";
 import { Answering } from "./answering.ts";
 import { clusterMessage } from "./answers.ts";
 import { askProblem, heaviest } from "./asked.ts";
@@ -39,6 +40,8 @@ export interface DirectoryServerOptions extends SecretFiles {
   readonly listen: string;
   /** Without TLS: for a mesh that brings its own, and for tests. */
   readonly insecure: boolean;
+  /** Only certificates with one of these names are let in; none: all that `caFile` has signed. */
+  readonly agentNames?: readonly string[];
   /** For logs of agents. */
   readonly replica: string;
   /** How the store's changes were named: agents must name their own pods alike. */
@@ -95,6 +98,8 @@ const SWEEP_MS = 10_000;
 const HEARTBEAT_MS = 10_000;
 const REREAD_MS = 10_000;
 const STREAM_MS = 40 * 60_000;
+/** Long enough for a stream's last word. */
+const DRAIN_MS = 1_000;
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 
@@ -170,7 +175,7 @@ export class DirectoryServer {
   /** @returns the port that was taken */
   async listen(): Promise<number> {
     const port = await this.#door.watch(() => this.#bind());
-    this.#followSecrets();
+    this.#followSecrets(port);
     const every = (ms: number, body: () => void) => {
       const timer = setInterval(body, ms);
       this.#closing.push(() => clearInterval(timer));
@@ -183,7 +188,7 @@ export class DirectoryServer {
   #bind(): Promise<number> {
     const { listen } = this.#options;
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(listen.replace(/^:/, "[::]:"), this.#credentials, (error, bound) =>
+      this.#server.bindAsync(boundTo(listen), this.#credentials, (error, bound) =>
         error
           ? reject(new Error(`cannot listen on ${listen}: ${error.message}: choose another --listen`))
           : resolve(bound),
@@ -246,6 +251,13 @@ export class DirectoryServer {
       const token = tokenOf(call);
       if (token === undefined) return unauthenticated("this directory wants a bearer token: set directory.token_file");
       if (!this.#tokens.has(token)) return unauthenticated("the bearer token is none of those that are let in");
+    }
+    const { agentNames = [] } = this.#options;
+    if (!isNamed(call.getAuthContext().sslPeerCertificate?.raw, agentNames)) {
+      return {
+        code: status.PERMISSION_DENIED,
+        details: "the certificate has none of the names in directory.agent_names",
+      };
     }
     const { unsynced } = this.store;
     if (unsynced.size === 0) return undefined;
@@ -365,20 +377,33 @@ export class DirectoryServer {
     for (const stream of this.#streams) if (!stream.blocked) stream.blocked = !stream.call.write(beat);
   }
 
-  #followSecrets(): void {
+  #followSecrets(port: number): void {
     const { log, tokenFile, rereadMs: everyMs = REREAD_MS } = this.#options;
     const credentials = this.#credentials;
     if (credentials instanceof RotatingServerCredentials) {
       const read = () => readCertificates(this.#options);
       const fingerprint = (found: ReturnType<typeof read>) =>
         [found.ca, found.pair?.cert_chain, found.pair?.private_key].map((part) => part?.toString("base64")).join();
-      const replace = (found: ReturnType<typeof read>) => credentials.replace(found);
+      let ca = readCertificates(this.#options).ca;
+      const replace = (found: ReturnType<typeof read>) => {
+        credentials.replace(found);
+        if (ca !== undefined && !found.ca?.equals(ca)) this.#endAll(port);
+        ca = found.ca;
+      };
       this.#closing.push(follow("the directory's certificates", read, fingerprint, replace, { everyMs, log }));
     }
     if (tokenFile === undefined) return;
     const read = () => readTokens(tokenFile);
     const replace = (tokens: string[]) => this.#replaceTokens(tokens);
     this.#closing.push(follow("the directory's tokens", read, (tokens) => tokens.join(), replace, { everyMs, log }));
+  }
+
+  /** Connections with a certificate of the former authority end: whoever has one of the new authority comes again. */
+  #endAll(port: number): void {
+    for (const stream of [...this.#streams]) {
+      this.#fail(stream, status.UNAUTHENTICATED, "directory.ca_file was replaced: show a certificate that it signed");
+    }
+    this.#server.drain(boundTo(this.#options.listen).replace(/:\d+$/, `:${port}`), DRAIN_MS);
   }
 
   /** Who came with a token that is gone has to come again with another. */
@@ -389,6 +414,10 @@ export class DirectoryServer {
       this.#fail(stream, status.UNAUTHENTICATED, "the bearer token was replaced: read directory.token_file again");
     }
   }
+}
+
+function boundTo(listen: string): string {
+  return listen.replace(/^:/, "[::]:");
 }
 
 function tlsOf(options: DirectoryServerOptions, handshakeMs: number): RotatingServerCredentials {

@@ -33,7 +33,16 @@ test("with nothing set it lacks a certificate and a way to know agents", () => {
       "set token_file, ca_file or both: docs/directory.md says how to make them",
     ],
   ]);
-  expect(problems({ insecure: true })).toEqual([]);
+});
+
+test("without TLS it needs a token all the same, but for one that only its own host reaches", () => {
+  const remedy = "set token_file: docs/directory.md says how to make it";
+  const refused = [[FILE, `${AT}.token_file`, "insecure: true without token_file", remedy]];
+
+  for (const listen of [":9483", "10.0.0.1:9483", "[::]:9483"]) {
+    expect(problems({ insecure: true, listen })).toEqual(refused);
+  }
+  for (const listen of ["127.0.0.1:9483", "[::1]:9483"]) expect(problems({ insecure: true, listen })).toEqual([]);
 });
 
 test("each file that is not there is named", () => {

@@ -144,6 +144,49 @@ describe("mutual TLS", () => {
     const fresh = startAsking([serving.address], files("agent"));
     await eventually(() => expect(fresh.client.state.replica).toContain("replica-1"));
   });
+
+  test("lets in the names that are set, and no other certificate of the authority", async () => {
+    const made = certificates();
+    for (const name of ["server", "agent"]) made.make(name);
+    const files = (name: string) => ({
+      insecure: false,
+      caFile: made.path("ca.pem"),
+      certFile: made.path(`${name}.pem`),
+      keyFile: made.path(`${name}.key`),
+    });
+    // Every certificate that certificates() makes is for localhost.
+    const own = await startServing({ ...files("server"), agentNames: ["other.example", "localhost"] });
+    const others = await startServing({ ...files("server"), agentNames: ["flowspan-agent", "spiffe://a/b"] });
+    const [allowed, refused] = [own, others].map(({ address }) => startAsking([address], files("agent")));
+
+    await eventually(() => expect(allowed?.client.state.replica).toContain("replica-1"));
+    await eventually(() => expect(refused?.client.state.failures.PERMISSION_DENIED).toBeGreaterThan(0));
+
+    expect(refused?.client.state.trouble).toContain("the certificate has none of the names in directory.agent_names");
+    expect(others.server.stats().refusals.PERMISSION_DENIED).toBeGreaterThan(0);
+  });
+
+  test("ends the streams of a former authority at once", async () => {
+    const made = certificates();
+    for (const name of ["server", "agent"]) made.make(name);
+    const files = (name: string) => ({
+      insecure: false,
+      caFile: made.path("ca.pem"),
+      certFile: made.path(`${name}.pem`),
+      keyFile: made.path(`${name}.key`),
+    });
+    const serving = await startServing(files("server"));
+    const old = startAsking([serving.address], { ...files("agent"), backoff: { firstMs: 60_000, maxMs: 60_000 } });
+    await eventually(() => expect(old.client.state.lists).toBe(1));
+
+    made.makeCa("ca");
+    for (const name of ["server", "agent"]) made.make(name);
+
+    await eventually(() => expect(old.client.state.failures).toEqual({ UNAUTHENTICATED: 1 }));
+    expect(old.client.state.trouble).toContain("directory.ca_file was replaced");
+    const fresh = startAsking([serving.address], files("agent"));
+    await eventually(() => expect(fresh.client.state.replica).toContain("replica-1"));
+  });
 });
 
 test.each([

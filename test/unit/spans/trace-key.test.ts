@@ -3,6 +3,8 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { settingsFrom } from "../../../agent/config/setting-rows.ts";
+import { usesDefaultKey } from "../../../agent/runtime/options.ts";
 import { DEFAULT_TRACE_KEY, parseTraceKey, TraceKeyFile } from "../../../agent/spans/trace-key.ts";
 
 const HEX = "000102030405060708090a0b0c0d0e0f";
@@ -68,4 +70,12 @@ test("a file that is not there is said, and the key that everybody knows is used
     DEFAULT_TRACE_KEY,
     ["the key of the trace ids cannot be read: the one that everybody knows is used"],
   ]);
+});
+
+test("spans without a key of their own are warned of, and only those", () => {
+  const uses = (values: [string, unknown][]) => usesDefaultKey(settingsFrom(new Map(values)));
+
+  expect(uses([])).toBe(true);
+  expect(uses([["spans.keyFile", "/etc/flowspan-trace-key/key"]])).toBe(false);
+  expect(uses([["disabled", true]])).toBe(false);
 });
