@@ -35,7 +35,8 @@ export const directoryCommand: Command = {
     "Watches pods, Services, EndpointSlices and nodes, and tells agents who had which address when, with updates.",
     "Agents ask it with kubernetes.metadata: directory. Run two replicas or more; each works alone.",
     "Needs a certificate (directory.cert_file, key_file) and a way to know agents: ca_file, token_file, or both.",
-    "Answers /healthz and /readyz on --admin-address, /status there to its own host, and exports its own metrics over OTLP.",
+    "Answers /healthz and /readyz on --admin-address, and /status there to its own host alone.",
+    "Exports its own metrics over OTLP.",
     "SIGTERM and SIGINT send agents to the other replicas and end; a second one ends at once.",
   ].join("\n"),
   examples: [
