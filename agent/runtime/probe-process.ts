@@ -91,9 +91,10 @@ export async function startProbe(settings: Settings, log: ErrorLogger, deadlineM
 }
 
 /**
- * Makes the directory of the admin socket, for the user that the agent becomes. What is there already is left as it is.
+ * Makes the directory of the admin socket, for the user that the agent becomes. A directory that is there already is
+ * left as it is, whoever may write to it: the agent binds in it when it is no longer root.
  *
- * @throws Error when somebody else could put another directory there
+ * @throws Error where a directory has to be made and somebody else could put another one there, and for a stranger's link
  */
 export function makeOwnDirectory(socket: string, uid: number): void {
   const name = basename(dirname(socket));
@@ -101,7 +102,7 @@ export function makeOwnDirectory(socket: string, uid: number): void {
   const parent = openDirectory(dirname(dirname(socket)), { make: 0o755, owners });
   try {
     if (name === "" || lstatSync(pathIn(parent, name), { throwIfNoEntry: false }) !== undefined) {
-      closeSync(openDirectory(dirname(socket), { owners }));
+      closeSync(openDirectory(dirname(socket)));
       return;
     }
     mkdirSync(pathIn(parent, name), { mode: 0o755 });

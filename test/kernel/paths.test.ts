@@ -180,6 +180,17 @@ test("the admin socket's directory is not made behind a stranger's link, and not
   expect(lstatSync(join(directory, "agent")).uid).toBe(65532);
 });
 
+test("an admin socket's directory that is there already is used as it is, also where others may write to it", () => {
+  const shared = join(directory, "shared");
+  mkdirSync(shared);
+  chmodSync(shared, 0o777);
+
+  makeOwnDirectory(join(shared, "admin.sock"), 65532);
+
+  const { uid, mode } = lstatSync(shared);
+  expect([uid, mode & 0o7777]).toEqual([0, 0o777]);
+});
+
 /** A process that says so once it listens. */
 function listener(argv: readonly string[]) {
   const [file = "", ...args] = argv;
