@@ -241,7 +241,9 @@ class FileReader {
   }
 
   #readField(value: unknown, keys: readonly (string | number)[], path: string, known: readonly string[]): void {
-    const row = ROW_BY_PATH.get(path);
+    const renamed = RENAMED.get(path);
+    if (renamed !== undefined) this.#layer.warnings.push(`${this.#file}: ${path} is called ${renamed} now`);
+    const row = ROW_BY_PATH.get(renamed ?? path);
     if (row !== undefined) this.#readValue(row, value, keys, path);
     else if (path === "file_format" || isForeign(path) || value === null) return;
     else if (UNUSED.some((pattern) => pattern.test(path)))
@@ -311,6 +313,9 @@ class FileReader {
 const nameText = (key: string): string => (key.trim() === "" ? JSON.stringify(key) : key);
 
 const ROW_BY_PATH = new Map(ROWS.filter(({ path }) => path !== "").map((row) => [row.path, row]));
+
+/** Fields under the names that they had in 0.1: read, with a warning. */
+const RENAMED = new Map([["distribution.flowspan.spans.stretch", "distribution.flowspan.spans.active_timeout"]]);
 
 const SECRETS = ROWS.filter(({ field }) => field.secret).map(({ path }) => path);
 

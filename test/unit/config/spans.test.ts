@@ -48,6 +48,16 @@ describe("what is recorded", () => {
     });
   });
 
+  test("a field's former name is read, with a warning", () => {
+    const file = ours("spans: {stretch: 60000}");
+    const path = "distribution.flowspan.spans";
+
+    expect(recorded({ file })?.activeTimeoutNs).toBe(60_000_000_000n);
+    expect(load({ file }).warnings).toEqual([
+      expect.stringMatching(`: ${path}.stretch is called ${path}.active_timeout now$`),
+    ]);
+  });
+
   test.each<[string, Given]>([
     ["spans are off", { file: ours("spans: {enabled: false}") }],
     ["no strategy is on", { file: ours("spans: {sampling: {probability: 0, adaptive: false}}") }],
