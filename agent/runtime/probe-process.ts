@@ -3,7 +3,17 @@
  */
 
 import { execFile } from "node:child_process";
-import { closeSync, constants, existsSync, fchownSync, lstatSync, mkdirSync, openSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fchownSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -90,11 +100,24 @@ export async function startProbe(settings: Settings, log: ErrorLogger, deadlineM
   return probe;
 }
 
+/** Of a directory that was just made. Where others may write beside it, another one may have its name by now. */
+function giveAway(directory: number, path: string, uid: number): void {
+  try {
+    const isOwn =
+      trustedOwners().includes(fstatSync(directory).uid) && readdirSync(`/proc/self/fd/${directory}`).length === 0;
+    if (!isOwn)
+      throw new Error(`${path} was replaced while it was made: choose a directory that others cannot write to`);
+    fchownSync(directory, uid, uid);
+  } finally {
+    closeSync(directory);
+  }
+}
+
 /**
  * Makes the directory of the admin socket, for the user that the agent becomes. A directory that is there already is
  * left as it is, whoever may write to it: the agent binds in it when it is no longer root.
  *
- * @throws Error where a directory has to be made and somebody else could put another one there, and for a stranger's link
+ * @throws Error where a directory on the way is a stranger's or behind a stranger's link, or another one came between
  */
 export function makeOwnDirectory(socket: string, uid: number): void {
   const name = basename(dirname(socket));
@@ -106,9 +129,7 @@ export function makeOwnDirectory(socket: string, uid: number): void {
       return;
     }
     mkdirSync(pathIn(parent, name), { mode: 0o755 });
-    const own = openSync(pathIn(parent, name), constants.O_DIRECTORY | constants.O_NOFOLLOW);
-    fchownSync(own, uid, uid);
-    closeSync(own);
+    giveAway(openSync(pathIn(parent, name), constants.O_DIRECTORY | constants.O_NOFOLLOW), dirname(socket), uid);
   } finally {
     closeSync(parent);
   }

@@ -187,8 +187,11 @@ test("an admin socket's directory that is there already is used as it is, also w
 
   makeOwnDirectory(join(shared, "admin.sock"), 65532);
 
+  makeOwnDirectory(join(shared, "agent/admin.sock"), 65532);
+
   const { uid, mode } = lstatSync(shared);
   expect([uid, mode & 0o7777]).toEqual([0, 0o777]);
+  expect(lstatSync(join(shared, "agent")).uid).toBe(65532);
 });
 
 /** A process that says so once it listens. */
