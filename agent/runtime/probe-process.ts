@@ -100,6 +100,28 @@ export async function startProbe(settings: Settings, log: ErrorLogger, deadlineM
   return probe;
 }
 
+/**
+ * Makes the directory of the admin socket, for the user that the agent becomes. Root leaves a directory that is there
+ * already as it is, whoever owns it: the agent binds in it when it is no longer root.
+ *
+ * @throws Error where a directory on the way is a stranger's or behind a stranger's link, or another one came between
+ */
+export function makeOwnDirectory(socket: string, uid: number): void {
+  const path = dirname(socket);
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
+    closeSync(openDirectory(path));
+    return;
+  }
+  const parent = openDirectory(dirname(path), { make: 0o755, owners: [...trustedOwners(), uid] });
+  try {
+    const own = pathIn(parent, basename(path));
+    mkdirSync(own, { mode: 0o755 });
+    giveAway(openSync(own, constants.O_DIRECTORY | constants.O_NOFOLLOW), path, uid);
+  } finally {
+    closeSync(parent);
+  }
+}
+
 /** Of a directory that was just made. Where others may write beside it, another one may have its name by now. */
 function giveAway(directory: number, path: string, uid: number): void {
   try {
@@ -110,27 +132,5 @@ function giveAway(directory: number, path: string, uid: number): void {
     fchownSync(directory, uid, uid);
   } finally {
     closeSync(directory);
-  }
-}
-
-/**
- * Makes the directory of the admin socket, for the user that the agent becomes. A directory that is there already is
- * left as it is, whoever may write to it: the agent binds in it when it is no longer root.
- *
- * @throws Error where a directory on the way is a stranger's or behind a stranger's link, or another one came between
- */
-export function makeOwnDirectory(socket: string, uid: number): void {
-  const name = basename(dirname(socket));
-  const owners = [...trustedOwners(), uid];
-  const parent = openDirectory(dirname(dirname(socket)), { make: 0o755, owners });
-  try {
-    if (name === "" || lstatSync(pathIn(parent, name), { throwIfNoEntry: false }) !== undefined) {
-      closeSync(openDirectory(dirname(socket)));
-      return;
-    }
-    mkdirSync(pathIn(parent, name), { mode: 0o755 });
-    giveAway(openSync(pathIn(parent, name), constants.O_DIRECTORY | constants.O_NOFOLLOW), dirname(socket), uid);
-  } finally {
-    closeSync(parent);
   }
 }

@@ -194,6 +194,19 @@ test("an admin socket's directory that is there already is used as it is, also w
   expect(lstatSync(join(shared, "agent")).uid).toBe(65532);
 });
 
+test("so is one below a directory of somebody else's, where root would make none", async () => {
+  const home = join(directory, "home");
+  mkdirSync(join(home, "there"), { recursive: true });
+  await run(["chown", "-R", `${STRANGER}:${STRANGER}`, home]);
+
+  makeOwnDirectory(join(home, "there/admin.sock"), 65532);
+  expect(() => makeOwnDirectory(join(home, "missing/admin.sock"), 65532)).toThrow(
+    `${home} belongs to user ${STRANGER}, who could replace what is in it`,
+  );
+
+  expect([lstatSync(join(home, "there")).uid, existsSync(join(home, "missing"))]).toEqual([STRANGER, false]);
+});
+
 /** A process that says so once it listens. */
 function listener(argv: readonly string[]) {
   const [file = "", ...args] = argv;

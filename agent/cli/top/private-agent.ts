@@ -6,11 +6,12 @@
  * with its starter, however that ends.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import { findProbe } from "../../runtime/probe-process.ts";
 import type { Flags } from "../command.ts";
+import { ADMIN_SOCKET, PROBE_SOCKET, removeDirectory } from "./private-directory.ts";
 
 export interface PrivateAgent {
   /** Its admin socket. */
@@ -41,11 +42,11 @@ export function startPrivateAgent(
 ): PrivateAgent {
   const directory = mkdtempSync("/run/flowspan-top-");
   chmodSync(directory, 0o755); // nobody, as which it runs, must get through to a directory of its own
-  const socket = join(directory, "agent", "admin.sock");
+  const socket = join(directory, ADMIN_SOCKET);
   const pins = join(settings.probe.pins === undefined ? "/sys/fs/bpf" : dirname(settings.probe.pins), PINS_NAME);
   const own = {
     "admin-socket": socket,
-    "probe-socket": join(directory, "probe.sock"),
+    "probe-socket": join(directory, PROBE_SOCKET),
     pins,
     interval: String(intervalMs),
     "log-level": "error",
@@ -83,12 +84,16 @@ export function startPrivateAgent(
       const killer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
       await end;
       clearTimeout(killer);
-      rmSync(directory, { recursive: true, force: true });
-      const unpin = spawnSync(findProbe(settings.probe.path), ["--unpin", "--pins", pins], { encoding: "utf8" });
-      if (unpin.status === 0) return undefined;
-      return `${pins} could not be removed: ${unpin.stderr ?? unpin.error?.message}`;
+      const left = [removeDirectory(directory), removePins(settings, pins)].filter((each) => each !== undefined);
+      return left.length === 0 ? undefined : left.join("\n");
     },
   };
+}
+
+/** @returns why they are still there, for a person */
+function removePins({ probe }: Settings, pins: string): string | undefined {
+  const unpin = spawnSync(findProbe(probe.path), ["--unpin", "--pins", pins], { encoding: "utf8" });
+  return unpin.status === 0 ? undefined : `${pins} could not be removed: ${unpin.stderr ?? unpin.error?.message}`;
 }
 
 /** Flags set everything. */
