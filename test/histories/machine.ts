@@ -51,7 +51,7 @@ interface Process {
   readonly steps: Stepping;
   readonly startedMs: number;
   readonly known: AddressCache | undefined;
-  /** What the replicas had been told that have answered for an address. */
+  /** What the replicas had been told that have answered for an address since the agent asked for it. */
   readonly answeredBy: Map<string, readonly Watching[]>;
   firstExchangeMs: number;
 }
@@ -145,8 +145,11 @@ export class Machine {
     const directory = {
       answered: (address: string, port: number, askedMs: number) => {
         const isAnswered = known?.answered(address, port, askedMs) ?? true;
-        if (!isAnswered) this.#timeline.after(ASK_MS, () => this.#ask());
-        return isAnswered;
+        if (isAnswered) return true;
+        // What was answered before is withdrawn: each address has one key here.
+        this.#process?.answeredBy.delete(address);
+        this.#timeline.after(ASK_MS, () => this.#ask());
+        return false;
       },
     };
     const identity = createIdentity({

@@ -56,6 +56,23 @@ test("an end that the directory was told just before an exchange, and the agent 
   expect(play(history).wrong.map(told)).toEqual([]);
 });
 
+test("a pod of an address that its agent forgot, and that ended while it heard nothing, is a pod that it was never told of", () => {
+  const history: History = {
+    intervalMs: 15_000,
+    lag: 0,
+    steps: [
+      { ...POD, waitMs: 1, at: 0 },
+      { ...BYTE, waitMs: 499, to: 0, edge: 0 },
+      { waitMs: 128_985, what: "link", forMs: 10_504 },
+      { waitMs: 4_679, what: "delete", which: 0, graceMs: 900, lateMs: 0 },
+      { ...BYTE, waitMs: 832, to: 0, edge: 2 },
+      { waitMs: 125, what: "replica" },
+    ],
+  };
+
+  expect(play(history).wrong.map(told)).toEqual([]);
+});
+
 test("only growth that was there when a name was sent may keep it", () => {
   const { judge, chunk, never } = sentBeforeBothAreTold();
   const [first, second] = chunk.grown as [Grown, Grown];
