@@ -10,7 +10,7 @@
 import type { BatchResult, Performed } from "./batch.ts";
 import { type Verdict, verdictOf } from "./compare.ts";
 import { differencesInWindow, OF_CLOSE_MISSED } from "./compare-window.ts";
-import { formatEvidence, keepPlay } from "./evidence.ts";
+import { formatEvidence } from "./evidence.ts";
 import { addLosses, type ExpectedLosses, expectedLosses, type Range, steadyLosses } from "./losses.ts";
 import type { Program } from "./program.ts";
 import { shrink } from "./shrink.ts";
@@ -47,30 +47,6 @@ export async function judge<Upheaval>(
     failures = failuresOf(result, bench.known);
     if (result.hidden === 0) return failures;
     suspects = failures.map(({ program }) => program);
-  }
-  return failures;
-}
-
-/**
- * For a sample that nobody watches: what differs in each of ROUNDS plays. The rest is `make torture`'s, which tells it and
- * makes it small; here it is printed, and its play is kept (build/torture/once-*.play).
- */
-export async function judgeAgain<Upheaval>(
-  bench: Bench<Upheaval>,
-  programs: readonly Program[],
-  upheaval: Upheaval,
-): Promise<Failure[]> {
-  let failures = await judge(bench, programs, upheaval);
-  for (let round = 1; round < ROUNDS && failures.length > 0; round++) {
-    for (const [i, { evidence }] of failures.entries()) keepPlay(`once-${process.pid}-${round}-${i}`, evidence());
-    console.log(
-      `torture: once more, for what differs: ${failures.map(({ differences }) => differences[0]).join("; ")}`,
-    );
-    failures = await judge(
-      bench,
-      failures.map(({ program }) => program),
-      upheaval,
-    );
   }
   return failures;
 }

@@ -5,7 +5,9 @@
  *
  *     node test/torture/run.ts --seed 1 --programs 10000 --seconds 600 --at-once 100 --through-agent 5
  *
- * Batches take turns in what befalls probe (COURSE) and agent; FLOWSPAN_UPHEAVAL=late,kill names others.
+ * Batches take turns in what befalls probe (COURSE) and agent (AGENT_UPHEAVALS); FLOWSPAN_UPHEAVAL=late,kill names others.
+ * A run of 1,000 programs has two batches for the agent: the seed decides with which upheaval they begin, so that many runs
+ * play all.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,16 +16,16 @@ import { AgentBench } from "./agent-bench.ts";
 import { AGENT_UPHEAVALS, type AgentUpheaval } from "./agent-upheavals.ts";
 import { TortureBench } from "./batch.ts";
 import { keepPlay, OUTPUT } from "./evidence.ts";
-import { generate } from "./generate.ts";
 import { type Bench, type Failure, judge, minimize } from "./judge.ts";
-import { KNOWN_CHECKS, KNOWN_FEATURES, SOUND_FEATURES } from "./known.ts";
-import { formatProgram, type Program, programSeed } from "./program.ts";
+import { KNOWN_CHECKS, KNOWN_FEATURES } from "./known.ts";
+import { formatProgram, type Program } from "./program.ts";
+import { programsOf, SEED } from "./sample.ts";
 import { UPHEAVALS, type Upheaval } from "./upheaval.ts";
 
 const COURSE: readonly Upheaval[] = ["none", "late", "upgrade", "gap", "kill", "reader"];
 
 const options = numberOptions({
-  seed: Number(process.env.FLOWSPAN_SEED ?? Date.now() % 1_000_000),
+  seed: SEED,
   programs: 1_000,
   seconds: 600,
   "at-once": 100,
@@ -45,11 +47,10 @@ const benches: { probe?: TortureBench; agent?: AgentBench } = {};
 try {
   for (let batch = 0; done < programs && Date.now() < deadline; batch++) {
     const count = Math.min(atOnce, programs - done);
-    const batchPrograms = Array.from({ length: count }, (_, i) =>
-      generate(programSeed(seed, done + i), SOUND_FEATURES),
-    );
+    const batchPrograms = programsOf(seed, { from: done, count });
     if (throughAgent > 0 && batch % throughAgent === throughAgent - 1) {
-      const upheaval = agentCourse[Math.floor(batch / throughAgent) % agentCourse.length] ?? "none";
+      const turn = seed + Math.floor(batch / throughAgent);
+      const upheaval = agentCourse[turn % agentCourse.length] ?? "none";
       benches.agent ??= await AgentBench.start();
       await play(benches.agent, batchPrograms, upheaval);
     } else {

@@ -8,15 +8,12 @@ import { AgentBench } from "./agent-bench.ts";
 import { type Heard, resultOf } from "./agent-result.ts";
 import { AGENT_UPHEAVALS, type AgentUpheaval } from "./agent-upheavals.ts";
 import { wrongPoints, wrongSpans } from "./agent-wrong.ts";
-import { generate } from "./generate.ts";
-import { failuresOf, judgeAgain } from "./judge.ts";
-import { SOUND_FEATURES } from "./known.ts";
+import { failuresOf } from "./judge.ts";
 import { PLAIN } from "./plain.ts";
-import { programSeed } from "./program.ts";
+import { playSample, SEED } from "./sample.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
-const SEED = Number(process.env.FLOWSPAN_SEED ?? Date.now() % 1_000_000);
 const BATCHES = 2;
 const AT_ONCE = 31;
 /** Those while programs run belong to `make torture`: they need luck to be the same again. */
@@ -45,15 +42,8 @@ test("of all that a Collector holds, nothing can be wrong unnoticed but what has
 test(`${BATCHES * AT_ONCE} random programs of seed ${SEED} are at the Collector as they were`, async () => {
   const failures = [];
   for (let batch = 0; batch < BATCHES; batch++) {
-    const programs = Array.from({ length: AT_ONCE }, (_, i) =>
-      generate(programSeed(SEED, batch * AT_ONCE + i), SOUND_FEATURES),
-    );
     const upheaval = UPHEAVALS[(SEED + batch) % UPHEAVALS.length] as AgentUpheaval;
-    const alone = `FLOWSPAN_UPHEAVAL=${upheaval} node test/torture/run.ts --through-agent 1`;
-    const which = `--seed ${SEED} --from ${batch * AT_ONCE} --programs ${(batch + 1) * AT_ONCE}`;
-    console.log(`torture: FLOWSPAN_SEED=${SEED} repeats this; ${alone} ${which} makes it small`);
-    for (const { program, differences } of await judgeAgain(bench, programs, upheaval))
-      failures.push({ upheaval, differences, program: program.join("\n") });
+    failures.push(...(await playSample(bench, { from: batch * AT_ONCE, count: AT_ONCE }, upheaval, 1)));
   }
 
   expect(failures).toEqual([]);
