@@ -97,8 +97,8 @@ int check__print(const struct options *options)
 	text__print(problem);
 	printf("},\n");
 	hooks__print(&features, attached);
-	printf("  \"iterators\": {\"bpf_sk_storage_map\": %s, \"task_file\": %s},\n", boolean(features.iter_sk_storage),
-	       boolean(features.iter_task));
+	printf("  \"iterators\": {\"bpf_sk_storage_map\": %s, \"task_file\": %s, \"walk_files\": %s},\n",
+	       boolean(features.iter_sk_storage), boolean(features.iter_task), boolean(options->walk_files));
 	printf("  \"cgroup_names\": %s,\n", boolean(features.cgroup_names));
 	printf("  \"bpffs\": {\"mounted\": %s, \"path\": ", boolean(bpffs));
 	text__print(bpffs ? bpffs : "");

@@ -20,7 +20,13 @@ export interface ProbeCheck {
     readonly attached: boolean;
     readonly cost: string;
   }[];
-  readonly iterators: { readonly bpf_sk_storage_map: boolean; readonly task_file: boolean };
+  readonly iterators: {
+    /** False too where FLOWSPAN_WALK=files leaves it out. */
+    readonly bpf_sk_storage_map: boolean;
+    readonly task_file: boolean;
+    /** FLOWSPAN_WALK=files is set. */
+    readonly walk_files: boolean;
+  };
   readonly cgroup_names: boolean;
   readonly bpffs: { readonly mounted: boolean; readonly path: string };
   readonly cgroup_v2: { readonly mounted: boolean; readonly used: boolean; readonly path: string };
@@ -127,13 +133,14 @@ export const WITHOUT_STORAGES = "what a connection without a file does is counte
 function checkIterators({ iterators }: ProbeCheck): Finding[] {
   const walk = "iterator bpf_sk_storage_map";
   const adopt = "iterator task_file";
-  const noWalk = iterators.task_file
-    ? ({ state: "warn", found: "this kernel refuses it: all open files are walked", lost: WITHOUT_STORAGES } as const)
-    : ({ state: "fail", found: "this kernel has none", lost: "open connections cannot be read" } as const);
+  const noWalk = iterators.walk_files
+    ? { found: "FLOWSPAN_WALK=files leaves it out", remedy: "unset FLOWSPAN_WALK" }
+    : { found: "this kernel refuses it", remedy: "boot Linux 6.1 or newer that allows iterators over BPF maps" };
+  const lost = iterators.task_file
+    ? ({ state: "warn", found: `${noWalk.found}: all open files are walked`, lost: WITHOUT_STORAGES } as const)
+    : ({ state: "fail", found: noWalk.found, lost: "open connections cannot be read" } as const);
   return [
-    iterators.bpf_sk_storage_map
-      ? ok(walk, "the walk over all sockets works")
-      : { name: walk, remedy: "boot Linux 6.1 or newer that allows iterators over BPF maps", ...noWalk },
+    iterators.bpf_sk_storage_map ? ok(walk, "the walk over all sockets works") : { name: walk, ...noWalk, ...lost },
     iterators.task_file
       ? ok(adopt, "connections older than the probe are adopted")
       : {

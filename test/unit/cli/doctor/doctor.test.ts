@@ -30,7 +30,7 @@ function machine(change: Partial<ProbeCheck> = {}): ProbeCheck {
     btf: true,
     load: { ok: true, problem: "" },
     hooks: [{ ...HOOK, name: "inet_sock_set_state", required: true, cost: "nothing can be counted" }, HOOK],
-    iterators: { bpf_sk_storage_map: true, task_file: true },
+    iterators: { bpf_sk_storage_map: true, task_file: true, walk_files: false },
     cgroup_names: true,
     bpffs: { mounted: true, path: "/sys/fs/bpf" },
     cgroup_v2: { mounted: true, used: true, path: "/sys/fs/cgroup" },
@@ -93,12 +93,12 @@ describe("the kernel", () => {
     ],
     [
       "the walk",
-      { iterators: { bpf_sk_storage_map: false, task_file: true } },
+      { iterators: { bpf_sk_storage_map: false, task_file: true, walk_files: false } },
       [["iterator bpf_sk_storage_map", "warn", "what a connection without a file does is counted only when it closes"]],
     ],
     [
       "both walks",
-      { iterators: { bpf_sk_storage_map: false, task_file: false } },
+      { iterators: { bpf_sk_storage_map: false, task_file: false, walk_files: false } },
       [
         ["iterator bpf_sk_storage_map", "fail", "open connections cannot be read"],
         ["iterator task_file", "warn", "connections that were open before the probe started"],
@@ -106,7 +106,7 @@ describe("the kernel", () => {
     ],
     [
       "adoption",
-      { iterators: { bpf_sk_storage_map: true, task_file: false } },
+      { iterators: { bpf_sk_storage_map: true, task_file: false, walk_files: false } },
       [["iterator task_file", "warn", "connections that were open before the probe started"]],
     ],
     [
@@ -132,6 +132,17 @@ describe("the kernel", () => {
       [["host's /proc", "warn", "coverage: nothing says how much of the traffic was seen"]],
     ],
   ];
+
+  test("that the tests' own variable took the walk away is not blamed on it", () => {
+    const iterators = { bpf_sk_storage_map: false, task_file: true, walk_files: true };
+
+    expect(notOk(checkKernel(machine({ iterators })))).toEqual([
+      expect.objectContaining({
+        found: "FLOWSPAN_WALK=files leaves it out: all open files are walked",
+        remedy: "unset FLOWSPAN_WALK",
+      }),
+    ]);
+  });
 
   test.each(LACKS)("without %s says what is lost and what to do", (_name, change, expected) => {
     const findings = notOk(checkKernel(machine(change)));
