@@ -27,7 +27,8 @@ With a file, \`OTEL_*\` variables count only where the file names them, as in \`
 specification asks for this, and the agent logs which variables it left out. It ignores a standard variable that it cannot read,
 with a warning (the specification again). It refuses everything else that is wrong before it starts. It names each
 field with its file, line and path, what was found, what is allowed and how to mend it, all at once. It refuses unknown
-names too.
+names too. As root, flowspan also refuses a file that a user other than root, or the one that has called sudo, owns or may write to: the
+file names the program that root starts as the probe.
 
 The file is [OTel declarative configuration](https://opentelemetry.io/docs/specs/otel/configuration/#declarative-configuration)
 1.1. Durations are milliseconds. \`\${NAME}\`, \`\${NAME:-default}\` and \`$$\` work in every value, and \`null\` means the default. flowspan checks
@@ -113,7 +114,9 @@ function rowText({ path, field }: Row, prefix: string): string {
   const env = (field.env ?? []).map(code).join(", ");
   const cells = [
     path === "" ? "(not in the file)" : code(short),
-    field.summary,
+    field.formerly === undefined
+      ? field.summary
+      : `${field.summary} Its former name ${code(field.formerly)} is still read, with a warning.`,
     field.allowed,
     stated,
     [flag, env].filter(Boolean).join(", "),

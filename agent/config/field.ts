@@ -49,6 +49,8 @@ export interface Words<T> {
   readonly env?: readonly string[];
   /** Where the OTel schema puts it in the file; else it is ours, named after its key. */
   readonly standard?: string;
+  /** Its former name: a file's field of that name is read, with a warning. */
+  readonly formerly?: string;
   /** True: its value is never printed. */
   readonly secret?: boolean;
 }

@@ -27,6 +27,7 @@ export const SPAN_SETTINGS = {
         "Report a connection that stays open by an interim record after each period of this length, as a child of its span; 0: only at its end.",
       default: 0,
       live: true,
+      formerly: "stretch",
     },
     { min: 0, max: 86_400_000 },
   ),

@@ -1,7 +1,7 @@
 /** What the configuration says of spans: how they wait, and which are kept. */
 import { describe, expect, test } from "vitest";
 import { probeSettings, spanLimits } from "../../../agent/runtime/options.ts";
-import { type Given, load, ours, yaml } from "./given.ts";
+import { type Given, load, ours, refusal, yaml } from "./given.ts";
 
 test("the queue is the batch processor's of the file", () => {
   const file = yaml(
@@ -57,6 +57,15 @@ describe("what is recorded", () => {
       expect.stringMatching(`: ${path}.stretch is called ${path}.active_timeout now$`),
     ]);
   });
+
+  test.each(["spans: {stretch: 60000, active_timeout: 30000}", "spans: {active_timeout: 30000, stretch: 60000}"])(
+    "a field under both of its names is refused: %s",
+    (both) => {
+      expect(refusal({ file: ours(both) })).toMatch(
+        /found: {3}the same setting under two names: .* is there too\n.*\n {2}remedy: {2}remove distribution\.flowspan\.spans\.stretch$/,
+      );
+    },
+  );
 
   test.each<[string, Given]>([
     ["spans are off", { file: ours("spans: {enabled: false}") }],
