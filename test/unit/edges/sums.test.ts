@@ -98,16 +98,58 @@ test("a number of its owner stands beside counters and slots, and can be set bac
   expect(contents(sums).buckets).toEqual([SLOTS.to - 1, 5]);
 });
 
-test("room that was given back begins at zero for the next", () => {
+test("room that was given back begins at zero for the next, and who gave it back gets other room", () => {
   const pages = new SumPages();
   const former = new Sums(pages);
   former.add(growth([[3, 23]], [[7, 5]]));
   former.release();
   const next = new Sums(pages);
   next.add(growth([[4, 1]], []));
+  const emptied = former.get(3);
+  former.add(growth([[5, 29]], []));
 
-  expect([former.get(3), next.get(3), next.get(4)]).toEqual([0, 0, 1]);
+  expect([emptied, next.get(3), next.get(4), next.get(5)]).toEqual([0, 0, 1, 0]);
+  expect([former.get(3), former.get(4), former.get(5)]).toEqual([0, 0, 29]);
   expect(next.buckets(SLOTS)).toEqual([]);
+});
+
+test.each([1, 9])("thousands side by side, of %d numbers each, fill one page after the other", (numbers) => {
+  const pages = new SumPages();
+  const pairs = Array.from({ length: numbers }, (_, slot): Pair => [slot, slot + 1]);
+  const all = Array.from({ length: 3_000 }, () => new Sums(pages));
+  for (const [i, sums] of all.entries()) sums.add(growth([[0, i + 1]], pairs));
+
+  expect(all.map((sums) => sums.get(0))).toEqual(all.map((_, i) => i + 1));
+  for (const sums of all) expect(sums.buckets(SLOTS)).toEqual(pairs.flat());
+});
+
+test("sums that were cleared begin at zero again", () => {
+  const sums = slotsOnly([3, 5], [7, 11]);
+  sums.clear();
+  sums.addSlots(growth([], [[3, 2]]));
+
+  expect(sums.buckets(SLOTS)).toEqual([3, 2]);
+});
+
+test("all room that was taken is given back: what was too narrow at once, the rest by a release", () => {
+  let taken = 0;
+  class CountedPages extends SumPages {
+    override take(width: number) {
+      taken += width;
+      return super.take(width);
+    }
+    override give(place: Parameters<SumPages["give"]>[0]): void {
+      taken -= place.page.width;
+      super.give(place);
+    }
+  }
+  const sums = new Sums(new CountedPages());
+  for (let index = 0; index < 12; index++) sums.set(index, 1);
+  const whileInUse = taken;
+  sums.release();
+  sums.release();
+
+  expect([whileInUse, taken]).toEqual([12, 0]);
 });
 
 test("one histogram does not reach into the next", () => {
