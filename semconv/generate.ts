@@ -1,6 +1,6 @@
 /**
- * Makes agent/generated/{semconv,agent-loss}.ts, bpf/contract/losses.h and docs/telemetry.md from semconv/model/*.yaml (and
- * reference.md, the prose).
+ * Makes agent/generated/semconv.ts, bpf/contract/losses.h and docs/telemetry.md from semconv/model/*.yaml (and reference.md,
+ * the prose).
  *
  *   node semconv/generate.ts           writes them
  *   node semconv/generate.ts --check   writes nothing; exit code 1 names each file that is stale
@@ -11,7 +11,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadRegistry, readModel } from "./load.ts";
-import { readLosses, renderAgentList, renderEnum } from "./losses.ts";
+import { readLosses, renderEnum } from "./losses.ts";
 import { checkManifest, MANIFEST } from "./manifest.ts";
 import { renderCode } from "./render-code.ts";
 import { renderDocs } from "./render-docs.ts";
@@ -39,7 +39,6 @@ export function generate():
     texts: new Map([
       ["agent/generated/semconv.ts", renderCode(loaded.registry, upstream.version)],
       ["docs/telemetry.md", renderDocs(prose, loaded.registry, read.losses, upstream.version)],
-      ["agent/generated/agent-loss.ts", renderAgentList(read.losses)],
       ["bpf/contract/losses.h", renderEnum(read.losses)],
     ]),
   };

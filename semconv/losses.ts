@@ -1,5 +1,5 @@
 /**
- * The rows of model/losses.yaml → the enum of kernel programs and probe, the agent's list, the table of the reference. Pure.
+ * The rows of model/losses.yaml → the enum of kernel programs and probe, the table of the reference. Pure.
  */
 import type { Member, Problem, Registry } from "./types.ts";
 
@@ -90,17 +90,6 @@ function comment(text: string): string[] {
     else lines[lines.length - 1] = `${line} ${word}`;
   }
   return ["\t/*", ...lines.map((line) => `\t * ${line}`), "\t */"];
-}
-
-/** agent/generated/agent-loss.ts */
-export function renderAgentList(losses: readonly Loss[]): string {
-  const names = losses.filter(({ where }) => where === "agent").map(({ name }) => `  | "${name}"`);
-  return [
-    "/** Every way in which the agent can lose a fact. Generated from semconv/model/losses.yaml: edit that. */",
-    "export type AgentLoss =",
-    `${names.join("\n")};`,
-    "",
-  ].join("\n");
 }
 
 /** What a table of values would repeat: the losses have one of their own. */

@@ -6,9 +6,11 @@
  * stay exact and only where they belong is lost. What is merely late, because the kernel says it again
  * in the next exchange, is no loss and is not counted here.
  */
-import type { AgentLoss } from "../generated/agent-loss.ts";
+import type { LOSS_NAMES } from "../generated/layout.ts";
+import type { FlowspanLossReason } from "../generated/semconv.ts";
 
-export type { AgentLoss };
+/** Every way in which the agent can lose a fact: all reasons but those of kernel and probe. */
+export type AgentLoss = Exclude<FlowspanLossReason, (typeof LOSS_NAMES)[number]>;
 
 export interface Losses {
   /** Counts `count` lost facts. */
