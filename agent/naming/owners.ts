@@ -29,8 +29,8 @@ interface Address<O extends Owner> {
 
 /**
  * `owner`: the only known owner in that time. `final`: until the table changes, later growth has the same owner.
- * `ending`: its end was reported in that time, or so shortly after it that the end may lie in it; the next owner is not known
- * yet, and may have had the address before that time was over. `several`: the growth cannot be divided; where that is final,
+ * `ending`: its end was reported in that time, or so shortly after it that the end may lie in it. Another owner may have had the
+ * address before that time was over, and may not be reported yet, also where a later one is. `several`: the growth cannot be divided; where that is final,
  * all of them last. `none`: no owner is known.
  */
 export type Ownership<O> =
@@ -145,7 +145,7 @@ export class OwnerTable<O extends Owner> {
     const final = having.every(isOpen) && !isFollowed;
     if (having.length > 1) return { state: "several", owners: having.map(({ owner }) => owner), final };
     const [only = first] = having;
-    const ending = only.untilMs <= untilMs + HANDOVER_MS && !isFollowed;
+    const ending = only.untilMs <= untilMs + HANDOVER_MS;
     return { state: "owner", ...only, final, ending };
   }
 

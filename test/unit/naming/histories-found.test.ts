@@ -77,6 +77,21 @@ test("growth just before a pod's end is told waits for the next owner, also when
   expect(named(LATER + 11 * SECOND)).toMatchObject({ state: "named", remote: CART_POD });
 });
 
+test("growth just after a pod's end waits for the next owner, also where the one after that is known", () => {
+  const identity = clusterIdentity();
+  put(identity, { pods: [cart, { ...bill, addresses: [] }] });
+  const later = pod("later", { addresses: [ADDRESS], createdMs: 3_000 });
+  identity.apply({ feed: "pods", type: "remove", atMs: LATER, uid: cart.uid });
+  put(identity, { pods: [later] }, LATER + 6 * SECOND);
+  const named = (seconds: number) =>
+    remote(identity, AT_ADDRESS, { sinceMs: LATER - 1, nowMs: LATER + 5 * SECOND, askedMs: LATER + seconds * SECOND });
+  const first = named(10);
+  put(identity, { pods: [{ ...bill, ended: true }] }, LATER + 11 * SECOND);
+
+  expect(first).toBe(`${ADDRESS} may have another owner already`);
+  expect(named(15)).toEqual(end("unknown", ADDRESS));
+});
+
 test("a workload that was behind a Service and has gone before anybody asked is not forgotten", () => {
   const cluster = new BothWays();
   const behind = (podUid: string) => slice("shop-1", "shop-svc", { endpoints: [{ addresses: [], podUid }] });

@@ -11,12 +11,14 @@ export const MINUTE = 60 * SECOND;
 export interface Growth {
   readonly sinceMs?: number;
   readonly nowMs?: number;
+  /** When its name is asked for; at once where it is absent. */
+  readonly askedMs?: number;
 }
 
 /** The remote end of an edge's growth during (sinceMs, nowMs], or why it is pending. */
 export function remote(identity: ClusterIdentity, key: Partial<EdgeKey>, growth: Growth = {}): RemoteEnd | string {
-  const { nowMs = START_MS + 15 * SECOND, sinceMs = nowMs - 15 * SECOND } = growth;
-  const answer = identity.identify(edge(key), ns(sinceMs), ns(nowMs));
+  const { nowMs = START_MS + 15 * SECOND, sinceMs = nowMs - 15 * SECOND, askedMs = nowMs } = growth;
+  const answer = identity.identify(edge(key), ns(sinceMs), ns(nowMs), ns(askedMs));
   return answer.state === "named" ? answer.remote : answer.why;
 }
 

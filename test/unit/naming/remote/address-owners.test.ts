@@ -1,5 +1,6 @@
 /** Who a remote address was, when pods and workloads follow each other on it. */
 import { describe, expect, test } from "vitest";
+import { HANDOVER_MS } from "../../../../agent/naming/claims.ts";
 import type { ClusterIdentity } from "../../../../agent/naming/identify.ts";
 import {
   BOOT_UNIX_MS,
@@ -59,7 +60,9 @@ describe("an address that changes hands", () => {
     { growth: "since before the next one was seen", sinceMs: GONE, nowMs: NEXT + 15 * SECOND, expected: BILL_POD },
     { growth: "across both", sinceMs: GONE - 1, nowMs: NEXT + 1, expected: end("unknown", ADDRESS) },
   ])("growth $growth is its owner's at that time", ({ sinceMs, nowMs, expected }) => {
-    expect(remote(handedOver(), { remoteAddress: ADDRESS }, { sinceMs, nowMs })).toEqual(expected);
+    const growth = { sinceMs, nowMs, askedMs: nowMs + HANDOVER_MS };
+
+    expect(remote(handedOver(), { remoteAddress: ADDRESS }, growth)).toEqual(expected);
   });
 
   test("growth after the end names nobody, and is waited for first", () => {
@@ -114,7 +117,8 @@ describe("an address that changes hands", () => {
     put(identity, { pods: [{ ...job, addresses: [ADDRESS], ended: true }] }, START_MS + SECOND);
     put(identity, { pods: [bill] }, NEXT);
 
-    const at = (sinceMs: number, nowMs: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs });
+    const at = (sinceMs: number, nowMs: number) =>
+      remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs, askedMs: nowMs + HANDOVER_MS });
     expect(at(START_MS, START_MS + 5 * SECOND)).toMatchObject({ kind: "pod", podName: "job-a" });
     expect(at(START_MS + SECOND, NEXT + SECOND)).toEqual(BILL_POD);
   });
@@ -139,7 +143,8 @@ describe("an address that changes hands", () => {
     put(identity, { pods: [waiting] }, GONE - 10 * SECOND);
     identity.apply({ feed: "pods", type: "remove", atMs: GONE, uid: cart.uid });
     put(identity, { pods: [bill] }, GONE + SECOND);
-    const at = (sinceMs: number, nowMs: number) => remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs });
+    const at = (sinceMs: number, nowMs: number) =>
+      remote(identity, { remoteAddress: ADDRESS }, { sinceMs, nowMs, askedMs: nowMs + HANDOVER_MS });
 
     expect(at(GONE - 25 * SECOND, GONE - 10 * SECOND)).toEqual(CART_POD);
     expect(at(GONE - 10 * SECOND, GONE - SECOND)).toEqual(end("unknown", ADDRESS));
