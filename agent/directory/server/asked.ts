@@ -1,5 +1,5 @@
 /**
- * What an agent asks for, checked; and which agent asks for too much. Pure.
+ * What an agent asks for, checked. Pure.
  */
 import { formatAddress, parseAddress } from "../../shared/address.ts";
 import type { Ask, Key } from "../protocol.ts";
@@ -18,19 +18,4 @@ export function askProblem({ node, add, remove }: Required<Ask>): string | undef
 function isCanonical({ address, port }: Key): boolean {
   const bytes = parseAddress(address);
   return bytes !== undefined && formatAddress(Buffer.from(bytes).toString("latin1")) === address && port <= 65_535;
-}
-
-/**
- * The largest of the streams of that peer which costs most.
- *
- * Who asks for much pays for it, with however many streams. Agents that ask for little keep theirs.
- */
-export function heaviest<S extends { readonly host: string }>(
-  streams: Iterable<S>,
-  weightOf: (stream: S) => number,
-): S | undefined {
-  const byHost = Map.groupBy(streams, ({ host }) => host);
-  const weigh = (group: readonly S[]) => group.reduce((sum, stream) => sum + weightOf(stream), 0);
-  const [worst] = [...byHost.values()].sort((a, b) => weigh(b) - weigh(a));
-  return worst?.sort((a, b) => weightOf(b) - weightOf(a))[0];
 }

@@ -7,67 +7,34 @@
  * most one mark for each of its keys. Streams end on their own after a while, so that replicas share agents.
  */
 
-import {
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerDuplexStream,
-  type ServiceDefinition,
-  status,
-} from "@grpc/grpc-js";
+import { Metadata, Server, type ServiceDefinition, status } from "@grpc/grpc-js";
 import type { Feed } from "../../model/cluster-objects.ts";
-import type { Logger } from "../../shared/logger.ts";
 import { ASK_MAX_BYTES, type Ask, decodeAsk, encodeAnswers, FOLLOW, NOT_READ_YET } from "../protocol.ts";
-import {
-  follow,
-  RotatingServerCredentials,
-  readCertificates,
-  readTokens,
-  type SecretFiles,
-  Tokens,
-} from "../secrets.ts";
-import { isNamed } from "./agent-name.ts";
+import { Admission, type AdmissionOptions, type Call, type Refusal, tokenOf } from "./admission.ts";
 import { Answering } from "./answering.ts";
 import { clusterMessage } from "./answers.ts";
-import { askProblem, heaviest } from "./asked.ts";
+import { askProblem } from "./asked.ts";
 import { Door } from "./door.ts";
+import { grpcEndings } from "./grpc-endings.ts";
 import type { Follower, Interest, Interests } from "./interests.ts";
+import { type DirectoryLimits, LIMITS, sharedExcess, streamExcess } from "./limits.ts";
 import type { DirectoryStore } from "./store.ts";
 import type { StoreStats } from "./store-news.ts";
 
-export interface DirectoryServerOptions extends SecretFiles {
+export interface DirectoryServerOptions extends AdmissionOptions {
   /** `HOST:PORT`; port 0 takes a free one. */
   readonly listen: string;
-  /** Without TLS: for a mesh that brings its own, and for tests. */
-  readonly insecure: boolean;
-  /** Only certificates with one of these names are let in; none: all that `caFile` has signed. */
-  readonly agentNames?: readonly string[];
   /** For logs of agents. */
   readonly replica: string;
   /** How the store's changes were named: agents must name their own pods alike. */
   readonly appLabels: boolean;
-  readonly log: Logger;
   /** CLOCK_BOOTTIME milliseconds, the clock of the store's changes. */
   readonly nowMs: () => number;
   /** Age of what is known of the cluster, milliseconds. */
   readonly ageMs: () => number;
-  readonly rereadMs?: number;
   /** How long a stream lives; the last quarter of it is random. */
   readonly streamMs?: number;
   readonly limits?: Partial<DirectoryLimits>;
-}
-
-export interface DirectoryLimits {
-  /** Connections that may wait to be let in. */
-  readonly waiting: number;
-  /** Streams that may be open. */
-  readonly streams: number;
-  /** Different keys that all streams may follow. */
-  readonly keys: number;
-  /** Keys that streams may follow, where each stream counts its own. */
-  readonly followed: number;
-  /** How long a connection may be without TLS, and then without a call, milliseconds. */
-  readonly idleMs: number;
 }
 
 export interface DirectoryStats extends StoreStats {
@@ -76,32 +43,18 @@ export interface DirectoryStats extends StoreStats {
   readonly keys: number;
   readonly answers: number;
   /**
-   * Connections that were not let in, or ended for what they sent, by gRPC status. `tls`: no TLS came to be; `too_many`: it waited
-   * to be let in, and others came.
+   * Connections that were not let in, or ended for what they sent, by gRPC status or by the Door's reasons.
    */
   readonly refusals: Readonly<Record<string, number>>;
 }
 
-/** What an agent asks for at most (agent/directory/client). */
-const KEYS_PER_STREAM = 65_536;
-/** A key is some 0.5 KiB, a stream of it some 0.1, a connection some 70: together with 100,000 pods they fit into 512 MiB. */
-const LIMITS: DirectoryLimits = {
-  waiting: 256,
-  streams: 5_000,
-  keys: 262_144,
-  followed: 2_097_152,
-  idleMs: 15_000,
-};
 const ANSWERS_PER_MESSAGE = 256;
 const BYTES_PER_MESSAGE = 256 * 1024;
 const SWEEP_MS = 10_000;
 const HEARTBEAT_MS = 10_000;
-const REREAD_MS = 10_000;
 const STREAM_MS = 40 * 60_000;
 /** Long enough for a stream's last word. */
 const DRAIN_MS = 1_000;
-
-type Call = ServerDuplexStream<Buffer, Buffer>;
 
 class Stream implements Follower {
   readonly wanted = new Set<Interest>();
@@ -132,8 +85,7 @@ export class DirectoryServer {
   readonly #limits: DirectoryLimits;
   readonly #server: Server;
   readonly #door: Door;
-  readonly #tokens: Tokens | undefined;
-  readonly #credentials: ServerCredentials;
+  readonly #admission: Admission;
   #flushTimer: NodeJS.Timeout | undefined;
   #namesTimer: NodeJS.Timeout | undefined;
   #answers = 0;
@@ -142,7 +94,6 @@ export class DirectoryServer {
   /** @throws Error that says which setting or file is missing or wrong */
   constructor(feeds: readonly Feed[], options: DirectoryServerOptions) {
     this.#options = options;
-    const { tokenFile, insecure } = options;
     this.#answering = new Answering(feeds, {
       due: (afterMs) => this.#scheduleFlush(afterMs),
       renamed: (afterMs) => {
@@ -157,17 +108,16 @@ export class DirectoryServer {
     });
     this.store = this.#answering.store;
     this.#interests = this.#answering.interests;
-    this.#tokens = tokenFile === undefined ? undefined : new Tokens(readTokens(tokenFile));
     this.#limits = { ...LIMITS, ...options.limits };
     const { waiting, idleMs } = this.#limits;
-    this.#credentials = insecure ? ServerCredentials.createInsecure() : tlsOf(options, idleMs);
-    this.#door = new Door({ maxWaiting: waiting, onRefusal: (reason) => this.#countRefusal(reason) });
+    this.#admission = new Admission(options, idleMs);
+    this.#door = new Door({ maxWaiting: waiting, idleMs, onRefusal: (reason) => this.#countRefusal(reason) });
     this.#server = new Server({
       "grpc.max_concurrent_streams": 8,
       "grpc.max_connection_idle_ms": idleMs,
-      // gRPC ends such a stream itself and tells nobody here: what is little too long is counted in #take().
-      "grpc.max_receive_message_length": 4 * ASK_MAX_BYTES,
+      "grpc.max_receive_message_length": ASK_MAX_BYTES,
       "grpc.keepalive_time_ms": 30_000,
+      interceptors: [grpcEndings((code) => this.#countRefusal(status[code]))],
     });
     this.#server.addService({ follow: FOLLOW } as ServiceDefinition, { follow: (call: Call) => this.#admit(call) });
   }
@@ -175,7 +125,8 @@ export class DirectoryServer {
   /** @returns the port that was taken */
   async listen(): Promise<number> {
     const port = await this.#door.watch(() => this.#bind());
-    this.#followSecrets(port);
+    const authority = (refusal: Refusal) => this.#endAll(refusal, port);
+    this.#closing.push(this.#admission.follow({ authority, tokens: () => this.#endUnauthenticated() }));
     const every = (ms: number, body: () => void) => {
       const timer = setInterval(body, ms);
       this.#closing.push(() => clearInterval(timer));
@@ -188,7 +139,7 @@ export class DirectoryServer {
   #bind(): Promise<number> {
     const { listen } = this.#options;
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(boundTo(listen), this.#credentials, (error, bound) =>
+      this.#server.bindAsync(boundTo(listen), this.#admission.credentials, (error, bound) =>
         error
           ? reject(new Error(`cannot listen on ${listen}: ${error.message}: choose another --listen`))
           : resolve(bound),
@@ -228,7 +179,7 @@ export class DirectoryServer {
     this.#door.admit(call.getPeer());
     const stream = new Stream(call, tokenOf(call));
     this.#streams.add(stream);
-    this.#shedStreams();
+    this.#shed();
     const { streamMs = STREAM_MS } = this.#options;
     const age = setTimeout(() => call.end(), streamMs * (0.75 + Math.random() / 4));
     const gone = () => {
@@ -246,30 +197,14 @@ export class DirectoryServer {
   }
 
   /** Why a call is not let in; undefined lets it in. */
-  #refusal(call: Call): { code: status; details: string } | undefined {
-    if (this.#tokens) {
-      const token = tokenOf(call);
-      if (token === undefined) return unauthenticated("this directory wants a bearer token: set directory.token_file");
-      if (!this.#tokens.has(token)) return unauthenticated("the bearer token is none of those that are let in");
-    }
-    const { agentNames = [] } = this.#options;
-    if (!isNamed(call.getAuthContext().sslPeerCertificate?.raw, agentNames)) {
-      return {
-        code: status.PERMISSION_DENIED,
-        details: "the certificate has none of the names in directory.agent_names",
-      };
-    }
+  #refusal(call: Call): Refusal | undefined {
+    const refusal = this.#admission.refusal(call);
     const { unsynced } = this.store;
-    if (unsynced.size === 0) return undefined;
-    const details = `${NOT_READ_YET}: ${[...unsynced].join(", ")}`;
-    return { code: status.UNAVAILABLE, details };
+    if (refusal || unsynced.size === 0) return refusal;
+    return { code: status.UNAVAILABLE, details: `${NOT_READ_YET}: ${[...unsynced].join(", ")}` };
   }
 
   #take(stream: Stream, bytes: Buffer): void {
-    if (bytes.length > ASK_MAX_BYTES) {
-      this.#fail(stream, status.RESOURCE_EXHAUSTED, `an Ask of ${bytes.length} bytes: at most ${ASK_MAX_BYTES}`);
-      return;
-    }
     let ask: Required<Ask>;
     try {
       ask = decodeAsk(bytes);
@@ -285,31 +220,18 @@ export class DirectoryServer {
     if (stream.node === undefined) stream.node = ask.node;
     for (const key of ask.remove) this.#interests.remove(stream, key);
     for (const key of ask.add) this.#interests.add(stream, key);
-    if (stream.wanted.size > KEYS_PER_STREAM) {
-      this.#fail(stream, status.RESOURCE_EXHAUSTED, `more than ${KEYS_PER_STREAM} addresses in one stream`);
-      return;
-    }
-    this.#shedKeys();
+    const excess = streamExcess(stream);
+    if (excess !== undefined) this.#fail(stream, status.RESOURCE_EXHAUSTED, excess);
+    this.#shed();
     if (!this.#streams.has(stream)) return;
     this.#interests.due.add(stream);
     this.#scheduleFlush(0);
   }
 
-  #shedStreams(): void {
-    const { streams: limit } = this.#limits;
-    if (this.#streams.size <= limit) return;
-    const stream = heaviest(this.#streams, () => 1);
-    if (stream) this.#fail(stream, status.RESOURCE_EXHAUSTED, `more than ${limit} streams: add replicas`);
-  }
-
-  #shedKeys(): void {
-    const { keys, followed } = this.#limits;
-    while (this.#interests.size > keys || this.#interests.followed > followed) {
-      const stream = heaviest(this.#streams, ({ wanted }) => wanted.size);
-      if (!stream) return;
-      const details = `more than ${keys} addresses, or ${followed} over all streams, in one replica: add replicas`;
-      this.#fail(stream, status.RESOURCE_EXHAUSTED, details);
-    }
+  /** Ends streams until the rest costs no more than it may. */
+  #shed(): void {
+    const next = () => sharedExcess(this.#streams, this.#interests, this.#limits);
+    for (let over = next(); over; over = next()) this.#fail(over.stream, status.RESOURCE_EXHAUSTED, over.details);
   }
 
   /** Ends a stream; nothing of it stays. */
@@ -377,68 +299,22 @@ export class DirectoryServer {
     for (const stream of this.#streams) if (!stream.blocked) stream.blocked = !stream.call.write(beat);
   }
 
-  #followSecrets(port: number): void {
-    const { log, tokenFile, rereadMs: everyMs = REREAD_MS } = this.#options;
-    const credentials = this.#credentials;
-    if (credentials instanceof RotatingServerCredentials) {
-      const read = () => readCertificates(this.#options);
-      const fingerprint = (found: ReturnType<typeof read>) =>
-        [found.ca, found.pair?.cert_chain, found.pair?.private_key].map((part) => part?.toString("base64")).join();
-      let ca = readCertificates(this.#options).ca;
-      const replace = (found: ReturnType<typeof read>) => {
-        credentials.replace(found);
-        if (ca !== undefined && !found.ca?.equals(ca)) this.#endAll(port);
-        ca = found.ca;
-      };
-      this.#closing.push(follow("the directory's certificates", read, fingerprint, replace, { everyMs, log }));
-    }
-    if (tokenFile === undefined) return;
-    const read = () => readTokens(tokenFile);
-    const replace = (tokens: string[]) => this.#replaceTokens(tokens);
-    this.#closing.push(follow("the directory's tokens", read, (tokens) => tokens.join(), replace, { everyMs, log }));
-  }
-
   /** Connections with a certificate of the former authority end: whoever has one of the new authority comes again. */
-  #endAll(port: number): void {
-    for (const stream of [...this.#streams]) {
-      this.#fail(stream, status.UNAUTHENTICATED, "directory.ca_file was replaced: show a certificate that it signed");
-    }
+  #endAll({ code, details }: Refusal, port: number): void {
+    for (const stream of [...this.#streams]) this.#fail(stream, code, details);
     this.#server.drain(boundTo(this.#options.listen).replace(/:\d+$/, `:${port}`), DRAIN_MS);
   }
 
   /** Who came with a token that is gone has to come again with another. */
-  #replaceTokens(tokens: readonly string[]): void {
-    this.#tokens?.replace(tokens);
+  #endUnauthenticated(): void {
     for (const stream of [...this.#streams]) {
-      if (stream.token !== undefined && this.#tokens?.has(stream.token)) continue;
-      this.#fail(stream, status.UNAUTHENTICATED, "the bearer token was replaced: read directory.token_file again");
+      const code = this.#admission.tokenRefusal(stream.token)?.code;
+      if (code !== undefined)
+        this.#fail(stream, code, "the bearer token was replaced: read directory.token_file again");
     }
   }
 }
 
 function boundTo(listen: string): string {
   return listen.replace(/^:/, "[::]:");
-}
-
-function tlsOf(options: DirectoryServerOptions, handshakeMs: number): RotatingServerCredentials {
-  const certificates = readCertificates(options);
-  if (!certificates.pair) {
-    throw new Error("no certificate: set directory.cert_file and directory.key_file, or directory.insecure: true");
-  }
-  if (!certificates.ca && options.tokenFile === undefined) {
-    throw new Error(
-      "nothing says which agents are let in: set directory.ca_file (mutual TLS), directory.token_file, or both",
-    );
-  }
-  return new RotatingServerCredentials(certificates, handshakeMs);
-}
-
-function tokenOf({ metadata }: Call): string | undefined {
-  const [value] = metadata.get("authorization");
-  const match = /^Bearer (.+)$/.exec(typeof value === "string" ? value : "");
-  return match?.[1];
-}
-
-function unauthenticated(details: string): { code: status; details: string } {
-  return { code: status.UNAUTHENTICATED, details };
 }

@@ -6,7 +6,7 @@ import { connect as connectTls } from "node:tls";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { expect, onTestFinished, test } from "vitest";
 import { type Ask, encodeAsk, FOLLOW } from "../../../agent/directory/protocol.ts";
-import { heaviest } from "../../../agent/directory/server/asked.ts";
+import { heaviest } from "../../../agent/directory/server/limits.ts";
 import { pod } from "../naming/cluster-builders.ts";
 import { certificates, eventually, type Serving, startAsking, startServing } from "./serving.ts";
 
@@ -75,18 +75,17 @@ test("a connection on which no TLS comes to be, or no call, is closed after a wh
 
   await Promise.all([once(silent, "close"), once(idle, "close")]);
 
-  expect(serving.server.stats().refusals).toEqual({ tls: 1 });
+  expect(serving.server.stats().refusals).toEqual({ tls: 1, timeout: 1 });
 });
 
 test.each([
   ["a text of 3.9 MB", { address: "x".repeat(3_900_000), port: 1 }, status.RESOURCE_EXHAUSTED, "larger than max"],
-  ["a text of 0.3 MB", { address: "x".repeat(300_000), port: 1 }, status.RESOURCE_EXHAUSTED, "an Ask of 300"],
   ["a text of 600 bytes", { address: "x".repeat(600), port: 1 }, status.INVALID_ARGUMENT, "address has 600 bytes"],
   ["a name", { address: "cart.shop", port: 1 }, status.INVALID_ARGUMENT, "no address in its canonical form"],
   ["an address in capitals", { address: "FD00::1", port: 1 }, status.INVALID_ARGUMENT, "canonical"],
   ["an address with zeros", { address: "fd00:0::1", port: 1 }, status.INVALID_ARGUMENT, "canonical"],
   ["a port that there is not", { address: "10.1.0.2", port: 65_536 }, status.INVALID_ARGUMENT, "or no port"],
-])("%s as a key ends the stream and leaves nothing", async (_, key, code, words) => {
+])("%s as a key ends the stream, is counted and leaves nothing", async (_, key, code, words) => {
   const serving = await startServing();
   const { ask, ended } = openStream(serving);
   ask({ node: "node-1", add: [key] });
@@ -95,6 +94,7 @@ test.each([
 
   expect([error.code, error.details]).toEqual([code, expect.stringContaining(words)]);
   await eventually(() => expect(serving.server.stats()).toMatchObject({ streams: 0, keys: 0 }));
+  expect(serving.server.stats().refusals).toEqual({ [status[code] as string]: 1 });
 });
 
 test("a replica with too many keys ends the largest stream; an agent with few keeps its own", async () => {
