@@ -20,9 +20,21 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct inet_hashinfo;
+
+struct inet_timewait_death_row {
+	struct inet_hashinfo *hashinfo; /* from 6.1 on, 4461568aa4e5 */
+};
+
+struct netns_ipv4 {
+	struct inet_timewait_death_row tcp_death_row;
+};
+
 struct net {
 	struct ns_common ns;
 	__u64 net_cookie; /* from 5.12 on */
+	__u32 hash_mix;
+	struct netns_ipv4 ipv4;
 };
 
 typedef struct {
@@ -36,6 +48,11 @@ struct in6_addr {
 	} in6_u;
 };
 
+/* A list that ends with an odd address. */
+struct hlist_nulls_node {
+	struct hlist_nulls_node *next;
+};
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -44,10 +61,12 @@ struct sock_common {
 	unsigned int skc_hash;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned char skc_ipv6only : 1;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	unsigned long skc_flags;
+	struct hlist_nulls_node skc_nulls_node;
 };
 
 typedef struct {

@@ -34,6 +34,20 @@ struct inet_bind_bucket {
 	signed char fastreuseport;
 };
 
+struct hlist_nulls_head {
+	struct hlist_nulls_node *first;
+};
+
+struct inet_listen_hashbucket {
+	struct hlist_nulls_head nulls_head;
+};
+
+/* Where listeners are found by their address and port; their own table since 5.19. */
+struct inet_hashinfo {
+	unsigned int lhash2_mask;
+	struct inet_listen_hashbucket *lhash2;
+};
+
 struct request_sock;
 
 struct request_sock_queue {

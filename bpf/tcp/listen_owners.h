@@ -14,17 +14,9 @@
 #include "kernel/tcp_sock.h"
 #include "tcp/connection.h"
 
-struct listen_port {
-	__u32 netns;
-	__u16 port;
-	__u16 zero;
-};
-
-/* Who listens: the process that called listen(), and where. */
+/* Who listens: the process that called listen(). */
 struct listen_owner {
-	struct listen_port where;
 	__u32 pid;
-	__u32 zero;
 	char comm[16];
 };
 
@@ -40,64 +32,18 @@ struct {
 	__type(value, struct listen_owner);
 } listeners SEC(".maps");
 
-struct {
-	/*
-	 * How many listen on a port of a net namespace. Written as `listeners` is, read for connections that show their
-	 * role in no other way: restored ones (TCP_REPAIR), and some that are adopted. Full: those of the least recently used
-	 * ports go by what else is known, as if nobody listened there.
-	 */
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct listen_port);
-	__type(value, __u32);
-} listen_ports SEC(".maps");
-
-/* How many listen on a port, whatever their address. */
-static __always_inline void listen_port__add(const struct listen_port *where, int more)
-{
-	__u32 one = 1;
-	__u32 *count;
-
-	if (!where->port)
-		return; /* listen() without bind(): its port comes later, and nobody restores connections of it */
-	count = bpf_map_lookup_elem(&listen_ports, where);
-	if (count)
-		__sync_fetch_and_add(count, more);
-	else if (more > 0)
-		bpf_map_update_elem(&listen_ports, where, &one, BPF_NOEXIST);
-	if (count && !*(volatile __u32 *)count)
-		bpf_map_delete_elem(&listen_ports, where);
-}
-
-/* Whether somebody listens on the socket's local port: the last that shows a server's connection. */
-static __always_inline bool is_listened(struct sock *sk)
-{
-	struct listen_port where = {};
-
-	where.netns = sk->__sk_common.skc_net.net->ns.inum;
-	where.port = sk->__sk_common.skc_num;
-	return bpf_map_lookup_elem(&listen_ports, &where) != NULL;
-}
-
 static __always_inline void listener__note(struct sock *sk, const struct listen_owner *owner)
 {
 	__u64 socket = (__u64)sk;
 
-	listen_port__add(&owner->where, 1);
 	bpf_map_update_elem(&listeners, &socket, owner, BPF_ANY);
 }
 
 static __always_inline void listener__forget(struct sock *sk)
 {
 	__u64 socket = (__u64)sk;
-	struct listen_owner *owner = bpf_map_lookup_elem(&listeners, &socket);
-	struct listen_port where;
 
-	if (!owner)
-		return;
-	where = owner->where;
 	bpf_map_delete_elem(&listeners, &socket);
-	listen_port__add(&where, -1);
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "tcp/connection.h"
 #include "tcp/counters.h"
 #include "tcp/listen_owners.h"
+#include "tcp/listening.h"
 #include "tcp/record.h"
 #include "tcp/round_trips.h"
 
@@ -203,7 +204,8 @@ static __always_inline void connection__open_late(struct connection *c, struct t
  * @param tcp   the listener itself, only read
  * @param owner who listens
  */
-static __always_inline void on_listen(struct sock *sk, struct sock *tcp, struct listen_owner *owner, struct settings *s)
+static __always_inline void on_listen(struct sock *sk, struct sock *tcp, const struct listen_owner *owner,
+				      struct settings *s)
 {
 	struct connection *c = connection__start(sk, s, ROLE_LISTENER);
 
@@ -212,8 +214,6 @@ static __always_inline void on_listen(struct sock *sk, struct sock *tcp, struct 
 	c->pid = owner->pid;
 	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
 	c->drops = BPF_CORE_READ(tcp, sk_drops.counter);
-	owner->where.netns = c->key.netns;
-	owner->where.port = c->key.server_port;
 	listener__note(tcp, owner);
 	__sync_fetch_and_or(&c->flags, LISTENS);
 }

@@ -2,8 +2,8 @@
 /*
  * Which end opened a connection that is older than the probe, from what its own socket still shows.
  *
- * Listeners are the last evidence: they may be closed by now, or share their port with a client on another address. A
- * wrong answer would make a series for each ephemeral port, so there is a third one: unknown.
+ * A listener at the same address and port is the last evidence: it may be closed by now. A wrong answer would make a
+ * series for each ephemeral port, so there is a third one: unknown.
  */
 #ifndef TCP_ROLES_H
 #define TCP_ROLES_H
@@ -13,7 +13,7 @@
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
 #include "tcp/counters.h"
-#include "tcp/listen_owners.h"
+#include "tcp/listening.h"
 
 /*
  * Whether an acknowledged byte is no payload: an opener's SYN is in bytes_acked, an accepted socket begins after its

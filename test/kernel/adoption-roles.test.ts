@@ -60,6 +60,21 @@ const CASES: Case[] = [
     listen: { backlog: 0 },
     client: { count: 1 },
   },
+  {
+    what: "listen(fd, 0) on every address of both families",
+    listen: { backlog: 0, address: "::" },
+    client: { count: 1 },
+  },
+  {
+    what: "listen(fd, 0) on an address of IPv6",
+    listen: { backlog: 0, address: "::1" },
+    client: { count: 1, to: [{ address: "::1", port: PORT }] },
+  },
+  {
+    what: "listen(fd, 0) on every address of IPv6",
+    listen: { backlog: 0, address: "::", v6Only: true },
+    client: { count: 1, to: [{ address: "::1", port: PORT }] },
+  },
 ];
 
 for (const { what, listen, client } of CASES)

@@ -2,11 +2,15 @@
  * TCP_REPAIR, as a checkpoint and a restore use it: the connection's bytes are each end's once, it is opened once and
  * closed once, and nobody resets it.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { ConnectionFlag } from "../../../agent/generated/layout.ts";
 import type { Connection } from "../../../agent/model/connection-record.ts";
 import { needs } from "../../machine/needs.ts";
 import { NEEDS, pair, spanOfRecord, useCallLab } from "../agents/call-lab.ts";
+import { eventually, LabProcess } from "../programs/process.ts";
+import { program } from "../programs/run.ts";
 
 const BEFORE = 997;
 const AFTER = 1009;
@@ -92,6 +96,59 @@ test("a restored connection that is reset is reset, as both ends say", async () 
   expect(told.tcp.OutRsts).toBe(1);
   expect(outcomes).toEqual(["client reset by local", "client unset", "server reset by remote"]);
 });
+
+test("a server's end is restored as a server's also where its listener is in a cgroup that is not counted", async () => {
+  const port = 7807;
+  const { lab, pod, tally } = calls();
+  const process = new LabProcess({ ...pod.place, cgroup: lab.outsideCgroup }, [program("calls")]);
+  for (const line of pair(port)) process.command(line);
+  await eventually("both ends", async () => (await established(port)) === 2);
+  // Only a socket that is made from now on is the pod's.
+  writeFileSync(join(pod.place.cgroup, "cgroup.procs"), String(process.pid));
+  for (const line of ["save 2", "restore 2", ...TALK(AFTER), ...END, "close 0"]) process.command(line);
+  const [record, ...others] = await calls().records(port, 1);
+  await process.stop();
+
+  expect(others).toEqual([]);
+  expect(record && [record.key.role, flagsOf(record), record.bytesSent, record.bytesReceived]).toEqual([
+    "server",
+    "restored",
+    AFTER,
+    AFTER,
+  ]);
+  expect(tally.losses).toEqual({});
+});
+
+test("a client that is restored on a port on which others listen at another address stays a client", async () => {
+  const port = 7808;
+  const clientPort = 7809;
+  const server = await calls().pod.serve({ listen: [{ port: clientPort, address: "127.0.0.9" }] });
+  const told = await calls().play(
+    [`listen 0 ${port}`, `bind 1 ${clientPort}`, `connect 1 ${port}`, "accept 2 0"],
+    [...TALK(BEFORE), "save 1", "restore 1", ...TALK(AFTER), ...END],
+  );
+  const records = await calls().records(port, 3);
+  await server.close();
+
+  expect(told.failures).toEqual({});
+  expect(records.map((record) => `${record.key.role} ${flagsOf(record)}`.trim()).toSorted()).toEqual([
+    "client checkpointed",
+    "client restored",
+    "server",
+  ]);
+  expect(books(port)).toEqual({ client: whole(), server: whole() });
+});
+
+async function established(port: number): Promise<number> {
+  const { stdout } = await calls().pod.exec([
+    "ss",
+    "-Htn",
+    "state",
+    "established",
+    `( sport = :${port} or dport = :${port} )`,
+  ]);
+  return stdout.split("\n").filter(Boolean).length;
+}
 
 function books(port: number) {
   const of = (role: "client" | "server") => {
