@@ -6,6 +6,7 @@ import type { Member, Problem, Registry } from "./types.ts";
 const REASON = "flowspan.loss.reason";
 const FILE = "losses.yaml";
 const WHERE = ["hooks", "tables", "probe", "agent"] as const;
+const SEVERITIES = ["warning", "info", "none"] as const;
 /** Of a comment in C, which is indented by a tab. */
 const COLUMNS = 112;
 
@@ -16,6 +17,8 @@ export interface Loss {
   readonly when: string;
   readonly lost: string;
   readonly remedy: string;
+  /** Of the alert that it raises. */
+  readonly severity: (typeof SEVERITIES)[number];
 }
 
 /** @return each row, in the model's order, or what is missing in one */
@@ -25,13 +28,16 @@ export function readLosses(
   const problems: Problem[] = [];
   const losses: Loss[] = [];
   for (const { value, brief, note = "", annotations } of registry.attributes.get(REASON)?.members ?? []) {
-    const { where = "", remedy = "" } = annotations?.flowspan ?? {};
+    const flowspan = annotations?.flowspan ?? {};
+    const { where = "", remedy = "", severity = value.endsWith("_detail") ? "info" : "warning" } = flowspan;
     const report = (what: string, todo: string) =>
       problems.push({ file: FILE, path: value, message: `has no ${what}`, remedy: todo });
     if (note === "") report("note", "say when it happens");
     if (remedy === "") report("annotations.flowspan.remedy", "say what its reader can do");
     if (!isWhere(where)) report("annotations.flowspan.where", `use one of ${WHERE.join(", ")}`);
-    else losses.push({ name: value, where, when: oneLine(note), lost: oneLine(brief), remedy: oneLine(remedy) });
+    else if (!isSeverity(severity)) report(`such severity as ${severity}`, `use one of ${SEVERITIES.join(", ")}`);
+    else
+      losses.push({ name: value, where, when: oneLine(note), lost: oneLine(brief), remedy: oneLine(remedy), severity });
   }
   const firstOfAgent = losses.findIndex(({ where }) => where === "agent");
   const late = losses.findLast(({ where }) => where !== "agent");
@@ -48,6 +54,10 @@ export function readLosses(
 
 function isWhere(text: string): text is Loss["where"] {
   return (WHERE as readonly string[]).includes(text);
+}
+
+function isSeverity(text: string): text is Loss["severity"] {
+  return (SEVERITIES as readonly string[]).includes(text);
 }
 
 function oneLine(text: string): string {

@@ -133,8 +133,10 @@ function renderMembers(attribute: Attribute | undefined, title: string): string 
 }
 
 function renderLosses(losses: readonly Loss[]): string {
-  const rows = losses.map(({ name, where, when, lost, remedy }) => [code(name), where, when, lost, remedy]);
-  return table(["Loss", "Where", "When", "What is lost", "What to do"], rows);
+  const rows = losses.map(({ name, where, severity, when, lost, remedy }) => [
+    ...[code(name), where, severity, when, lost, remedy],
+  ]);
+  return table(["Loss", "Where", "Alert", "When", "What is lost", "What to do"], rows);
 }
 
 function renderThing(thing: Thing, registry: Registry): string {

@@ -19,7 +19,9 @@ export interface Member {
   readonly brief: string;
   /** What follows is of losses alone: losses.ts. */
   readonly note?: string;
-  readonly annotations?: { readonly flowspan: { readonly where?: string; readonly remedy?: string } };
+  readonly annotations?: {
+    readonly flowspan: { readonly where?: string; readonly severity?: string; readonly remedy?: string };
+  };
 }
 
 /**

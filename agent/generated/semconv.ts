@@ -544,6 +544,13 @@ export const METRIC_PROCESS_MEMORY_USAGE: MetricDescriptor = {
   instrument: "updowncounter",
 };
 
+export const METRIC_FLOWSPAN_MEMORY_LIMIT: MetricDescriptor = {
+  name: "flowspan.memory.limit",
+  unit: "By",
+  description: "Memory that the cgroup of the process, agent or directory, may use; absent without a limit.",
+  instrument: "updowncounter",
+};
+
 export const METRIC_FLOWSPAN_PROBE_CPU_TIME: MetricDescriptor = {
   name: "flowspan.probe.cpu.time",
   unit: "s",
@@ -731,6 +738,13 @@ export const METRIC_FLOWSPAN_SPANS_LIMIT: MetricDescriptor = {
   unit: "{span}",
   description: "Connection spans that may be pending.",
   instrument: "updowncounter",
+};
+
+export const METRIC_FLOWSPAN_EXCHANGE_AGE: MetricDescriptor = {
+  name: "flowspan.exchange.age",
+  unit: "s",
+  description: "Time since the last whole exchange with the probe; until the first, since the agent's start.",
+  instrument: "gauge",
 };
 
 export const METRIC_FLOWSPAN_EXCHANGE_DURATION: MetricDescriptor = {

@@ -84,6 +84,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       for (const [reason, count] of losses) state.losses.follow(reason, count);
     }
     state.metadata = () => names.readings();
+    state.exchangeAgeMs = () => vitals.exchangeAgeMs();
     if (settings.coverage) state.coverage = () => metrics.edges.coverage();
     if (!settings.disabled) state.spans = () => spans.stats();
     if (transport !== undefined) closing.push(startSelf(settings, transport, state, log, spans.sending));

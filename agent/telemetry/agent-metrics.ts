@@ -22,6 +22,7 @@ import {
   METRIC_FLOWSPAN_EDGES_EVICTED,
   METRIC_FLOWSPAN_EDGES_LIMIT,
   METRIC_FLOWSPAN_EDGES_USAGE,
+  METRIC_FLOWSPAN_EXCHANGE_AGE,
   METRIC_FLOWSPAN_EXCHANGE_DURATION,
   METRIC_FLOWSPAN_EXPORT_DURATION,
   METRIC_FLOWSPAN_EXPORT_IO,
@@ -165,6 +166,13 @@ const READINGS: readonly Reading<SelfState>[] = [
   [METRIC_FLOWSPAN_EXPORT_POINTS, ofExports("points")],
   [METRIC_FLOWSPAN_EXPORT_POINTS_REJECTED, (state, result) => result.observe(state.rejectedPoints)],
   [METRIC_FLOWSPAN_EXPORT_IO, (state, result) => result.observe(state.exportedBytes)],
+  [
+    METRIC_FLOWSPAN_EXCHANGE_AGE,
+    (state, result) => {
+      const ageMs = state.exchangeAgeMs();
+      if (ageMs !== undefined) result.observe(ageMs / 1000);
+    },
+  ],
   [
     METRIC_FLOWSPAN_WALK_SOCKETS,
     (state, result) => {

@@ -53,6 +53,8 @@ export class SelfState {
   spans: () => SpanStats | undefined = () => undefined;
   /** Where names come from: read at each collection and by health; set once by whoever watches. */
   metadata: () => readonly MetadataReading[] = () => [];
+  /** Read at each collection: milliseconds since the last whole exchange, or since the start; set once by whoever keeps time. */
+  exchangeAgeMs: () => number | undefined = () => undefined;
   /** Read at each collection: connections to the health port that were closed without an answer, by reason. */
   adminRefusals: () => Readonly<Record<string, number>> = () => ({});
 

@@ -2,6 +2,7 @@
  * Readings that agent and directory have in common: what the process costs, and how fresh its sources of names
  * are.
  */
+import { totalmem } from "node:os";
 import type { Attributes, ObservableResult } from "@opentelemetry/api";
 import {
   ATTR_CPU_MODE,
@@ -10,6 +11,7 @@ import {
   CPU_MODE_VALUE_SYSTEM,
   CPU_MODE_VALUE_USER,
   METRIC_FLOWSPAN_ADMIN_REFUSALS,
+  METRIC_FLOWSPAN_MEMORY_LIMIT,
   METRIC_FLOWSPAN_METADATA_AGE,
   METRIC_FLOWSPAN_METADATA_LISTS,
   METRIC_FLOWSPAN_METADATA_OBJECTS,
@@ -51,6 +53,15 @@ export function errorType(reason: string): Attributes {
   return reason === "" ? {} : { [ATTR_ERROR_TYPE]: reason };
 }
 
+/**
+ * @param constrained bytes as Node has them: 0 where it does not know, a huge number without a limit
+ * @param machine bytes of the machine's memory
+ * @returns undefined where the cgroup has no limit of its own
+ */
+export function memoryLimit(constrained: number, machine: number): number | undefined {
+  return constrained > 0 && constrained < machine ? constrained : undefined;
+}
+
 export const PROCESS_READINGS: readonly Reading<unknown>[] = [
   [
     METRIC_PROCESS_CPU_TIME,
@@ -61,6 +72,13 @@ export const PROCESS_READINGS: readonly Reading<unknown>[] = [
     },
   ],
   [METRIC_PROCESS_MEMORY_USAGE, (_, result) => result.observe(process.memoryUsage.rss())],
+  [
+    METRIC_FLOWSPAN_MEMORY_LIMIT,
+    (_, result) => {
+      const limit = memoryLimit(process.constrainedMemory(), totalmem());
+      if (limit !== undefined) result.observe(limit);
+    },
+  ],
 ];
 
 export const METADATA_READINGS: readonly Reading<NamesState>[] = [

@@ -38,6 +38,11 @@ export class PipelineVitals {
     this.#trouble = undefined;
   }
 
+  /** Since the last whole exchange; before the first, since the start. Milliseconds. */
+  exchangeAgeMs(): number {
+    return this.#nowMs() - (this.#lastExchangeMs ?? this.#startedMs);
+  }
+
   /** A turn ended early. */
   failed(error: unknown): void {
     this.#trouble = error instanceof Error ? error.message : String(error);

@@ -45,6 +45,7 @@ test("a row of the kernel is a value of the C enum in its order, one of the agen
     when: "It rains.",
     lost: "A thing.",
     remedy: "Go home.",
+    severity: "warning",
   });
   expect(renderEnum(losses)).toContain(
     [
@@ -76,6 +77,35 @@ test("what a row lacks is a problem, by its name", () => {
         path: "cellar_wet",
         message: "has no annotations.flowspan.where",
         remedy: "use one of hooks, tables, probe, agent",
+      },
+    ],
+  });
+});
+
+test("a loss of detail alerts as info and any other as a warning, unless its row says otherwise", () => {
+  const of = (name: string, severity?: string) => {
+    const plain = row(name, "agent");
+    const flowspan = { ...plain.annotations?.flowspan, ...(severity !== undefined && { severity }) };
+    return { ...plain, annotations: { flowspan } };
+  };
+  const read = readLosses(
+    registryOf(of("roof_gone"), of("roof_gone_detail"), of("dust", "none"), of("dust_detail", "warning")),
+  );
+
+  const severities = "losses" in read ? read.losses.map(({ name, severity }) => [name, severity]) : read;
+  expect(severities).toEqual([
+    ["roof_gone", "warning"],
+    ["roof_gone_detail", "info"],
+    ["dust", "none"],
+    ["dust_detail", "warning"],
+  ]);
+  expect(readLosses(registryOf(of("roof_gone", "fatal")))).toEqual({
+    problems: [
+      {
+        file: "losses.yaml",
+        path: "roof_gone",
+        message: "has no such severity as fatal",
+        remedy: "use one of warning, info, none",
       },
     ],
   });

@@ -58,6 +58,7 @@ test("an agent that has done one exchange reports itself, its probe and its expo
 
   const { resource, points } = await collect(state, () => {
     state.addExchange({ status: status(), programs: [program()], end: exchangeEnd() }, 0.5);
+    state.exchangeAgeMs = () => 23_500;
     state.addRequest(result({ points: 190, bytes: 40_000, durationMs: 20 }));
     state.addRequest(
       result({
@@ -113,6 +114,7 @@ test("an agent that has done one exchange reports itself, its probe and its expo
       [{}, { count: 1, sum: 0.02 }],
       [failed, { count: 1, sum: 1 }],
     ],
+    "flowspan.exchange.age": [[{}, 23.5]],
     "flowspan.exchange.duration": [[{}, { count: 1, sum: 0.5 }]],
     "flowspan.walk.duration": [[{}, { count: 1, sum: 0.25 }]],
     "flowspan.walk.sockets": [[{}, 101]],

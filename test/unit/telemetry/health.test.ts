@@ -132,3 +132,21 @@ test("vitals keep what happened last, and a good exchange ends the trouble", () 
     metadata,
   });
 });
+
+test("the age of the last exchange counts from the start until there is one, and from that one then", () => {
+  let nowMs = 1_000_000;
+  const pipeline = new PipelineVitals({ intervalMs: () => 15_000, metadata: () => [], nowMs: () => nowMs });
+  const ages: number[] = [];
+  const after = (ms: number) => {
+    nowMs += ms;
+    ages.push(pipeline.exchangeAgeMs());
+  };
+
+  after(23_000);
+  pipeline.failed(new Error("no probe"));
+  after(15_000);
+  pipeline.exchanged();
+  after(7);
+
+  expect(ages).toEqual([23_000, 38_000, 7]);
+});
