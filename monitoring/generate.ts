@@ -1,0 +1,61 @@
+/**
+ * Writes what is made of alerts and dashboards: deploy/alerts/*.yaml and deploy/dashboards/*.json.
+ *
+ *   node monitoring/generate.ts           writes them
+ *   node monitoring/generate.ts --check   writes nothing; exit code 1 names each file that is stale
+ *
+ * The registry must be right: semconv/generate.ts says what is wrong with it.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findStale } from "../semconv/generate.ts";
+import { loadRegistry, readModel } from "../semconv/load.ts";
+import { readLosses } from "../semconv/losses.ts";
+import { readUpstream } from "../semconv/upstream.ts";
+import { ownHealth, recordings } from "./alerts/health-alerts.ts";
+import { type Pace, pace } from "./alerts/rule.ts";
+import { prometheusRule, type RuleGroup, rulesFile } from "./alerts/rules-file.ts";
+import { EDGES } from "./dashboards/edges.ts";
+import { OWN_HEALTH_BOARD } from "./dashboards/health.ts";
+import { OVERVIEW } from "./dashboards/overview.ts";
+import { renderDashboard } from "./dashboards/panel.ts";
+import { SERVICE } from "./dashboards/service.ts";
+
+const DASHBOARDS = [OVERVIEW, SERVICE, EDGES, OWN_HEALTH_BOARD];
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** Every alert, with the durations of `at`. @throws Error where the registry is wrong */
+export function ruleGroups(at: Pace = pace()): RuleGroup[] {
+  const loaded = loadRegistry(readModel(join(ROOT, "semconv/model")), readUpstream());
+  const losses = "problems" in loaded ? loaded : readLosses(loaded.registry);
+  if ("problems" in losses) throw new Error("semconv/model is wrong: node semconv/generate.ts --check says where");
+  return [{ name: "flowspan-own-health", recordings: recordings(at), alerts: ownHealth(at, losses.losses) }];
+}
+
+/** Texts by path from the root. */
+export function generate(): Map<string, string> {
+  const groups = ruleGroups();
+  return new Map([
+    ["deploy/alerts/flowspan.rules.yaml", rulesFile(groups, pace())],
+    ["deploy/alerts/prometheus-rule.yaml", prometheusRule(groups, pace())],
+    ...DASHBOARDS.map((rows) => [`deploy/dashboards/${rows.uid}.json`, renderDashboard(rows)] as const),
+  ]);
+}
+
+function run(args: readonly string[]): number {
+  const texts = generate();
+  if (args.includes("--check")) {
+    const stale = findStale(texts, ROOT);
+    for (const path of stale) console.error(`${path} is stale: run \`npm run generate\``);
+    return stale.length === 0 ? 0 : 1;
+  }
+  for (const [path, text] of texts) {
+    mkdirSync(dirname(join(ROOT, path)), { recursive: true });
+    writeFileSync(join(ROOT, path), text);
+    console.error(`wrote ${path}`);
+  }
+  return 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = run(process.argv.slice(2));

@@ -1,0 +1,303 @@
+/**
+ * For each alert of flowspan's own health a story in series: a healthy agent, the fault, and health again, a value a
+ * minute. Says when the alert must fire, with which labels, and when nothing may.
+ */
+
+/** Values from the first minute on: how many minutes each holds. `_`: no sample. */
+type Values = readonly (readonly [value: number | "_", minutes: number])[];
+
+export interface AlertCase {
+  readonly alert: string;
+  /** By series. A row for a series of HEALTHY takes its place. */
+  readonly series: Readonly<Record<string, Values>>;
+  /** Minutes at which this alert alone fires. */
+  readonly fires: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Minutes at which no alert fires: before, and after. */
+  readonly quiet: readonly number[];
+}
+
+const CLUSTER = 'k8s_cluster_name="lab"';
+const AGENT = `service_name="flowspan",host_name="flowspan-x7k2p",k8s_node_name="node-1",${CLUSTER}`;
+/** The next agent of the same node: in a pod it has another host name. */
+const NEXT_AGENT = AGENT.replace("x7k2p", "b9d4q");
+const DIRECTORY = `service_name="flowspan-directory",host_name="flowspan-directory-0",${CLUSTER}`;
+const AGE = `flowspan_exchange_age_seconds{${AGENT}}`;
+const NAMES_AGE = `flowspan_metadata_age_seconds{${AGENT},flowspan_metadata_feed="directory"}`;
+const NODE = { node: "node-1", k8s_cluster_name: "lab" };
+
+/** What a healthy agent says for two hours. */
+export const HEALTHY: Readonly<Record<string, Values>> = { [AGE]: [[0.5, 120]] };
+
+export const CASES: readonly AlertCase[] = [
+  {
+    alert: "FlowspanAbsent",
+    series: {
+      [AGE]: [
+        [0.5, 5],
+        ["_", 20],
+        [0.5, 30],
+      ],
+    },
+    // Five minutes are Prometheus' own, the hour of FlowspanAgentDown has not begun to count as such.
+    fires: 20,
+    labels: {},
+    quiet: [4, 30],
+  },
+  {
+    alert: "FlowspanLabelsMissing",
+    series: {
+      'flowspan_exchange_age_seconds{job="flowspan",instance="a"}': [
+        ["_", 3],
+        [0.5, 20],
+      ],
+      'flowspan_exchange_age_seconds{job="flowspan",instance="b"}': [
+        ["_", 3],
+        [0.5, 20],
+      ],
+    },
+    fires: 20,
+    labels: {},
+    quiet: [2, 40],
+  },
+  {
+    alert: "FlowspanAgentDown",
+    series: {
+      [AGE]: [[0.5, 10]],
+      [`flowspan_exchange_age_seconds{${NEXT_AGENT}}`]: [
+        ["_", 40],
+        [0.5, 30],
+      ],
+      [`flowspan_exchange_age_seconds{${AGENT.replaceAll("node-1", "node-2")}}`]: [[0.5, 120]],
+    },
+    fires: 30,
+    labels: NODE,
+    quiet: [9, 15, 45],
+  },
+  {
+    alert: "FlowspanProbeDown",
+    series: {
+      [AGE]: [
+        [0.5, 5],
+        [100, 5],
+        [400, 5],
+        [0.5, 30],
+      ],
+    },
+    fires: 13,
+    labels: NODE,
+    quiet: [4, 9, 20],
+  },
+  {
+    alert: "FlowspanBlind",
+    series: {
+      [`flowspan_coverage_connections_ratio{${AGENT},flowspan_netns="4026532001"}`]: [
+        [1, 5],
+        [0.3, 30],
+        [1, 9],
+      ],
+    },
+    fires: 30,
+    labels: { ...NODE, flowspan_netns: "4026532001" },
+    quiet: [4, 15, 40],
+  },
+  {
+    alert: "FlowspanCoverageLow",
+    series: {
+      [`flowspan_coverage_connections_ratio{${AGENT},flowspan_netns="4026532001"}`]: [
+        [1, 5],
+        [0.7, 30],
+        [1, 9],
+      ],
+    },
+    fires: 30,
+    labels: { ...NODE, flowspan_netns: "4026532001" },
+    quiet: [4, 15, 40],
+  },
+  {
+    alert: "FlowspanCoverageLow",
+    series: {
+      [`flowspan_coverage_connections_ratio{${AGENT},flowspan_netns="4026532001"}`]: [[1, 60]],
+      [`flowspan_coverage_segments_ratio{${AGENT},flowspan_netns="4026532001"}`]: [
+        [1, 5],
+        [0.2, 30],
+        [1, 9],
+      ],
+    },
+    fires: 30,
+    labels: { ...NODE, flowspan_netns: "4026532001" },
+    quiet: [4, 15, 40],
+  },
+  {
+    // The counter of the kernel goes on where another agent reads it; that alone is no loss.
+    alert: "FlowspanFactsLost",
+    series: {
+      [`flowspan_losses_total{${AGENT},flowspan_loss_reason="storage_failed"}`]: [
+        [0, 15],
+        [23, 30],
+      ],
+      [`flowspan_losses_total{${NEXT_AGENT},flowspan_loss_reason="storage_failed"}`]: [
+        ["_", 43],
+        [23, 30],
+      ],
+      [`flowspan_losses_total{${AGENT},flowspan_loss_reason="counter_contended"}`]: [
+        [0, 15],
+        [23, 30],
+      ],
+    },
+    fires: 16,
+    labels: { ...NODE, flowspan_loss_reason: "storage_failed" },
+    quiet: [14, 30, 45, 50],
+  },
+  {
+    // A reason whose first value is more than 0 counts, too.
+    alert: "FlowspanFactsLost",
+    series: {
+      [`flowspan_losses_total{${AGENT},flowspan_loss_reason="points_rejected"}`]: [
+        ["_", 15],
+        [23, 60],
+      ],
+    },
+    fires: 16,
+    labels: { ...NODE, flowspan_loss_reason: "points_rejected" },
+    quiet: [14, 30],
+  },
+  {
+    alert: "FlowspanDetailLost",
+    series: {
+      [`flowspan_losses_total{${AGENT},flowspan_loss_reason="edge_table_full_detail"}`]: [
+        [0, 15],
+        [23, 60],
+      ],
+    },
+    fires: 16,
+    labels: { ...NODE, flowspan_loss_reason: "edge_table_full_detail" },
+    quiet: [14, 30],
+  },
+  {
+    alert: "FlowspanSpansDropped",
+    series: {
+      [`flowspan_spans_observed_total{${AGENT}}`]: [
+        [1000, 15],
+        [2000, 60],
+      ],
+      [`flowspan_spans_dropped_total{${AGENT},flowspan_loss_reason="span_gave_up"}`]: [
+        ["_", 15],
+        [101, 60],
+      ],
+    },
+    fires: 22,
+    labels: NODE,
+    quiet: [14, 40],
+  },
+  {
+    alert: "FlowspanEdgeTableFull",
+    series: {
+      [`flowspan_edges_usage{${AGENT}}`]: [
+        [100, 5],
+        [60_000, 15],
+        [100, 30],
+      ],
+      [`flowspan_edges_limit{${AGENT}}`]: [[65_536, 60]],
+    },
+    fires: 15,
+    labels: NODE,
+    quiet: [4, 8, 25],
+  },
+  {
+    alert: "FlowspanCgroupTableFull",
+    series: {
+      [`flowspan_cgroups_usage{${AGENT}}`]: [
+        [100, 5],
+        [4000, 15],
+        [100, 30],
+      ],
+    },
+    fires: 15,
+    labels: NODE,
+    quiet: [4, 8, 25],
+  },
+  {
+    alert: "FlowspanMemoryNearLimit",
+    series: {
+      [`process_memory_usage_bytes{${AGENT}}`]: [
+        [100e6, 5],
+        [250e6, 20],
+        [100e6, 30],
+      ],
+      [`flowspan_memory_limit_bytes{${AGENT}}`]: [[268_435_456, 60]],
+    },
+    fires: 20,
+    labels: { k8s_cluster_name: "lab", k8s_node_name: "node-1", host_name: "flowspan-x7k2p", service_name: "flowspan" },
+    quiet: [4, 14, 30],
+  },
+  {
+    alert: "FlowspanMetadataStale",
+    series: {
+      [`flowspan_metadata_age_seconds{${AGENT},flowspan_metadata_feed="pods"}`]: [
+        [30, 5],
+        [400, 10],
+        [30, 30],
+      ],
+    },
+    fires: 10,
+    labels: { ...NODE, service_name: "flowspan", flowspan_metadata_feed: "pods" },
+    quiet: [4, 20],
+  },
+  {
+    alert: "FlowspanExportsFailing",
+    series: {
+      [`flowspan_export_requests_total{${AGENT}}`]: [
+        [1000, 15],
+        [1040, 60],
+      ],
+      [`flowspan_export_requests_total{${AGENT},error_type="RESOURCE_EXHAUSTED"}`]: [
+        ["_", 15],
+        [23, 60],
+      ],
+    },
+    fires: 22,
+    labels: NODE,
+    quiet: [14, 18, 40],
+  },
+  {
+    alert: "FlowspanDirectoryDown",
+    series: {
+      [NAMES_AGE]: [[30, 60]],
+      [`flowspan_directory_agents{${DIRECTORY}}`]: [
+        [1, 5],
+        ["_", 20],
+        [1, 30],
+      ],
+    },
+    fires: 20,
+    labels: {},
+    quiet: [4, 12, 30],
+  },
+  {
+    alert: "FlowspanDirectoryAgentsMissing",
+    series: {
+      [NAMES_AGE]: [[30, 60]],
+      [`flowspan_directory_agents{${DIRECTORY}}`]: [
+        [1, 5],
+        [0, 20],
+        [1, 30],
+      ],
+    },
+    fires: 20,
+    labels: {},
+    quiet: [4, 12, 30],
+  },
+  {
+    alert: "FlowspanDirectoryRefuses",
+    series: {
+      [`flowspan_directory_refusals_total{${DIRECTORY},error_type="UNAUTHENTICATED"}`]: [
+        ["_", 15],
+        [23, 60],
+      ],
+    },
+    fires: 16,
+    labels: { k8s_cluster_name: "lab", host_name: "flowspan-directory-0", error_type: "UNAUTHENTICATED" },
+    quiet: [14, 30],
+  },
+];
