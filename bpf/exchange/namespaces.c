@@ -8,65 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "exchange/proc_snmp.h"
 #include "shared/log.h"
-
-static const struct counter {
-	const char *group;
-	const char *name;
-	size_t offset;
-} counters[] = {
-	{ "Ip:", "OutNoRoutes", offsetof(struct frame_namespace, out_no_routes) },
-	{ "Tcp:", "ActiveOpens", offsetof(struct frame_namespace, active_opens) },
-	{ "Tcp:", "PassiveOpens", offsetof(struct frame_namespace, passive_opens) },
-	{ "Tcp:", "AttemptFails", offsetof(struct frame_namespace, attempt_fails) },
-	{ "Tcp:", "EstabResets", offsetof(struct frame_namespace, estab_resets) },
-	{ "Tcp:", "InSegs", offsetof(struct frame_namespace, in_segs) },
-	{ "Tcp:", "OutSegs", offsetof(struct frame_namespace, out_segs) },
-	{ "Tcp:", "RetransSegs", offsetof(struct frame_namespace, retrans_segs) },
-	{ "Tcp:", "OutRsts", offsetof(struct frame_namespace, out_rsts) },
-	{ "TcpExt:", "ListenOverflows", offsetof(struct frame_namespace, listen_overflows) },
-	{ "TcpExt:", "ListenDrops", offsetof(struct frame_namespace, listen_drops) },
-};
-#define COUNTERS (sizeof(counters) / sizeof(counters[0]))
-
-/* Takes one pair of lines: names, then values, both led by the group's name. Returns how many we wanted. */
-static unsigned lines__take(struct frame_namespace *frame, char *names, char *values)
-{
-	char *name_state, *value_state;
-	char *group = strtok_r(names, " ", &name_state), *value = strtok_r(values, " ", &value_state), *name;
-	unsigned taken = 0;
-
-	if (!group || !value || strcmp(group, value) != 0)
-		return 0;
-	while ((name = strtok_r(NULL, " ", &name_state)) && (value = strtok_r(NULL, " ", &value_state))) {
-		for (unsigned i = 0; i < COUNTERS; i++) {
-			if (strcmp(counters[i].name, name) != 0 || strcmp(counters[i].group, group) != 0)
-				continue;
-			*(__u64 *)((char *)frame + counters[i].offset) = strtoull(value, NULL, 10);
-			taken++;
-		}
-	}
-	return taken;
-}
-
-bool namespace__parse(struct frame_namespace *frame, char *text)
-{
-	char *line_state;
-	char *names = strtok_r(text, "\n", &line_state), *values;
-	unsigned taken = 0;
-
-	while (names && (values = strtok_r(NULL, "\n", &line_state))) {
-		taken += lines__take(frame, names, values);
-		names = strtok_r(NULL, "\n", &line_state);
-	}
-	return taken == COUNTERS;
-}
 
 /* Appends the file to `text`. Returns the new length, 0 when it cannot be read or does not fit. */
 static size_t file__append(char *text, size_t size, size_t used, __u32 pid, const char *name)
@@ -100,7 +47,7 @@ static void namespace__send(struct sending *sending, const struct namespace_seen
 	size_t used = file__append(text, sizeof(text), 0, seen->pid, "snmp");
 
 	used = used ? file__append(text, sizeof(text), used, seen->pid, "netstat") : 0;
-	if (used && namespace__parse(&frame, text))
+	if (used && proc_snmp__parse(&frame, text))
 		output__frame(sending->output, FRAME_NAMESPACE, &frame, sizeof(frame));
 	else
 		loss__count(sending->maps, LOSS_NAMESPACE_UNREADABLE, 1);

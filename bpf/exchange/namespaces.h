@@ -3,19 +3,11 @@
 #ifndef EXCHANGE_NAMESPACES_H
 #define EXCHANGE_NAMESPACES_H
 
-#include <stdbool.h>
-
 #include "shared/pinned_maps.h"
 #include "wire/output.h"
 #include "load/programs.h"
 
 /* Sends a FRAME_NAMESPACE for each counted namespace. What cannot be read is counted. */
 void namespaces__send(const struct programs *programs, struct pinned_maps *maps, struct output *output);
-
-/*
- * Reads `text`, the content of /proc/PID/net/snmp and netstat one after the other, into `frame`.
- * False when one of the counters is not there. Pure.
- */
-bool namespace__parse(struct frame_namespace *frame, char *text);
 
 #endif

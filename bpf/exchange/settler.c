@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "shared/log.h"
 #include "exchange/rows.h"
@@ -52,14 +51,6 @@ static bool row__is_ours(const struct settlement *settlement, __u64 since_ns, co
 	return settlement->exchange <= state->exchange && since_ns >= state->started_ns;
 }
 
-static size_t row__length(const char *payload)
-{
-	struct frame_edge edge;
-
-	memcpy(&edge, payload, sizeof(edge));
-	return sizeof(edge) + edge.slot_count * sizeof(struct slot_growth);
-}
-
 static bool row__stage(struct settler *settler, const char *payload)
 {
 	struct settlement *settlement = settler__next(settler);
@@ -80,39 +71,28 @@ static bool row__stage(struct settler *settler, const char *payload)
 bool settler__apply(struct settler *settler)
 {
 	bool applied = true;
+	const char *row;
+	size_t at = 0;
 
-	for (size_t at = 0; applied && at < settler->waiting_used; at += row__length(settler->waiting + at))
-		applied = row__stage(settler, settler->waiting + at);
+	while (applied && (row = waiting_rows__next(&settler->waiting, &at)))
+		applied = row__stage(settler, row);
 	settler__forget(settler);
 	return applied && settler__run(settler);
 }
 
 bool settler__settle(struct settler *settler, const void *payload, size_t length)
 {
-	if (settler->waiting_used + length > SETTLER_WAITING_MAX && !settler__apply(settler))
+	if (!waiting_rows__fit(&settler->waiting, length) && !settler__apply(settler))
 		return false;
-	if (!settler->waiting) {
-		/* Not malloc(): after the first time it would keep the pages. */
-		char *pages =
-			mmap(NULL, SETTLER_WAITING_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (pages == MAP_FAILED) {
-			log_error("cannot keep rows to settle: %s; they stay in the kernel", strerror(errno));
-			return false;
-		}
-		settler->waiting = pages;
-	}
-	memcpy(settler->waiting + settler->waiting_used, payload, length);
-	settler->waiting_used += length;
-	return true;
+	if (waiting_rows__add(&settler->waiting, payload, length))
+		return true;
+	log_error("cannot keep rows to settle: %s; they stay in the kernel", strerror(errno));
+	return false;
 }
 
 void settler__forget(struct settler *settler)
 {
-	if (settler->waiting)
-		munmap(settler->waiting, SETTLER_WAITING_MAX);
-	settler->waiting = NULL;
-	settler->waiting_used = 0;
+	waiting_rows__forget(&settler->waiting);
 }
 
 bool settler__evict(struct settler *settler, const struct edge_key *key)

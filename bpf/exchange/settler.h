@@ -7,18 +7,15 @@
 
 #include "contract/edge.h"
 #include "contract/frames.h"
+#include "exchange/waiting_rows.h"
 #include "shared/pinned_maps.h"
 #include "load/programs.h"
-
-/* Rows that wait for their flush: some 10,000 edges'. */
-#define SETTLER_WAITING_MAX (4UL << 20)
 
 /* Collects rows until they are flushed, and has the kernel apply them, SETTLEMENTS_MAX at a time. */
 struct settler {
 	const struct programs *programs;
 	struct pinned_maps *maps;
-	char *waiting; /* rows without a flush behind them, one after the other; NULL: none */
-	size_t waiting_used;
+	struct waiting_rows waiting; /* without a flush behind them */
 	__u32 staged;
 	struct frame_settled settled; /* since the last flush */
 	__u64 evicted;                /* since the settler was made */
@@ -28,7 +25,7 @@ struct settler {
 
 /*
  * Keeps a row's payload, which command__parse has checked, until it is flushed: an agent that is killed before has
- * settled none of the rows of a flush, so that no series is cut. More than SETTLER_WAITING_MAX are applied in parts.
+ * settled none of the rows of a flush, so that no series is cut. More than WAITING_ROWS_MAX are applied in parts.
  */
 bool settler__settle(struct settler *settler, const void *payload, size_t length);
 

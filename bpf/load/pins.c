@@ -22,7 +22,7 @@
 #include "shared/directory.h"
 #include "shared/log.h"
 
-static int pins__place(struct pins *pins, const char *wanted, const char *bpffs)
+int pins__place(struct pins *pins, const char *wanted, const char *bpffs)
 {
 	int length = wanted ? snprintf(pins->base, sizeof(pins->base), "%s", wanted)
 			    : snprintf(pins->base, sizeof(pins->base), "%s/flowspan", bpffs);

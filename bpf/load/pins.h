@@ -18,6 +18,12 @@ struct pins {
 	int lock;                /* the directory, locked against another probe that starts */
 };
 
+/*
+ * Fills in the paths, and touches nothing. 0, or -1 after saying why.
+ * @param wanted as --pins has it; NULL: `flowspan` in the bpffs that is mounted at `bpffs`
+ */
+int pins__place(struct pins *pins, const char *wanted, const char *bpffs);
+
 /* Mounts bpffs where it is missing, makes the directory and takes its lock. 0, or -1 after saying why. */
 int pins__open(struct pins *pins, const char *wanted);
 

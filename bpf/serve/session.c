@@ -12,9 +12,6 @@
 #include "contract/contract.h"
 #include "serve/prefix_rules.h"
 #include "shared/log.h"
-#include "wire/commands.h"
-
-_Static_assert(INPUT_SIZE >= 2 * COMMAND_LENGTH_MAX, "a whole command must always fit");
 
 /* Between batches of an exchange. */
 static void exchange__on_batch(void *context)
@@ -52,7 +49,7 @@ void session__open(struct session *session, int in, int out)
 	fcntl(out, F_SETFL, fcntl(out, F_GETFL) | O_NONBLOCK);
 	fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
 	session->in = in;
-	session->input_used = 0;
+	session->input.used = 0;
 	announced__clear(&session->exchange.announced);
 	session->settler.settled = (struct frame_settled){ 0 };
 	output__open(&session->output, out);
@@ -88,12 +85,15 @@ void session__send_hello(struct session *session)
 }
 
 /* Handles one command. False closes the connection. */
-static bool command__handle(struct session *session, const struct command *command)
+static bool command__handle(void *context, const struct command *command)
 {
+	struct session *session = context;
 	struct frame_settled settled;
 	struct command_settings settings;
 	struct command_records report;
 
+	if (!pinned_maps__is_active(session->maps, session->programs->generation))
+		return false;
 	switch ((int)command->kind) {
 	case COMMAND_EXCHANGE:
 		return exchange__run(&session->exchange);
@@ -115,33 +115,11 @@ static bool command__handle(struct session *session, const struct command *comma
 	}
 }
 
-/* Takes all whole commands out of the input. False closes the connection. */
-static bool input__handle(struct session *session)
-{
-	struct command command;
-	size_t used = 0;
-	const char *why;
-	long length;
-
-	while ((length = command__parse(&command, session->input + used, session->input_used - used, &why)) > 0) {
-		if (!pinned_maps__is_active(session->maps, session->programs->generation) ||
-		    !command__handle(session, &command))
-			return false;
-		used += (size_t)length;
-	}
-	if (length < 0) {
-		log_error("the agent sent what is no command: %s; its connection is closed", why);
-		return false;
-	}
-	memmove(session->input, session->input + used, session->input_used - used);
-	session->input_used -= used;
-	return true;
-}
-
 bool session__read(struct session *session)
 {
-	ssize_t length =
-		read(session->in, session->input + session->input_used, sizeof(session->input) - session->input_used);
+	struct input *input = &session->input;
+	ssize_t length = read(session->in, input->bytes + input->used, sizeof(input->bytes) - input->used);
+	const char *why;
 
 	if (length < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
@@ -149,6 +127,10 @@ bool session__read(struct session *session)
 		log_warn("cannot read from the agent: %s", strerror(errno));
 	if (length <= 0)
 		return false;
-	session->input_used += (size_t)length;
-	return input__handle(session);
+	input->used += (size_t)length;
+	if (input__take(input, command__handle, session, &why))
+		return true;
+	if (why)
+		log_error("the agent sent what is no command: %s; its connection is closed", why);
+	return false;
 }

@@ -4,7 +4,6 @@
 #define SERVE_SESSION_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "exchange/exchange.h"
@@ -13,9 +12,8 @@
 #include "load/programs.h"
 #include "records/record_reader.h"
 #include "shared/pinned_maps.h"
+#include "wire/input.h"
 #include "wire/output.h"
-
-#define INPUT_SIZE 16384
 
 /* Made once; serves one agent after the other. */
 struct session {
@@ -23,8 +21,7 @@ struct session {
 	struct pinned_maps *maps;
 	uint64_t features; /* enum feature, a bit each */
 	int in;            /* where commands come from, -1: nobody is connected */
-	size_t input_used;
-	uint8_t input[INPUT_SIZE];
+	struct input input;
 	struct record_reader records;
 	struct output output;
 	struct settler settler;

@@ -237,6 +237,19 @@ static int options__check(const struct options *options)
 	return 0;
 }
 
+/* What getopt_long() refused: an argument that it is done with, or one of letters of which it still has some to read. */
+static int option__refuse(int option, int argc, char **argv)
+{
+	const char *argument = argv[optind - 1];
+
+	for (int i = 1; i < argc && option == '?' && optopt && optopt < OPT_SOCKET; i++) {
+		if (argv[i][0] == '-' && argv[i][1] != '-' && strchr(argv[i], optopt))
+			argument = argv[i];
+	}
+	log_error("%s: %s; see --help", argument, option == '?' ? "no such option" : "needs a value");
+	return -1;
+}
+
 int options__parse(struct options *options, int argc, char **argv)
 {
 	int option;
@@ -250,11 +263,8 @@ int options__parse(struct options *options, int argc, char **argv)
 	};
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
-		if (option == '?' || option == ':') {
-			log_error("%s: %s; see --help", argv[optind - 1],
-				  option == '?' ? "no such option" : "needs a value");
-			return -1;
-		}
+		if (option == '?' || option == ':')
+			return option__refuse(option, argc, argv);
 		if (options__take(options, option, optarg))
 			return -1;
 		if (options->mode == MODE_DONE)

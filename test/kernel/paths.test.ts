@@ -24,11 +24,10 @@ import { afterEach, beforeEach, expect } from "vitest";
 import { settingsFrom } from "../../agent/config/setting-rows.ts";
 import { isListening, makeOwnDirectory } from "../../agent/runtime/probe-process.ts";
 import { eventually } from "../lab/programs/process.ts";
-import { output, ROOT, run } from "../lab/programs/run.ts";
+import { output, PROBE, run } from "../lab/programs/run.ts";
 import { needs } from "../machine/needs.ts";
 
 const test = needs("root", "btf", "build");
-const PROBE = join(ROOT, "build/flowspan-probe");
 const STRANGER = 65534;
 const AS_STRANGER = `setpriv --reuid=${STRANGER} --regid=${STRANGER} --clear-groups --inh-caps=-all --`;
 

@@ -3,8 +3,7 @@
  * which every probe of a test inherits.
  */
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
-import { ROOT } from "../lab/programs/run.ts";
+import { PROBE } from "../lab/programs/run.ts";
 
 /** Walks that a probe can be made to have here, each with the variables that make it so. */
 export interface Walk {
@@ -15,7 +14,7 @@ export interface Walk {
 
 /** Whether the walk sees every socket. */
 export function walksAllSockets(): boolean {
-  const { stdout } = spawnSync(join(ROOT, "build/flowspan-probe"), ["--check"], { encoding: "utf8" });
+  const { stdout } = spawnSync(PROBE, ["--check"], { encoding: "utf8" });
   return JSON.parse(stdout).iterators.bpf_sk_storage_map === true;
 }
 

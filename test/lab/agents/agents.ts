@@ -12,7 +12,7 @@ import { chownSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { answersOn } from "../../../agent/telemetry/admin-server.ts";
 import { eventually, LabProcess } from "../programs/process.ts";
-import { ROOT, run } from "../programs/run.ts";
+import { PROBE, ROOT, run } from "../programs/run.ts";
 import type { Lab } from "../world/lab.ts";
 import { pinsDirectory, runDirectory } from "../world/leftovers.ts";
 
@@ -82,7 +82,7 @@ export class NodeAgent {
   /** Starts a probe; when it resolves, the probe counts. One that runs already is replaced, as in an upgrade. */
   async startProbe(): Promise<LabProcess> {
     const argv = [
-      join(ROOT, "build/flowspan-probe"),
+      PROBE,
       ...["--socket", this.probeSocket, "--socket-uid", String(AGENT_USER), "--socket-gid", String(AGENT_USER)],
       ...["--pins", this.pins, "--cgroup", this.#lab.nodeCgroup(this.node)],
       ...(this.#setup.probeArguments ?? []),
@@ -140,7 +140,7 @@ export class NodeAgent {
 
   /** Detaches the kernel programs and forgets what they counted. */
   async unpin(): Promise<void> {
-    await run([join(ROOT, "build/flowspan-probe"), "--unpin", "--pins", this.pins]);
+    await run([PROBE, "--unpin", "--pins", this.pins]);
   }
 }
 

@@ -10,14 +10,13 @@ import type { Finding } from "../../../agent/cli/doctor/finding.ts";
 import type { EdgeSnapshot, Snapshot } from "../../../agent/edges/snapshot.ts";
 import { missing, needs } from "../../machine/needs.ts";
 import { eventually, LabProcess } from "../programs/process.ts";
-import { ROOT } from "../programs/run.ts";
+import { PROBE, ROOT } from "../programs/run.ts";
 import { twoPods } from "../world/describe.ts";
 import { pinsDirectory, runDirectory } from "../world/leftovers.ts";
 import { AGENT_USER } from "./agents.ts";
 import { ObservedLab } from "./observed.ts";
 
 const FLOWSPAN = join(ROOT, "flowspan");
-const PROBE = join(ROOT, "build/flowspan-probe");
 const CONNECTIONS = 23;
 const BYTES = { upload: 1009, download: 60_013 };
 const SUMS = {

@@ -3,9 +3,13 @@
  * a lab never goes on half built.
  */
 import { execFile, spawnSync } from "node:child_process";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+
+/** The probe that tests run: what was built, or another build of it (scripts/sanitized). */
+export const PROBE = resolve(ROOT, process.env.FLOWSPAN_PROBE ?? "build/flowspan-probe");
 
 /** Where `make -C test` puts its programs. */
 export function program(
