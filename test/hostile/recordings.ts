@@ -2,21 +2,21 @@
  * Damage to a real recording, at random, and the judge of what `flowspan replay` makes of it.
  *
  * A mutation says where by a fraction of the bytes, or by one of the entries and frames in them: so it shrinks, and fits
- * any recording. The judge gives a mutant to the command itself. Every mutant ends in time: in points, or in one error
- * that says what is wrong and at which byte.
+ * any recording. The judge gives a mutant to the command itself, in a process of its own. Every mutant ends in time and in
+ * bounded memory: in points, or in one error that says what is wrong and at which byte.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { gunzipSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { replayCommand } from "../../agent/cli/replay/replay.ts";
 import { FRAME_LENGTH_MAX } from "../../agent/generated/layout.ts";
+import { Replayer } from "./replayer.ts";
 
-/** Far more than a replay of the golden recording takes: what is not done by then waits for ever. */
-const DEADLINE_MS = 20_000;
+/** What flowspan may take under any input, with all of Node. */
+export const ALLOWED_MIB = 256;
+
 const HEAD = 16;
 const ENTRY_HEADER = 16;
 const FRAME_HEADER = 8;
@@ -143,6 +143,8 @@ function changed(bytes: Buffer, parts: Parts, place: Place, change: Change): Buf
 export interface Mutants extends Disposable {
   /** @returns what is wrong with how `flowspan replay` ended; undefined: nothing */
   judge(mutation: Mutation): Promise<string | undefined>;
+  /** The most that replays have had resident so far. */
+  readonly peakMib: number;
 }
 
 /** The golden recording, and a directory for what is made of it. */
@@ -150,27 +152,24 @@ export function makeMutants(): Mutants {
   const recording = readFileSync(fileURLToPath(new URL("../golden/two-services.gz", import.meta.url)));
   const directory = mkdtempSync(join(tmpdir(), "flowspan-mutants-"));
   const path = join(directory, "mutant");
+  const replayer = new Replayer();
+  let peakMib = 0;
   return {
+    get peakMib() {
+      return peakMib;
+    },
     async judge(mutation) {
       writeFileSync(path, mutant(recording, mutation));
-      return replayed(path);
+      const replayed = await replayer.replay(path);
+      if (replayed === "late") return "it waits for ever";
+      peakMib = Math.max(peakMib, replayed.peakMib);
+      if (replayed.peakMib > ALLOWED_MIB) return `it takes ${replayed.peakMib} MiB, ${ALLOWED_MIB} are allowed`;
+      if (replayed.error === undefined || /^\w+: the recording .* at byte \d+/s.test(replayed.error)) return undefined;
+      return `it ends in an error that does not say where: ${replayed.error}`;
     },
-    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
+    [Symbol.dispose]() {
+      replayer[Symbol.dispose]();
+      rmSync(directory, { recursive: true, force: true });
+    },
   };
-}
-
-async function replayed(path: string): Promise<string | undefined> {
-  const stdout = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const terminal = { env: {}, stdin: process.stdin, stdout, stderr: stdout };
-  const running = replayCommand.run({ "log-level": "fatal" }, [path], terminal as never).then(
-    () => undefined,
-    (error: Error) => error,
-  );
-  const late = Promise.withResolvers<"late">();
-  const timer = setTimeout(() => late.resolve("late"), DEADLINE_MS);
-  const ended = await Promise.race([running, late.promise]);
-  clearTimeout(timer);
-  if (ended === "late") return "it waits for ever";
-  if (ended === undefined || /^the recording .* at byte \d+/s.test(ended.message)) return undefined;
-  return `it ends in an error that does not say where: ${ended.name}: ${ended.message}`;
 }
