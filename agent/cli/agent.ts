@@ -9,7 +9,13 @@ import { proxyWarnings } from "../otlp/grpc-proxy.ts";
 import { Recorder } from "../recording/recorder.ts";
 import { runAgent } from "../runtime/assemble.ts";
 import { secretsOf } from "../runtime/options.ts";
-import { dropPrivileges, heldCapabilities, isRoot, threadStatuses } from "../runtime/privileges.ts";
+import {
+  dropPrivileges,
+  forbidsNewPrivileges,
+  heldCapabilities,
+  isRoot,
+  threadStatuses,
+} from "../runtime/privileges.ts";
 import { isListening, makeOwnDirectory, startProbe } from "../runtime/probe-process.ts";
 import { LiveConfig } from "../runtime/reload.ts";
 import type { SpawnedProbe } from "../runtime/spawn-probe.ts";
@@ -70,6 +76,7 @@ async function agent(flags: Flags, { env }: Terminal): Promise<number> {
   let watch: FileWatch | undefined;
   try {
     becomeNobody(settings);
+    warnOfNewPrivileges(log);
     const { interval, otlp } = settings;
     log.info({ version: VERSION, uid: process.getuid?.(), interval, endpoint: otlp.endpoint }, "flowspan agent");
     const live = new LiveConfig(config, sources, log);
@@ -95,6 +102,14 @@ function becomeNobody({ user, admin }: Settings): void {
   if (held.length === 0) return;
   const remedy = "drop them all (securityContext.capabilities.drop: [ALL])";
   throw new Error(`the agent must run without capabilities, but holds ${held.join(", ")}: ${remedy}`);
+}
+
+/** Node cannot ask the kernel for it; whoever starts the agent can. */
+function warnOfNewPrivileges(log: Log): void {
+  if (forbidsNewPrivileges(threadStatuses())) return;
+  const remedy =
+    "start it by ./flowspan, with systemd's NoNewPrivileges=yes, or allowPrivilegeEscalation: false in a pod";
+  log.warn({ remedy }, "a program that this agent starts could win rights (no_new_privs is not set)");
 }
 
 /** A supervisor that ends is not started again by us: we have no right to. @returns whether that happened */

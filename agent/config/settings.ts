@@ -5,6 +5,7 @@
  * Reading, `--help`, error texts and docs/configuration.md are all made from it. Keys become the file's
  * names in snake case below `distribution.flowspan`, unless `standard` names OTel's own place.
  */
+import { USER_AGENT } from "../generated/layout.ts";
 import { PRIVATE_PREFIXES } from "../shared/prefix.ts";
 import type { Field } from "./field.ts";
 import {
@@ -60,7 +61,7 @@ export const SETTINGS = {
   user: integer(
     {
       summary: "User and group id that the agent takes when it is started as root.",
-      default: 65532,
+      default: USER_AGENT,
       live: false,
       flag: "user",
     },

@@ -13,6 +13,9 @@ export const CGROUP_LEVELS = 8;
 export const CGROUP_NAME_MAX = 256;
 export const CONNECTION_EVENTS = 32;
 export const SAMPLE_NEVER = 0x100000000000000n;
+export const USER_PROBE = 2140035691;
+export const USER_AGENT = 2140035692;
+export const USER_DIRECTORY = 2140035693;
 export const FLOWSPAN_PROTOCOL = 4;
 
 export const EdgeRole = {

@@ -38,6 +38,11 @@ export function heldCapabilities(statuses: readonly string[]): string[] {
   return [...new Set(held)];
 }
 
+/** Whether no thread, and nothing that it starts, can win rights by executing a program: `no_new_privs` (prctl(2)). */
+export function forbidsNewPrivileges(statuses: readonly string[]): boolean {
+  return statuses.every((status) => /^NoNewPrivs:\s*1$/m.test(status));
+}
+
 /** /proc's status of every thread of this process: setuid must have reached them all. */
 export function threadStatuses(): string[] {
   return threadFiles("self", "status");

@@ -72,7 +72,7 @@ const PROBE_LEVELS = {
 /** What settings ask of the probe, besides its socket. */
 export function probeArguments({ probe, user, logLevel }: Settings): string[] {
   return [
-    ...["--socket-uid", String(user), "--socket-gid", String(user)],
+    ...["--socket-gid", String(user)],
     ...["--edges", String(probe.edges), "--log-level", PROBE_LEVELS[logLevel]],
     ...(probe.pins === undefined ? [] : ["--pins", probe.pins]),
     ...(probe.cgroup === undefined ? [] : ["--cgroup", probe.cgroup]),

@@ -16,6 +16,7 @@
 #include "contract/frames.h"
 #include "contract/connection_record.h"
 #include "contract/command.h"
+#include "contract/identities.h"
 
 /* Raised when a struct or a frame changes its meaning; also names the directory of the pins. */
 #define FLOWSPAN_PROTOCOL 4

@@ -87,8 +87,9 @@ int privileges__drop(uid_t user, bool stay)
 	bounding__clear();
 	if (geteuid() == 0 && !stay && user__become(user))
 		return -1;
+	/* Not dumpable: another process of this user may not trace it, nor read its memory. fs.suid_dumpable may differ. */
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) || capabilities__write(kept) ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) {
 		log_error("cannot drop privileges: %s", strerror(errno));
 		return -1;
 	}

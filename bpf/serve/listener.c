@@ -75,8 +75,9 @@ static int socket__give(struct listener *listener, const char *path, const struc
 			  path, file.st_uid);
 	} else if ((options->socket_uid != (uid_t)-1 || options->socket_gid != (gid_t)-1) &&
 		   fchownat(fd, "", options->socket_uid, options->socket_gid, AT_EMPTY_PATH)) {
-		log_error("--socket %s: cannot give it to user %d: %s; allow CAP_CHOWN", options->socket_path,
-			  (int)options->socket_uid, strerror(errno));
+		log_error("--socket-uid, --socket-gid: cannot give %s away: %s; allow CAP_CHOWN, or give only a group "
+			  "that the probe has itself",
+			  options->socket_path, strerror(errno));
 	} else {
 		listener->device = file.st_dev;
 		listener->inode = file.st_ino;

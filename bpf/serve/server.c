@@ -137,7 +137,7 @@ static void agent__read(struct server *server)
 	agent__close(server);
 }
 
-/* A pod's containers are told to end at once, and the agent's last exchange needs us: it may leave first. */
+/* Where both are told to end at once, as by a deletion, the agent's last exchange needs us: it may leave first. */
 static void server__let_agent_leave(struct server *server)
 {
 	log_info("told to end: when the agent has left, in %d s at most; the kernel goes on counting", LEAVE_S);

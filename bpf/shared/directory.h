@@ -8,7 +8,7 @@
 
 enum directory_use {
 	DIRECTORY_OWN,    /* only its owner may write to it */
-	DIRECTORY_SHARED, /* others may write to it, such as a pod's containers to a volume */
+	DIRECTORY_SHARED, /* others may write to it, such as other containers to a volume */
 };
 
 /* Root or the user of this process. */

@@ -64,15 +64,15 @@ static const char help[] =
 	"the kernel, also when the probe ends: start it again and it goes on where it was.\n"
 	"\n"
 	"  --socket PATH         listen for the agent on this Unix socket; a new agent replaces the old one\n"
-	"  --socket-uid UID      who may connect: owner of the socket (mode 0660)\n"
-	"  --socket-gid GID      likewise, its group\n"
+	"  --socket-gid GID      who may connect: group of the socket (mode 0660); an agent's is 2140035692\n"
+	"  --socket-uid UID      likewise, its owner\n"
 	"  --stdio               frames on stdin and stdout instead; ends when stdin closes\n"
 	"  --supervise           start the probe as a child and again when it dies; end when stdin, if a pipe, closes\n"
 	"  --pins DIR            where maps and links are pinned (default: /sys/fs/bpf/flowspan)\n"
 	"  --cgroup DIR          count only sockets of this cgroup and those below (default: all)\n"
 	"  --edges N             room for N edges, 16 to 1000000 (default: 65536); used when the pins are made\n"
 	"  --records-ring BYTES  room for connection records on their way, a power of two (default: 1048576)\n"
-	"  --user UID            the user to become once all is attached (default: 65532 when started as root)\n"
+	"  --user UID            the user to become once all is attached (default: 2140035691 when started as root)\n"
 	"  --stay-root           keep the user; capabilities are dropped all the same\n"
 	"  --check               say as JSON what this kernel allows; leaves nothing behind\n"
 	"  --is-listening        say as JSON whether a probe listens on the socket; disturbs nobody\n"
@@ -85,7 +85,7 @@ static const char help[] =
 	"\n"
 	"Examples:\n"
 	"  flowspan-probe --check\n"
-	"  flowspan-probe --socket /run/flowspan/probe.sock --socket-uid 65532\n"
+	"  flowspan-probe --socket /run/flowspan/probe.sock --socket-gid 2140035692\n"
 	"  flowspan-probe --socket /run/a.sock --pins /sys/fs/bpf/flowspan-a --cgroup /sys/fs/cgroup/kubelet.slice\n"
 	"  flowspan-probe --unpin\n"
 	"\n"
@@ -259,7 +259,7 @@ int options__parse(struct options *options, int argc, char **argv)
 		.socket_gid = (gid_t)-1,
 		.edges = EDGES_DEFAULT,
 		.records_ring = RECORDS_RING_DEFAULT,
-		.user = USER_DEFAULT,
+		.user = USER_PROBE,
 	};
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {

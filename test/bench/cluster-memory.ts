@@ -2,10 +2,12 @@
  * The small-cluster mode, an agent that watches all pods itself: time until names are complete and peak memory,
  * with the stock client's informer beside it. The pods are generated as they are sent (cluster-server.ts).
  */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { USER_AGENT } from "../../agent/generated/layout.ts";
 import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import { MALLOC_ENV, NODE_FLAGS } from "../components/shipped-node.ts";
 import { type GeneratedCluster, peakBytes, startGeneratedCluster, timeUntil } from "./generated-cluster.ts";
@@ -67,7 +69,7 @@ async function runAgent({ through, env, files }: GeneratedCluster, pods: number)
   const nobody = [
     "sh",
     "-c",
-    'chown -R 65532:65532 "$0" && exec setpriv --reuid=65532 --regid=65532 --clear-groups "$@"',
+    `chown -R ${USER_AGENT}:${USER_AGENT} "$0" && exec setpriv --reuid=${USER_AGENT} --regid=${USER_AGENT} --clear-groups "$@"`,
     files,
   ];
   const argv = [...through, ...nobody, process.execPath, ...NODE_FLAGS, BUNDLE, "agent", "--config", config];

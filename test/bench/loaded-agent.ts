@@ -1,11 +1,12 @@
 /**
  * The bundled agent as an unprivileged user, in the middle of a world that keeps it busy (world.ts).
  */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { chown } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AGENT_USER } from "../lab/agents/agents.ts";
+import { USER_AGENT } from "../../agent/generated/layout.ts";
 import { enterArguments, eventually, LabProcess } from "../lab/programs/process.ts";
 import { ROOT } from "../lab/programs/run.ts";
 
@@ -66,7 +67,7 @@ export async function withLoadedAgent<T>(
   body: (agent: LoadedAgent) => Promise<T>,
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), "flowspan-bench-"));
-  await chown(directory, AGENT_USER, AGENT_USER);
+  await chown(directory, USER_AGENT, USER_AGENT);
   const started: LabProcess[] = [];
   try {
     let ready: WorldReady | undefined;
@@ -85,7 +86,7 @@ export async function withLoadedAgent<T>(
       () => ready,
       30_000,
     );
-    const argv = enterArguments({ user: AGENT_USER }, [
+    const argv = enterArguments({ user: USER_AGENT }, [
       ...[join(ROOT, "flowspan"), "agent", "--probe-socket", probeSocket, "--endpoint", endpoint],
       ...["--admin-socket", join(directory, "admin.sock"), "--interval", String(intervalMs)],
       ...["--kubernetes", "on", "--node", "node-1"],

@@ -1,74 +1,31 @@
 /**
- * deploy/manifests on a real kube-apiserver: accepted as they are, granting exactly what the agent asks for;
- * and the probe, started with the capabilities that they give it and no others.
+ * deploy/manifests: what probe and agent may do and see, and who may reach them. On a real kube-apiserver they are accepted
+ * as they are, and grant exactly what the agent asks for. containers.test.ts runs both containers.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { readConfigFile } from "../../agent/config/file.ts";
 import { loadSchemaCheck } from "../../agent/config/load.ts";
+import { USER_AGENT, USER_DIRECTORY, USER_PROBE } from "../../agent/generated/layout.ts";
 import { resourceOf } from "../../agent/kubernetes/reads.ts";
 import { FEEDS } from "../../agent/model/cluster-objects.ts";
 import { type Kube, startKube } from "../components/kubernetes.ts";
-import { holds } from "../components/running.ts";
-import { needs } from "../machine/needs.ts";
 import {
   adminToken,
   apply,
   MANIFESTS,
   manifest,
   manifests,
+  podOf,
   resourceFiles,
   send,
   serviceAccountToken,
 } from "./manifests.ts";
 
-const PROBE = join(import.meta.dirname, "../../build/flowspan-probe");
-const AGENT_USER = 65532;
-const CAP_BPF = 1n << 39n;
-
-interface Container {
-  readonly name: string;
-  readonly args: readonly string[];
-  readonly securityContext: {
-    readonly capabilities: { readonly add: readonly string[]; readonly drop: readonly string[] };
-  };
-  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
-  readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
-}
-
-interface DaemonSet {
-  readonly spec: {
-    readonly template: {
-      readonly spec: {
-        readonly containers: readonly Container[];
-        readonly securityContext: { readonly fsGroup: number };
-        readonly volumes: readonly { readonly name: string; readonly hostPath?: { readonly path: string } }[];
-      };
-    };
-  };
-}
-
-const podSpec = manifest<DaemonSet>("DaemonSet").spec.template.spec;
-
-function container(name: string): Container {
-  const found = podSpec.containers.find((each) => each.name === name);
-  if (found === undefined) throw new Error(`the DaemonSet has no container ${name}`);
-  return found;
-}
+const agent = podOf("flowspan");
+const probe = podOf("flowspan-probe");
 
 test("kustomization.yaml names every manifest", () => {
   const files = readdirSync(MANIFESTS).filter((file) => file.endsWith(".yaml") && file !== "kustomization.yaml");
@@ -96,35 +53,77 @@ test.each([
   });
 });
 
-test("the agent's container has no capability and no part of the host", () => {
-  const { securityContext, volumeMounts } = container("agent");
-  const ofTheHost = podSpec.volumes.filter(({ hostPath }) => hostPath !== undefined).map(({ name }) => name);
+test("the agent has no capability, no process of the host, and of its files the probe's socket alone, read only", () => {
+  const ofTheHost = agent.spec.volumes.flatMap(({ name, hostPath }) => (hostPath ? [[name, hostPath.path]] : []));
 
-  expect(securityContext).toEqual({
+  expect(agent.container.securityContext).toEqual({
     runAsNonRoot: true,
-    runAsUser: AGENT_USER,
-    runAsGroup: AGENT_USER,
+    runAsUser: USER_AGENT,
+    runAsGroup: USER_AGENT,
     allowPrivilegeEscalation: false,
     readOnlyRootFilesystem: true,
     capabilities: { drop: ["ALL"] },
   });
-  expect(volumeMounts.filter(({ name }) => ofTheHost.includes(name))).toEqual([]);
+  expect([agent.spec.hostPID, agent.spec.securityContext.fsGroup]).toEqual([undefined, USER_AGENT]);
+  expect(ofTheHost).toEqual([["probe", "/run/flowspan-kubernetes"]]);
+  const mounts = agent.container.volumeMounts.filter(({ name }) => name === "probe");
+  expect(mounts).toEqual([{ name: "probe", mountPath: "/run/flowspan-probe", readOnly: true }]);
 });
 
-test("into the agents' pods the network lets health alone", () => {
-  interface Policy {
-    readonly spec: { readonly podSelector: { readonly matchLabels: Record<string, string> } };
-  }
-  interface Labelled {
-    readonly spec: { readonly template: { readonly metadata: { readonly labels: Record<string, string> } } };
-  }
-  const { spec } = manifest<Policy>("NetworkPolicy");
-  const ports = podSpec.containers.flatMap((each) => each.ports ?? []);
+test("probe and agent meet at one socket, which the agent's group may use", () => {
+  const socketOf = (path: string, { spec, container }: typeof agent) => {
+    const mount = container.volumeMounts.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
+    const volume = spec.volumes.find(({ name }) => name === mount?.name);
+    return path.replace(mount?.mountPath ?? "", volume?.hostPath?.path ?? "");
+  };
+  const argument = (name: string) => probe.container.args?.find((each) => each.startsWith(name))?.slice(name.length);
+  const asked = agent.container.env?.find(({ name }) => name === "FLOWSPAN_PROBE_SOCKET")?.value;
 
-  expect(spec.podSelector.matchLabels).toEqual(manifest<Labelled>("DaemonSet").spec.template.metadata.labels);
-  expect(spec).toMatchObject({ policyTypes: ["Ingress"], ingress: [{ ports: [{ port: "health" }] }] });
+  expect(socketOf(asked ?? "", agent)).toBe("/run/flowspan-kubernetes/probe.sock");
+  expect(socketOf(argument("--socket=") ?? "", probe)).toBe("/run/flowspan-kubernetes/probe.sock");
+  expect(argument("--socket-gid=")).toBe(String(USER_AGENT));
+  expect(probe.spec.securityContext.supplementalGroups).toEqual([USER_AGENT]);
+});
+
+test("no two of flowspan's processes are one user, and none is a user of other images", () => {
+  const image = readFileSync(join(MANIFESTS, "../Dockerfile"), "utf8");
+  const deployment = readFileSync(join(MANIFESTS, "directory/deployment.yaml"), "utf8");
+  const users = [USER_PROBE, USER_AGENT, USER_DIRECTORY];
+
+  expect(new Set(users).size).toBe(3);
+  // Above what OpenShift, SSSD, kubelets and systemd give away, and what Kubernetes takes.
+  expect(users.filter((user) => user <= 2_000_200_000 || user >= 2_147_352_576)).toEqual([]);
+  expect(/^USER (.+)$/m.exec(image)?.[1]).toBe(`${USER_AGENT}:${USER_AGENT}`);
+  const ids = [...deployment.matchAll(/(?:runAsUser|runAsGroup|fsGroup): (\d+)/g)].map(([, id]) => Number(id));
+  expect(ids).toEqual([USER_DIRECTORY, USER_DIRECTORY, USER_DIRECTORY]);
+});
+
+interface Policy {
+  readonly spec: { readonly podSelector: { readonly matchLabels: Record<string, string> } };
+}
+
+test("into the agents' pods the network lets health alone, and with the probes' it lets nothing in or out", () => {
+  const { spec } = manifest<Policy>("NetworkPolicy", "flowspan");
+  const { spec: ofProbes } = manifest<Policy>("NetworkPolicy", "flowspan-probe");
+
+  expect(spec).toEqual({
+    podSelector: { matchLabels: agent.labels },
+    policyTypes: ["Ingress"],
+    ingress: [{ ports: [{ port: "health" }] }],
+  });
+  expect(ofProbes).toEqual({ podSelector: { matchLabels: probe.labels }, policyTypes: ["Ingress", "Egress"] });
   // A rule by a name that no port has lets nothing in, or with some network plugins everything.
-  expect(ports).toEqual([{ name: "health", containerPort: 9480 }]);
+  expect(agent.container.ports).toEqual([{ name: "health", containerPort: 9480 }]);
+  expect(probe.container.ports).toBeUndefined();
+});
+
+test("the API's token goes to the agent, and to no probe", () => {
+  const tokens = ({ spec }: typeof agent) => JSON.stringify(spec).includes("serviceAccountToken");
+  const accounts = manifests().filter(({ kind }) => kind === "ServiceAccount");
+
+  expect([tokens(agent), tokens(probe)]).toEqual([true, false]);
+  expect(accounts.map((account) => account.automountServiceAccountToken)).toEqual([false, false]);
+  expect(JSON.stringify(manifest("ClusterRoleBinding").subjects)).not.toContain("flowspan-probe");
 });
 
 describe("on a real API server", () => {
@@ -229,134 +228,5 @@ describe("on a real API server", () => {
 
   function ordered(rule: object): object {
     return Object.fromEntries(Object.entries(rule).sort(([a], [b]) => (a < b ? -1 : 1)));
-  }
-});
-
-describe("the probe's container", () => {
-  const withProbe = needs("root", "btf", "build");
-  const capabilities = container("probe").securityContext.capabilities;
-
-  withProbe("starts with its capabilities, and keeps CAP_BPF alone as user 65532", async () => {
-    expect(capabilities.drop).toEqual(["ALL"]);
-    const probe = startProbe(capabilities.add);
-
-    const isUp = await holds(
-      async () => probe.hasSocket(),
-      20_000,
-      () => probe.hasEnded(),
-    );
-    expect(isUp, probe.words()).toBe(true);
-    const privileges = () => probe.privileges();
-    await holds(async () => privileges().effective === CAP_BPF, 5_000);
-
-    expect(privileges()).toEqual({ uid: AGENT_USER, effective: CAP_BPF, permitted: CAP_BPF, noNewPrivileges: true });
-    expect(probe.socketMode()).toEqual({ gid: podSpec.securityContext.fsGroup, mode: 0o660 });
-  });
-
-  for (const capability of capabilities.add) {
-    withProbe(`does not start without ${capability}`, async () => {
-      const probe = startProbe(capabilities.add.filter((each) => each !== capability));
-
-      await probe.end;
-
-      expect(probe.exitCode(), probe.words()).not.toBe(0);
-    });
-  }
-
-  withProbe("says of itself that it can run, asked as README.md says", async () => {
-    const check = startProbe(capabilities.add, ["--check"]);
-
-    await check.end;
-
-    const { can_run, bpffs, capabilities: held } = JSON.parse(check.words());
-    expect({ can_run, bpffs: bpffs.mounted, sys_admin: held.sys_admin, code: check.exitCode() }).toEqual({
-      can_run: true,
-      bpffs: true,
-      sys_admin: false,
-      code: 0,
-    });
-    const pins = container("probe").args.find((argument) => argument.startsWith("--pins="));
-    const asked = `-c probe -- flowspan-probe --check ${pins?.replace("=", " ")}`;
-    expect(readFileSync(join(MANIFESTS, "README.md"), "utf8")).toContain(asked);
-  });
-
-  interface Privileges {
-    readonly uid: number;
-    readonly effective: bigint;
-    readonly permitted: bigint;
-    readonly noNewPrivileges: boolean;
-  }
-
-  interface StartedProbe {
-    readonly end: Promise<unknown>;
-    exitCode(): number | null;
-    hasEnded(): boolean;
-    hasSocket(): boolean;
-    socketMode(): { gid: number; mode: number };
-    privileges(): Privileges;
-    words(): string;
-  }
-
-  /**
-   * As a container runtime would: the manifest's arguments, volumes at other places, the bounding set cut to
-   * these capabilities, no new privileges. Its bpffs belongs to a mount namespace of its own and goes with it.
-   */
-  function startProbe(added: readonly string[], more: readonly string[] = []): StartedProbe {
-    const directory = mkdtempSync(join(tmpdir(), "flowspan-deploy-"));
-    const places = { run: join(directory, "run"), bpf: join(directory, "bpf") };
-    mkdirSync(places.run);
-    mkdirSync(places.bpf);
-    // What the kubelet makes of an emptyDir with a fsGroup.
-    chownSync(places.run, 0, podSpec.securityContext.fsGroup);
-    chmodSync(places.run, 0o2777);
-    const argv = container("probe").args.map((argument) => placed(argument, places));
-    const socket = argv.find((argument) => argument.startsWith("--socket="))?.slice("--socket=".length) ?? "";
-
-    const bounding = ["-all", ...added.map((name) => `+${name.toLowerCase()}`)].join(",");
-    const child = spawn("unshare", [
-      ...["--mount", "--propagation", "private", "--", "sh", "-c"],
-      ...[`mount -t bpf bpf "$0" && exec "$@"`, places.bpf],
-      ...["setpriv", `--bounding-set=${bounding}`, "--inh-caps=-all", "--no-new-privs", "--clear-groups"],
-      ...["--", PROBE, ...argv, ...more],
-    ]);
-    const words: string[] = [];
-    for (const stream of [child.stdout, child.stderr])
-      stream.on("data", (chunk: Buffer) => words.push(chunk.toString()));
-    const end = once(child, "exit");
-    const kill = () => child.kill("SIGKILL");
-    process.on("exit", kill);
-    onTestFinished(async () => {
-      child.kill("SIGTERM");
-      await end;
-      process.off("exit", kill);
-      rmSync(directory, { recursive: true, force: true });
-    });
-    return {
-      end,
-      exitCode: () => child.exitCode,
-      hasEnded: () => child.exitCode !== null || child.signalCode !== null,
-      hasSocket: () => statSync(socket, { throwIfNoEntry: false }) !== undefined,
-      socketMode: () => ({ gid: statSync(socket).gid, mode: statSync(socket).mode & 0o777 }),
-      privileges: () => privilegesOf(child),
-      words: () => words.join(""),
-    };
-  }
-
-  /** The argument with the mount paths of the manifest replaced by where their volumes are here. */
-  function placed(argument: string, places: Readonly<Record<string, string>>): string {
-    const mount = container("probe").volumeMounts.find(({ mountPath }) => argument.includes(`=${mountPath}/`));
-    const place = mount && places[mount.name];
-    return place === undefined ? argument : argument.replace(mount?.mountPath ?? "", place);
-  }
-
-  function privilegesOf({ pid }: ChildProcess): Privileges {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(status)?.[1] ?? "";
-    return {
-      uid: Number(field("Uid")),
-      effective: BigInt(`0x${field("CapEff")}`),
-      permitted: BigInt(`0x${field("CapPrm")}`),
-      noNewPrivileges: field("NoNewPrivs") === "1",
-    };
   }
 });

@@ -2,6 +2,7 @@
  * `flowspan directory` on a real kube-apiserver: two replicas with the shipped RBAC, and agents' clients over
  * real gRPC streams, up to a thousand of them.
  */
+
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -9,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
+import { USER_DIRECTORY } from "../../agent/generated/layout.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory, untilReady } from "../components/directory.ts";
@@ -191,9 +193,15 @@ test("an agent with a directory watches its own node's pods alone, and its peers
     directory: { insecure: true, addresses: replicas.map(({ address }) => address) },
   };
   writeFileSync(config, JSON.stringify({ file_format: "1.1", log_level: "error", distribution: { flowspan: ours } }));
-  execFileSync("chown", ["-R", "65532:65532", files]);
+  execFileSync("chown", ["-R", `${USER_DIRECTORY}:${USER_DIRECTORY}`, files]);
   // Nobody's: as root it would start a probe. Without one it has no edges; its sources of names are what counts here.
-  const nobody = ["--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
+  const nobody = [
+    `--reuid=${USER_DIRECTORY}`,
+    `--regid=${USER_DIRECTORY}`,
+    "--clear-groups",
+    "--bounding-set=-all",
+    "--inh-caps=-all",
+  ];
   const child = spawn("setpriv", [...nobody, process.execPath, BUNDLE, "agent", "--config", config], {
     stdio: "inherit",
   });

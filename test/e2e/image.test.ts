@@ -2,6 +2,7 @@
  * deploy/Dockerfile, as far as it can be checked without a container engine: what it copies exists, what it
  * installs is what is needed, and what the agent's image holds runs by itself.
  */
+
 import { execFile } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { release, tmpdir } from "node:os";
@@ -11,7 +12,7 @@ import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { FEATURES } from "../../agent/cli/doctor/check-connected.ts";
 import type { Finding } from "../../agent/cli/doctor/finding.ts";
-import { AGENT_USER } from "../lab/agents/agents.ts";
+import { USER_AGENT } from "../../agent/generated/layout.ts";
 import { ObservedLab } from "../lab/agents/observed.ts";
 import { twoPods } from "../lab/world/describe.ts";
 import { needs } from "../machine/needs.ts";
@@ -111,7 +112,7 @@ beside(
     const { adminSocket } = observed.agent("node-1");
 
     const args = ["--json", "--kubernetes", "off", "--admin-socket", adminSocket];
-    const user = { uid: AGENT_USER, gid: AGENT_USER, cwd: "/" };
+    const user = { uid: USER_AGENT, gid: USER_AGENT, cwd: "/" };
     // Throws unless it exits with 0.
     const doctor = await run(
       process.execPath,
@@ -134,5 +135,5 @@ built("program, manifests and package have one version", async () => {
   const images = JSON.stringify(manifests()).match(/flowspan-(probe|agent):[^"]+/g);
 
   expect(probe.stdout).toContain(`flowspan-probe ${version},`);
-  expect(images).toEqual([`flowspan-probe:${version}`, `flowspan-agent:${version}`]);
+  expect(images?.sort()).toEqual([`flowspan-agent:${version}`, `flowspan-probe:${version}`]);
 });

@@ -2,6 +2,7 @@
  * The bundled agent outside of a cluster, as root starts it: what it makes of a kubeconfig against a real API server,
  * what it says where it cannot, and that it ends at once, also while a plugin hangs.
  */
+
 import { execFile } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, onTestFinished, vi } from "vitest";
 import type { Finding } from "../../agent/cli/doctor/finding.ts";
+import { USER_AGENT } from "../../agent/generated/layout.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import type { Health } from "../../agent/telemetry/health.ts";
@@ -199,12 +201,12 @@ test("an agent that may not read its kubeconfig names the file, its user and the
   const { reason, detail, remedy } = agent.lost()[0] ?? {};
   expect({ reason, detail, remedy }).toEqual({
     reason: "credentials",
-    detail: `cannot read ${kubeconfig}: user 65532 may not`,
+    detail: `cannot read ${kubeconfig}: user ${USER_AGENT} may not`,
     remedy: "name a kubeconfig that the agent's user can read in kubernetes.kubeconfig (--kubeconfig)",
   });
   expect((await agent.names()).detail).toContain(`credentials: ${detail}; ${remedy})`);
   expect(await doctor(kubeconfig, "kubeconfig")).toMatchObject({
-    found: `the agent becomes user 65532, who may not read ${kubeconfig}`,
+    found: `the agent becomes user ${USER_AGENT}, who may not read ${kubeconfig}`,
     remedy: expect.stringContaining("kubernetes.kubeconfig (--kubeconfig)"),
   });
   chmodSync(kubeconfig, 0o644);

@@ -29,10 +29,47 @@ export function manifests(): Manifest[] {
   );
 }
 
-export function manifest<T>(kind: string): Manifest & T {
-  const found = manifests().find((each) => each.kind === kind);
-  if (found === undefined) throw new Error(`deploy/manifests has no ${kind}`);
+/** @param name of the object; without it the first of its kind */
+export function manifest<T>(kind: string, name?: string): Manifest & T {
+  const found = manifests().find((each) => each.kind === kind && (name ?? each.metadata.name) === each.metadata.name);
+  if (found === undefined) throw new Error(`deploy/manifests has no ${kind} ${name ?? ""}`);
   return found as Manifest & T;
+}
+
+export interface PodContainer {
+  readonly name: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly securityContext: {
+    readonly runAsUser: number;
+    readonly runAsGroup?: number;
+    readonly allowPrivilegeEscalation: boolean;
+    readonly readOnlyRootFilesystem: boolean;
+    readonly capabilities: { readonly add?: readonly string[]; readonly drop: readonly string[] };
+  };
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
+  readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
+}
+
+export interface PodSpec {
+  readonly hostPID?: boolean;
+  readonly containers: readonly PodContainer[];
+  readonly securityContext: { readonly fsGroup?: number; readonly supplementalGroups?: readonly number[] };
+  readonly volumes: readonly { readonly name: string; readonly hostPath?: { readonly path: string } }[];
+}
+
+interface DaemonSet {
+  readonly spec: {
+    readonly template: { readonly metadata: { readonly labels: Record<string, string> }; readonly spec: PodSpec };
+  };
+}
+
+/** What the DaemonSet of that name makes on each node, with its only container. */
+export function podOf(daemonSet: string): { spec: PodSpec; container: PodContainer; labels: Record<string, string> } {
+  const { metadata, spec } = manifest<DaemonSet>("DaemonSet", daemonSet).spec.template;
+  const [container, ...others] = spec.containers;
+  if (container === undefined || others.length > 0) throw new Error(`${daemonSet} has not one container`);
+  return { spec, container, labels: metadata.labels };
 }
 
 const PLURALS: Readonly<Record<string, string>> = {

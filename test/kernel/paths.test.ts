@@ -5,6 +5,7 @@
  * Each script runs in a mount namespace of its own, with a bpffs at $B to which everybody may write: `mount -t bpf bpf DIR`
  * without a mode makes one.
  */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -22,6 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
 import { settingsFrom } from "../../agent/config/setting-rows.ts";
+import { USER_AGENT } from "../../agent/generated/layout.ts";
 import { isListening, makeOwnDirectory } from "../../agent/runtime/probe-process.ts";
 import { eventually } from "../lab/programs/process.ts";
 import { output, PROBE, run } from "../lab/programs/run.ts";
@@ -172,11 +174,11 @@ test("the admin socket's directory is not made behind a stranger's link, and not
   await run(["chown", "-h", `${STRANGER}:${STRANGER}`, link]);
 
   for (const socket of [join(link, "admin.sock"), join(link, "agent/admin.sock")])
-    expect(() => makeOwnDirectory(socket, 65532)).toThrow(`${link} is a link that belongs to user ${STRANGER}`);
-  makeOwnDirectory(join(directory, "agent/admin.sock"), 65532);
+    expect(() => makeOwnDirectory(socket, USER_AGENT)).toThrow(`${link} is a link that belongs to user ${STRANGER}`);
+  makeOwnDirectory(join(directory, "agent/admin.sock"), USER_AGENT);
 
   expect([lstatSync(victim).uid, existsSync(join(victim, "agent"))]).toEqual([0, false]);
-  expect(lstatSync(join(directory, "agent")).uid).toBe(65532);
+  expect(lstatSync(join(directory, "agent")).uid).toBe(USER_AGENT);
 });
 
 test("an admin socket's directory that is there already is used as it is, also where others may write to it", () => {
@@ -184,13 +186,13 @@ test("an admin socket's directory that is there already is used as it is, also w
   mkdirSync(shared);
   chmodSync(shared, 0o777);
 
-  makeOwnDirectory(join(shared, "admin.sock"), 65532);
+  makeOwnDirectory(join(shared, "admin.sock"), USER_AGENT);
 
-  makeOwnDirectory(join(shared, "agent/admin.sock"), 65532);
+  makeOwnDirectory(join(shared, "agent/admin.sock"), USER_AGENT);
 
   const { uid, mode } = lstatSync(shared);
   expect([uid, mode & 0o7777]).toEqual([0, 0o777]);
-  expect(lstatSync(join(shared, "agent")).uid).toBe(65532);
+  expect(lstatSync(join(shared, "agent")).uid).toBe(USER_AGENT);
 });
 
 test("so is one below a directory of somebody else's, where root would make none", async () => {
@@ -198,8 +200,8 @@ test("so is one below a directory of somebody else's, where root would make none
   mkdirSync(join(home, "there"), { recursive: true });
   await run(["chown", "-R", `${STRANGER}:${STRANGER}`, home]);
 
-  makeOwnDirectory(join(home, "there/admin.sock"), 65532);
-  expect(() => makeOwnDirectory(join(home, "missing/admin.sock"), 65532)).toThrow(
+  makeOwnDirectory(join(home, "there/admin.sock"), USER_AGENT);
+  expect(() => makeOwnDirectory(join(home, "missing/admin.sock"), USER_AGENT)).toThrow(
     `${home} belongs to user ${STRANGER}, who could replace what is in it`,
   );
 

@@ -7,8 +7,9 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
+import { USER_AGENT, USER_PROBE } from "../../agent/generated/layout.ts";
 import { readIfThere, threadFiles } from "../../agent/shared/procfs.ts";
-import { AGENT_USER, type NodeAgent, startAgents } from "../lab/agents/agents.ts";
+import { type NodeAgent, startAgents } from "../lab/agents/agents.ts";
 import { eventually, LabProcess } from "../lab/programs/process.ts";
 import { ROOT, run } from "../lab/programs/run.ts";
 import { describe } from "../lab/world/describe.ts";
@@ -46,8 +47,8 @@ afterAll(async () => {
 });
 
 const AGENT = {
-  users: [AGENT_USER],
-  groups: [AGENT_USER],
+  users: [USER_AGENT],
+  groups: [USER_AGENT],
   supplementary: [],
   inheritable: NONE,
   permitted: NONE,
@@ -57,6 +58,8 @@ const AGENT = {
 
 const PROBE = {
   ...AGENT,
+  users: [USER_PROBE],
+  groups: [USER_PROBE],
   permitted: CAP_BPF,
   effective: CAP_BPF,
 };

@@ -30,7 +30,7 @@ export const FEATURES: Readonly<Record<keyof typeof Feature, FeatureWords>> = {
 /** The probe's own process knows the rest, and why a feature is missing. */
 const ASK = "flowspan-probe --check --pins DIR, as the probe itself is run";
 const ASK_IN_POD =
-  "kubectl -n flowspan exec ds/flowspan -c probe -- flowspan-probe --check --pins /bpf/flowspan (or that node's pod)";
+  "kubectl -n flowspan exec ds/flowspan-probe -- flowspan-probe --check --pins /bpf/flowspan (or that node's pod)";
 
 export function checkConnected(
   none: NoProbeCheck,
@@ -44,7 +44,7 @@ export function checkConnected(
   const trouble = ready.checks.find((check) => check.name === "probe" && !check.ok)?.detail;
   if (probe === undefined || trouble !== undefined) {
     const found = `none here, and the agent on ${socket} has no probe: ${trouble ?? "it has told of none"}`;
-    const logs = "kubectl -n flowspan logs ds/flowspan -c probe";
+    const logs = "kubectl -n flowspan logs ds/flowspan-probe";
     return [{ name, state: "fail", found, lost, remedy: inCluster ? logs : remedy }];
   }
   return [

@@ -10,14 +10,12 @@
  */
 import { chownSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { USER_AGENT } from "../../../agent/generated/layout.ts";
 import { answersOn } from "../../../agent/telemetry/admin-server.ts";
 import { eventually, LabProcess } from "../programs/process.ts";
 import { PROBE, ROOT, run } from "../programs/run.ts";
 import type { Lab } from "../world/lab.ts";
 import { pinsDirectory, runDirectory } from "../world/leftovers.ts";
-
-/** The user that images and manifests run the agent as. */
-export const AGENT_USER = 65532;
 
 export const ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
@@ -27,7 +25,7 @@ export interface AgentSetup {
   /** Names it in ENDPOINT_VARIABLE instead of by the flag, which is for metrics and spans alike. */
   readonly endpointByVariable?: boolean;
   readonly intervalMs?: number;
-  /** Readable by AGENT_USER; without one, names come from the machine alone. */
+  /** Readable by USER_AGENT; without one, names come from the machine alone. */
   readonly kubeconfig?: string;
   /** More arguments of `flowspan agent`, the same for all or by node. */
   readonly agentArguments?: readonly string[] | ((node: string) => readonly string[]);
@@ -51,7 +49,7 @@ export class NodeAgent {
     this.#lab = lab;
     this.#setup = setup;
     mkdirSync(this.#agentDirectory, { recursive: true, mode: 0o755 });
-    chownSync(this.#agentDirectory, AGENT_USER, AGENT_USER);
+    chownSync(this.#agentDirectory, USER_AGENT, USER_AGENT);
   }
 
   get probe(): LabProcess {
@@ -83,7 +81,7 @@ export class NodeAgent {
   async startProbe(): Promise<LabProcess> {
     const argv = [
       PROBE,
-      ...["--socket", this.probeSocket, "--socket-uid", String(AGENT_USER), "--socket-gid", String(AGENT_USER)],
+      ...["--socket", this.probeSocket, "--socket-gid", String(USER_AGENT)],
       ...["--pins", this.pins, "--cgroup", this.#lab.nodeCgroup(this.node)],
       ...(this.#setup.probeArguments ?? []),
     ];
@@ -117,7 +115,7 @@ export class NodeAgent {
       ...(typeof agentArguments === "function" ? agentArguments(this.node) : agentArguments),
     ];
     const before = socketIdentity(this.adminSocket);
-    const agent = new LabProcess({ cgroup: this.#lab.outsideCgroup, user: AGENT_USER }, argv, { env });
+    const agent = new LabProcess({ cgroup: this.#lab.outsideCgroup, user: USER_AGENT }, argv, { env });
     this.agents.push(agent);
     await eventually(
       () => `an agent that answers: ${agent.describe()}`,

@@ -2,18 +2,19 @@
  * What people run beside a running agent, or without one: doctor, top, the probe's --check. Each against the
  * traffic and the kernel of a lab.
  */
+
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import type { ProbeCheck } from "../../../agent/cli/doctor/check-kernel.ts";
 import type { Finding } from "../../../agent/cli/doctor/finding.ts";
 import type { EdgeSnapshot, Snapshot } from "../../../agent/edges/snapshot.ts";
+import { USER_AGENT } from "../../../agent/generated/layout.ts";
 import { missing, needs } from "../../machine/needs.ts";
 import { eventually, LabProcess } from "../programs/process.ts";
 import { PROBE, ROOT } from "../programs/run.ts";
 import { twoPods } from "../world/describe.ts";
 import { pinsDirectory, runDirectory } from "../world/leftovers.ts";
-import { AGENT_USER } from "./agents.ts";
 import { ObservedLab } from "./observed.ts";
 
 const FLOWSPAN = join(ROOT, "flowspan");
@@ -118,7 +119,7 @@ test("top --once --json gives the running agent's edges, under their pods' names
   await observed.settled("all connections closed", () => observed.ends().client.closed === CONNECTIONS);
 
   const top = await ran([FLOWSPAN, "top", "--once", "--json", "--admin-socket", observed.agent("node-1").adminSocket], {
-    user: AGENT_USER,
+    user: USER_AGENT,
   });
 
   expect(top.code, top.stderr).toBe(0);
@@ -168,7 +169,7 @@ test("the probe's --check tries every hook and leaves no pin; without privileges
   const pins = join(pinsDirectory(observed.lab.id), "checked");
 
   const asRoot = await ran([PROBE, "--check", "--pins", pins]);
-  const asNobody = await ran([PROBE, "--check"], { user: AGENT_USER });
+  const asNobody = await ran([PROBE, "--check"], { user: USER_AGENT });
 
   const check = JSON.parse(asRoot.stdout) as ProbeCheck;
   expect({ code: asRoot.code, can_run: check.can_run, load: check.load, bpffs: check.bpffs }).toEqual({

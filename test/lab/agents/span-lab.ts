@@ -4,9 +4,11 @@
  *
  *   lab pods ─ kernel ─ probe ─ agent ─ spans ─ receiver ─ pairs by trace id
  */
+
 import { chownSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { USER_AGENT } from "../../../agent/generated/layout.ts";
 import type { SpanStats } from "../../../agent/spans/queue.ts";
 import { askAgent } from "../../../agent/telemetry/admin-client.ts";
 import type { Receiver } from "../../otlp/receiver.ts";
@@ -15,7 +17,7 @@ import { eventually } from "../programs/process.ts";
 import type { Endpoint, Workload } from "../programs/workload.ts";
 import { type Description, twoPods } from "../world/describe.ts";
 import type { Lab } from "../world/lab.ts";
-import { AGENT_USER, type AgentSetup, ENDPOINT_VARIABLE, type NodeAgent } from "./agents.ts";
+import { type AgentSetup, ENDPOINT_VARIABLE, type NodeAgent } from "./agents.ts";
 import { ObservedLab } from "./observed.ts";
 
 /** Every connection of every kind, and no limit: `spans` of the file. */
@@ -220,7 +222,7 @@ export async function statusOf({ adminSocket }: NodeAgent): Promise<AgentStatus>
 /** The agents' user's own. */
 export function configDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "flowspan-spans-"));
-  chownSync(directory, AGENT_USER, AGENT_USER);
+  chownSync(directory, USER_AGENT, USER_AGENT);
   return directory;
 }
 

@@ -1,4 +1,5 @@
 /** Arguments, help and what belongs to starting up. */
+
 import { describe, expect, test } from "vitest";
 import { agentCommand } from "../../../agent/cli/agent.ts";
 import { type Command, commandHelp, parseCommand, wantsColour } from "../../../agent/cli/command.ts";
@@ -8,6 +9,7 @@ import { replayCommand } from "../../../agent/cli/replay/replay.ts";
 import { topCommand } from "../../../agent/cli/top/top.ts";
 import { versionCommand } from "../../../agent/cli/version.ts";
 import { settingsFrom } from "../../../agent/config/setting-rows.ts";
+import { USER_AGENT } from "../../../agent/generated/layout.ts";
 import { prefixRulesOf } from "../../../agent/runtime/options.ts";
 import { heldCapabilities } from "../../../agent/runtime/privileges.ts";
 import { probeArguments } from "../../../agent/runtime/probe-process.ts";
@@ -94,7 +96,7 @@ describe("the probe that an agent starts", () => {
     );
 
     expect(probeArguments(settings)).toEqual([
-      ...["--socket-uid", "65532", "--socket-gid", "65532", "--edges", "23", "--log-level", "error"],
+      ...["--socket-gid", String(USER_AGENT), "--edges", "23", "--log-level", "error"],
       ...["--pins", "/sys/fs/bpf/flowspan-test"],
     ]);
   });

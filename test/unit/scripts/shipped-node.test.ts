@@ -16,7 +16,8 @@ test("the image starts Node with the flags and the environment that benchmarks a
 test("so does ./flowspan", () => {
   const script = read("flowspan");
 
-  expect(script).toContain(`exec "$node" ${NODE_FLAGS.join(" ")} "$here/build/agent.mjs" "$@"`);
+  expect(script).toContain('set -- "$here/build/agent.mjs" "$@"');
+  expect(script).toContain(`set -- "$node" ${NODE_FLAGS.join(" ")} "$@"`);
   const env = [...script.matchAll(/^export (MALLOC_\w+)="\$\{\1:-(\d+)\}"$/gm)].map(([, name, value]) => [name, value]);
   expect(Object.fromEntries(env)).toEqual(MALLOC_ENV);
 });

@@ -32,7 +32,7 @@ test("a probe that answers with every feature is fine in every point, and what i
     "iterator bpf_sk_storage_map",
     "not asked",
   ]);
-  expect(findings.at(-1)?.found).toContain("-c probe -- flowspan-probe --check --pins /bpf/flowspan");
+  expect(findings.at(-1)?.found).toContain("ds/flowspan-probe -- flowspan-probe --check --pins /bpf/flowspan");
 });
 
 test.each(Object.entries(Feature))("without %s says what is lost, and the main job can run", (feature, bit) => {
