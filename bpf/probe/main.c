@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "probe/check.h"
+#include "probe/confine.h"
 #include "load/features.h"
 #include "serve/listener.h"
 #include "shared/log.h"
@@ -75,6 +76,10 @@ static int probe__run(const struct options *options, int lifeline)
 	if (!server || privileges__drop(options->user, options->stay_root))
 		return EXIT_CANNOT_START;
 	malloc_trim(0); /* loading took some 20 MiB for BTF */
+#ifndef __SANITIZE_ADDRESS__ /* which makes calls of its own */
+	if (options->confined && confine())
+		return EXIT_CANNOT_START;
+#endif
 	return server__run(server);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The command line and FLOWSPAN_WALK: arguments in, struct options out. Every refusal names the argument and ends in
+ * The command line and two variables: arguments in, struct options out. Every refusal names the argument and ends in
  * what to write instead. Touches nothing outside the process.
  */
 #include "shared/options.h"
@@ -82,6 +82,7 @@ static const char help[] =
 	"\n"
 	"Environment:\n"
 	"  FLOWSPAN_WALK=files   for tests: walk open files, as where the kernel refuses the walk over sockets\n"
+	"  FLOWSPAN_SECCOMP=off  after the start, too, allow every system call; else those that serving needs\n"
 	"\n"
 	"Examples:\n"
 	"  flowspan-probe --check\n"
@@ -184,18 +185,30 @@ static int options__take(struct options *options, int option, char *value)
 	}
 }
 
-/* A variable and no option: whatever starts a probe, down to an agent in a test, hands it on. */
-static int options__take_environment(struct options *options)
+/* Sets `*found` where the variable has that value, and leaves it where there is none. */
+static int variable__take(const char *name, const char *value, bool *found)
 {
-	const char *walk = getenv("FLOWSPAN_WALK");
+	const char *set = getenv(name);
 
-	if (!walk || !*walk)
+	if (!set || !*set)
 		return 0;
-	if (strcmp(walk, "files") != 0) {
-		log_error("FLOWSPAN_WALK=%s: must be files, or not set", walk);
+	if (strcmp(set, value) != 0) {
+		log_error("%s=%s: must be %s, or not set", name, set, value);
 		return -1;
 	}
-	options->walk_files = true;
+	*found = true;
+	return 0;
+}
+
+/* Variables and no options: whatever starts a probe, down to an agent in a test, hands them on. */
+static int options__take_environment(struct options *options)
+{
+	bool off = false;
+
+	if (variable__take("FLOWSPAN_WALK", "files", &options->walk_files) ||
+	    variable__take("FLOWSPAN_SECCOMP", "off", &off))
+		return -1;
+	options->confined = !off;
 	return 0;
 }
 

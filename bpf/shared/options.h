@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* What the command line asks for, and the one environment variable. */
+/* What the command line and the two environment variables ask for. */
 #ifndef SHARED_OPTIONS_H
 #define SHARED_OPTIONS_H
 
@@ -32,6 +32,7 @@ struct options {
 	unsigned records_ring; /* bytes, a power of two */
 	bool stay_root;
 	uid_t user;
+	bool confined;   /* to the system calls that it needs; not with FLOWSPAN_SECCOMP=off */
 	bool walk_files; /* FLOWSPAN_WALK=files: as where the kernel refuses the walk over storages */
 };
 

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, vi } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { USER_DIRECTORY } from "../../agent/generated/layout.ts";
+import { USER_AGENT } from "../../agent/generated/layout.ts";
 import { FEEDS_OF } from "../../agent/kubernetes/reads.ts";
 import { askAgent } from "../../agent/telemetry/admin-client.ts";
 import { cpuSeconds, type DirectoryProcess, startDirectory, untilReady } from "../components/directory.ts";
@@ -193,11 +193,11 @@ test("an agent with a directory watches its own node's pods alone, and its peers
     directory: { insecure: true, addresses: replicas.map(({ address }) => address) },
   };
   writeFileSync(config, JSON.stringify({ file_format: "1.1", log_level: "error", distribution: { flowspan: ours } }));
-  execFileSync("chown", ["-R", `${USER_DIRECTORY}:${USER_DIRECTORY}`, files]);
+  execFileSync("chown", ["-R", `${USER_AGENT}:${USER_AGENT}`, files]);
   // Nobody's: as root it would start a probe. Without one it has no edges; its sources of names are what counts here.
   const nobody = [
-    `--reuid=${USER_DIRECTORY}`,
-    `--regid=${USER_DIRECTORY}`,
+    `--reuid=${USER_AGENT}`,
+    `--regid=${USER_AGENT}`,
     "--clear-groups",
     "--bounding-set=-all",
     "--inh-caps=-all",

@@ -1,5 +1,5 @@
 /**
- * What runs with which right: the agent with none at all, the probe after its start with CAP_BPF alone, and of our
+ * What runs with which right: the agent with none at all, the probe after its start with CAP_BPF alone and few system calls, of our
  * programs none for a packet.
  *
  * Read from /proc and from the kernel's own lists of programs and links, not from what our processes say.
@@ -54,6 +54,7 @@ const AGENT = {
   permitted: NONE,
   effective: NONE,
   ambient: NONE,
+  noNewPrivileges: true,
 };
 
 const PROBE = {
@@ -62,16 +63,19 @@ const PROBE = {
   groups: [USER_PROBE],
   permitted: CAP_BPF,
   effective: CAP_BPF,
+  bounding: NONE,
+  /** Of system calls (prctl(2), SECCOMP_MODE_FILTER); bpf/probe/confine_test.c attacks it. */
+  seccomp: 2,
 };
 
-test("no thread of the agent is root or has a capability", () => {
+test("no thread of the agent is root, has a capability or can win one", () => {
   for (const thread of threads(node.agent.pid)) expect(rightsOf(thread)).toMatchObject(AGENT);
 });
 
-test("the probe keeps CAP_BPF alone once it has started, and can win nothing back", () => {
+test("the probe keeps CAP_BPF alone once it has started, can win nothing back, and may make few system calls", () => {
   const all = threads(node.probe.pid).map(rightsOf);
 
-  expect(all).toEqual([{ ...PROBE, bounding: NONE, noNewPrivileges: true }]);
+  expect(all).toEqual([PROBE]);
 });
 
 test("an agent that is started as root gives all of it up, and so does the probe that it started", async () => {
@@ -92,13 +96,13 @@ test("an agent that is started as root gives all of it up, and so does the probe
       const [supervisor] = children(agent.pid);
       const [probe] = supervisor === undefined ? [] : children(supervisor);
       const [thread] = probe === undefined ? [] : threads(probe);
-      return thread !== undefined && rightsOf(thread).noNewPrivileges && probe;
+      return thread !== undefined && rightsOf(thread).seccomp === PROBE.seccomp && probe;
     },
     20_000,
   );
 
   for (const thread of threads(agent.pid)) expect(rightsOf(thread)).toMatchObject(AGENT);
-  expect(threads(probe).map(rightsOf)).toEqual([{ ...PROBE, bounding: NONE, noNewPrivileges: true }]);
+  expect(threads(probe).map(rightsOf)).toEqual([PROBE]);
   await agent.stop();
   expect((await agent.ended).code).toBe(0);
 });
@@ -254,5 +258,6 @@ function rightsOf(status: string) {
     bounding: field("CapBnd"),
     ambient: field("CapAmb"),
     noNewPrivileges: field("NoNewPrivs") === "1",
+    seccomp: Number(field("Seccomp")),
   };
 }
