@@ -11,7 +11,9 @@ import { type Config, type ConfigSources, configFile, loadConfig, loadSchemaChec
 import type { Settings } from "../config/settings.ts";
 import { DirectoryServer } from "../directory/server/directory-server.ts";
 import { serveHealth } from "../directory/server/readiness.ts";
+import type { ReviewOptions } from "../directory/server/reviewed-tokens.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
+import { reviewToken } from "../kubernetes/token-review.ts";
 import { watchCluster } from "../kubernetes/watch-cluster.ts";
 import { proxyWarnings } from "../otlp/grpc-proxy.ts";
 import { createTransport } from "../otlp/transport.ts";
@@ -108,9 +110,12 @@ function startWatching(cluster: Cluster, settings: Settings, log: Log) {
   const nowMs = () => uptime() * 1000;
   const ageMs = () => Math.max(0, ...watch.states().map((state) => state.ageMs));
   const { appLabels } = settings.kubernetes;
+  const { tokenAudience: audience, serviceAccounts: accounts } = settings.directory;
+  const review: ReviewOptions["review"] = (token, audience) => reviewToken(cluster.connection, token, audience);
   const server = new DirectoryServer(FEEDS_OF.directory, {
     ...settings.directory,
     ...{ replica: hostname(), appLabels, log, nowMs, ageMs },
+    reviews: audience === undefined ? undefined : { audience, accounts, review, nowMs },
   });
   const collect = collectRegularly();
   const watch = watchCluster({

@@ -288,6 +288,22 @@ export const SETTINGS = {
       },
       secretPath(optionalText),
     ),
+    tokenAudience: optional(
+      {
+        summary:
+          "For `flowspan directory`: let in agents by tokens of their service account that the cluster made for this audience. The API server is asked (TokenReview).",
+        default: undefined,
+        defaultText: "tokens of `token_file` alone",
+        live: false,
+      },
+      text(optionalText),
+    ),
+    serviceAccounts: words({
+      summary:
+        "With `token_audience`: whose tokens are let in, NAMESPACE/NAME. Any pod may ask for a token for any audience.",
+      default: ["flowspan/flowspan"],
+      live: false,
+    }),
     insecure: boolean({
       summary: "No TLS between agents and directory: only where a mesh brings its own.",
       default: false,

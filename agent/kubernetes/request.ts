@@ -1,10 +1,10 @@
 /**
- * One GET to the API server → its answer as a stream, or an ApiFailure.
+ * One request to the API server → its answer as a stream, or an ApiFailure.
  *
  * Each request has its own connection: a watch keeps it for minutes, and whatever was rotated counts from
  * the next one on. Every wait has an end, also for a server that trickles. Nothing is retried here.
  */
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
+import { type ClientRequest, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
@@ -29,8 +29,24 @@ export interface GetOptions {
   readonly signal: AbortSignal;
 }
 
+export interface PostOptions extends GetOptions {
+  /** Sent as JSON. */
+  readonly body: object;
+}
+
 /** @returns the body of a 200; the caller reads or destroys it */
-export async function get(connection: Connection, options: GetOptions): Promise<IncomingMessage> {
+export function get(connection: Connection, options: GetOptions): Promise<IncomingMessage> {
+  return ask(connection, options);
+}
+
+/** @returns the body of a 200 or 201; the caller reads or destroys it */
+export function post(connection: Connection, options: PostOptions): Promise<IncomingMessage> {
+  return ask(connection, options);
+}
+
+type AskOptions = GetOptions & Partial<PostOptions>;
+
+async function ask(connection: Connection, options: AskOptions): Promise<IncomingMessage> {
   const credentials = await unlessAborted(options.signal, connection.credentials());
   try {
     return await answerOf(connection, credentials, options);
@@ -53,13 +69,14 @@ function withoutSecrets(failure: ApiFailure, { options, proxy }: Credentials): A
 async function answerOf(
   connection: Connection,
   credentials: Credentials,
-  { path, query, silenceMs, signal }: GetOptions,
+  { path, query, silenceMs, signal, body }: AskOptions,
 ): Promise<IncomingMessage> {
   const { server, proxy } = credentials;
+  const content = body && JSON.stringify(body);
   const url = new URL(server);
   url.pathname = `${server.pathname.replace(/\/$/, "")}${path}`;
   url.search = new URLSearchParams(query).toString();
-  const start = await starterOf(url, credentials, silenceMs, signal);
+  const start = await starterOf(url, sending(credentials, content), silenceMs, signal);
 
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     const sent = start();
@@ -72,16 +89,23 @@ async function answerOf(
     });
     sent.on("error", (error) => reject(networkFailure(error)));
     for (const end of ["response", "error", "close"]) sent.on(end, () => patience.end());
-    sent.end();
+    sent.end(content);
   });
   const { statusCode = 0 } = answer;
-  if (statusCode === 200) return answer;
+  if (statusCode === 200 || (content !== undefined && statusCode === 201)) return answer;
   if (statusCode === 401) connection.refused();
   if (statusCode === 407 && proxy !== undefined) {
     answer.destroy();
     throw proxyRefusal(proxy, statusCode);
   }
   throw statusFailure(statusCode, await errorMessage(answer, silenceMs), answer.headers["retry-after"]);
+}
+
+function sending(credentials: Credentials, content: string | undefined): Credentials {
+  if (content === undefined) return credentials;
+  const ofContent = { "content-type": "application/json", "content-length": Buffer.byteLength(content) };
+  const headers = { ...(credentials.options.headers as OutgoingHttpHeaders), ...ofContent };
+  return { ...credentials, options: { ...credentials.options, method: "POST", headers } };
 }
 
 /** An exec plugin may take its time, and may still run when the agent has to end. */
@@ -137,7 +161,8 @@ function throughPlainProxy(url: URL, proxy: ApiProxy, all: RequestOptions): Clie
 }
 
 /** The request in RBAC's words. */
-function askedBy({ path, query }: GetOptions): Asked {
+function askedBy({ path, query, body }: AskOptions): Asked {
+  if (body !== undefined) return { verb: "create", resource: path.split("/").at(-1) as string };
   if (!path.startsWith("/api")) return { verb: "get", resource: path };
   return { verb: query.watch === undefined ? "list" : "watch", resource: path.split("/").at(-1) as string };
 }

@@ -33,7 +33,7 @@ export function checkServing({ directory }: Settings, source: string): void {
 type Directory = Settings["directory"];
 type Words = readonly [name: string, found: string, allowed: string, remedy: string];
 
-function missingSettings({ insecure, listen, caFile, certFile, tokenFile }: Directory): Words[] {
+function missingSettings({ insecure, listen, caFile, certFile, tokenFile, tokenAudience }: Directory): Words[] {
   const words: Words[] = [];
   if (certFile === undefined && !insecure) {
     const remedy = "set cert_file and key_file, or insecure: true inside of a mesh that brings its own TLS";
@@ -41,9 +41,10 @@ function missingSettings({ insecure, listen, caFile, certFile, tokenFile }: Dire
   }
   // Without TLS nobody shows a certificate; what listens on loopback is reached from this host alone.
   const isClosed = insecure && LOOPBACK.test(listen);
-  if (caFile === undefined && tokenFile === undefined && !isClosed) {
+  const hasTokens = tokenFile !== undefined || tokenAudience !== undefined;
+  if (caFile === undefined && !hasTokens && !isClosed) {
     const found = insecure ? "insecure: true without token_file" : "neither token_file nor ca_file";
-    const setting = insecure ? "set token_file" : "set token_file, ca_file or both";
+    const setting = insecure ? "set token_file or token_audience" : "set token_file, token_audience or ca_file";
     const remedy = `${setting}: docs/directory.md says how to make ${insecure ? "it" : "them"}`;
     words.push(["token_file", found, "something that says which agents are let in", remedy]);
   }

@@ -21,6 +21,8 @@ export interface Kube {
   readonly kubeconfig: string;
   readonly server: string;
   readonly caFile: string;
+  /** Private key of the tokens of service accounts. */
+  readonly signingKeyFile: string;
   readonly admin: KubeAdmin;
   /** kill -9 of the API server; etcd goes on. */
   killServer(): Promise<void>;
@@ -79,6 +81,7 @@ async function startIn(
   await startServer();
   return {
     ...{ kubeconfig, server, caFile, admin, startServer },
+    signingKeyFile: join(directory, "sa.key"),
     killServer: () => running.stop("SIGKILL"),
     forgetCertificate: () => rm(join(directory, "certs"), { recursive: true }),
     compactHistory: () => compact(`http://127.0.0.1:${etcdPort}`),

@@ -10,7 +10,7 @@
 import { Metadata, Server, type ServiceDefinition, status } from "@grpc/grpc-js";
 import type { Feed } from "../../model/cluster-objects.ts";
 import { ASK_MAX_BYTES, type Ask, decodeAsk, encodeAnswers, FOLLOW, NOT_READ_YET } from "../protocol.ts";
-import { Admission, type AdmissionOptions, type Call, type Refusal, tokenOf } from "./admission.ts";
+import { Admission, type AdmissionOptions, type Call, tokenOf } from "./admission.ts";
 import { Answering } from "./answering.ts";
 import { clusterMessage } from "./answers.ts";
 import { askProblem } from "./asked.ts";
@@ -18,6 +18,7 @@ import { Door } from "./door.ts";
 import { grpcEndings } from "./grpc-endings.ts";
 import type { Follower, Interest, Interests } from "./interests.ts";
 import { type DirectoryLimits, LIMITS, sharedExcess, streamExcess } from "./limits.ts";
+import type { Refusal } from "./refusal.ts";
 import type { DirectoryStore } from "./store.ts";
 import type { StoreStats } from "./store-news.ts";
 
@@ -63,15 +64,18 @@ class Stream implements Follower {
   /** Where it comes from. */
   readonly host: string;
   readonly token: string | undefined;
+  /** Where the token's pod runs; undefined: the token does not say so. */
+  readonly tokenNode: string | undefined;
   node: string | undefined;
   /** The cluster's part of the answers is due too. */
   clusterDue = true;
   blocked = false;
 
-  constructor(call: Call, token: string | undefined) {
+  constructor(call: Call, tokenNode: string | undefined) {
     this.call = call;
     this.host = call.getPeer().replace(/:\d+$/, "");
-    this.token = token;
+    this.token = tokenOf(call);
+    this.tokenNode = tokenNode;
   }
 }
 
@@ -89,6 +93,7 @@ export class DirectoryServer {
   #flushTimer: NodeJS.Timeout | undefined;
   #namesTimer: NodeJS.Timeout | undefined;
   #answers = 0;
+  #judging = false;
   readonly #refusals: Record<string, number> = {};
 
   /** @throws Error that says which setting or file is missing or wrong */
@@ -119,20 +124,24 @@ export class DirectoryServer {
       "grpc.keepalive_time_ms": 30_000,
       interceptors: [grpcEndings((code) => this.#countRefusal(status[code]))],
     });
-    this.#server.addService({ follow: FOLLOW } as ServiceDefinition, { follow: (call: Call) => this.#admit(call) });
+    this.#server.addService({ follow: FOLLOW } as ServiceDefinition, {
+      follow: (call: Call) => void this.#admit(call),
+    });
   }
 
   /** @returns the port that was taken */
   async listen(): Promise<number> {
     const port = await this.#door.watch(() => this.#bind());
     const authority = (refusal: Refusal) => this.#endAll(refusal, port);
-    this.#closing.push(this.#admission.follow({ authority, tokens: () => this.#endUnauthenticated() }));
+    this.#closing.push(this.#admission.follow({ authority, tokens: () => void this.#endUnauthenticated() }));
     const every = (ms: number, body: () => void) => {
       const timer = setInterval(body, ms);
       this.#closing.push(() => clearInterval(timer));
     };
     every(SWEEP_MS, () => this.store.sweep(this.#options.nowMs()));
     every(HEARTBEAT_MS, () => this.#heartbeat());
+    const { rereadMs: rejudgeMs = SWEEP_MS } = this.#options;
+    if (this.#admission.reviews) every(rejudgeMs, () => void this.#endUnauthenticated());
     return port;
   }
 
@@ -168,8 +177,10 @@ export class DirectoryServer {
     clearTimeout(late);
   }
 
-  #admit(call: Call): void {
-    const refusal = this.#refusal(call);
+  async #admit(call: Call): Promise<void> {
+    const admitted = await this.#admission.admit(call);
+    if (call.cancelled) return;
+    const refusal = admitted.refusal ?? this.#unready();
     if (refusal) {
       this.#countRefusal(status[refusal.code]);
       // Nobody may fill the log: agents say it on their side, and it is counted here.
@@ -177,7 +188,7 @@ export class DirectoryServer {
       return;
     }
     this.#door.admit(call.getPeer());
-    const stream = new Stream(call, tokenOf(call));
+    const stream = new Stream(call, admitted.refusal ? undefined : admitted.node);
     this.#streams.add(stream);
     this.#shed();
     const { streamMs = STREAM_MS } = this.#options;
@@ -196,11 +207,10 @@ export class DirectoryServer {
     for (const end of ["cancelled", "error", "close", "finish"]) call.on(end, gone);
   }
 
-  /** Why a call is not let in; undefined lets it in. */
-  #refusal(call: Call): Refusal | undefined {
-    const refusal = this.#admission.refusal(call);
+  /** Why nobody is let in yet. */
+  #unready(): Refusal | undefined {
     const { unsynced } = this.store;
-    if (refusal || unsynced.size === 0) return refusal;
+    if (unsynced.size === 0) return undefined;
     return { code: status.UNAVAILABLE, details: `${NOT_READ_YET}: ${[...unsynced].join(", ")}` };
   }
 
@@ -217,7 +227,15 @@ export class DirectoryServer {
       this.#fail(stream, status.INVALID_ARGUMENT, problem);
       return;
     }
-    if (stream.node === undefined) stream.node = ask.node;
+    if (stream.node === undefined) {
+      stream.node = ask.node;
+      const { tokenNode = ask.node } = stream;
+      if (tokenNode !== ask.node) {
+        const details = `the token is of a pod on ${tokenNode}, and the Ask of ${ask.node || "no node"}`;
+        this.#fail(stream, status.PERMISSION_DENIED, details);
+        return;
+      }
+    }
     for (const key of ask.remove) this.#interests.remove(stream, key);
     for (const key of ask.add) this.#interests.add(stream, key);
     const excess = streamExcess(stream);
@@ -305,13 +323,21 @@ export class DirectoryServer {
     this.#server.drain(boundTo(this.#options.listen).replace(/:\d+$/, `:${port}`), DRAIN_MS);
   }
 
-  /** Who came with a token that is gone has to come again with another. */
-  #endUnauthenticated(): void {
+  /** Who came with a token that is gone has to come again with another. One after another: the API server may be asked. */
+  async #endUnauthenticated(): Promise<void> {
+    if (this.#judging) return;
+    this.#judging = true;
     for (const stream of [...this.#streams]) {
-      const code = this.#admission.tokenRefusal(stream.token)?.code;
-      if (code !== undefined)
-        this.#fail(stream, code, "the bearer token was replaced: read directory.token_file again");
+      const { refusal } = await this.#admission.judge(stream.token);
+      // Where nobody can be asked, who was let in stays until its stream is too old.
+      if (refusal === undefined || refusal.code === status.UNAVAILABLE || !this.#streams.has(stream)) continue;
+      this.#fail(
+        stream,
+        refusal.code,
+        `the bearer token counts no more, read directory.token_file again: ${refusal.details}`,
+      );
     }
+    this.#judging = false;
   }
 }
 

@@ -30,13 +30,13 @@ test("with nothing set it lacks a certificate and a way to know agents", () => {
     ],
     [
       ...[FILE, `${AT}.token_file`, "neither token_file nor ca_file"],
-      "set token_file, ca_file or both: docs/directory.md says how to make them",
+      "set token_file, token_audience or ca_file: docs/directory.md says how to make them",
     ],
   ]);
 });
 
 test("without TLS it needs a token all the same, but for one that only its own host reaches", () => {
-  const remedy = "set token_file: docs/directory.md says how to make it";
+  const remedy = "set token_file or token_audience: docs/directory.md says how to make it";
   const refused = [[FILE, `${AT}.token_file`, "insecure: true without token_file", remedy]];
 
   for (const listen of [":9483", "10.0.0.1:9483", "[::]:9483"]) {
