@@ -76,10 +76,8 @@ static int probe__run(const struct options *options, int lifeline)
 	if (!server || privileges__drop(options->user, options->stay_root))
 		return EXIT_CANNOT_START;
 	malloc_trim(0); /* loading took some 20 MiB for BTF */
-#ifndef __SANITIZE_ADDRESS__ /* which makes calls of its own */
 	if (options->confined && confine())
 		return EXIT_CANNOT_START;
-#endif
 	return server__run(server);
 }
 
