@@ -66,6 +66,8 @@ export interface KeyChanges {
 }
 
 const SAME_MS = 500;
+/** As many as the tables remember of an address, and one who ends. */
+const FORMER_MAX = 8;
 const NOTHING: ReadonlyMap<string, Claim> = new Map();
 
 export class AddressCache {
@@ -175,8 +177,12 @@ export class AddressCache {
     for (const interval of ended) this.#reportFormer(owned, answer.key.address, interval, receivedMs);
     const claims = new Map(ownerClaims(answer, receivedMs));
     this.#replace(owned.claims, claims, endOf, receivedMs);
+    // Another replica may not know whom it does not list: that one's end is reported all the same, as of now.
+    const gone = [...owned.claims].filter(([uid, { owns }]) => owns !== undefined && !claims.has(uid));
+    const ends = [...gone.map(([uid]) => uid), ...ended.map(ownerUid)].map((uid) => [uid, endOf(uid)] as const);
+    const earlier = [...owned.former].filter(([, untilMs]) => receivedMs < untilMs + GONE_MS);
     owned.claims = claims;
-    owned.former = new Map(ended.map((each) => [ownerUid(each), receivedMs - (each.untilAgeMs ?? 0)]));
+    owned.former = new Map([...earlier, ...ends].slice(-FORMER_MAX));
   }
 
   /**

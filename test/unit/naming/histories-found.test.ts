@@ -1,7 +1,7 @@
 /** What random histories (test/histories/) found wrong with names, each made as small as it could be. */
 import { expect, test } from "vitest";
 import { AddressCache } from "../../../agent/directory/client/address-cache.ts";
-import type { PodMessage, ServiceMessage } from "../../../agent/directory/protocol.ts";
+import type { Interval, PodMessage, ServiceMessage } from "../../../agent/directory/protocol.ts";
 import { FEEDS_OF } from "../../../agent/kubernetes/reads.ts";
 import { feedsOf } from "../../../agent/kubernetes/watch-cluster.ts";
 import { FIRST_SYNC_MS, GONE_MS, PENDING_MS } from "../../../agent/naming/identify.ts";
@@ -215,7 +215,11 @@ test("an address of a Service that another answer has spoken of is its own for a
   expect(remote(identity, { remoteAddress: "10.96.0.7" }, growth)).toMatchObject({ kind: "service", name: "web" });
 });
 
-test("an address that nobody looks up is not forgotten while a former owner is known, who would be the only one", () => {
+test.each<[how: string, answersOf: (before: Interval, now: Interval) => Interval[][]]>([
+  ["of whom the directory tells", (before, now) => [[{ ...before, untilAgeMs: 0 }, now]]],
+  ["of whom another replica does not tell", (before, now) => [[before], [now]]],
+  ["of whom another replica does not tell, which answers again", (before, now) => [[before], [now], [now]]],
+])("an address that nobody looks up is not forgotten while a former owner is known, %s", (_, answersOf) => {
   const feeds = feedsOf("all");
   const identity = identityOf({
     kubernetes: { nodeName: "node-1", clusterName: "blue", feeds, directory: { answered: () => true } },
@@ -232,12 +236,10 @@ test("an address that nobody looks up is not forgotten while a former owner is k
     service: goesBy,
     terminating: false,
   });
-  const intervals = [
-    { fromAgeMs: MINUTE, untilAgeMs: 0, pod: told(cart) },
-    { fromAgeMs: SECOND, pod: told(bill) },
-  ];
+  const billNow = { fromAgeMs: SECOND, pod: told(bill) };
+  const answers = answersOf({ fromAgeMs: MINUTE, pod: told(cart) }, billNow);
   known.answered(ADDRESS, 80, START_MS);
-  known.answer({ key, intervals }, LATER);
+  for (const intervals of answers) known.answer({ key, intervals }, LATER);
   const growth = { sinceMs: LATER - 2 * SECOND, nowMs: LATER + SECOND };
   const isForgotten = (nowMs: number) => {
     known.forgetUnseen(nowMs);
