@@ -13,7 +13,7 @@ const KEYS_OF_TYPE: Readonly<Record<string, readonly string[]>> = {
   attribute_group: GROUP_KEYS,
   metric: [...GROUP_KEYS, "extends", "metric_name", "instrument", "unit", "entity_associations"],
   entity: [...GROUP_KEYS, "name"],
-  event: [...GROUP_KEYS, "name"],
+  event: [...GROUP_KEYS, "extends", "name"],
   span: [...GROUP_KEYS, "extends", "span_kind"],
 };
 const DEFINITION_KEYS = ["id", "type", "brief", "note", "stability", "examples", "requirement_level", "annotations"];
@@ -22,6 +22,11 @@ const MEMBER_KEYS = ["id", "value", "brief", "note", "stability", "annotations"]
 const MEMBER_REMARKS = ["where", "severity", "remedy"];
 const METRIC_REMARKS = ["wrong", "obi", "netobserv", "proposal", "remark"];
 const SPAN_REMARKS = ["name"];
+/** Of a finding; findings.ts checks what they say. */
+const EVENT_REMARKS = [
+  ...["subject", "severity", "start_after", "end_after", "thresholds"],
+  ...["cause", "command", "runbook"],
+];
 const ATTRIBUTE_REMARKS = ["values", "defined_by"];
 /** What an example of each type is. */
 const EXAMPLES: Readonly<Record<string, (example: unknown) => boolean>> = {
@@ -76,6 +81,7 @@ export class Checker {
     if (type !== "attribute_group") this.#oneOf(group, path, "stability", STABILITIES);
     if (type === "metric") this.#metric(group, path);
     if (type === "entity" || type === "event") this.#name(group, path, "name");
+    if (type === "event") this.#remarks(group, path, EVENT_REMARKS);
     if (type === "span") this.#span(group, path);
     this.#attributes(group.attributes, `${path}.attributes`);
     if (type !== "metric" && type !== "event" && group.attributes === undefined && group.extends === undefined) {

@@ -1,6 +1,6 @@
 /**
- * Makes agent/generated/semconv.ts, bpf/contract/losses.h and docs/telemetry.md from semconv/model/*.yaml (and reference.md,
- * the prose).
+ * Makes agent/generated/semconv.ts and findings.ts, bpf/contract/losses.h, docs/telemetry.md and docs/findings.md from
+ * semconv/model/*.yaml (and reference.md and findings.md, the prose).
  *
  *   node semconv/generate.ts           writes them
  *   node semconv/generate.ts --check   writes nothing; exit code 1 names each file that is stale
@@ -10,11 +10,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readFindings, renderFindings } from "./findings.ts";
 import { loadRegistry, readModel } from "./load.ts";
 import { readLosses, renderEnum } from "./losses.ts";
 import { checkManifest, MANIFEST } from "./manifest.ts";
 import { renderCode } from "./render-code.ts";
 import { renderDocs } from "./render-docs.ts";
+import { renderFindingsPage } from "./render-findings.ts";
 import type { Problem } from "./types.ts";
 import { readUpstream } from "./upstream.ts";
 
@@ -34,12 +36,16 @@ export function generate():
   if ("problems" in loaded) return loaded;
   const read = readLosses(loaded.registry);
   if ("problems" in read) return read;
-  const prose = readFileSync(join(HERE, "reference.md"), "utf8");
+  const found = readFindings(loaded.registry);
+  if ("problems" in found) return found;
+  const prose = (file: string) => readFileSync(join(HERE, file), "utf8");
   return {
     texts: new Map([
       ["agent/generated/semconv.ts", renderCode(loaded.registry, upstream.version)],
-      ["docs/telemetry.md", renderDocs(prose, loaded.registry, read.losses, upstream.version)],
+      ["docs/telemetry.md", renderDocs(prose("reference.md"), loaded.registry, read.losses, upstream.version)],
       ["bpf/contract/losses.h", renderEnum(read.losses)],
+      ["agent/generated/findings.ts", renderFindings(found.findings)],
+      ["docs/findings.md", renderFindingsPage(prose("findings.md"), loaded.registry, found.findings)],
     ]),
   };
 }

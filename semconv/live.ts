@@ -1,7 +1,7 @@
 /**
  * What a program sends, held against the registry, by the rules of Weaver's live-check and stricter ones: a name, a
  * unit, an instrument, an attribute or a value that the model does not have, and one that it requires and that is
- * not there. Pure: decoded points and spans in, sentences out, each once.
+ * not there. Pure: decoded points, spans and log records in, sentences out, each once.
  */
 import type { Attribute, Metric, Registry, SharedUses, Use } from "./types.ts";
 import { constantName, type Upstream } from "./upstream.ts";
@@ -40,6 +40,13 @@ const TYPES: Readonly<Record<Attribute["type"], (value: Value) => boolean>> = {
   family: (value) => typeof value === "string",
 };
 
+/** A log record; one without an event name is none of ours. */
+export interface SentLog {
+  readonly eventName: string;
+  readonly attributes: Values;
+  readonly resource: Values;
+}
+
 export class LiveCheck {
   readonly #registry: Registry;
   readonly #upstream: Upstream;
@@ -74,9 +81,18 @@ export class LiveCheck {
       for (const event of sent.events) {
         const known = this.#registry.events.find(({ name }) => name === event.name);
         if (known === undefined) this.#find(event.name, "is an event that the model does not have");
-        else this.#attributes(event.name, event.attributes, known.uses);
+        else this.#attributes(event.name, event.attributes, usesOf(known));
       }
       this.#resource(sent.resource);
+    }
+  }
+
+  addLogs(logs: Iterable<SentLog>): void {
+    for (const { eventName, attributes, resource } of logs) {
+      const event = this.#registry.events.find(({ name }) => name === eventName);
+      if (event === undefined) this.#find(eventName, "is an event that the model does not have");
+      else this.#attributes(eventName, attributes, usesOf(event));
+      this.#resource(resource);
     }
   }
 

@@ -4,6 +4,7 @@
  * Pure: the same registry gives the same text. Constants are named as @opentelemetry/semantic-conventions
  * names its own, so that a name that gets released later changes one import.
  */
+import { isFinding } from "./findings.ts";
 import type { Attribute, Metric, Registry } from "./types.ts";
 import { constantName } from "./upstream.ts";
 
@@ -34,11 +35,10 @@ export function renderCode(registry: Registry, version: string): string {
     constant("SCHEMA_URL", schemaUrl(version)),
     ...attributes.flatMap(renderAttribute),
     ...registry.metrics.flatMap(renderMetric),
-    ...registry.events.flatMap((event) => [
-      "",
-      comment(event.brief),
-      constant(`EVENT_${constantName(event.name)}`, event.name),
-    ]),
+    // Those of findings are in a table of their own.
+    ...registry.events
+      .filter((event) => !isFinding(event))
+      .flatMap((event) => ["", comment(event.brief), constant(`EVENT_${constantName(event.name)}`, event.name)]),
     ...registry.spans.flatMap((span) => [
       "",
       comment(span.brief),

@@ -4,6 +4,7 @@
  * Pure. Every `{{placeholder}}` of the prose must be known here and every part made here must be used there;
  * otherwise a section would go missing without anybody seeing it.
  */
+import { isFinding } from "./findings.ts";
 import { hasOwnTable, type Loss } from "./losses.ts";
 import { prometheusLabel, prometheusName } from "./prometheus.ts";
 import { schemaUrl } from "./render-code.ts";
@@ -19,8 +20,9 @@ export function renderDocs(prose: string, registry: Registry, losses: readonly L
     ["coverage-metrics", renderMetrics(registry, "coverage-metrics")],
     ["self-metrics", renderMetrics(registry, "self-metrics")],
     ["directory-metrics", renderMetrics(registry, "directory-metrics")],
+    ["finding-metrics", renderMetrics(registry, "finding-metrics")],
     ["spans", renderSpans(registry)],
-    ["events", registry.events.map((event) => renderEvent(event, registry)).join("\n\n")],
+    ["events", renderEvents(registry)],
     ["attributes", renderAttributes(registry)],
     ...registry.resources.map((resource) => [placeholder(resource), renderThing(resource, registry)] as const),
     ["losses", renderLosses(losses)],
@@ -79,7 +81,7 @@ function stability(metric: Metric): string {
   return metric.origin === "conventions" ? "released convention" : metric.stability;
 }
 
-function renderUses(uses: readonly Use[], registry: Registry): string {
+export function renderUses(uses: readonly Use[], registry: Registry): string {
   const rows = uses.map(({ name, level, brief }) => {
     const defined = registry.attributes.get(name);
     const values =
@@ -167,6 +169,14 @@ function renderSpan(span: Span, registry: Registry): string {
   return paragraphs.join("\n\n");
 }
 
+/** Findings have a page of their own. */
+function renderEvents(registry: Registry): string {
+  return registry.events
+    .filter((event) => !isFinding(event))
+    .map((event) => renderEvent(event, registry))
+    .join("\n\n");
+}
+
 function renderEvent(event: Thing, registry: Registry): string {
   const paragraphs = [`### ${event.name}`, `${event.brief} ${event.note}`.trim()];
   if (event.uses.length > 0) paragraphs.push(renderUses(event.uses, registry));
@@ -199,12 +209,12 @@ function names(list: readonly string[] | undefined): string {
   return orNone(list?.map(code).join(", "));
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, head.map(() => "---"), ...rows];
   return lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`).join("\n");
 }
 
-function code(text: string): string {
+export function code(text: string): string {
   return `\`${text}\``;
 }
 

@@ -7,6 +7,8 @@
 import type {
   Attribute,
   Elsewhere,
+  Event,
+  FindingRemarks,
   Instrument,
   Member,
   Metric,
@@ -40,7 +42,9 @@ interface Group {
   readonly stability?: Stability;
   readonly extends?: string;
   readonly attributes?: readonly AttributeField[];
-  readonly annotations?: { readonly flowspan: { readonly wrong?: string; readonly name?: string } & Elsewhere };
+  readonly annotations?: {
+    readonly flowspan: { readonly wrong?: string; readonly name?: string } & Elsewhere & FindingRemarks;
+  };
   readonly metric_name?: string;
   readonly instrument?: Instrument;
   readonly unit?: string;
@@ -93,7 +97,7 @@ class Resolver {
   registry(): Registry {
     const metrics: Metric[] = [];
     const resources: Thing[] = [];
-    const events: Thing[] = [];
+    const events: Event[] = [];
     const spans: Span[] = [];
     for (const [group, place] of this.#each()) {
       this.#once(this.#groupPlaces, group.id, { ...place, path: `${place.path}.id` });
@@ -104,7 +108,7 @@ class Resolver {
       const uses = this.#uses(group, place);
       if (group.type === "metric") metrics.push(this.#metric(group, place, uses));
       else if (group.type === "entity") resources.push(this.#thing(group, place, uses));
-      else if (group.type === "event") events.push(this.#thing(group, place, uses));
+      else if (group.type === "event") events.push(this.#event(group, place, uses));
       else if (group.type === "span") spans.push(this.#span(group, place, uses));
     }
     return { attributes: this.#attributes, metrics, resources, events, spans };
@@ -272,6 +276,11 @@ class Resolver {
     const kind = group.span_kind ?? "internal";
     const name = group.annotations?.flowspan.name ?? "";
     return { ...this.#common(group), id, kind, name, uses, shared: this.#shared(group, place) };
+  }
+
+  #event(group: Group, place: Place, uses: Use[]): Event {
+    const finding = group.annotations?.flowspan;
+    return { ...this.#thing(group, place, uses), shared: this.#shared(group, place), finding };
   }
 
   #thing(group: Group, place: Place, uses: Use[]): Thing {

@@ -96,6 +96,32 @@ export interface Span extends Thing {
   readonly shared: SharedUses | undefined;
 }
 
+/** Of a span or of a log record. */
+export interface Event extends Thing {
+  readonly shared: SharedUses | undefined;
+  /** What stands under annotations.flowspan of a finding: findings.ts reads it. */
+  readonly finding: FindingRemarks | undefined;
+}
+
+/** One limit of a finding; it is a setting. */
+export interface Threshold {
+  readonly default: number;
+  readonly unit: string;
+  readonly brief: string;
+}
+
+/** What the model says of a finding besides its name, meaning and evidence. */
+export interface FindingRemarks {
+  readonly subject?: string;
+  readonly severity?: string;
+  readonly start_after?: number;
+  readonly end_after?: number;
+  readonly thresholds?: Readonly<Record<string, Threshold>>;
+  readonly cause?: string;
+  readonly command?: string;
+  readonly runbook?: string;
+}
+
 /** A resource or an event: a name and the attributes it has. */
 export interface Thing {
   readonly name: string;
@@ -109,7 +135,7 @@ export interface Registry {
   readonly attributes: ReadonlyMap<string, Attribute>;
   readonly metrics: readonly Metric[];
   readonly resources: readonly Thing[];
-  readonly events: readonly Thing[];
+  readonly events: readonly Event[];
   readonly spans: readonly Span[];
 }
 

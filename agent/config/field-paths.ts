@@ -45,9 +45,10 @@ export function isForeign(path: string): boolean {
 
 /** OTel's own parts that flowspan has no use for, as patterns on paths. */
 const UNUSED = [
-  /^(attribute_limits|logger_provider|propagator)$/,
+  /^(attribute_limits|propagator)$/,
   /^tracer_provider\.(limits|tracer_configurator\/development)$/,
-  /^tracer_provider\.processors\[0\]\.batch\.export_timeout$/,
+  /^logger_provider\.(limits|logger_configurator\/development)$/,
+  /^(tracer|logger)_provider\.processors\[0\]\.batch\.export_timeout$/,
   /^instrumentation\/development$/,
   /^resource\.(schema_url|detection\/development)$/,
   /^meter_provider\.(views|exemplar_filter|meter_configurator\/development)$/,
@@ -65,8 +66,11 @@ const INSTEAD: readonly (readonly [RegExp, string])[] = [
   ],
   [/\.exporter\.(otlp_http|otlp_file\/development|console)$/, "use otlp_grpc, and port 4317 of the Collector"],
   [/^tracer_provider\.sampler$/, "set distribution.flowspan.spans.sampling"],
-  [/^tracer_provider\.processors\[0\]\.simple$/, "use batch with an otlp_grpc exporter"],
-  [/^tracer_provider\.processors\[[1-9]\d*\]$/, "keep one processor; let the Collector send to several places"],
+  [/^(tracer|logger)_provider\.processors\[0\]\.simple$/, "use batch with an otlp_grpc exporter"],
+  [
+    /^(tracer|logger)_provider\.processors\[[1-9]\d*\]$/,
+    "keep one processor; let the Collector send to several places",
+  ],
   [/^meter_provider\.readers\[[1-9]\d*\]$/, "keep one reader; let the Collector send to several places"],
 ];
 

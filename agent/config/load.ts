@@ -144,13 +144,14 @@ function ignoredVariables(env: NodeJS.ProcessEnv): string[] {
 const LAYERS = ["environment", "command line"];
 
 /** What is right alone and wrong together. */
-function checkTogether({ otlp, traces, kubernetes }: Settings, originOf: Config["originOf"]): Problem[] {
+function checkTogether({ otlp, traces, logs, kubernetes }: Settings, originOf: Config["originOf"]): Problem[] {
   const problems: Problem[] = [];
-  const halves = [halfOf("otlp", otlp), halfOf("traces", traces)].filter((half) => half !== undefined);
+  const exporters = [halfOf("otlp", otlp), halfOf("traces", traces), halfOf("logs", logs)];
+  const halves = exporters.filter((half) => half !== undefined);
   for (const [key, missing] of halves) {
     const where = originOf(key);
     const found = `${nameIn(key)} without ${nameIn(missing)}`;
-    // Spans that have it from the metrics have the same problem.
+    // Another signal that has it from the metrics have the same problem.
     if (problems.some(({ path }) => path === where.path)) continue;
     problems.push({ ...where, found, allowed: "both or none", remedy: `set ${originOf(missing).path} too` });
   }
@@ -170,8 +171,8 @@ function checkTogether({ otlp, traces, kubernetes }: Settings, originOf: Config[
 
 /** Of a client certificate and its key: the one that is there and the one that is missing. */
 function halfOf(
-  group: "otlp" | "traces",
-  { keyFile, certFile }: Settings["otlp" | "traces"],
+  group: "otlp" | "traces" | "logs",
+  { keyFile, certFile }: Settings["otlp" | "traces" | "logs"],
 ): readonly [there: string, missing: string] | undefined {
   if ((keyFile === undefined) === (certFile === undefined)) return undefined;
   return keyFile === undefined ? [`${group}.certFile`, `${group}.keyFile`] : [`${group}.keyFile`, `${group}.certFile`];

@@ -23,6 +23,7 @@ import {
   text,
   words,
 } from "./fields.ts";
+import { FINDING_SETTINGS, LOG_SETTINGS } from "./finding-settings.ts";
 import { SPAN_SETTINGS, TRACE_SETTINGS } from "./span-settings.ts";
 import { STANDARD_SETTINGS } from "./standard-settings.ts";
 
@@ -330,6 +331,7 @@ export const SETTINGS = {
     }),
   },
   spans: SPAN_SETTINGS,
+  findings: FINDING_SETTINGS,
   admin: {
     socket: socketPath({
       summary: "Unix socket on which the agent answers `flowspan top` and `flowspan doctor`.",
@@ -352,6 +354,7 @@ export const SETTINGS = {
   },
   ...STANDARD_SETTINGS,
   traces: TRACE_SETTINGS,
+  logs: LOG_SETTINGS,
 } as const;
 
 type ValuesOf<G> = { readonly [K in keyof G]: G[K] extends Field<infer T> ? T : ValuesOf<G[K]> };

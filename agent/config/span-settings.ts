@@ -2,14 +2,11 @@
  * The part of the table that is about connection spans: flowspan's own fields, and the places and variables
  * that OTel has for whatever sends spans. What is left out of the latter is as the metrics' exporter has it.
  */
-import { endpoint } from "./endpoint.ts";
-import { boolean, choice, integer, milliseconds, optional, ratio, secretPath, text } from "./fields.ts";
-import { headersList, headersText } from "./otlp-fields.ts";
-import { protocol } from "./standard-settings.ts";
+import { exporterSettings } from "./exporter-settings.ts";
+import { boolean, choice, integer, milliseconds, optional, ratio, secretPath } from "./fields.ts";
 
 const PROCESSOR = "tracer_provider.processors[0].batch";
 const OTLP = `${PROCESSOR}.exporter.otlp_grpc`;
-const AS_METRICS = { default: undefined, defaultText: "as the metrics' exporter has it", live: false } as const;
 const inner = { summary: "", live: false } as const;
 
 /** What is kept of healthy connections where nothing was set: enough for the service map, little to store. */
@@ -167,85 +164,5 @@ export const TRACE_SETTINGS = {
     },
     ratio({ ...inner, default: 1 }),
   ),
-  endpoint: optional(
-    {
-      ...AS_METRICS,
-      summary: "Where the Collector takes spans, as OTLP over gRPC.",
-      standard: `${OTLP}.endpoint`,
-      env: ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
-    },
-    endpoint({ ...inner, default: "" }),
-  ),
-  protocol: protocol("TRACES"),
-  headers: headersList({
-    summary: "Headers (gRPC metadata) of every request with spans.",
-    default: {},
-    defaultText: "as the metrics' exporter has them",
-    live: false,
-    standard: `${OTLP}.headers`,
-    secret: true,
-  }),
-  headersList: headersText({
-    summary: "The same as one text; entries of `headers` win.",
-    default: {},
-    defaultText: "as the metrics' exporter has them",
-    live: false,
-    standard: `${OTLP}.headers_list`,
-    env: ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
-    secret: true,
-  }),
-  compression: optional(
-    {
-      ...AS_METRICS,
-      summary: "Compression of the requests.",
-      standard: `${OTLP}.compression`,
-      env: ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
-    },
-    choice({ ...inner, default: "none" }, ["none", "gzip"]),
-  ),
-  timeout: optional(
-    {
-      ...AS_METRICS,
-      summary: "How long one request may take.",
-      standard: `${OTLP}.timeout`,
-      env: ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
-    },
-    milliseconds({ ...inner, default: 10_000 }, { min: 1, max: 600_000 }),
-  ),
-  insecure: optional(
-    {
-      ...AS_METRICS,
-      summary: "No TLS for an endpoint that has no scheme of its own.",
-      standard: `${OTLP}.tls.insecure`,
-      env: ["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"],
-    },
-    boolean({ ...inner, default: false }),
-  ),
-  caFile: optional(
-    {
-      ...AS_METRICS,
-      summary: "File with the certificates that sign the Collector's.",
-      standard: `${OTLP}.tls.ca_file`,
-      env: ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"],
-    },
-    text({ ...inner, default: "" }, "a path", "PATH"),
-  ),
-  keyFile: optional(
-    {
-      ...AS_METRICS,
-      summary: "File with the agent's private key, for mutual TLS.",
-      standard: `${OTLP}.tls.key_file`,
-      env: ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"],
-    },
-    text({ ...inner, default: "" }, "a path", "PATH"),
-  ),
-  certFile: optional(
-    {
-      ...AS_METRICS,
-      summary: "File with the agent's certificate, for mutual TLS.",
-      standard: `${OTLP}.tls.cert_file`,
-      env: ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
-    },
-    text({ ...inner, default: "" }, "a path", "PATH"),
-  ),
+  ...exporterSettings({ signal: "TRACES", otlp: OTLP, items: "spans" }),
 } as const;

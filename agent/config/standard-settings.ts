@@ -12,7 +12,7 @@ const OTLP = `${READER}.exporter.otlp_grpc`;
 const optionalText = { summary: "", default: "", live: false } as const;
 
 /** Of one signal; there is nothing to choose, but a variable that asks for something else must be reported. */
-export function protocol(signal: "METRICS" | "TRACES") {
+export function protocol(signal: "METRICS" | "TRACES" | "LOGS") {
   const field = choice(
     {
       summary: "Only gRPC is spoken. In the file: the exporter's name, `otlp_grpc`.",

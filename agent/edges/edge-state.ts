@@ -63,6 +63,8 @@ export class Edge {
   /** Growth in `row` happened after this, and up to `untilNs`. */
   sinceNs = 0n;
   untilNs = 0n;
+  /** What was new in `row`, by EDGE_COUNTERS, where it speaks of trouble and nobody has judged it. */
+  trouble: Float64Array | undefined;
   /** Of the last exchange that had a row, on CLOCK_BOOTTIME. */
   seenNs = 0n;
   open = 0;

@@ -14,6 +14,7 @@ import { KeptRow } from "./kept-row.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { snapshotOf } from "./snapshot-of.ts";
 import { SumPages } from "./sums.ts";
+import { troubleOf } from "./troubled-edge.ts";
 import { weightOf } from "./weight.ts";
 
 /** What is read of an exchange; ExchangeData fits. */
@@ -68,6 +69,7 @@ export class EdgeTable {
       this.#take(edge, row, clock.bootNs, this.#previousNs);
       this.#coverage.count(edge.key, this.#fresh);
       edge.weight = weightOf(this.#fresh);
+      edge.trouble = troubleOf(this.#fresh, edge.names === undefined ? edge.trouble : undefined);
       edges.push(edge);
     }
     const gone = this.#restOthers(clock);
@@ -132,6 +134,7 @@ export class EdgeTable {
     for (const edge of this.#edges.values()) {
       if (edge.seenNs === bootNs) continue;
       edge.forgetRow();
+      edge.trouble = undefined;
       edge.open = 0;
       edge.limit = 0;
       for (const index of Object.values(LATEST)) edge.totals.set(index, 0);

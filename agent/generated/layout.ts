@@ -246,7 +246,7 @@ export const frameCgroup = {
 } as const;
 
 export const frameNamespace = {
-  size: 104,
+  size: 168,
   fields: {
     netns: { offset: 0, type: "u32" },
     pid: { offset: 4, type: "u32" },
@@ -262,6 +262,14 @@ export const frameNamespace = {
     listenOverflows: { offset: 80, type: "u64" },
     listenDrops: { offset: 88, type: "u64" },
     outNoRoutes: { offset: 96, type: "u64" },
+    syncookiesSent: { offset: 104, type: "u64" },
+    syncookiesReceived: { offset: 112, type: "u64" },
+    syncookiesFailed: { offset: 120, type: "u64" },
+    pruneCalled: { offset: 128, type: "u64" },
+    rcvPruned: { offset: 136, type: "u64" },
+    tcpRcvQDrop: { offset: 144, type: "u64" },
+    tcpAbortOnMemory: { offset: 152, type: "u64" },
+    tcpMemoryPressures: { offset: 160, type: "u64" },
   },
 } as const;
 

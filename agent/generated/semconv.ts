@@ -55,6 +55,102 @@ export type ErrorType =
 /** Name of the BPF program, as `bpftool prog` shows it. */
 export const ATTR_FLOWSPAN_BPF_PROGRAM_NAME = "flowspan.bpf.program.name";
 
+/** Connects that the application gave up. They count where SYNs to the same place were sent again. */
+export const ATTR_FLOWSPAN_CONNECT_ABANDONED = "flowspan.connect.abandoned";
+
+/** Connects that ICMP, or the neighbour table, ended with host unreachable. */
+export const ATTR_FLOWSPAN_CONNECT_HOST_UNREACHABLE = "flowspan.connect.host_unreachable";
+
+/** Connects that ICMP ended with network unreachable. */
+export const ATTR_FLOWSPAN_CONNECT_NET_UNREACHABLE = "flowspan.connect.net_unreachable";
+
+/** Connects for which the kernel found no free local port. */
+export const ATTR_FLOWSPAN_CONNECT_NO_LOCAL_PORT = "flowspan.connect.no_local_port";
+
+/** Connects to the same place that worked. */
+export const ATTR_FLOWSPAN_CONNECT_OPENED = "flowspan.connect.opened";
+
+/** Connects that a reset answered, or ICMP's port unreachable. */
+export const ATTR_FLOWSPAN_CONNECT_REFUSED = "flowspan.connect.refused";
+
+/** Connects that the kernel gave up because no answer came. */
+export const ATTR_FLOWSPAN_CONNECT_TIMED_OUT = "flowspan.connect.timed_out";
+
+/** From the end of the first interval that showed it to the end of the last one, in seconds. */
+export const ATTR_FLOWSPAN_FINDING_DURATION = "flowspan.finding.duration";
+
+/** Why the finding ended. */
+export const ATTR_FLOWSPAN_FINDING_ENDED_BY = "flowspan.finding.ended_by";
+export const FLOWSPAN_FINDING_ENDED_BY_VALUE_RECOVERY = "recovery";
+export const FLOWSPAN_FINDING_ENDED_BY_VALUE_SHUTDOWN = "shutdown";
+export type FlowspanFindingEndedBy = "recovery" | "shutdown";
+
+/** Joins the start and the end of one finding. */
+export const ATTR_FLOWSPAN_FINDING_ID = "flowspan.finding.id";
+
+/** The intervals that showed it so far. The counts are sums over these. */
+export const ATTR_FLOWSPAN_FINDING_INTERVALS = "flowspan.finding.intervals";
+
+/** The event's name without `flowspan.finding.`. */
+export const ATTR_FLOWSPAN_FINDING_NAME = "flowspan.finding.name";
+
+/** How bad the finding is. */
+export const ATTR_FLOWSPAN_FINDING_SEVERITY = "flowspan.finding.severity";
+export const FLOWSPAN_FINDING_SEVERITY_VALUE_WARN = "warn";
+export const FLOWSPAN_FINDING_SEVERITY_VALUE_ERROR = "error";
+export type FlowspanFindingSeverity = "warn" | "error";
+
+/** Whether the finding starts or ends. Each start has one end, with the same id. */
+export const ATTR_FLOWSPAN_FINDING_STATE = "flowspan.finding.state";
+export const FLOWSPAN_FINDING_STATE_VALUE_START = "start";
+export const FLOWSPAN_FINDING_STATE_VALUE_END = "end";
+export type FlowspanFindingState = "start" | "end";
+
+/** What the value had to reach. */
+export const ATTR_FLOWSPAN_FINDING_THRESHOLD = "flowspan.finding.threshold";
+
+/** What was compared with the threshold. At the start, of the interval that decided; at the end, the largest. */
+export const ATTR_FLOWSPAN_FINDING_VALUE = "flowspan.finding.value";
+
+/** Growth of the net namespace's own `TcpExt: ListenDrops`. */
+export const ATTR_FLOWSPAN_KERNEL_LISTEN_DROPS = "flowspan.kernel.listen_drops";
+
+/** Growth of the net namespace's own `TcpExt: ListenOverflows`. */
+export const ATTR_FLOWSPAN_KERNEL_LISTEN_OVERFLOWS = "flowspan.kernel.listen_overflows";
+
+/** Growth of the net namespace's own `TcpExt: PruneCalled`: a receive queue was over its limit. */
+export const ATTR_FLOWSPAN_KERNEL_PRUNE_CALLED = "flowspan.kernel.prune_called";
+
+/** Growth of the net namespace's own `TcpExt: RcvPruned`: segments dropped since pruning was not enough. */
+export const ATTR_FLOWSPAN_KERNEL_RCV_PRUNED = "flowspan.kernel.rcv_pruned";
+
+/** Growth of the net namespace's own `TcpExt: SyncookiesFailed`: acknowledgements without a valid cookie. */
+export const ATTR_FLOWSPAN_KERNEL_SYNCOOKIES_FAILED = "flowspan.kernel.syncookies_failed";
+
+/** Growth of the net namespace's own `TcpExt: SyncookiesRecv`: valid cookies that came back. */
+export const ATTR_FLOWSPAN_KERNEL_SYNCOOKIES_RECEIVED = "flowspan.kernel.syncookies_received";
+
+/** Growth of the net namespace's own `TcpExt: SyncookiesSent`. */
+export const ATTR_FLOWSPAN_KERNEL_SYNCOOKIES_SENT = "flowspan.kernel.syncookies_sent";
+
+/** Growth of the net namespace's own `TcpExt: TCPAbortOnMemory`: connections that the kernel ended to have memory. */
+export const ATTR_FLOWSPAN_KERNEL_TCP_ABORT_ON_MEMORY = "flowspan.kernel.tcp_abort_on_memory";
+
+/** Growth of the net namespace's own `TcpExt: TCPMemoryPressures`: how often TCP as a whole came under memory pressure. */
+export const ATTR_FLOWSPAN_KERNEL_TCP_MEMORY_PRESSURES = "flowspan.kernel.tcp_memory_pressures";
+
+/** Growth of the net namespace's own `TcpExt: TCPRcvQDrop`: segments dropped for want of memory. */
+export const ATTR_FLOWSPAN_KERNEL_TCP_RCV_Q_DROP = "flowspan.kernel.tcp_rcv_q_drop";
+
+/** Segments that the listener dropped, as its socket counts them. */
+export const ATTR_FLOWSPAN_LISTENER_DROPS = "flowspan.listener.drops";
+
+/** Connections that waited to be accepted when the interval ended. */
+export const ATTR_FLOWSPAN_LISTENER_QUEUE_LENGTH = "flowspan.listener.queue.length";
+
+/** The listener's backlog limit; one connection more may wait. */
+export const ATTR_FLOWSPAN_LISTENER_QUEUE_LIMIT = "flowspan.listener.queue.limit";
+
 /** The name of the way in which a fact was lost. */
 export const ATTR_FLOWSPAN_LOSS_REASON = "flowspan.loss.reason";
 export const FLOWSPAN_LOSS_REASON_VALUE_EDGE_TABLE_FULL_DETAIL = "edge_table_full_detail";
@@ -84,6 +180,11 @@ export const FLOWSPAN_LOSS_REASON_VALUE_SPAN_REJECTED = "span_rejected";
 export const FLOWSPAN_LOSS_REASON_VALUE_SPAN_GAVE_UP = "span_gave_up";
 export const FLOWSPAN_LOSS_REASON_VALUE_SPAN_UNNAMED = "span_unnamed";
 export const FLOWSPAN_LOSS_REASON_VALUE_SPAN_SHUTDOWN = "span_shutdown";
+export const FLOWSPAN_LOSS_REASON_VALUE_FINDING_LEFT_OUT = "finding_left_out";
+export const FLOWSPAN_LOSS_REASON_VALUE_LOG_QUEUE_FULL = "log_queue_full";
+export const FLOWSPAN_LOSS_REASON_VALUE_LOG_REJECTED = "log_rejected";
+export const FLOWSPAN_LOSS_REASON_VALUE_LOG_GAVE_UP = "log_gave_up";
+export const FLOWSPAN_LOSS_REASON_VALUE_LOG_SHUTDOWN = "log_shutdown";
 export const FLOWSPAN_LOSS_REASON_VALUE_METADATA_UNREADABLE_DETAIL = "metadata_unreadable_detail";
 export type FlowspanLossReason =
   | "edge_table_full_detail"
@@ -113,6 +214,11 @@ export type FlowspanLossReason =
   | "span_gave_up"
   | "span_unnamed"
   | "span_shutdown"
+  | "finding_left_out"
+  | "log_queue_full"
+  | "log_rejected"
+  | "log_gave_up"
+  | "log_shutdown"
   | "metadata_unreadable_detail";
 
 /** Which kind of objects a source of names gives; `local-pods` are the own node's, with all that they need, and `directory` is `flowspan directory`, whose objects are the addresses that it was asked for. */
@@ -204,6 +310,9 @@ export const ATTR_FLOWSPAN_TCP_RETRANSMIT_FAST = "flowspan.tcp.retransmit.fast";
 
 /** Of them, those sent again at once though nothing was lost: a smaller path MTU, data on a SYN that was not taken. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_NON_CONGESTION = "flowspan.tcp.retransmit.non_congestion";
+
+/** Of them, those whose cause is not known: the kernel does not offer the hook, or they came in between. */
+export const ATTR_FLOWSPAN_TCP_RETRANSMIT_OTHER = "flowspan.tcp.retransmit.other";
 
 /** Segments that this one event sent again. */
 export const ATTR_FLOWSPAN_TCP_RETRANSMIT_SEGMENTS = "flowspan.tcp.retransmit.segments";
@@ -416,6 +525,13 @@ export const METRIC_FLOWSPAN_DIRECTORY_REFUSALS: MetricDescriptor = {
   unit: "{connection}",
   description: "Connections of agents that were not let in, or were ended because of what they said.",
   instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_FINDINGS_ACTIVE: MetricDescriptor = {
+  name: "flowspan.findings.active",
+  unit: "{finding}",
+  description: "Findings that are active, by name and severity.",
+  instrument: "updowncounter",
 };
 
 export const METRIC_FLOWSPAN_TCP_IO: MetricDescriptor = {
@@ -745,6 +861,48 @@ export const METRIC_FLOWSPAN_EXCHANGE_AGE: MetricDescriptor = {
   unit: "s",
   description: "Time since the last whole exchange with the probe; until the first, since the agent's start.",
   instrument: "gauge",
+};
+
+export const METRIC_FLOWSPAN_FINDINGS_STARTED: MetricDescriptor = {
+  name: "flowspan.findings.started",
+  unit: "{finding}",
+  description: "Findings that have started since the agent did, by name.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_LOGS_OBSERVED: MetricDescriptor = {
+  name: "flowspan.logs.observed",
+  unit: "{log_record}",
+  description: "Log records that were made of findings.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_LOGS_ACCEPTED: MetricDescriptor = {
+  name: "flowspan.logs.accepted",
+  unit: "{log_record}",
+  description: "Log records that the Collector has accepted.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_LOGS_DROPPED: MetricDescriptor = {
+  name: "flowspan.logs.dropped",
+  unit: "{log_record}",
+  description: "Log records that were given up, by reason; the same counts are part of flowspan.losses.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_LOGS_PENDING: MetricDescriptor = {
+  name: "flowspan.logs.pending",
+  unit: "{log_record}",
+  description: "Log records that are queued or on their way.",
+  instrument: "updowncounter",
+};
+
+export const METRIC_FLOWSPAN_LOGS_LIMIT: MetricDescriptor = {
+  name: "flowspan.logs.limit",
+  unit: "{log_record}",
+  description: "Log records that may be pending.",
+  instrument: "updowncounter",
 };
 
 export const METRIC_FLOWSPAN_EXCHANGE_DURATION: MetricDescriptor = {

@@ -53,6 +53,14 @@ export interface NamespaceCounters {
   readonly listenOverflows: number;
   readonly listenDrops: number;
   readonly outNoRoutes: number;
+  readonly syncookiesSent: number;
+  readonly syncookiesReceived: number;
+  readonly syncookiesFailed: number;
+  readonly pruneCalled: number;
+  readonly rcvPruned: number;
+  readonly tcpRcvQDrop: number;
+  readonly tcpAbortOnMemory: number;
+  readonly tcpMemoryPressures: number;
 }
 
 export interface ProgramStats {

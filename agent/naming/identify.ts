@@ -75,6 +75,8 @@ export interface ClusterIdentity extends Identity {
   stats(): IdentityStats;
   /** What is wrong with the name that this node was given, as far as is known. */
   nodeTrouble(): string | undefined;
+  /** This node, as the local end of what belongs to no pod and no unit. */
+  node(): LocalEnd;
 }
 
 /** How long an edge waits for the metadata of its own ends. */
@@ -184,6 +186,10 @@ class TableIdentity implements ClusterIdentity {
     });
   }
 
+  node(): LocalEnd {
+    return cgroupEnd({ kind: "host" }, this.#tables.context);
+  }
+
   addCgroup(cgroup: Cgroup): void {
     const seenMs = milliseconds(cgroup.seenNs);
     if (this.#cgroups.size >= CGROUPS_MAX && !this.#cgroups.has(cgroup.id)) this.#dropUnusedCgroups();
@@ -214,9 +220,9 @@ class TableIdentity implements ClusterIdentity {
 
   identify(key: EdgeKey, sinceNs: bigint, untilNs: bigint, nowNs: bigint = untilNs): Identified {
     const nowMs = milliseconds(nowNs);
-    const { unsynced, context } = this.#tables;
+    const { unsynced } = this.#tables;
     if (key.overflow) {
-      return { state: "named", local: cgroupEnd({ kind: "host" }, context), remote: NOBODY, passing: false };
+      return { state: "named", local: this.node(), remote: NOBODY, passing: false };
     }
     if (unsynced.size > 0 && nowMs - this.#startedMs < FIRST_SYNC_MS) {
       return { state: "pending", why: `not synced: ${[...unsynced].join(", ")}` };

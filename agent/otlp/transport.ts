@@ -10,7 +10,11 @@ import { type ChannelCredentials, credentials, Metadata, type ServiceError } fro
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { CompressionAlgorithm } from "@opentelemetry/otlp-exporter-base";
 import { createOtlpGrpcExportDelegate } from "@opentelemetry/otlp-grpc-exporter-base";
-import { ProtobufMetricsSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
+import {
+  ProtobufLogsSerializer,
+  ProtobufMetricsSerializer,
+  ProtobufTraceSerializer,
+} from "@opentelemetry/otlp-transformer";
 import type { Origin } from "../config/layer.ts";
 import { ConfigError } from "../config/problem.ts";
 import type { ExportOutcome } from "../model/export-outcome.ts";
@@ -61,7 +65,7 @@ interface SignalService {
   readonly grpcPath: string;
   /** The delegate asks for these to measure itself; without a meter provider it measures nothing. */
   readonly component: string;
-  readonly items: { readonly name: "metric_data_point" | "span"; readonly countItems: () => number };
+  readonly items: { readonly name: "metric_data_point" | "span" | "log"; readonly countItems: () => number };
   partialSuccess(response: Uint8Array): Partial;
 }
 
@@ -84,6 +88,16 @@ const SERVICES = {
     partialSuccess: (response) => {
       const { partialSuccess } = ProtobufTraceSerializer.deserializeResponse(response);
       return { rejected: Number(partialSuccess?.rejectedSpans ?? 0), message: partialSuccess?.errorMessage ?? "" };
+    },
+  },
+  logs: {
+    grpcName: "LogsExportService",
+    grpcPath: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    component: "otlp_grpc_log_exporter",
+    items: { name: "log", countItems: () => 0 },
+    partialSuccess: (response) => {
+      const { partialSuccess } = ProtobufLogsSerializer.deserializeResponse(response);
+      return { rejected: Number(partialSuccess?.rejectedLogRecords ?? 0), message: partialSuccess?.errorMessage ?? "" };
     },
   },
 } as const satisfies Record<string, SignalService>;

@@ -18,7 +18,7 @@ export interface SettingNames {
 
 /** What is known of the request that failed. */
 export interface Attempt {
-  readonly signal: "metrics" | "traces";
+  readonly signal: "metrics" | "traces" | "logs";
   readonly endpoint: string;
   readonly timeoutMs: number;
   readonly names: SettingNames;
@@ -174,6 +174,7 @@ const RULES: readonly Rule[] = [
 const NOT_AT_ALL = {
   metrics: "send none: OTEL_METRICS_EXPORTER=none",
   traces: "make none: OTEL_TRACES_EXPORTER=none, in a file spans.enabled: false",
+  logs: "make none: OTEL_LOGS_EXPORTER=none, in a file findings.enabled: false",
 } as const;
 
 /** `OTEL_EXPORTER_OTLP_ENDPOINT`, `--endpoint`, `meter_provider.….endpoint (flowspan.yaml:7)` */

@@ -1,9 +1,9 @@
 /**
  * The parts of a running agent, made from settings and joined, from top to bottom: each needs only those above it.
  *
- *   spans ◄─ records ─ probe ─ rows ─► metrics          names ─► both          own metrics, status ◄─ all
+ *   spans ◄─ records ─ probe ─ rows ─► metrics ─► findings        names ─► all        own metrics, status ◄─ all
  *
- * A signal to come is one line beside `spans` and `metrics`.
+ * A signal to come is one line beside `spans`, `findings` and `metrics`.
  */
 
 import type { Settings } from "../config/settings.ts";
@@ -22,6 +22,7 @@ import { selfExport } from "../telemetry/export-options.ts";
 import { createLosses } from "../telemetry/losses.ts";
 import type { Sending } from "../telemetry/provider.ts";
 import { PipelineVitals } from "../telemetry/vitals.ts";
+import { FindingSignal } from "./finding-signal.ts";
 import { MetricSignal } from "./metric-signal.ts";
 import { startNames } from "./name-sources.ts";
 import { exportsMetrics, transportOptions } from "./options.ts";
@@ -62,8 +63,14 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       namesTrouble: () => identity.nodeTrouble(),
     });
     const nodeLog = new TroubleLog(log, "the node's name is right");
+    const transport = exportsMetrics(settings)
+      ? createTransport(transportOptions(live, "metrics"), "metrics", reportedCauses)
+      : undefined;
+    const node = () => identity.node();
+    const findings = new FindingSignal({ live, reportedCauses, metrics: transport, node, log });
     const listeners: PipelineListeners = {
       turn: () => vitals.turn(),
+      judge: (growth, exchange) => findings.judge(growth, exchange),
       failed: (error) => vitals.failed(error),
       exchanged: (exchange, seconds) => {
         vitals.exchanged();
@@ -72,26 +79,30 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
         state.addExchange(exchange, seconds);
       },
     };
-    const transport = exportsMetrics(settings)
-      ? createTransport(transportOptions(live, "metrics"), "metrics", reportedCauses)
-      : undefined;
     const onResult = (result: RequestResult) => state.addRequest(result);
     const parts = { settings, identity, transport, exemplars, clock, stop, log };
     const metrics = new MetricSignal({ ...parts, onResult, listeners });
     closing.push(() => metrics.stop());
 
-    for (const { losses } of [probe, metrics, names, spans]) {
+    for (const { losses } of [probe, metrics, names, spans, findings]) {
       for (const [reason, count] of losses) state.losses.follow(reason, count);
     }
     state.metadata = () => names.readings();
     state.exchangeAgeMs = () => vitals.exchangeAgeMs();
     if (settings.coverage) state.coverage = () => metrics.edges.coverage();
     if (!settings.disabled) state.spans = () => spans.stats();
+    state.logs = () => findings.logs;
+    state.findings = () => findings.started();
     if (transport !== undefined) closing.push(startSelf(settings, transport, state, log, spans.sending));
     closing.push(() => spans.stop());
+    closing.push(() => findings.stop());
 
-    const status = () => statusOf({ live, vitals, state, probe, names, spans, metrics });
-    const answers = { vitals: () => vitals.read(), edges: () => metrics.edges.snapshot(), status };
+    const status = () => statusOf({ live, vitals, state, probe, names, spans, findings, metrics });
+    const answers = {
+      vitals: () => vitals.read(),
+      edges: () => ({ ...metrics.edges.snapshot(), findings: findings.snapshot() }),
+      status,
+    };
     const admin = await startAdmin({ ...settings.admin, answers });
     state.adminRefusals = () => admin.refusals();
     closing.push(() => admin.close());
@@ -100,7 +111,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       clock.set(changed.interval);
     });
 
-    const signals: readonly Signal[] = [spans, metrics];
+    const signals: readonly Signal[] = [spans, findings, metrics];
     await Promise.all(signals.map((signal) => signal.start({ source: probe.source, identity })));
   } finally {
     // The last made is the first closed: self metrics still tell of the end, the source goes last.

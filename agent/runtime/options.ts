@@ -5,6 +5,7 @@
 import type { Config } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { DEFAULT_PROBABILITY } from "../config/span-settings.ts";
+import type { LogLimits } from "../otlp/log-exporter.ts";
 import type { ExportedSignal, TransportOptions } from "../otlp/transport.ts";
 import type { SettingNames } from "../otlp/trouble.ts";
 import type { AggregateOptions } from "../series/aggregate-options.ts";
@@ -18,10 +19,19 @@ export function exportsMetrics({ disabled, otlp }: Settings): boolean {
   return !disabled && otlp.exporter === "otlp";
 }
 
+/** Whether findings become log records. */
+export function exportsLogs({ disabled, findings, logs }: Settings): boolean {
+  return !disabled && findings.enabled && logs.exporter === "otlp";
+}
+
 /** What is sent at all. */
 export function exportedSignals(settings: Settings): ExportedSignal[] {
   const makesSpans = recordSettings(settings, [0n, 0n]) !== undefined;
-  return [...(exportsMetrics(settings) ? ["metrics" as const] : []), ...(makesSpans ? ["traces" as const] : [])];
+  return [
+    ...(exportsMetrics(settings) ? ["metrics" as const] : []),
+    ...(makesSpans ? ["traces" as const] : []),
+    ...(exportsLogs(settings) ? ["logs" as const] : []),
+  ];
 }
 
 /** What a signal is sent with, and the names by which the user knows it. */
@@ -29,7 +39,7 @@ export function transportOptions(
   { settings, originOf, file }: Pick<Config, "settings" | "originOf" | "file">,
   signal: ExportedSignal,
 ): TransportOptions & { readonly names: SettingNames } {
-  const group = signal === "metrics" ? "otlp" : "traces";
+  const group = signal === "metrics" ? "otlp" : signal;
   const { endpoint, headers, headersList, timeout, compression, caFile, certFile, keyFile } = settings[group];
   const name = (key: string) => originOf(`${group}.${key}`);
   return {
@@ -117,6 +127,10 @@ export function spanLimits({ traces }: Settings): SpanLimits {
   return { queue: traces.queue, batch: traces.batch, delayMs: traces.delay };
 }
 
+export function logLimits({ logs }: Settings): LogLimits {
+  return { queue: logs.queue, batch: logs.batch, delayMs: logs.delay };
+}
+
 /** The prefixes that the kernel looks remote addresses up in; what both lists name is kept apart. */
 export function prefixRulesOf({ scopes }: Settings): PrefixRule[] {
   const kept = new Set(scopes.keep);
@@ -133,7 +147,7 @@ function prefixRuleOf(prefix: string, collapse: boolean): PrefixRule {
 }
 
 /** What must not be printed: the values of the headers. */
-export function secretsOf({ otlp, traces }: Settings): string[] {
-  const all = [otlp.headers, otlp.headersList, traces.headers, traces.headersList];
+export function secretsOf({ otlp, traces, logs }: Settings): string[] {
+  const all = [otlp, traces, logs].flatMap(({ headers, headersList }) => [headers, headersList]);
   return all.flatMap((headers) => Object.values(headers));
 }

@@ -12,12 +12,15 @@
  *          └──────────────────────────────────────────────────────────────┘
  *                               rows that were in them
  *
+ * Behind naming, `judge` sees the edges with their names: what is wrong, if anything. It changes nothing of them.
+ *
  * A turn is one exchange, its export and its settlement; turns never overlap. Only rows of accepted
  * requests are settled: all else is still in the kernel and comes again, so that an error costs the turn
  * that it happens in and no byte. Decoding is inside of the source, which is a probe or a recording.
  * What filters or judges traffic by its names stands between naming and series.
  */
 
+import type { Growth } from "../edges/edge-table.ts";
 import type { Identity } from "../model/names.ts";
 import type { FlowExporter } from "../otlp/flow-exporter.ts";
 import type { Logger } from "../shared/logger.ts";
@@ -44,6 +47,8 @@ export interface PipelineParts {
 
 /** Called between steps; must not throw. */
 export interface PipelineListeners {
+  /** Edges that have grown, those of them whose ends are known with names; not kept after the turn. */
+  readonly judge?: (growth: Growth, exchange: ExchangeData) => void;
   /** A turn begins. */
   readonly turn?: () => void;
   /** An exchange was exported and settled, as far as the Collector accepted it. */
@@ -82,7 +87,9 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineTotals>
     for (const cgroup of exchange.cgroups) identity.addCgroup(cgroup);
     const growth = steps.edges.observe(exchange);
     steps.series.takeBack(growth);
-    const batch = steps.series.add(steps.naming.name(growth));
+    const named = steps.naming.name(growth);
+    listeners.judge?.(named, exchange);
+    const batch = steps.series.add(named);
     let settledRows = 0;
     for (const { outcome, flows } of await exporter.exportFlows(batch.flows)) {
       if (outcome.state !== "accepted") continue;

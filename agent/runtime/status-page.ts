@@ -5,6 +5,7 @@ import { redact } from "../shared/log.ts";
 import { VERSION } from "../shared/own-version.ts";
 import type { SelfState } from "../telemetry/agent-state.ts";
 import type { PipelineVitals } from "../telemetry/vitals.ts";
+import type { FindingSignal } from "./finding-signal.ts";
 import type { MetricSignal } from "./metric-signal.ts";
 import type { NameSources } from "./name-sources.ts";
 import type { ProbeLink } from "./probe-link.ts";
@@ -18,10 +19,11 @@ export interface StatusParts {
   readonly probe: ProbeLink;
   readonly names: NameSources;
   readonly spans: SpanSignal;
+  readonly findings: FindingSignal;
   readonly metrics: MetricSignal;
 }
 
-export function statusOf({ live, vitals, state, probe, names, spans, metrics }: StatusParts): object {
+export function statusOf({ live, vitals, state, probe, names, spans, findings, metrics }: StatusParts): object {
   return {
     version: VERSION,
     protocol: FLOWSPAN_PROTOCOL,
@@ -38,6 +40,7 @@ export function statusOf({ live, vitals, state, probe, names, spans, metrics }: 
     programs: state.programs(),
     source: probe.source.stats(),
     spans: spans.stats(),
+    findings: findings.stats(),
     aggregate: metrics.stats(),
     identity: names.identity.stats(),
     kubernetes: names.watches(),

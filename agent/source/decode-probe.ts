@@ -120,6 +120,14 @@ function namespaceCounters(fields: Fields): NamespaceCounters {
     listenOverflows: fields.count(at.listenOverflows),
     listenDrops: fields.count(at.listenDrops),
     outNoRoutes: fields.count(at.outNoRoutes),
+    syncookiesSent: fields.count(at.syncookiesSent),
+    syncookiesReceived: fields.count(at.syncookiesReceived),
+    syncookiesFailed: fields.count(at.syncookiesFailed),
+    pruneCalled: fields.count(at.pruneCalled),
+    rcvPruned: fields.count(at.rcvPruned),
+    tcpRcvQDrop: fields.count(at.tcpRcvQDrop),
+    tcpAbortOnMemory: fields.count(at.tcpAbortOnMemory),
+    tcpMemoryPressures: fields.count(at.tcpMemoryPressures),
   };
 }
 

@@ -11,6 +11,8 @@ import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { MetricDescriptor } from "../generated/semconv.ts";
 import {
   ATTR_FLOWSPAN_BPF_PROGRAM_NAME,
+  ATTR_FLOWSPAN_FINDING_NAME,
+  ATTR_FLOWSPAN_FINDING_SEVERITY,
   ATTR_FLOWSPAN_LOSS_REASON,
   ATTR_FLOWSPAN_NETNS,
   METRIC_FLOWSPAN_BPF_PROGRAM_RECURSION_MISSES,
@@ -29,6 +31,12 @@ import {
   METRIC_FLOWSPAN_EXPORT_POINTS,
   METRIC_FLOWSPAN_EXPORT_POINTS_REJECTED,
   METRIC_FLOWSPAN_EXPORT_REQUESTS,
+  METRIC_FLOWSPAN_FINDINGS_STARTED,
+  METRIC_FLOWSPAN_LOGS_ACCEPTED,
+  METRIC_FLOWSPAN_LOGS_DROPPED,
+  METRIC_FLOWSPAN_LOGS_LIMIT,
+  METRIC_FLOWSPAN_LOGS_OBSERVED,
+  METRIC_FLOWSPAN_LOGS_PENDING,
   METRIC_FLOWSPAN_LOSSES,
   METRIC_FLOWSPAN_PROBE_CPU_TIME,
   METRIC_FLOWSPAN_PROBE_MEMORY_USAGE,
@@ -43,6 +51,7 @@ import {
   METRIC_FLOWSPAN_WALK_SOCKETS,
 } from "../generated/semconv.ts";
 import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
+import type { LogStats } from "../model/log-record.ts";
 import type { Logger } from "../shared/logger.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
 import type { DurationListeners, SelfState } from "./agent-state.ts";
@@ -120,6 +129,14 @@ function ofSpans(value: (spans: SpanStats) => number): Read {
   };
 }
 
+/** A reading of the queue of log records: absent where none are made. */
+function ofLogs(value: (logs: LogStats) => number): Read {
+  return (state, result) => {
+    const logs = state.logs();
+    if (logs !== undefined) result.observe(value(logs));
+  };
+}
+
 const READINGS: readonly Reading<SelfState>[] = [
   ...PROCESS_READINGS,
   [
@@ -158,6 +175,24 @@ const READINGS: readonly Reading<SelfState>[] = [
   ],
   [METRIC_FLOWSPAN_SPANS_PENDING, ofSpans((spans) => spans.pending)],
   [METRIC_FLOWSPAN_SPANS_LIMIT, ofSpans((spans) => spans.limit)],
+  [
+    METRIC_FLOWSPAN_FINDINGS_STARTED,
+    (state, result) => {
+      for (const { name, severity, count } of state.findings())
+        result.observe(count, { [ATTR_FLOWSPAN_FINDING_NAME]: name, [ATTR_FLOWSPAN_FINDING_SEVERITY]: severity });
+    },
+  ],
+  [METRIC_FLOWSPAN_LOGS_OBSERVED, ofLogs((logs) => logs.observed)],
+  [METRIC_FLOWSPAN_LOGS_ACCEPTED, ofLogs((logs) => logs.accepted)],
+  [
+    METRIC_FLOWSPAN_LOGS_DROPPED,
+    (state, result) => {
+      for (const [reason, count] of Object.entries(state.logs()?.dropped ?? {}))
+        if (count > 0) result.observe(count, { [ATTR_FLOWSPAN_LOSS_REASON]: reason });
+    },
+  ],
+  [METRIC_FLOWSPAN_LOGS_PENDING, ofLogs((logs) => logs.pending)],
+  [METRIC_FLOWSPAN_LOGS_LIMIT, ofLogs((logs) => logs.limit)],
   [METRIC_FLOWSPAN_COVERAGE_SEGMENTS, ofCoverage("segments")],
   [METRIC_FLOWSPAN_COVERAGE_CONNECTIONS, ofCoverage("connections")],
   ...METADATA_READINGS,

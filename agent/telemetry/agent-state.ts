@@ -5,6 +5,8 @@
  * begin anew with its process; what is read here only grows.
  */
 
+import type { StartedFindings } from "../model/active-finding.ts";
+import type { LogStats } from "../model/log-record.ts";
 import type { MetadataReading } from "../model/metadata.ts";
 import type { Exchange, ProbeStatus, ProgramStats } from "../model/probe-event.ts";
 import type { RequestResult } from "../otlp/flow-exporter.ts";
@@ -51,6 +53,10 @@ export class SelfState {
   coverage: () => readonly CoverageReading[] = () => [];
   /** Read at each collection; undefined while no spans are made. */
   spans: () => SpanStats | undefined = () => undefined;
+  /** Read at each collection; undefined while no log records are made. */
+  logs: () => LogStats | undefined = () => undefined;
+  /** Read at each collection: findings that have started, by name. */
+  findings: () => readonly StartedFindings[] = () => [];
   /** Where names come from: read at each collection and by health; set once by whoever watches. */
   metadata: () => readonly MetadataReading[] = () => [];
   /** Read at each collection: milliseconds since the last whole exchange, or since the start; set once by whoever keeps time. */

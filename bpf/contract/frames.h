@@ -121,7 +121,15 @@ struct frame_namespace {
 	__u64 out_rsts;
 	__u64 listen_overflows;
 	__u64 listen_drops;
-	__u64 out_no_routes; /* Ip: connects that ended in the routing table, before any socket state */
+	__u64 out_no_routes;   /* Ip: connects that ended in the routing table, before any socket state */
+	__u64 syncookies_sent; /* from here on TcpExt, as evidence of findings */
+	__u64 syncookies_received;
+	__u64 syncookies_failed;
+	__u64 prune_called;
+	__u64 rcv_pruned;
+	__u64 tcp_rcv_q_drop;
+	__u64 tcp_abort_on_memory;
+	__u64 tcp_memory_pressures;
 };
 
 /* What one BPF program has cost and missed since it was loaded; times only while kernel.bpf_stats_enabled. */

@@ -25,6 +25,14 @@ static const struct counter {
 	{ "Tcp:", "OutRsts", offsetof(struct frame_namespace, out_rsts) },
 	{ "TcpExt:", "ListenOverflows", offsetof(struct frame_namespace, listen_overflows) },
 	{ "TcpExt:", "ListenDrops", offsetof(struct frame_namespace, listen_drops) },
+	{ "TcpExt:", "SyncookiesSent", offsetof(struct frame_namespace, syncookies_sent) },
+	{ "TcpExt:", "SyncookiesRecv", offsetof(struct frame_namespace, syncookies_received) },
+	{ "TcpExt:", "SyncookiesFailed", offsetof(struct frame_namespace, syncookies_failed) },
+	{ "TcpExt:", "PruneCalled", offsetof(struct frame_namespace, prune_called) },
+	{ "TcpExt:", "RcvPruned", offsetof(struct frame_namespace, rcv_pruned) },
+	{ "TcpExt:", "TCPRcvQDrop", offsetof(struct frame_namespace, tcp_rcv_q_drop) },
+	{ "TcpExt:", "TCPAbortOnMemory", offsetof(struct frame_namespace, tcp_abort_on_memory) },
+	{ "TcpExt:", "TCPMemoryPressures", offsetof(struct frame_namespace, tcp_memory_pressures) },
 };
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))
 #define COUNTERS_ALL ((1U << COUNTERS) - 1)

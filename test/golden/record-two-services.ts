@@ -21,7 +21,8 @@ import { eventually } from "../lab/programs/process.ts";
 
 const PROBE = fileURLToPath(new URL("../../build/flowspan-probe", import.meta.url));
 const RECORDING = fileURLToPath(new URL("two-services.gz", import.meta.url));
-const NAME = "flowspan-golden";
+/** Of this process alone: another one may record at the same time. Names in the recording begin below it. */
+const NAME = `flowspan-golden-${process.pid}`;
 const CGROUPS = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].find((path) => existsSync(join(path, "cgroup.procs")));
 const PORT = 8080;
 

@@ -19,7 +19,23 @@ export interface JsonAttribute {
   readonly value: JsonValue;
 }
 
-interface JsonValue {
+export interface JsonLogRequest {
+  readonly resourceLogs?: readonly {
+    readonly resource?: JsonResource;
+    readonly scopeLogs?: readonly { readonly scope?: JsonScope; readonly logRecords?: readonly JsonLogRecord[] }[];
+  }[];
+}
+
+export interface JsonLogRecord {
+  readonly timeUnixNano?: string;
+  readonly severityNumber?: number;
+  readonly severityText?: string;
+  readonly body?: JsonValue | null;
+  readonly eventName?: string;
+  readonly attributes?: readonly JsonAttribute[];
+}
+
+export interface JsonValue {
   readonly stringValue?: string;
   readonly intValue?: string | number;
   readonly doubleValue?: number;

@@ -5,7 +5,7 @@
  * equal requests. Throws on bytes that are no request; unknown fields are skipped, as protobuf demands.
  */
 import protobuf from "protobufjs";
-import type { JsonMetricRequest, JsonTraceRequest } from "./otlp-json.ts";
+import type { JsonLogRequest, JsonMetricRequest, JsonTraceRequest } from "./otlp-json.ts";
 
 const SCHEMA = `
 syntax = "proto3";
@@ -64,6 +64,13 @@ message Link {
   bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; repeated KeyValue attributes = 4;
 }
 message Status { string message = 2; uint32 code = 3; }
+message Logs { repeated ResourceLogs resource_logs = 1; }
+message ResourceLogs { Resource resource = 1; repeated ScopeLogs scope_logs = 2; string schema_url = 3; }
+message ScopeLogs { Scope scope = 1; repeated LogRecord log_records = 2; string schema_url = 3; }
+message LogRecord {
+  fixed64 time_unix_nano = 1; fixed64 observed_time_unix_nano = 11; uint32 severity_number = 2; string severity_text = 3;
+  AnyValue body = 5; repeated KeyValue attributes = 6; uint32 dropped_attributes_count = 7; string event_name = 12;
+}
 `;
 
 const { root } = protobuf.parse(SCHEMA);
@@ -84,6 +91,11 @@ export function metricRequestOf(bytes: Uint8Array): JsonMetricRequest {
 /** @param bytes an ExportTraceServiceRequest */
 export function traceRequestOf(bytes: Uint8Array): JsonTraceRequest {
   return plain("Traces", bytes) as JsonTraceRequest;
+}
+
+/** @param bytes an ExportLogsServiceRequest */
+export function logRequestOf(bytes: Uint8Array): JsonLogRequest {
+  return plain("Logs", bytes) as JsonLogRequest;
 }
 
 function plain(type: string, bytes: Uint8Array): object {

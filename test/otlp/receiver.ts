@@ -20,6 +20,7 @@ import {
 } from "@grpc/grpc-js";
 import type { LiveCheck } from "../../semconv/live.ts";
 import { Copies } from "./copies.ts";
+import { decodeLogs, type ReceivedLog } from "./logs.ts";
 import { decodeMetrics, type ReceivedPoint } from "./metric-points.ts";
 import { registryCheck } from "./registry-check.ts";
 import { decodeSpans, type ReceivedSpan } from "./spans.ts";
@@ -93,7 +94,9 @@ export class Receiver {
   readonly points: ReceivedPoint[] = [];
   /** Of accepted requests, in order. */
   readonly spans: ReceivedSpan[] = [];
-  /** When each of them came, on performance.now(). */
+  /** Of accepted requests, in order. */
+  readonly logs: ReceivedLog[] = [];
+  /** When each of the spans came, on performance.now(). */
   readonly spanTimesMs: number[] = [];
   /** Requests that were answered with a status other than OK. */
   refused = 0;
@@ -174,9 +177,11 @@ export class Receiver {
     }
     const points = signal === "metrics" ? decodeMetrics(bytes) : [];
     const spans = signal === "traces" ? decodeSpans(bytes) : [];
+    const logs = signal === "logs" ? decodeLogs(bytes) : [];
     this.#copies?.send(exportPath(signal), bytes);
     this.#check?.addPoints(points);
     this.#check?.addSpans(spans);
+    this.#check?.addLogs(logs);
     if (!this.#forget) {
       for (const span of spans) {
         this.spans.push(span);
@@ -184,6 +189,7 @@ export class Receiver {
       }
       this.requests.push({ signal, bytes, metadata });
       this.points.push(...points);
+      this.logs.push(...logs);
     }
     for (const listener of this.#listeners) listener(points);
   }

@@ -75,6 +75,14 @@ export const NAMESPACE_BOOKS: readonly (readonly [keyof NamespaceCounters, strin
   ["outRsts", "Tcp.OutRsts"],
   ["listenOverflows", "TcpExt.ListenOverflows"],
   ["listenDrops", "TcpExt.ListenDrops"],
+  ["syncookiesSent", "TcpExt.SyncookiesSent"],
+  ["syncookiesReceived", "TcpExt.SyncookiesRecv"],
+  ["syncookiesFailed", "TcpExt.SyncookiesFailed"],
+  ["pruneCalled", "TcpExt.PruneCalled"],
+  ["rcvPruned", "TcpExt.RcvPruned"],
+  ["tcpRcvQDrop", "TcpExt.TCPRcvQDrop"],
+  ["tcpAbortOnMemory", "TcpExt.TCPAbortOnMemory"],
+  ["tcpMemoryPressures", "TcpExt.TCPMemoryPressures"],
 ];
 
 /** The books that coverage divides by are this namespace's. */

@@ -22,21 +22,36 @@ export function checkAgent({ socket, ready }: AgentFacts): Finding {
 }
 
 export interface CollectorFacts {
-  readonly signal: "metrics" | "traces";
+  readonly signal: "metrics" | "traces" | "logs";
   readonly target: string;
   /** Why an empty export was not accepted; undefined when it was. */
   readonly failure: string | undefined;
   readonly remedy?: string;
 }
 
-/** Without metrics there is nothing; without spans the numbers are as exact. */
+/** Without metrics there is nothing; without spans and findings the numbers are as exact. */
+const COLLECTOR_CHECKS = {
+  metrics: {
+    name: "Collector",
+    state: "fail",
+    lost: "nothing arrives; counters wait in the kernel until it answers",
+  },
+  traces: {
+    name: "Collector, spans",
+    state: "warn",
+    lost: "no span arrives; they wait, and then are dropped and counted",
+  },
+  logs: {
+    name: "Collector, findings",
+    state: "warn",
+    lost: "no finding arrives as a log record; they wait, and then are dropped and counted",
+  },
+} as const;
+
 export function checkCollector({ signal, target, failure, remedy = "" }: CollectorFacts): Finding {
-  const name = signal === "metrics" ? "Collector" : "Collector, spans";
+  const { name, state, lost } = COLLECTOR_CHECKS[signal];
   if (failure === undefined) return ok(name, `${target} accepts OTLP`);
-  const found = `${target}: ${failure}`;
-  return signal === "metrics"
-    ? { name, state: "fail", found, lost: "nothing arrives; counters wait in the kernel until it answers", remedy }
-    : { name, state: "warn", found, lost: "no span arrives; they wait, and then are dropped and counted", remedy };
+  return { name, state, found: `${target}: ${failure}`, lost, remedy };
 }
 
 export interface ApiTrouble {

@@ -6,11 +6,11 @@
  */
 
 import { AT } from "../../edges/counters.ts";
-import type { Attributes } from "../../model/attribute.ts";
 import type { Flow, Histogram, Temporality } from "../../model/flow.ts";
 import type { FlowMetric, FlowPoint } from "../../model/metric.ts";
 import { SECONDS_SCALE, secondsIndex, spanOf } from "../../otlp/exponential.ts";
 import { FLOW_METRICS } from "../../series/instruments.ts";
+import { sorted } from "./sorted.ts";
 
 export function flowLines(flow: Flow, temporality: Temporality): string[] {
   return FLOW_METRICS.filter(({ roles }) => roles.includes(flow.role)).flatMap((metric) =>
@@ -55,8 +55,4 @@ function histogramValue({ buckets, sumUs }: Histogram) {
     bucketCounts.push(buckets[i + 1] as number);
   }
   return { count, sum: sumUs / 1e6, scale: SECONDS_SCALE, positive: { offset, bucketCounts } };
-}
-
-function sorted(attributes: Attributes): Attributes {
-  return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -26,6 +26,7 @@ import { Spans } from "../../spans/spans.ts";
 import type { Moment } from "../../spans/wall-clock.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "../command.ts";
 import { flowLines } from "./flow-lines.ts";
+import { replayFindings } from "./replay-findings.ts";
 import { spanLine } from "./span-lines.ts";
 
 export const replayCommand: Command = {
@@ -33,11 +34,12 @@ export const replayCommand: Command = {
   summary: "run a recording through the whole pipeline again",
   usage: "FILE [--export] [SETTINGS]",
   about: [
-    "Reads what flowspan agent --record has written and prints the points that come of it: one JSON object",
-    "a line, OTLP's names. The same recording and settings give the same lines on every machine.",
+    "Reads what flowspan agent --record has written and prints what comes of it, points, findings and spans: one",
+    "JSON object a line, OTLP's names. The same recording and settings give the same lines everywhere.",
   ].join("\n"),
   examples: [
     ["flowspan replay flowspan.rec.gz | jq -c 'select(.name == \"flowspan.tcp.retransmits\")'", "one metric"],
+    ["flowspan replay flowspan.rec.gz | jq -c 'select(.eventName)'", "findings"],
     ["flowspan replay flowspan.rec.gz --export --endpoint http://localhost:4317", "to a Collector"],
   ],
   options: {
@@ -92,6 +94,7 @@ async function play(
   spans.nameBy(identity);
   const steps = makeFlowSteps(aggregateOptions(settings), identity);
 
+  const findings = replayFindings(config, () => identity.node(), log, flags.export ? undefined : write);
   let refused = 0;
   const onResult = ({ outcome }: RequestResult) => {
     if (outcome.state === "failed") refused++;
@@ -110,6 +113,7 @@ async function play(
     stop: stop.signal,
     log,
     listeners: {
+      judge: findings.judge,
       failed: (error) => {
         // A connection that broke when it was recorded: as live, the next exchange has its growth.
         if (error instanceof SourceError && error.code === "disconnected") return;
@@ -118,6 +122,7 @@ async function play(
       },
     },
   });
+  const unsent = await findings.end();
   await spans.shutdown(SPANS_MS);
   await exporter.shutdown();
   if (failure !== undefined) throw failure;
@@ -130,6 +135,7 @@ async function play(
   }
   if (refused > 0) throw new Error(`${refused} requests were not accepted`);
   const { observed, accepted } = spans.stats();
+  if (unsent > 0) throw new Error(`${unsent} log records were not accepted`);
   if (accepted < observed) throw new Error(`${observed - accepted} spans were not accepted`);
 }
 

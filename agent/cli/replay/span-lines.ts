@@ -4,8 +4,8 @@
  * Names are those of OTLP's JSON encoding, with the Resource on every line. Keys stand in a fixed order, so
  * that two runs can be compared as text.
  */
-import type { Attributes } from "../../model/attribute.ts";
 import type { Span } from "../../spans/span.ts";
+import { sorted } from "./sorted.ts";
 
 export function spanLine(span: Span): string {
   return JSON.stringify({
@@ -27,8 +27,4 @@ export function spanLine(span: Span): string {
     droppedEventsCount: span.droppedEvents,
     status: span.error ? "error" : "unset",
   });
-}
-
-function sorted(attributes: Attributes): Attributes {
-  return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -1,10 +1,10 @@
 /**
  * Draws snapshots on the terminal until somebody has seen enough, and leaves the terminal as it was.
  */
-import type { Snapshot } from "../../edges/snapshot.ts";
 import { pause } from "../../shared/pause.ts";
 import { type Terminal, wantsColour } from "../command.ts";
-import { edgeTable } from "./table.ts";
+import type { TopSnapshot } from "./finding-lines.ts";
+import { topLines } from "./table.ts";
 
 const REFRESH_MS = 1_000;
 
@@ -19,8 +19,8 @@ const LEAVE = "\x1b[?25h\x1b[?1049l";
  * @param read asks for the next snapshot; while that fails the last one stays, with the reason below it
  */
 export async function drawEdges(
-  first: Snapshot,
-  read: () => Promise<Snapshot>,
+  first: TopSnapshot,
+  read: () => Promise<TopSnapshot>,
   stop: AbortController,
   terminal: Terminal,
 ): Promise<void> {
@@ -32,7 +32,7 @@ export async function drawEdges(
   };
   const draw = () => {
     const size = { columns: stdout.columns, rows: stdout.rows - 1, colour: wantsColour(terminal) };
-    const lines = edgeTable(snapshot, size).map((line) => `${line}\x1b[K\r\n`);
+    const lines = topLines(snapshot, size).map((line) => `${line}\x1b[K\r\n`);
     const status = trouble === "" ? "q: quit" : trouble.slice(0, stdout.columns);
     stdout.write(`\x1b[H${lines.join("")}\x1b[J\x1b[${stdout.rows};1H${status}`);
   };
@@ -63,8 +63,8 @@ export async function drawEdges(
 
 /** One JSON object a line for each exchange, until `stop`. */
 export async function streamEdges(
-  first: Snapshot,
-  read: () => Promise<Snapshot>,
+  first: TopSnapshot,
+  read: () => Promise<TopSnapshot>,
   stop: AbortController,
   { stdout }: Terminal,
 ): Promise<void> {

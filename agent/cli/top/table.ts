@@ -5,13 +5,8 @@
  * characters, so that no peer can write to the terminal.
  */
 import type { EdgeSnapshot, Snapshot } from "../../edges/snapshot.ts";
-
-export interface TableSize {
-  readonly columns: number;
-  /** Lines in all; undefined: every edge. */
-  readonly rows: number | undefined;
-  readonly colour: boolean;
-}
+import { findingLines, type TopSnapshot } from "./finding-lines.ts";
+import { clip, printable, type TableSize } from "./printable.ts";
 
 interface Column {
   readonly title: string;
@@ -56,6 +51,13 @@ const COLUMNS: readonly Column[] = [
 
 const NAME_MIN = 12;
 const FIXED_WIDTH = COLUMNS.reduce((sum, { width }) => sum + width + 1, 0);
+
+/** Active findings, then the table of edges; no line is wider than `columns`. */
+export function topLines(snapshot: TopSnapshot, size: TableSize): string[] {
+  const findings = findingLines(snapshot, size);
+  const rows = size.rows === undefined ? undefined : size.rows - findings.length;
+  return [...findings, ...edgeTable(snapshot, { ...size, rows })];
+}
 
 /** The table's lines, none wider than `columns`. */
 export function edgeTable(snapshot: Snapshot, { columns, rows, colour }: TableSize): string[] {
@@ -167,12 +169,6 @@ export function microsecondsText(us: number | null): string {
   if (us < 999_500) return `${(us / 1e3).toFixed(us < 99_950 ? 1 : 0)} ms`;
   return `${(us / 1e6).toFixed(1)} s`;
 }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must go
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
-
-const printable = (text: string): string => text.replace(CONTROL, "?");
-const clip = (text: string, width: number): string => (text.length > width ? text.slice(0, width) : text);
 
 function pad(text: string, width: number, left = false): string {
   if (text.length > width) return left ? `${text.slice(0, width - 1)}…` : text.slice(0, width);

@@ -3,14 +3,14 @@
  */
 
 import { loadConfig } from "../../config/load.ts";
-import type { Snapshot } from "../../edges/snapshot.ts";
 import { isRoot } from "../../runtime/privileges.ts";
 import { pause } from "../../shared/pause.ts";
 import { askAgent } from "../../telemetry/admin-client.ts";
 import { type Command, EXIT, type Flags, type Terminal, UsageError, wantsColour } from "../command.ts";
+import type { TopSnapshot } from "./finding-lines.ts";
 import { type PrivateAgent, startPrivateAgent } from "./private-agent.ts";
 import { drawEdges, streamEdges } from "./screen.ts";
-import { edgeTable } from "./table.ts";
+import { topLines } from "./table.ts";
 
 export const topCommand: Command = {
   name: "top",
@@ -18,7 +18,8 @@ export const topCommand: Command = {
   usage: "[--once] [--json] [SETTINGS]",
   about: [
     "Shows every live edge: both ends, role, port, rates, round trips, retransmits (S SYN, F fast, T timeout,",
-    "P tail loss probe, ? unknown), failures. Asks the agent that runs here; as root without one, it counts by itself",
+    "P tail loss probe, ? unknown), failures. Above them: what is wrong, where, since when, its likely cause and the",
+    "command that shows more. Asks the agent that runs here; as root without one, it counts by itself",
     "for as long as it runs. Keys: q quits.",
   ].join("\n"),
   examples: [
@@ -84,7 +85,7 @@ function showsOnce(flags: Flags, { stdout }: Terminal): boolean {
 
 async function show(
   socket: string,
-  first: Snapshot,
+  first: TopSnapshot,
   stop: AbortController,
   flags: Flags,
   terminal: Terminal,
@@ -97,13 +98,13 @@ async function show(
     stdout.write(`${JSON.stringify(first)}\n`);
   } else {
     const size = { columns: stdout.columns ?? 160, rows: undefined, colour: wantsColour(terminal) };
-    stdout.write(`${edgeTable(first, size).join("\n")}\n`);
+    stdout.write(`${topLines(first, size).join("\n")}\n`);
   }
   return EXIT.ok;
 }
 
 /** The edges of the agent on `socket`, or why nobody gives any. */
-async function askSnapshot(socket: string): Promise<{ readonly snapshot: Snapshot } | { readonly none: string }> {
+async function askSnapshot(socket: string): Promise<{ readonly snapshot: TopSnapshot } | { readonly none: string }> {
   try {
     return { snapshot: await readSnapshot(socket) };
   } catch (error) {
@@ -114,14 +115,14 @@ async function askSnapshot(socket: string): Promise<{ readonly snapshot: Snapsho
   }
 }
 
-async function readSnapshot(socket: string): Promise<Snapshot> {
+async function readSnapshot(socket: string): Promise<TopSnapshot> {
   const { status, body } = await askAgent(socket, "/edges");
   if (status !== 200) throw new Error(`the agent on ${socket} answered ${status}: is it another version?`);
-  return body as Snapshot;
+  return body as TopSnapshot;
 }
 
 /** The private agent's first snapshot after it has counted for `waitMs`; undefined when stopped before. */
-async function firstSnapshot(agent: PrivateAgent, waitMs: number, stop: AbortSignal): Promise<Snapshot | undefined> {
+async function firstSnapshot(agent: PrivateAgent, waitMs: number, stop: AbortSignal): Promise<TopSnapshot | undefined> {
   const startedMs = performance.now();
   let answeredMs: number | undefined;
   while (!stop.aborted) {

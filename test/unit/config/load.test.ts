@@ -6,6 +6,8 @@ import { exportsMetrics } from "../../../agent/runtime/options.ts";
 import { load, ours, yaml } from "./given.ts";
 
 describe("layers", () => {
+  const EXPORTER = { endpoint: "http://localhost:4317", insecure: false, compression: "none", timeout: 10_000 };
+
   test("without anything set, every setting has the table's default", () => {
     const defaults = settingsFrom(new Map());
 
@@ -13,10 +15,8 @@ describe("layers", () => {
       settings: {
         ...defaults,
         resource: { attributes: {}, attributesList: {}, serviceName: undefined },
-        traces: {
-          ...defaults.traces,
-          ...{ endpoint: "http://localhost:4317", insecure: false, compression: "none", timeout: 10_000 },
-        },
+        traces: { ...defaults.traces, ...EXPORTER },
+        logs: { ...defaults.logs, ...EXPORTER },
       },
       originOf: expect.any(Function),
       file: undefined,
@@ -190,7 +190,7 @@ describe("layers", () => {
         "  attributes_list: a=1,b=2",
         "  attributes:",
         "    - {name: b, value: 3}",
-        "logger_provider: {processors: [{simple: {exporter: {console: {}}}}]}",
+        "propagator: {composite: [{tracecontext: {}}]}",
         "meter_provider:",
         "  readers:",
         "    - periodic:",
@@ -217,7 +217,7 @@ describe("layers", () => {
       "/ca.pem",
       "delta",
     ]);
-    expect(warnings).toEqual([`${file}: logger_provider has no effect on flowspan`]);
+    expect(warnings).toEqual([`${file}: propagator has no effect on flowspan`]);
   });
 
   test("a flag that switches Kubernetes off wins over a file that names a kubeconfig; beside it, one of them is wrong", () => {

@@ -108,11 +108,12 @@ describe("a protocol that is not spoken is ignored with a warning, and what is t
   const HTTP = { OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf", OTEL_EXPORTER_OTLP_ENDPOINT: "http://c:1" };
 
   test.each<[string, Record<string, string>, string[]]>([
-    ["alone", {}, ["metrics", "traces"]],
-    ["besides grpc for metrics", { OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "grpc" }, ["metrics", "traces"]],
-    ["without spans", { OTEL_TRACES_EXPORTER: "none" }, ["metrics"]],
-    ["with a sampler that keeps none", { OTEL_TRACES_SAMPLER: "always_off" }, ["metrics"]],
-    ["without metrics", { OTEL_METRICS_EXPORTER: "none" }, ["traces"]],
+    ["alone", {}, ["metrics", "traces", "logs"]],
+    ["besides grpc for metrics", { OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "grpc" }, ["metrics", "traces", "logs"]],
+    ["without spans", { OTEL_TRACES_EXPORTER: "none" }, ["metrics", "logs"]],
+    ["with a sampler that keeps none", { OTEL_TRACES_SAMPLER: "always_off" }, ["metrics", "logs"]],
+    ["without metrics", { OTEL_METRICS_EXPORTER: "none" }, ["traces", "logs"]],
+    ["without log records", { OTEL_LOGS_EXPORTER: "none" }, ["metrics", "traces"]],
   ])("%s", (_, more, signals) => {
     const config = load({ env: { ...HTTP, ...more } });
 

@@ -8,11 +8,12 @@ import { transportOptions } from "../../../agent/runtime/options.ts";
 import { load } from "./given.ts";
 import { type Effective, stockSettings } from "./stock.ts";
 
-const SIGNALS = ["METRICS", "TRACES"] as const;
+const SIGNALS = ["METRICS", "TRACES", "LOGS"] as const;
 type Signal = (typeof SIGNALS)[number];
+const NAMES = { METRICS: "metrics", TRACES: "traces", LOGS: "logs" } as const;
 
 function ourSettings(signal: Signal, env: Record<string, string>): Effective {
-  const options = transportOptions(load({ env }), signal === "METRICS" ? "metrics" : "traces");
+  const options = transportOptions(load({ env }), NAMES[signal]);
   return {
     target: options.endpoint.replace(/^https?:\/\//, ""),
     tls: options.endpoint.startsWith("https:"),
@@ -44,7 +45,7 @@ const TOGETHER_OTHERWISE: ReadonlySet<string> = new Set(["1", "yes", "zstd", "0"
 
 type Kind = keyof typeof FORMS;
 const KINDS = Object.keys(FORMS) as Kind[];
-const PLACES = ["", "METRICS_", "TRACES_"] as const;
+const PLACES = ["", "METRICS_", "TRACES_", "LOGS_"] as const;
 
 /** One variable in one form, or a few of them at once. */
 const entry = fc

@@ -25,7 +25,7 @@ FILE:4: distribution.flowspan.interval
   remedy:  write it in milliseconds: 15000
 FILE:5: distribution.flowspan.intervall
   found:   a field that flowspan does not know
-  allowed: cluster, interval, coverage, user, probe, budget, peer, kubernetes, directory, cidrs, scopes, spans, admin
+  allowed: cluster, interval, coverage, user, probe, budget, peer, kubernetes, directory, cidrs, scopes, spans, findings, admin
   remedy:  did you mean interval?
 FILE:7: distribution.flowspan.probe.edges
   found:   8
@@ -63,7 +63,7 @@ command line: --flows
       { file: yaml("distributon: {flowspan: {}}") },
       `FILE:2: distributon
   found:   a field that flowspan does not know
-  allowed: file_format, distribution, disabled, log_level, resource, meter_provider, tracer_provider
+  allowed: file_format, distribution, disabled, log_level, resource, meter_provider, tracer_provider, logger_provider
   remedy:  did you mean distribution?`,
     ],
     [
@@ -117,8 +117,8 @@ command line: --flows
     ],
     [
       "what only OTel's schema knows, in a part that flowspan does not read",
-      { file: yaml("logger_provider: {processors: 7}") },
-      `FILE: logger_provider.processors
+      { file: yaml("propagator: {composite: 7}") },
+      `FILE: propagator.composite
   found:   a value outside of OTel's schema
   allowed: must be array
   remedy:  compare with https://opentelemetry.io/docs/specs/otel-config/types/`,

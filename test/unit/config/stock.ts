@@ -14,7 +14,10 @@ export interface Effective {
 }
 
 /** @returns the settings, or the words with which it gives up */
-export function stockSettings(signal: "METRICS" | "TRACES", env: Readonly<Record<string, string>>): Effective | string {
+export function stockSettings(
+  signal: "METRICS" | "TRACES" | "LOGS",
+  env: Readonly<Record<string, string>>,
+): Effective | string {
   const before = { ...process.env };
   for (const name of Object.keys(process.env)) if (name.startsWith("OTEL_")) delete process.env[name];
   Object.assign(process.env, env);

@@ -3,13 +3,12 @@ import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
 import { DEFAULT_AGGREGATE_OPTIONS } from "../../../agent/series/aggregate-options.ts";
 import { type Counts, FakeIdentity, FakeKernel, keyOf } from "../series/kernel.ts";
 import { Stepping } from "../series/stepping.ts";
+import { namespaceBooks } from "../source/namespace-books.ts";
 
 const NETNS = keyOf("client a>b:80").netns;
 
 function books(counters: Partial<NamespaceCounters> = {}): NamespaceCounters {
-  const zero = { activeOpens: 0, passiveOpens: 0, attemptFails: 0, estabResets: 0, inSegs: 0, outSegs: 0 };
-  const rest = { retransSegs: 0, outRsts: 0, listenOverflows: 0, listenDrops: 0, outNoRoutes: 0 };
-  return { netns: NETNS, pid: 1, cookie: 1n, ...zero, ...rest, ...counters };
+  return namespaceBooks({ netns: NETNS, ...counters });
 }
 
 function start() {

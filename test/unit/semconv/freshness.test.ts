@@ -26,6 +26,8 @@ test("--check names each file that is stale and ends with 1, and writes nothing"
       "agent/generated/semconv.ts is stale: run `npm run generate`",
       "docs/telemetry.md is stale: run `npm run generate`",
       "bpf/contract/losses.h is stale: run `npm run generate`",
+      "agent/generated/findings.ts is stale: run `npm run generate`",
+      "docs/findings.md is stale: run `npm run generate`",
     ],
     files: [],
   });

@@ -93,6 +93,14 @@ describe("each frame of a fixed length", () => {
       listenOverflows: 61,
       listenDrops: 67,
       outNoRoutes: 71,
+      syncookiesSent: 73,
+      syncookiesReceived: 79,
+      syncookiesFailed: 83,
+      pruneCalled: 89,
+      rcvPruned: 97,
+      tcpRcvQDrop: 101,
+      tcpAbortOnMemory: 103,
+      tcpMemoryPressures: 107,
     };
 
     expect(decoded(namespaceFrame(counters))).toEqual({ kind: "namespace", ...counters });

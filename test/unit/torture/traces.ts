@@ -6,6 +6,7 @@ import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
 import type { Counters, EdgeSum } from "../../lab/agents/tally.ts";
 import type { Seen } from "../../torture/compare.ts";
 import { parseTrace, type Trace } from "../../torture/trace.ts";
+import { namespaceBooks } from "../source/namespace-books.ts";
 
 const NETNS = 23;
 const HEAD = ["netns 23", "realtime 0", "missed 0"];
@@ -75,6 +76,8 @@ export const PLAIN_WIRE = `
 
 export const PLAIN_BOOKS = `
   books Tcp.ActiveOpens=1 Tcp.PassiveOpens=1 Tcp.AttemptFails=0 Tcp.EstabResets=0 Tcp.InSegs=11 Tcp.OutSegs=11 Tcp.RetransSegs=0 Tcp.OutRsts=0
+  books TcpExt.SyncookiesSent=0 TcpExt.SyncookiesRecv=0 TcpExt.SyncookiesFailed=0 TcpExt.PruneCalled=0 TcpExt.RcvPruned=0
+  books TcpExt.TCPRcvQDrop=0 TcpExt.TCPAbortOnMemory=0 TcpExt.TCPMemoryPressures=0
   books TcpExt.ListenOverflows=0 TcpExt.ListenDrops=0 TcpExt.TCPSynRetrans=0 TcpExt.TCPFastRetrans=0
 `;
 
@@ -137,8 +140,5 @@ function edgeOf({ key, establishedNs, endNs, ...record }: Connection): EdgeSum {
 }
 
 function namespaceOf(): NamespaceCounters {
-  return {
-    ...{ netns: NETNS, pid: 1, cookie: 1n, activeOpens: 1, passiveOpens: 1, attemptFails: 0, estabResets: 0 },
-    ...{ inSegs: 11, outSegs: 11, retransSegs: 0, outRsts: 0, listenOverflows: 0, listenDrops: 0, outNoRoutes: 0 },
-  };
+  return namespaceBooks({ netns: NETNS, activeOpens: 1, passiveOpens: 1, inSegs: 11, outSegs: 11 });
 }

@@ -1,0 +1,87 @@
+/**
+ * One exchange's edges with names and namespaces' counters → the evidence of its interval. The first exchange gives
+ * none: what it brings may have happened long before.
+ */
+import type { Edge } from "../edges/edge-state.ts";
+import type { Growth } from "../edges/edge-table.ts";
+import type { Attributes } from "../model/attribute.ts";
+import type { LocalEnd } from "../model/names.ts";
+import type { NamespaceCounters } from "../model/probe-event.ts";
+import type { EdgeEvidence, Evidence, NamespaceEvidence } from "./evidence.ts";
+import { type GrownNamespace, NamespaceGrowths } from "./namespace-growth.ts";
+
+const NS_PER_MS = 1_000_000n;
+
+export class EvidenceReader {
+  readonly #growths = new NamespaceGrowths();
+  #previousNs: bigint | undefined;
+
+  /**
+   * @param growth of one exchange; edges that have got names keep no trouble
+   * @param node what a namespace without a known owner is about
+   * @returns undefined for the first exchange
+   */
+  read(growth: Growth, namespaces: readonly NamespaceCounters[], node: () => LocalEnd): Evidence | undefined {
+    const previousNs = this.#previousNs;
+    this.#previousNs = growth.clock.bootNs;
+    const grown = this.#growths.take(namespaces);
+    const edges = takeTroubled(growth.edges);
+    if (previousNs === undefined) return undefined;
+    return {
+      intervalMs: Number((growth.clock.bootNs - previousNs) / NS_PER_MS),
+      edges,
+      namespaces: new Map(grown.map((each) => [each.netns, namespaceEvidence(each, growth.edges, node)])),
+    };
+  }
+}
+
+/** Trouble of an edge without names stays with it: it is judged once it has some. */
+function takeTroubled(edges: readonly Edge[]): EdgeEvidence[] {
+  const troubled: EdgeEvidence[] = [];
+  for (const edge of edges) {
+    const { key, names, trouble, open, limit } = edge;
+    if (trouble === undefined || names === undefined) continue;
+    edge.trouble = undefined;
+    if (!key.overflow) troubled.push({ key, names, growth: trouble, open, limit });
+  }
+  return troubled;
+}
+
+function namespaceEvidence(
+  { netns, cookie, growth }: GrownNamespace,
+  edges: readonly Edge[],
+  node: () => LocalEnd,
+): NamespaceEvidence {
+  let subject: LocalEnd | undefined;
+  return {
+    netns,
+    id: `${netns} ${cookie}`,
+    growth,
+    // Few namespaces are asked for theirs, and a look goes over all edges.
+    get subject() {
+      subject ??= ownerOf(netns, edges) ?? node();
+      return subject;
+    },
+  };
+}
+
+/** What the Resources of all ends in a namespace have in common: a pod, whichever of its containers they are in. */
+function ownerOf(netns: number, edges: readonly Edge[]): LocalEnd | undefined {
+  let owner: LocalEnd | undefined;
+  for (const { key, names } of edges) {
+    if (names === undefined || key.netns !== netns || key.overflow || names.local.id === owner?.id) continue;
+    owner = owner === undefined ? names.local : commonEnd(owner, names.local);
+  }
+  return owner;
+}
+
+function commonEnd(a: LocalEnd, b: LocalEnd): LocalEnd {
+  const resource: Attributes = Object.fromEntries(
+    Object.entries(a.resource).filter(([name, value]) => JSON.stringify(b.resource[name]) === JSON.stringify(value)),
+  );
+  const parts = a.label.split("/");
+  const other = b.label.split("/");
+  const differs = parts.findIndex((part, index) => part !== other[index]);
+  const label = parts.slice(0, differs === -1 ? undefined : differs).join("/");
+  return { id: JSON.stringify(resource), resource, label: label === "" ? "several" : label };
+}

@@ -1,0 +1,67 @@
+/**
+ * What findings are judged by: the growth of one interval, as plain values with names. Whoever adds evidence (drops by
+ * reason, neighbours, conntrack) adds a field here, and fills it in evidence-of.ts.
+ */
+import type { FINDINGS, FindingName } from "../generated/findings.ts";
+import type { Attributes } from "../model/attribute.ts";
+import type { EdgeKey } from "../model/edge.ts";
+import type { LocalEnd, Names } from "../model/names.ts";
+import type { NamespaceCounters } from "../model/probe-event.ts";
+
+/** Of one interval: the time from one exchange to the next. */
+export interface Evidence {
+  /** Milliseconds. */
+  readonly intervalMs: number;
+  /** Those with trouble, under their names. */
+  readonly edges: readonly EdgeEvidence[];
+  /** Growth of each net namespace's own counters, by its inode number. One that was not read before is absent. */
+  readonly namespaces: ReadonlyMap<number, NamespaceEvidence>;
+}
+
+export interface EdgeEvidence {
+  readonly key: EdgeKey;
+  readonly names: Names;
+  /** By EDGE_COUNTERS. */
+  readonly growth: Float64Array;
+  /** Open connections; of a listener those that wait to be accepted, and how many may. */
+  readonly open: number;
+  readonly limit: number;
+}
+
+/** Counters of a net namespace. */
+export type NamespaceGrowth = Omit<NamespaceCounters, "netns" | "pid" | "cookie">;
+
+export interface NamespaceEvidence {
+  readonly netns: number;
+  /** Tells it from a later namespace with the same inode number. */
+  readonly id: string;
+  readonly growth: NamespaceGrowth;
+  /** Who lives in it: what the Resources of all its ends have in common; the node where nobody is known. */
+  readonly subject: LocalEnd;
+}
+
+/** What a detector says of one place in one interval. It says so also below its limits, so that counts are whole. */
+export interface Candidate {
+  /** Tells places of one finding apart; the subject's id is part of it. */
+  readonly key: string;
+  readonly subject: LocalEnd;
+  /** What is compared with the threshold. */
+  readonly value: number;
+  /** Whether all limits are reached. */
+  readonly holds: boolean;
+  /** Added up from interval to interval, by attribute name. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Of this interval, by attribute name. */
+  readonly facts: Attributes;
+}
+
+/** The limits of one finding, by name. */
+export type LimitsOf<Name extends FindingName> = {
+  readonly [Limit in keyof (typeof FINDINGS)[Name]["thresholds"]]: number;
+};
+
+/** What the settings say of each finding. */
+export type FindingLimits = { readonly [Name in FindingName]: LimitsOf<Name> & { readonly enabled: boolean } };
+
+/** Pure: the same evidence gives the same candidates, each key once. */
+export type Detector<Name extends FindingName> = (evidence: Evidence, limits: LimitsOf<Name>) => readonly Candidate[];
