@@ -215,6 +215,6 @@ test("a directory that nothing tells whom to let in does not start", async () =>
   const files = { certFile: made.path("server.pem"), keyFile: made.path("server.key") };
 
   await expect(startServing({ insecure: false, ...files })).rejects.toThrow(
-    "nothing says which agents are let in: set directory.ca_file (mutual TLS), directory.token_file, or both",
+    "nothing says which agents are let in: set directory.ca_file (mutual TLS), directory.token_file or token_audience",
   );
 });
