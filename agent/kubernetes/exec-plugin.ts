@@ -106,7 +106,11 @@ interface Printed {
   } | null;
 }
 
-function readCredential(name: string, exec: ExecEntry, text: string) {
+/**
+ * @param text what the plugin printed: nothing of it is in an error
+ * @throws ApiFailure with reason `credentials`
+ */
+export function readCredential(name: string, exec: ExecEntry, text: string) {
   const refuse = (what: string, remedy = "run it by hand and look at what it prints") =>
     new ApiFailure("credentials", `${name} ${what}`, { remedy });
   let printed: Printed;
