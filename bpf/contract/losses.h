@@ -9,7 +9,10 @@
 enum loss {
 	/* There are more edges than `probe.edges`: growth goes to the overflow edge. */
 	LOSS_EDGE_TABLE_FULL_DETAIL = 0,
-	/* The kernel has no memory for a socket's storage. */
+	/*
+	 * The kernel has no memory for a socket's storage. Linux 6.18 takes it beyond the limit of the probe's cgroup,
+	 * too, and ends the probe there: nothing is lost then.
+	 */
 	LOSS_STORAGE_FAILED,
 	/* Walk and close race for a counter of one socket, and one of them gives up after eight attempts. */
 	LOSS_COUNTER_CONTENDED,

@@ -11,6 +11,7 @@ import { checkConnected } from "./check-connected.ts";
 import { askDirectory, checkDirectory } from "./check-directory.ts";
 import { checkKernel, checkMemlock, checkProbeProgram, type NoProbeCheck, type ProbeCheck } from "./check-kernel.ts";
 import { askKubeconfigFiles, checkKubeconfigFiles } from "./check-kubeconfig.ts";
+import { checkMemory } from "./check-memory.ts";
 import { checkModules } from "./check-modules.ts";
 import { checkAgent, checkCollector, checkKubernetes } from "./check-reach.ts";
 import { checkSpans, spanFacts } from "./check-spans.ts";
@@ -59,6 +60,7 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
   const inCluster = isClusterNode(env);
   const findings: Finding[] = [
     ...checkProbe(probe, agent, inCluster),
+    checkMemory(settings.probe.edges),
     ...checkModules(presentModules(), inCluster),
     checkAgent(agent),
     ...collectors.map(checkCollector),
