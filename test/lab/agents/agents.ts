@@ -33,6 +33,8 @@ export interface AgentSetup {
   /** More arguments of `flowspan-probe`, and variables. */
   readonly probeArguments?: readonly string[];
   readonly probeEnv?: Readonly<Record<string, string>>;
+  /** Starts the probe's program, which stands behind it. */
+  readonly probeEnter?: readonly string[];
 }
 
 /** One node's probe and agent. Each of the two can be stopped, killed and started by itself. */
@@ -80,6 +82,7 @@ export class NodeAgent {
   /** Starts a probe; when it resolves, the probe counts. One that runs already is replaced, as in an upgrade. */
   async startProbe(): Promise<LabProcess> {
     const argv = [
+      ...(this.#setup.probeEnter ?? []),
       PROBE,
       ...["--socket", this.probeSocket, "--socket-gid", String(USER_AGENT)],
       ...["--pins", this.pins, "--cgroup", this.#lab.nodeCgroup(this.node)],

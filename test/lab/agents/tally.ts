@@ -77,8 +77,9 @@ export class Tally {
     node: string,
     probeArguments: readonly string[] = [],
     probeEnv: Readonly<Record<string, string>> = {},
+    probeEnter: readonly string[] = [],
   ): Promise<Tally> {
-    const probe = new NodeAgent(lab, node, { endpoint: "", probeArguments, probeEnv });
+    const probe = new NodeAgent(lab, node, { endpoint: "", probeArguments, probeEnv, probeEnter });
     await probe.startProbe();
     const records: Connection[] = [];
     const client = reader(probe, records);

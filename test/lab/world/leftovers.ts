@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, wr
 import { join } from "node:path";
 import { runSync } from "../programs/run.ts";
 import { findCgroupMount } from "./cgroups.ts";
+import { removeMemoryGroup } from "./memory-group.ts";
 import { restoreNeighbourTables } from "./neighbours.ts";
 
 const STATE_FILE = /^(flowspan-lab-.+)\.json$/;
@@ -64,6 +65,7 @@ export function removeLab(lab: string): void {
     killCgroup(cgroup);
     removeCgroups(cgroup);
   }
+  removeMemoryGroup(lab);
   const namespaces = runSync(
     ["ip", "-batch", "-"],
     labNamespaces(lab)
