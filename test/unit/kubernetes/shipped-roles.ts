@@ -1,4 +1,4 @@
-/** The ClusterRoles that deploy/ ships, and the mode whose reads each of them grants. */
+/** The ClusterRoles that deploy/ ships for what is read, and the mode whose reads each of them grants. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
@@ -11,6 +11,9 @@ const MODE_OF: Readonly<Record<string, Mode>> = {
   "manifests/directory/cluster-role.yaml": "directory",
 };
 
+/** Grants no reading, but to ask whose a token is: test/e2e/token-review.test.ts. */
+const REVIEWS_TOKENS = "manifests/directory-identity/cluster-role.yaml";
+
 export interface ShippedRole {
   readonly file: string;
   readonly mode: Mode | undefined;
@@ -21,11 +24,13 @@ const DEPLOY = join(import.meta.dirname, "../../../deploy");
 
 export function shippedRoles(): ShippedRole[] {
   const files = readdirSync(DEPLOY, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".yaml"));
-  return files.flatMap((file) =>
-    parseAllDocuments(readFileSync(join(DEPLOY, file), "utf8"))
-      .map((document) => document.toJS() as { kind: string; rules: readonly PolicyRule[] } | null)
-      .flatMap((object) =>
-        object?.kind === "ClusterRole" ? [{ file, mode: MODE_OF[file], rules: object.rules }] : [],
-      ),
-  );
+  return files
+    .filter((file) => file !== REVIEWS_TOKENS)
+    .flatMap((file) =>
+      parseAllDocuments(readFileSync(join(DEPLOY, file), "utf8"))
+        .map((document) => document.toJS() as { kind: string; rules: readonly PolicyRule[] } | null)
+        .flatMap((object) =>
+          object?.kind === "ClusterRole" ? [{ file, mode: MODE_OF[file], rules: object.rules }] : [],
+        ),
+    );
 }
