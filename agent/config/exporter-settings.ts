@@ -65,6 +65,13 @@ export function exporterSettings({ signal, otlp, items }: SignalExporter) {
       },
       milliseconds({ ...inner, default: 10_000 }, { min: 1, max: 600_000 }),
     ),
+    ...tlsSettings(signal, otlp),
+  } as const;
+}
+
+/** What a signal's connection goes by. */
+function tlsSettings(signal: SignalExporter["signal"], otlp: string) {
+  return {
     insecure: optional(
       {
         ...AS_METRICS,

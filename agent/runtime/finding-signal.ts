@@ -62,7 +62,9 @@ export class FindingSignal implements Signal {
   /** Of the pipeline: an exchange's edges have got their names. */
   judge(growth: Growth, { namespaces }: Pick<ExchangeData, "namespaces">): void {
     this.#timeUnixNs = growth.clock.timeUnixNs;
-    this.#logs?.add(this.#findings.observe(growth, namespaces));
+    // Also where no log record is made: the metric is.
+    const records = this.#findings.observe(growth, namespaces);
+    this.#logs?.add(records);
     this.#active?.send(this.#findings.active(), growth.clock.timeUnixNs);
   }
 
@@ -95,7 +97,8 @@ export class FindingSignal implements Signal {
 
   /** Ends what is active and sends that. */
   async stop(): Promise<void> {
-    this.#logs?.add(this.#findings.end());
+    const records = this.#findings.end();
+    this.#logs?.add(records);
     await Promise.all([this.#logs?.shutdown(LAST_MS), this.#active?.end(this.#timeUnixNs)]);
   }
 }
