@@ -1,0 +1,130 @@
+/**
+ * How well faulty places explain what went wrong between many ends: a likelihood. Pure, no clock.
+ *
+ * Each observation is one direction of traffic and the places that it passes: its pods, its nodes, their pair. What went wrong in it
+ * is a Poisson count of mean `trials × (healthy rate + the rate of each faulty place that it passes)`. Trouble comes in bursts, so
+ * counts vary more than that: `burst` divides the evidence.
+ *
+ * Knows no search: localize.ts asks it.
+ */
+
+/** Traffic of some time in one direction. */
+export interface Observation {
+  /** What it passes, each once: `node:a`, `pod:shop/cart-1`, … No two places have one name. */
+  readonly places: readonly string[];
+  /** What was tried: segments, connects, requests. */
+  readonly trials: number;
+  /** How many of them went wrong. */
+  readonly bad: number;
+}
+
+export interface Place {
+  readonly name: string;
+  /** The observations that pass it, by index. */
+  readonly through: readonly number[];
+  /** Trials that passed it. */
+  readonly trials: number;
+}
+
+/** Some places, each at the rate that fits best beside the others. */
+export interface Explanation {
+  /** The log-likelihood of what was seen, less that of places without any fault. */
+  readonly evidence: number;
+  readonly places: readonly { readonly place: Place; readonly rate: number }[];
+  /** Of each observation, the share of trials that goes wrong by this explanation. */
+  readonly expected: Float64Array;
+}
+
+export class PlaceModel {
+  readonly places: readonly Place[];
+  readonly #observations: readonly Observation[];
+  readonly #healthyRate: number;
+  readonly #burst: number;
+
+  /**
+   * @param healthyRate the share of trials that goes wrong where nothing is faulty, above 0
+   * @param burst how many bad trials come together, 1 where each is for itself
+   */
+  constructor(observations: readonly Observation[], healthyRate: number, burst: number) {
+    this.#observations = observations;
+    this.#healthyRate = healthyRate;
+    this.#burst = burst;
+    const through = new Map<string, number[]>();
+    for (const [i, { places }] of observations.entries())
+      for (const name of places) {
+        const indices = through.get(name);
+        if (indices) indices.push(i);
+        else through.set(name, [i]);
+      }
+    this.places = [...through].map(([name, indices]) => ({
+      name,
+      through: indices,
+      trials: sum(indices, (i) => this.#at(i).trials),
+    }));
+  }
+
+  /** The rates of `places` that are likeliest together: expectation maximization, which never makes one negative. */
+  explain(places: readonly Place[]): Explanation {
+    let rates = places.map(({ through, trials }) => sum(through, (i) => this.#at(i).bad) / trials);
+    let expected = this.#expect(places, rates);
+    for (let round = 0; round < ROUNDS && places.length > 0; round++) {
+      const next = places.map(({ through, trials }, of) => {
+        const rate = rates[of] as number;
+        return (rate * sum(through, (i) => this.#at(i).bad / (expected[i] as number))) / trials;
+      });
+      const moved = Math.max(...next.map((rate, of) => Math.abs(rate - (rates[of] as number)) / (rate + TINY)));
+      rates = next;
+      expected = this.#expect(places, rates);
+      if (moved < CLOSE) break;
+    }
+    const evidence = this.#evidence(expected);
+    return { places: places.map((place, of) => ({ place, rate: rates[of] as number })), expected, evidence };
+  }
+
+  #evidence(expected: Float64Array): number {
+    let evidence = 0;
+    for (const [i, { bad, trials }] of this.#observations.entries()) {
+      const rate = expected[i] as number;
+      evidence += bad * Math.log(rate / this.#healthyRate) - trials * (rate - this.#healthyRate);
+    }
+    return evidence / this.#burst;
+  }
+
+  /** What the log-likelihood grows by where `place` is faulty beside an explanation, whose rates stay. 0 where it explains nothing. */
+  gain({ through, trials }: Place, { expected }: Explanation): number {
+    const slope = (rate: number) => sum(through, (i) => this.#at(i).bad / ((expected[i] as number) + rate)) - trials;
+    if (slope(0) <= 0) return 0;
+    // The slope falls as the rate grows. At the rate that explains all without the others it is not above 0.
+    let low = 0;
+    let high = sum(through, (i) => this.#at(i).bad) / trials;
+    for (let halving = 0; halving < HALVINGS; halving++) {
+      const middle = (low + high) / 2;
+      if (slope(middle) > 0) low = middle;
+      else high = middle;
+    }
+    const explained = sum(through, (i) => this.#at(i).bad * Math.log1p(low / (expected[i] as number)));
+    return (explained - trials * low) / this.#burst;
+  }
+
+  #expect(places: readonly Place[], rates: readonly number[]): Float64Array {
+    const expected = new Float64Array(this.#observations.length).fill(this.#healthyRate);
+    for (const [of, { through }] of places.entries())
+      for (const i of through) expected[i] = (expected[i] as number) + (rates[of] as number);
+    return expected;
+  }
+
+  #at(i: number): Observation {
+    return this.#observations[i] as Observation;
+  }
+}
+
+const ROUNDS = 200;
+const CLOSE = 1e-4;
+const TINY = 1e-12;
+const HALVINGS = 40;
+
+function sum(indices: readonly number[], of: (i: number) => number): number {
+  let total = 0;
+  for (const i of indices) total += of(i);
+  return total;
+}
