@@ -3,8 +3,10 @@
  *
  * No secret leaves through it. Fields whose name says that they hold one are replaced at any depth, and
  * the values of configured headers are replaced wherever they appear, also inside messages and stacks.
+ * No peer can fill it: of each kind of line there are a few a minute at most (log-limit.ts).
  */
-import { destination, type Logger, pino } from "pino";
+import { destination, type LogFn, type Logger, type LoggerOptions, pino } from "pino";
+import { LogLimit } from "./log-limit.ts";
 import { scrubberOf } from "./scrub.ts";
 
 export type Log = Logger;
@@ -21,9 +23,11 @@ export interface LogOptions {
   readonly secrets?: readonly string[];
   /** Where lines go; stderr when left out. */
   readonly write?: (line: string) => void;
+  /** A clock that only moves forward, milliseconds. */
+  readonly nowMs?: () => number;
 }
 
-export function createLog({ level, secrets = [], write }: LogOptions): Log {
+export function createLog({ level, secrets = [], write, nowMs = () => performance.now() }: LogOptions): Log {
   const scrub = scrubberOf(secrets);
   const stream = write === undefined ? destination({ fd: 2, sync: true }) : { write };
   return pino(
@@ -36,10 +40,22 @@ export function createLog({ level, secrets = [], write }: LogOptions): Log {
         log: (fields) => redact(fields, 0) as Record<string, unknown>,
       },
       serializers: { error: errorFields, err: errorFields },
-      hooks: { streamWrite: scrub },
+      hooks: { streamWrite: scrub, logMethod: limited(new LogLimit(), nowMs) },
     },
     stream,
   );
+}
+
+type LogMethod = NonNullable<NonNullable<LoggerOptions["hooks"]>["logMethod"]>;
+
+/** Our lines are fields and a text. What was left out before this line becomes one of its fields. */
+function limited(limit: LogLimit, nowMs: () => number): LogMethod {
+  return function (this: Logger, args: Parameters<LogFn>, method: LogFn) {
+    const [fields, text] = args as unknown as [object, unknown];
+    const leftOut = limit.pass(String(text), nowMs());
+    if (leftOut === undefined) return;
+    method.apply(this, (leftOut === 0 ? args : [{ ...fields, leftOut }, text]) as Parameters<LogFn>);
+  };
 }
 
 /** An error with a code was foreseen: its message says it all. Of any other the place counts too. */

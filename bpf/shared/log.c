@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * Log lines: a level, the time and a sentence, as one line of JSON in one write, so that lines of probe
- * and supervisor never mix. Never fails: a stderr that is gone is no reason to stop.
+ * and supervisor never mix. Of each kind of line a few a minute at most (log_limit.h): most can be caused by an agent that
+ * connects again and again. Never fails: a stderr that is gone is no reason to stop.
  */
 #include "shared/log.h"
 
@@ -12,6 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/log_limit.h"
+
+static struct log_limit limit;
 static enum log_level lowest = LOG_INFO;
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
@@ -68,17 +72,43 @@ static void log__write_line(enum log_level level, const char *message)
 		return; /* nobody to tell */
 }
 
+static long long clock__ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
 void log__write(enum log_level level, const char *format, ...)
 {
 	char message[1536];
+	unsigned long left_out;
+	size_t length;
 	va_list args;
 
-	if (level < lowest)
+	if (level < lowest || !log_limit__passes(&limit, format, clock__ms(), &left_out))
 		return;
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
+	length = strlen(message);
+	if (left_out)
+		snprintf(message + length, sizeof(message) - length, " (%lu lines like this were left out before)",
+			 left_out);
 	log__write_line(level, message);
+}
+
+void log__tell_left_out(void)
+{
+	unsigned long left_out;
+	const char *format;
+	char message[256];
+
+	while ((format = log_limit__over(&limit, clock__ms(), &left_out))) {
+		snprintf(message, sizeof(message), "%lu lines like this were left out: %s", left_out, format);
+		log__write_line(LOG_WARN, message);
+	}
 }
 
 static int log__libbpf(enum libbpf_print_level level, const char *format, va_list args)

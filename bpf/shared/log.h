@@ -15,6 +15,9 @@ bool log_level__parse(const char *name, enum log_level *level);
 
 void log__write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* To be called now and then: says how many lines were left out of kinds that no longer come. */
+void log__tell_left_out(void);
+
 #define log_debug(...) log__write(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log__write(LOG_INFO, __VA_ARGS__)
 #define log_warn(...) log__write(LOG_WARN, __VA_ARGS__)
