@@ -5,17 +5,21 @@
  * exchanges (its Collector was there when the recorded one was away, or the other way round). The ledger
  * keeps, for each edge, what the recording has settled and the replay has not, and adds it to the
  * edge's next row: what comes out is what the kernel would have reported to the replaying agent.
+ *
+ * Bounded: a recording may settle edges without end. Edges that are even on both sides are forgotten first.
  */
 import type { EdgeGrowth } from "../model/edge.ts";
 import { decodeEdge, edgeRowOf } from "../source/decode-edge.ts";
 import type { DecodeFailure } from "../source/frame-decoder.ts";
 import { RowPages } from "../source/rows.ts";
 
-/** The recording settles more of an edge than it has reported: no probe and no agent made both. */
+/** The recording settles more than it has reported, or than the ledger holds: no probe and no agent made both. */
 export class LedgerImbalance extends Error {
   override readonly name = "LedgerImbalance";
 }
 
+/** Edges with an account. A table of the default size has 65,536. */
+const ACCOUNTS_MAX = 100_000;
 const SLOT_MAX = 2 ** 32 - 1;
 
 interface Account {
@@ -32,6 +36,12 @@ interface Account {
 
 export class SettleLedger {
   #accounts = new Map<string, Account>();
+  readonly #max: number;
+
+  /** @param max edges with an account */
+  constructor(max = ACCOUNTS_MAX) {
+    this.#max = max;
+  }
 
   /** New maps in the kernel: nothing of the old ones counts. */
   clear(): void {
@@ -94,10 +104,23 @@ export class SettleLedger {
   #account(row: EdgeGrowth): Account {
     const known = this.#accounts.get(row.id);
     if (known !== undefined) return known;
+    if (this.#accounts.size >= this.#max) this.#forgetEven();
     const counters = new Float64Array(row.counters.length);
     const account = { counters, slots: new Map(), recordedExchange: 0n, sinceNs: row.sinceNs, limit: row.limit };
     this.#accounts.set(row.id, account);
     return account;
+  }
+
+  /** Makes room: the oldest accounts in which neither side is ahead. @throws LedgerImbalance where there is none */
+  #forgetEven(): void {
+    for (const [id, account] of this.#accounts) {
+      if (this.#accounts.size <= this.#max / 2) return;
+      if (!owes(account)) this.#accounts.delete(id);
+    }
+    // Less room than that would be looked for again and again.
+    const tooMany = Math.floor(this.#max * 0.9);
+    if (this.#accounts.size > tooMany)
+      throw new LedgerImbalance(`more than ${tooMany} edges were settled on one side alone`);
   }
 }
 

@@ -134,13 +134,17 @@ async function play(
     throw new Error(`the recording holds what could not be read, and what came of the rest lacks it: ${counts}`);
   }
   if (refused > 0) throw new Error(`${refused} requests were not accepted`);
-  const { observed, accepted } = spans.stats();
+  const { observed, accepted, dropped } = spans.stats();
   if (unsent > 0) throw new Error(`${unsent} log records were not accepted`);
+  if ((dropped.queue_full ?? 0) > 0)
+    throw new Error(`of ${observed} connections only the first ${SPANS_MAX} have a span here: a replay keeps no more`);
   if (accepted < observed) throw new Error(`${observed - accepted} spans were not accepted`);
 }
 
 /** How long the spans of a recording may take to be sent. */
 const SPANS_MS = 60_000;
+/** They wait for the end of the recording, some 1 KiB each. */
+const SPANS_MAX = 100_000;
 const ALL = Number.MAX_SAFE_INTEGER;
 const NEVER_MS = 2 ** 31 - 1;
 
@@ -153,7 +157,7 @@ function makeReplaySpans(config: Config, log: Log, write: ((lines: string) => Pr
   const common = { scope: SCOPE, log, cgroupWaitMs: () => 0, nowMs: () => 0 };
   if (write === undefined) {
     const transport = createTransport(transportOptions(config, "traces"), "traces");
-    const limits = { ...spanLimits(config.settings), queue: ALL };
+    const limits = { ...spanLimits(config.settings), queue: SPANS_MAX };
     return new Spans({ ...common, transport, limits });
   }
   const transport: Transport = {
@@ -165,7 +169,7 @@ function makeReplaySpans(config: Config, log: Log, write: ((lines: string) => Pr
     async shutdown() {},
   };
   const encode = (spans: readonly Span[]) => Buffer.from(spans.map((span) => `${spanLine(span)}\n`).join(""));
-  return new Spans({ ...common, transport, encode, limits: { queue: ALL, batch: ALL, delayMs: NEVER_MS } });
+  return new Spans({ ...common, transport, encode, limits: { queue: SPANS_MAX, batch: ALL, delayMs: NEVER_MS } });
 }
 
 /** Accepts everything, and writes it down. */

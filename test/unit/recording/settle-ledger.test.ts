@@ -132,3 +132,20 @@ test("whatever each of the two settles, the replay's settled growth and its last
     }),
   );
 });
+
+test("a recording that settles edges without end fills no memory: those that are even are forgotten, others refused", () => {
+  const ledger = new SettleLedger(100);
+  const settle = (netns: number, byReplay: boolean) => {
+    const { row } = edgeGrowth({ exchange: 1n, key: { netns }, counters: { bytesSent: 23 } });
+    ledger.recorded(row as Buffer);
+    if (byReplay) ledger.replayed(row as Buffer, 1n);
+  };
+  for (let netns = 0; netns < 1_000; netns++) settle(netns, true);
+  for (let netns = 2_000; netns < 2_090; netns++) settle(netns, false);
+
+  // All that the replay has not settled is still said.
+  expect(ledger.rows([], 2n)).toHaveLength(90);
+  expect(() => {
+    for (let netns = 3_000; netns < 3_100; netns++) settle(netns, false);
+  }).toThrow("more than 90 edges were settled on one side alone");
+});
