@@ -168,6 +168,7 @@ static void server__take_time(struct server *server)
 
 	if (read(server->timer, &ticks, sizeof(ticks)) != sizeof(ticks) || server__was_replaced(server))
 		return;
+	log__tell_left_out();
 	record_reader__take(&server->session.records);
 	server__flush(server);
 	if (server->leave_by_ns && clock__boot_ns() >= server->leave_by_ns) {
