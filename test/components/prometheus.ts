@@ -18,6 +18,8 @@ export interface PrometheusOptions {
   /** `HOST:PORT` of Collectors to scrape; none means that it waits for remote writes. */
   readonly scrapeTargets?: readonly string[];
   readonly nativeHistograms?: boolean;
+  /** How often targets are scraped; a scrape that takes longer is none. */
+  readonly scrapeMs?: number;
   /** The text of a rules file, evaluated as often as targets are scraped. */
   readonly rules?: string;
 }
@@ -60,10 +62,10 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
   const [port = 0] = await freePorts(1);
   const url = `http://127.0.0.1:${port}`;
   const config = join(directory, "prometheus.yaml");
-  const { rules } = options;
+  const { rules, scrapeTargets = [], scrapeMs = 250 } = options;
   const ruleFiles = rules === undefined ? [] : [join(directory, "rules.yaml")];
   for (const path of ruleFiles) writeFileSync(path, rules ?? "");
-  writeFileSync(config, configText(options.scrapeTargets ?? [], ruleFiles));
+  writeFileSync(config, configText(scrapeTargets, `${scrapeMs}ms`, ruleFiles));
   const features = (options.nativeHistograms ?? true) ? ["--enable-feature=native-histograms"] : [];
   const args = [
     `--config.file=${config}`,
@@ -92,10 +94,10 @@ interface Config {
   scrape_configs: { static_configs: { targets: readonly string[] }[] }[];
 }
 
-function configText(targets: readonly string[], ruleFiles: readonly string[]): string {
+function configText(targets: readonly string[], interval: string, ruleFiles: readonly string[]): string {
   const config = parse(readFileSync(SHIPPED_CONFIG, "utf8")) as Config;
-  config.global.scrape_interval = "250ms";
-  config.global.evaluation_interval = "250ms";
+  config.global.scrape_interval = interval;
+  config.global.evaluation_interval = interval;
   config.rule_files = ruleFiles;
   for (const job of config.scrape_configs) job.static_configs = [{ targets }];
   return stringify(config);

@@ -1,6 +1,6 @@
 /**
  * The shipped rules with Prometheus' own promtool: they are valid, and each alert fires in its story and is quiet before
- * and after (alert-cases.ts). alerts.test.ts does the same on a real Prometheus with a lab's real faults.
+ * and after (alert-cases.ts).
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -14,8 +14,9 @@ import { needs } from "../machine/needs.ts";
 import { type AlertCase, CASES, HEALTHY } from "./alert-cases.ts";
 
 const test = needs("promtool");
-const RULES = join(import.meta.dirname, "../../deploy/alerts/flowspan.rules.yaml");
-const MANIFEST = join(import.meta.dirname, "../../deploy/alerts/prometheus-rule.yaml");
+const ROOT = join(import.meta.dirname, "../..");
+const RULES = join(ROOT, "deploy/alerts/flowspan.rules.yaml");
+const MANIFEST = join(ROOT, "deploy/alerts/prometheus-rule.yaml");
 
 interface Groups {
   readonly groups: readonly { readonly rules: readonly { readonly alert?: string; readonly labels?: object }[] }[];
@@ -39,6 +40,17 @@ plainTest("the manifest of the Prometheus Operator has the same groups as the ru
 
 plainTest("each alert has a story, and each story an alert", () => {
   expect([...new Set(CASES.map(({ alert }) => alert))].sort()).toEqual(alerts.map(({ alert }) => alert).sort());
+});
+
+plainTest("the command of the documents puts an address before each runbook", async () => {
+  const document = readFileSync(join(ROOT, "docs/alerts-and-dashboards.md"), "utf8");
+  const [command = ""] = document.match(/(?<=^ {4})sed .*$/m) ?? [];
+
+  const { stdout } = await promisify(execFile)("sh", ["-c", command], { cwd: ROOT });
+
+  const links = [...stdout.matchAll(/runbook_url: (\S+)$/gm)].map(([, link]) => link);
+  expect(links.length).toBe(alerts.length);
+  expect(links.filter((link) => !/^https:\/\/\S+\/docs\/runbooks\/[a-z-]+\.md$/.test(link ?? ""))).toEqual([]);
 });
 
 for (const [index, story] of CASES.entries()) {
