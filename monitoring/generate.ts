@@ -9,28 +9,36 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readFindings } from "../semconv/findings.ts";
 import { findStale } from "../semconv/generate.ts";
 import { loadRegistry, readModel } from "../semconv/load.ts";
 import { readLosses } from "../semconv/losses.ts";
 import { readUpstream } from "../semconv/upstream.ts";
+import { findingAlerts } from "./alerts/finding-alerts.ts";
 import { ownHealth, recordings } from "./alerts/health-alerts.ts";
 import { type Pace, pace } from "./alerts/rule.ts";
 import { prometheusRule, type RuleGroup, rulesFile } from "./alerts/rules-file.ts";
 import { EDGES } from "./dashboards/edges.ts";
+import { FINDINGS_BOARD } from "./dashboards/findings-board.ts";
 import { OWN_HEALTH_BOARD } from "./dashboards/health.ts";
 import { OVERVIEW } from "./dashboards/overview.ts";
 import { renderDashboard } from "./dashboards/panel.ts";
 import { SERVICE } from "./dashboards/service.ts";
 
-const DASHBOARDS = [OVERVIEW, SERVICE, EDGES, OWN_HEALTH_BOARD];
+const DASHBOARDS = [OVERVIEW, SERVICE, EDGES, FINDINGS_BOARD, OWN_HEALTH_BOARD];
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
 /** Every alert, with the durations of `at`. @throws Error where the registry is wrong */
 export function ruleGroups(at: Pace = pace()): RuleGroup[] {
   const loaded = loadRegistry(readModel(join(ROOT, "semconv/model")), readUpstream());
   const losses = "problems" in loaded ? loaded : readLosses(loaded.registry);
-  if ("problems" in losses) throw new Error("semconv/model is wrong: node semconv/generate.ts --check says where");
-  return [{ name: "flowspan-own-health", recordings: recordings(at), alerts: ownHealth(at, losses.losses) }];
+  const findings = "problems" in loaded ? loaded : readFindings(loaded.registry);
+  if ("problems" in losses || "problems" in findings)
+    throw new Error("semconv/model is wrong: node semconv/generate.ts --check says where");
+  return [
+    { name: "flowspan-findings", alerts: findingAlerts(findings.findings) },
+    { name: "flowspan-own-health", recordings: recordings(at), alerts: ownHealth(at, losses.losses) },
+  ];
 }
 
 /** Texts by path from the root. */

@@ -32,6 +32,8 @@ export const LABEL = {
   sendState: prometheusLabel(names.ATTR_FLOWSPAN_TCP_SEND_STATE),
   reason: prometheusLabel(names.ATTR_FLOWSPAN_LOSS_REASON),
   feed: prometheusLabel(names.ATTR_FLOWSPAN_METADATA_FEED),
+  finding: prometheusLabel(names.ATTR_FLOWSPAN_FINDING_NAME),
+  findingSeverity: prometheusLabel(names.ATTR_FLOWSPAN_FINDING_SEVERITY),
   netns: prometheusLabel(names.ATTR_FLOWSPAN_NETNS),
   zone: prometheusLabel(names.ATTR_CLOUD_AVAILABILITY_ZONE),
   peerZone: prometheusLabel(names.ATTR_FLOWSPAN_PEER_ZONE),

@@ -1,7 +1,10 @@
 /**
- * For each alert of flowspan's own health a story in series: a healthy agent, the fault, and health again, a value a
+ * For each alert a story in series: a healthy agent, the fault, and health again, a value a
  * minute. Says when the alert must fire, with which labels, and when nothing may.
  */
+
+import { FINDINGS } from "../../agent/generated/findings.ts";
+import { findingAlertName } from "../../monitoring/alerts/finding-alerts.ts";
 
 /** Values from the first minute on: how many minutes each holds. `_`: no sample. */
 type Values = readonly (readonly [value: number | "_", minutes: number])[];
@@ -29,7 +32,7 @@ const NODE = { node: "node-1", k8s_cluster_name: "lab" };
 /** What a healthy agent says for two hours. */
 export const HEALTHY: Readonly<Record<string, Values>> = { [AGE]: [[0.5, 120]] };
 
-export const CASES: readonly AlertCase[] = [
+const OWN_HEALTH: readonly AlertCase[] = [
   {
     alert: "FlowspanAbsent",
     series: {
@@ -301,3 +304,31 @@ export const CASES: readonly AlertCase[] = [
     quiet: [14, 30],
   },
 ];
+
+const POD = {
+  k8s_namespace_name: "shop",
+  k8s_pod_name: "cart-6d4f5c7b8d-x2x9p",
+  service_name: "cart",
+  k8s_node_name: "node-1",
+};
+
+/** The agent says 0 once when the last finding of a name has ended; then its series is over. */
+const FOUND: readonly AlertCase[] = Object.entries(FINDINGS).map(([finding, { severity }]) => {
+  const labels = { ...POD, flowspan_finding_name: finding, flowspan_finding_severity: severity };
+  const text = Object.entries(labels).map(([name, value]) => `${name}="${value}"`);
+  return {
+    alert: findingAlertName(finding),
+    series: {
+      [`flowspan_findings_active{${text.join(",")}}`]: [
+        ["_", 5],
+        [2, 10],
+        [0, 1],
+      ],
+    },
+    fires: 6,
+    labels: POD,
+    quiet: [4, 16, 30],
+  };
+});
+
+export const CASES: readonly AlertCase[] = [...FOUND, ...OWN_HEALTH];
