@@ -26,8 +26,9 @@ const AUDIENCE = "flowspan-directory";
 const ACCOUNT = "flowspan/flowspan";
 const WAIT_MS = 20_000;
 
+/** Kubernetes reads YAML 1.1: a mode of 0440 is octal. */
 const read = <T>(directory: string, file: string) =>
-  parse(readFileSync(join(MANIFESTS, directory, file), "utf8")) as Manifest & T;
+  parse(readFileSync(join(MANIFESTS, directory, file), "utf8"), { version: "1.1" }) as Manifest & T;
 const component = read<{ resources: string[]; patches: { path: string }[] }>(
   "directory-identity",
   "kustomization.yaml",
