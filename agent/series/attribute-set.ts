@@ -52,6 +52,11 @@ export class AttributeSet implements SeriesKey, Contender {
     return this.#edge.role;
   }
 
+  /** Whose share of the budget it takes. */
+  get owner(): Resource {
+    return this.resource;
+  }
+
   /** False for the kernel's overflow edges, which belong to an overflow series always. */
   get eligible(): boolean {
     return !this.#edge.overflow;

@@ -1,9 +1,13 @@
 /**
- * Which attribute sets may have series of their own: the heaviest, as many as the limit allows.
+ * Which attribute sets may have series of their own: the heaviest, as many as the limit allows, and of each owner (a
+ * Resource: a pod, a unit) as many as it has a right to.
  *
  * Weight (edges/weight.ts) fades by a tenth each exchange. A set must weigh twice what it replaces, so that two of
  * about one weight do not swap for ever: each swap ends a series. A set without a series of its own goes to the
  * overflow series of its Resource and role, where every byte is still counted.
+ *
+ * Room is shared as long as there is some. When it is used up, each owner has a right to the limit divided by the owners. One
+ * that has less takes room from those that have more, whatever theirs weigh: so nobody's many heavy peers push out others'.
  */
 
 const FADING = 0.9;
@@ -11,13 +15,22 @@ const HYSTERESIS = 2;
 
 /** What is ranked. budget.ts changes `weight` and `admitted` only. */
 export interface Contender {
+  /** Equal objects are one owner. */
+  readonly owner: object;
   weight: number;
   admitted: boolean;
   readonly eligible: boolean;
 }
 
+/** Of one owner, sets that may be admitted. */
+interface Owned {
+  sets: number;
+  admitted: number;
+}
+
 export class Budget<Ranked extends Contender> {
   readonly #limit: number;
+  readonly #owners = new Map<object, Owned>();
   #admitted = 0;
   /** How often a set was sent to an overflow series, at its coming or later. */
   overflowed = 0;
@@ -33,19 +46,18 @@ export class Budget<Ranked extends Contender> {
   /** A set has come: it is admitted while there is room. */
   enter(set: Ranked): void {
     if (!set.eligible) return;
-    if (this.#admitted >= this.#limit) {
-      this.overflowed++;
-      return;
-    }
-    set.admitted = true;
-    this.#admitted++;
+    this.#ownedBy(set).sets++;
+    if (this.#admitted < this.#limit) this.#admit(set, 1);
+    else this.overflowed++;
   }
 
   /** A set has no edges any more. */
   leave(set: Ranked): void {
-    if (!set.admitted) return;
-    set.admitted = false;
-    this.#admitted--;
+    if (!set.eligible) return;
+    if (set.admitted) this.#admit(set, -1);
+    const owned = this.#ownedBy(set);
+    owned.sets--;
+    if (owned.sets === 0) this.#owners.delete(set.owner);
   }
 
   /**
@@ -66,26 +78,65 @@ export class Budget<Ranked extends Contender> {
     if (challengers.length === 0) return [];
 
     challengers.sort((a, b) => b.weight - a.weight);
-    const next = challengers.values();
-    for (let room = this.#limit - this.#admitted; room > 0; room--) {
-      const set = next.next().value;
-      if (set === undefined) return [];
-      this.enter(set);
-    }
-    return this.#replaceLightest(admitted.filter(mayLeave), next);
+    const room = Math.max(0, this.#limit - this.#admitted);
+    for (const set of challengers.splice(0, room)) this.#admit(set, 1);
+    if (challengers.length === 0) return [];
+    const lightest = admitted.filter(mayLeave).sort((a, b) => a.weight - b.weight);
+    return [...this.#giveRights(lightest, challengers), ...this.#replaceLightest(lightest, challengers)];
   }
 
-  #replaceLightest(admitted: Ranked[], challengers: Iterator<Ranked, undefined>): Ranked[] {
-    admitted.sort((a, b) => a.weight - b.weight);
+  /** The heaviest sets of owners that have less than their right take the place of the lightest of those that have more. */
+  #giveRights(lightest: readonly Ranked[], challengers: readonly Ranked[]): Ranked[] {
+    const right = Math.floor(this.#limit / this.#owners.size);
     const demoted: Ranked[] = [];
-    for (const lightest of admitted) {
-      const challenger = challengers.next().value;
-      if (challenger === undefined || challenger.weight <= HYSTERESIS * lightest.weight) break;
-      this.leave(lightest);
-      this.enter(challenger);
-      this.overflowed++;
-      demoted.push(lightest);
+    let next = 0;
+    for (const set of challengers) {
+      if (this.#ownedBy(set).admitted >= right) continue;
+      while (next < lightest.length && this.#ownedBy(lightest[next] as Ranked).admitted <= right) next++;
+      const given = lightest[next++];
+      if (given === undefined) break;
+      this.#swap(given, set);
+      demoted.push(given);
     }
     return demoted;
+  }
+
+  /** The heaviest of the others take the place of what is lighter by far: their owner's, or of owners that have more than their right. */
+  #replaceLightest(lightest: readonly Ranked[], challengers: readonly Ranked[]): Ranked[] {
+    const right = Math.floor(this.#limit / this.#owners.size);
+    const waiting = challengers.filter(({ admitted }) => !admitted);
+    const demoted: Ranked[] = [];
+    let next = 0;
+    for (const set of lightest) {
+      if (!set.admitted) continue;
+      const challenger = waiting[next];
+      if (challenger === undefined || challenger.weight <= HYSTERESIS * set.weight) break;
+      if (challenger.owner !== set.owner && this.#ownedBy(set).admitted <= right) continue;
+      next++;
+      this.#swap(set, challenger);
+      demoted.push(set);
+    }
+    return demoted;
+  }
+
+  #swap(demoted: Ranked, admitted: Ranked): void {
+    this.#admit(demoted, -1);
+    this.#admit(admitted, 1);
+    this.overflowed++;
+  }
+
+  #admit(set: Ranked, change: 1 | -1): void {
+    set.admitted = change === 1;
+    this.#admitted += change;
+    this.#ownedBy(set).admitted += change;
+  }
+
+  #ownedBy({ owner }: Ranked): Owned {
+    let owned = this.#owners.get(owner);
+    if (owned === undefined) {
+      owned = { sets: 0, admitted: 0 };
+      this.#owners.set(owner, owned);
+    }
+    return owned;
   }
 }
