@@ -6,11 +6,15 @@
  *                          ▲              │
  *        adopt (iter/task_file)           └──► probe ──► agent ──► settle
  *
+ *   drops and neighbours ──► evidence ──► probe ──► agent
+ *
  * Each program stands in one of the headers below, with what runs it, what it costs and what it misses. Each acts only
  * while its own generation is the active one: see struct settings.
  */
 #include "kernel/helpers.h"
 
+#include "drops/drops.h"
+#include "neighbours/neighbours.h"
 #include "tcp/hooks.h"
 #include "tcp/iterators.h"
 #include "common/namespace_threads.h"

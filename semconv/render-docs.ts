@@ -18,6 +18,7 @@ export function renderDocs(prose: string, registry: Registry, losses: readonly L
     ["schema_url", schemaUrl(version)],
     ["flow-metrics", renderMetrics(registry, "flow-metrics")],
     ["coverage-metrics", renderMetrics(registry, "coverage-metrics")],
+    ["evidence-metrics", renderMetrics(registry, "evidence-metrics")],
     ["self-metrics", renderMetrics(registry, "self-metrics")],
     ["directory-metrics", renderMetrics(registry, "directory-metrics")],
     ["finding-metrics", renderMetrics(registry, "finding-metrics")],

@@ -29,7 +29,7 @@ export interface EdgeEvidence {
 }
 
 /** Counters of a net namespace. */
-export type NamespaceGrowth = Omit<NamespaceCounters, "netns" | "pid" | "cookie">;
+export type NamespaceGrowth = Omit<NamespaceCounters, "netns" | "pid" | "cookie" | "cgroup" | "conntrack">;
 
 export interface NamespaceEvidence {
   readonly netns: number;

@@ -35,7 +35,7 @@ export class NamespaceGrowths {
 /** @returns undefined where it is another namespace: a counter never shrinks */
 function growthOf(before: NamespaceCounters, now: NamespaceCounters): NamespaceGrowth | undefined {
   if (before.cookie !== now.cookie) return undefined;
-  const { netns: _, pid: __, cookie: ___, ...counters } = now;
+  const { netns: _, pid: __, cookie: ___, cgroup: ____, conntrack: _____, ...counters } = now;
   const growth: Record<string, number> = {};
   for (const [name, value] of Object.entries(counters)) {
     const grown = value - before[name as keyof NamespaceGrowth];

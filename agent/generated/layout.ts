@@ -7,6 +7,8 @@ export const HISTOGRAM_SCALE = 2;
 export const HANDSHAKE_SLOTS = 112;
 export const RTT_SLOTS = 112;
 export const DURATION_SLOTS = 160;
+export const DEVICE_NAME_MAX = 16;
+export const REASON_NAME_MAX = 48;
 export const FRAME_LENGTH_MAX = 65536;
 export const FLOWSPAN_MAGIC = 0x4e415053574f4c46n;
 export const CGROUP_LEVELS = 8;
@@ -33,6 +35,20 @@ export const HistogramSlot = {
 } as const;
 export type HistogramSlot = (typeof HistogramSlot)[keyof typeof HistogramSlot];
 
+export const EvidenceKind = {
+  EVIDENCE_DROP: 1,
+  EVIDENCE_NEIGHBOUR_UNRESOLVED: 2,
+  EVIDENCE_NEIGHBOUR_OVERFLOW: 3,
+} as const;
+export type EvidenceKind = (typeof EvidenceKind)[keyof typeof EvidenceKind];
+
+export const PacketDirection = {
+  PACKET_RECEIVE: 1,
+  PACKET_TRANSMIT: 2,
+  PACKET_FORWARD: 3,
+} as const;
+export type PacketDirection = (typeof PacketDirection)[keyof typeof PacketDirection];
+
 export const Loss = {
   LOSS_EDGE_TABLE_FULL_DETAIL: 0,
   LOSS_STORAGE_FAILED: 1,
@@ -52,7 +68,9 @@ export const Loss = {
   LOSS_RESET_UNDECIDED: 15,
   LOSS_PROCESS_UNKNOWN_DETAIL: 16,
   LOSS_EVENT_FAILED_DETAIL: 17,
-  LOSS_COUNT: 18,
+  LOSS_EVIDENCE_FULL_DETAIL: 18,
+  LOSS_EVIDENCE_UNCOUNTED: 19,
+  LOSS_COUNT: 20,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -67,12 +85,16 @@ export const FrameKind = {
   FRAME_EXCHANGE_END: 8,
   FRAME_CONNECTION: 9,
   FRAME_SETTLED: 10,
+  FRAME_EVIDENCE: 11,
+  FRAME_EVIDENCE_TOTAL: 12,
+  FRAME_NEIGHBOUR_TABLE: 13,
   COMMAND_EXCHANGE: 64,
   COMMAND_SETTLE: 65,
   COMMAND_FLUSH: 66,
   COMMAND_SETTINGS: 67,
   COMMAND_PREFIX_RULE: 68,
   COMMAND_RECORDS: 69,
+  COMMAND_SETTLE_EVIDENCE: 70,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
@@ -85,6 +107,8 @@ export const Feature = {
   FEATURE_CGROUP_V2: 5,
   FEATURE_PROC_SNMP: 6,
   FEATURE_WALK_STORAGES: 7,
+  FEATURE_DROPS: 8,
+  FEATURE_NEIGHBOURS: 9,
 } as const;
 export type Feature = (typeof Feature)[keyof typeof Feature];
 
@@ -176,6 +200,61 @@ export const edgeCounters = {
   },
 } as const;
 
+export const evidenceKey = {
+  size: 64,
+  fields: {
+    cgroup: { offset: 0, type: "u64" },
+    localAddr: { offset: 8, type: "bytes", length: 16 },
+    remoteAddr: { offset: 24, type: "bytes", length: 16 },
+    netns: { offset: 40, type: "u32" },
+    ifindex: { offset: 44, type: "u32" },
+    reason: { offset: 48, type: "u32" },
+    serverPort: { offset: 52, type: "u16" },
+    etherType: { offset: 54, type: "u16" },
+    kind: { offset: 56, type: "u8" },
+    direction: { offset: 57, type: "u8" },
+    transport: { offset: 58, type: "u8" },
+    role: { offset: 59, type: "u8" },
+    zero: { offset: 60, type: "bytes", length: 4 },
+  },
+} as const;
+
+export const frameEvidence = {
+  size: 104,
+  fields: {
+    key: { offset: 0, type: "struct", of: evidenceKey },
+    exchange: { offset: 64, type: "u64" },
+    sinceNs: { offset: 72, type: "u64" },
+    count: { offset: 80, type: "u64" },
+    device: { offset: 88, type: "bytes", length: 16 },
+  },
+} as const;
+
+export const frameEvidenceTotal = {
+  size: 80,
+  fields: {
+    kind: { offset: 0, type: "u32" },
+    reason: { offset: 4, type: "u32" },
+    count: { offset: 8, type: "u64" },
+    startedNs: { offset: 16, type: "u64" },
+    leftOut: { offset: 24, type: "u64" },
+    name: { offset: 32, type: "bytes", length: 48 },
+  },
+} as const;
+
+export const frameNeighbourTable = {
+  size: 40,
+  fields: {
+    family: { offset: 0, type: "u32" },
+    gcThresh1: { offset: 4, type: "u32" },
+    gcThresh2: { offset: 8, type: "u32" },
+    gcThresh3: { offset: 12, type: "u32" },
+    entries: { offset: 16, type: "u64" },
+    tableFulls: { offset: 24, type: "u64" },
+    unresolved: { offset: 32, type: "u64" },
+  },
+} as const;
+
 export const frameHeader = {
   size: 8,
   fields: {
@@ -245,8 +324,19 @@ export const frameCgroup = {
   },
 } as const;
 
+export const conntrackCounters = {
+  size: 40,
+  fields: {
+    entries: { offset: 0, type: "u64" },
+    limit: { offset: 8, type: "u64" },
+    insertFailed: { offset: 16, type: "u64" },
+    drop: { offset: 24, type: "u64" },
+    earlyDrop: { offset: 32, type: "u64" },
+  },
+} as const;
+
 export const frameNamespace = {
-  size: 168,
+  size: 216,
   fields: {
     netns: { offset: 0, type: "u32" },
     pid: { offset: 4, type: "u32" },
@@ -270,6 +360,8 @@ export const frameNamespace = {
     tcpRcvQDrop: { offset: 144, type: "u64" },
     tcpAbortOnMemory: { offset: 152, type: "u64" },
     tcpMemoryPressures: { offset: 160, type: "u64" },
+    cgroup: { offset: 168, type: "u64" },
+    conntrack: { offset: 176, type: "struct", of: conntrackCounters },
   },
 } as const;
 
@@ -284,17 +376,17 @@ export const frameProgram = {
 } as const;
 
 export const frameStatus = {
-  size: 208,
+  size: 224,
   fields: {
-    losses: { offset: 0, type: "array", count: 18, of: { type: "u64" } },
-    edges: { offset: 144, type: "u64" },
-    edgeCapacity: { offset: 152, type: "u64" },
-    evicted: { offset: 160, type: "u64" },
-    cgroups: { offset: 168, type: "u64" },
-    records: { offset: 176, type: "u64" },
-    probeCpuUs: { offset: 184, type: "u64" },
-    probeRssBytes: { offset: 192, type: "u64" },
-    adopted: { offset: 200, type: "u64" },
+    losses: { offset: 0, type: "array", count: 20, of: { type: "u64" } },
+    edges: { offset: 160, type: "u64" },
+    edgeCapacity: { offset: 168, type: "u64" },
+    evicted: { offset: 176, type: "u64" },
+    cgroups: { offset: 184, type: "u64" },
+    records: { offset: 192, type: "u64" },
+    probeCpuUs: { offset: 200, type: "u64" },
+    probeRssBytes: { offset: 208, type: "u64" },
+    adopted: { offset: 216, type: "u64" },
   },
 } as const;
 
@@ -434,6 +526,11 @@ export const EDGE_COUNTERS = [
 
 export type EdgeCountersField = (typeof EDGE_COUNTERS)[number];
 
+/** The counters of an edge, in the order of struct conntrack_counters. */
+export const CONNTRACK_COUNTERS = ["entries", "limit", "insertFailed", "drop", "earlyDrop"] as const;
+
+export type ConntrackCountersField = (typeof CONNTRACK_COUNTERS)[number];
+
 /** The name of each loss, by its number in enum loss. */
 export const LOSS_NAMES = [
   "edge_table_full_detail",
@@ -454,6 +551,8 @@ export const LOSS_NAMES = [
   "reset_undecided",
   "process_unknown_detail",
   "event_failed_detail",
+  "evidence_full_detail",
+  "evidence_uncounted",
 ] as const;
 
 /** The name of each feature, by its bit in struct frame_hello. */
@@ -466,4 +565,6 @@ export const FEATURE_NAMES = [
   "cgroup_v2",
   "proc_snmp",
   "walk_storages",
+  "drops",
+  "neighbours",
 ] as const;

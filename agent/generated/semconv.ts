@@ -76,6 +76,16 @@ export const ATTR_FLOWSPAN_CONNECT_REFUSED = "flowspan.connect.refused";
 /** Connects that the kernel gave up because no answer came. */
 export const ATTR_FLOWSPAN_CONNECT_TIMED_OUT = "flowspan.connect.timed_out";
 
+/** What went wrong in connection tracking. */
+export const ATTR_FLOWSPAN_CONNTRACK_FAILURE = "flowspan.conntrack.failure";
+export const FLOWSPAN_CONNTRACK_FAILURE_VALUE_INSERT_FAILED = "insert_failed";
+export const FLOWSPAN_CONNTRACK_FAILURE_VALUE_DROP = "drop";
+export const FLOWSPAN_CONNTRACK_FAILURE_VALUE_EARLY_DROP = "early_drop";
+export type FlowspanConntrackFailure = "insert_failed" | "drop" | "early_drop";
+
+/** Why the kernel dropped the packet, as its `enum skb_drop_reason` calls it, without `SKB_DROP_REASON_`. */
+export const ATTR_FLOWSPAN_DROP_REASON = "flowspan.drop.reason";
+
 /** From the end of the first interval that showed it to the end of the last one, in seconds. */
 export const ATTR_FLOWSPAN_FINDING_DURATION = "flowspan.finding.duration";
 
@@ -171,6 +181,8 @@ export const FLOWSPAN_LOSS_REASON_VALUE_SOCKMAP_BYPASS = "sockmap_bypass";
 export const FLOWSPAN_LOSS_REASON_VALUE_RESET_UNDECIDED = "reset_undecided";
 export const FLOWSPAN_LOSS_REASON_VALUE_PROCESS_UNKNOWN_DETAIL = "process_unknown_detail";
 export const FLOWSPAN_LOSS_REASON_VALUE_EVENT_FAILED_DETAIL = "event_failed_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_EVIDENCE_FULL_DETAIL = "evidence_full_detail";
+export const FLOWSPAN_LOSS_REASON_VALUE_EVIDENCE_UNCOUNTED = "evidence_uncounted";
 export const FLOWSPAN_LOSS_REASON_VALUE_FRAME_UNUSABLE = "frame_unusable";
 export const FLOWSPAN_LOSS_REASON_VALUE_POINTS_REJECTED = "points_rejected";
 export const FLOWSPAN_LOSS_REASON_VALUE_SERIES_OVER_BUDGET_DETAIL = "series_over_budget_detail";
@@ -205,6 +217,8 @@ export type FlowspanLossReason =
   | "reset_undecided"
   | "process_unknown_detail"
   | "event_failed_detail"
+  | "evidence_full_detail"
+  | "evidence_uncounted"
   | "frame_unusable"
   | "points_rejected"
   | "series_over_budget_detail"
@@ -223,6 +237,12 @@ export type FlowspanLossReason =
 
 /** Which kind of objects a source of names gives; `local-pods` are the own node's, with all that they need, and `directory` is `flowspan directory`, whose objects are the addresses that it was asked for. */
 export const ATTR_FLOWSPAN_METADATA_FEED = "flowspan.metadata.feed";
+
+/** Why a neighbour could not be reached. */
+export const ATTR_FLOWSPAN_NEIGHBOUR_FAILURE = "flowspan.neighbour.failure";
+export const FLOWSPAN_NEIGHBOUR_FAILURE_VALUE_UNRESOLVED = "unresolved";
+export const FLOWSPAN_NEIGHBOUR_FAILURE_VALUE_TABLE_FULL = "table_full";
+export type FlowspanNeighbourFailure = "unresolved" | "table_full";
 
 /** Inode number of the network namespace, as `lsns -t net` shows it. */
 export const ATTR_FLOWSPAN_NETNS = "flowspan.netns";
@@ -433,6 +453,8 @@ export type NetworkConnectionState =
   | "listen"
   | "closing";
 
+export const ATTR_NETWORK_INTERFACE_NAME = "network.interface.name";
+
 export const ATTR_NETWORK_IO_DIRECTION = "network.io.direction";
 export const NETWORK_IO_DIRECTION_VALUE_TRANSMIT = "transmit";
 export const NETWORK_IO_DIRECTION_VALUE_RECEIVE = "receive";
@@ -524,6 +546,69 @@ export const METRIC_FLOWSPAN_DIRECTORY_REFUSALS: MetricDescriptor = {
   name: "flowspan.directory.refusals",
   unit: "{connection}",
   description: "Connections of agents that were not let in, or were ended because of what they said.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_PACKET_DROPS: MetricDescriptor = {
+  name: "flowspan.packet.drops",
+  unit: "{packet}",
+  description: "Packets that the kernel dropped, by its own reason, and whose they were.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_NODE_PACKET_DROPS: MetricDescriptor = {
+  name: "flowspan.node.packet.drops",
+  unit: "{packet}",
+  description: "All packets that the node's kernel dropped, by its own reason.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_NEIGHBOUR_FAILURES: MetricDescriptor = {
+  name: "flowspan.neighbour.failures",
+  unit: "{failure}",
+  description: "Neighbours (ARP and ND) that could not be reached on the link.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_NEIGHBOUR_TABLE_ENTRIES: MetricDescriptor = {
+  name: "flowspan.neighbour.table.entries",
+  unit: "{entry}",
+  description: "Entries of the kernel's neighbour table.",
+  instrument: "gauge",
+};
+
+export const METRIC_FLOWSPAN_NEIGHBOUR_TABLE_LIMIT: MetricDescriptor = {
+  name: "flowspan.neighbour.table.limit",
+  unit: "{entry}",
+  description: "How many entries the kernel's neighbour table holds at most, `gc_thresh3`.",
+  instrument: "gauge",
+};
+
+export const METRIC_FLOWSPAN_NEIGHBOUR_TABLE_OVERFLOWS: MetricDescriptor = {
+  name: "flowspan.neighbour.table.overflows",
+  unit: "{entry}",
+  description: "Entries that found no room in the kernel's neighbour table, `table_fulls`.",
+  instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_CONNTRACK_ENTRIES: MetricDescriptor = {
+  name: "flowspan.conntrack.entries",
+  unit: "{entry}",
+  description: "Connections that a network namespace tracks.",
+  instrument: "gauge",
+};
+
+export const METRIC_FLOWSPAN_CONNTRACK_LIMIT: MetricDescriptor = {
+  name: "flowspan.conntrack.limit",
+  unit: "{entry}",
+  description: "How many connections a network namespace tracks at most, `nf_conntrack_max`.",
+  instrument: "gauge",
+};
+
+export const METRIC_FLOWSPAN_CONNTRACK_FAILURES: MetricDescriptor = {
+  name: "flowspan.conntrack.failures",
+  unit: "{failure}",
+  description: "What went wrong in a network namespace's connection tracking.",
   instrument: "counter",
 };
 

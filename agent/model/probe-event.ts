@@ -5,6 +5,7 @@
  */
 import type { Connection } from "./connection-record.ts";
 import type { EdgeGrowth } from "./edge.ts";
+import type { ConntrackCounters, EvidenceRow, EvidenceTotal, NeighbourTable } from "./kernel-evidence.ts";
 
 export interface Hello {
   readonly protocol: number;
@@ -61,6 +62,9 @@ export interface NamespaceCounters {
   readonly tcpRcvQDrop: number;
   readonly tcpAbortOnMemory: number;
   readonly tcpMemoryPressures: number;
+  /** Of that thread; 0: not known. */
+  readonly cgroup: bigint;
+  readonly conntrack: ConntrackCounters;
 }
 
 export interface ProgramStats {
@@ -94,4 +98,7 @@ export type ProbeEvent =
   | ({ readonly kind: "status" } & ProbeStatus)
   | ({ readonly kind: "exchange-end" } & Exchange)
   | ({ readonly kind: "connection" } & Connection)
+  | ({ readonly kind: "evidence" } & EvidenceRow)
+  | ({ readonly kind: "evidence-total" } & EvidenceTotal)
+  | ({ readonly kind: "neighbour-table" } & NeighbourTable)
   | { readonly kind: "settled"; readonly rows: number; readonly unknown: number };

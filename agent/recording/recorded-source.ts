@@ -6,10 +6,10 @@
  * lost when the replaying pipeline settles other exchanges than the recorded one did.
  */
 import { FLOWSPAN_PROTOCOL, FrameKind } from "../generated/layout.ts";
-import type { EdgeGrowth } from "../model/edge.ts";
 import type { Hello, ProbeEvent } from "../model/probe-event.ts";
 import { prefixRuleCommands } from "../source/commands.ts";
 import { ExchangeReader } from "../source/exchange-reader.ts";
+import type { DecodeFailure } from "../source/frame-decoder.ts";
 import { FrameSplitter } from "../source/frames.ts";
 import {
   closedError,
@@ -24,6 +24,7 @@ import {
   type SourceStats,
 } from "../source/source.ts";
 import { type Entry, EntryKind, RecordingDamage, readEntries } from "./container.ts";
+import { EvidenceLedger } from "./evidence-ledger.ts";
 import { readChunks } from "./recorded-bytes.ts";
 import { LedgerImbalance, SettleLedger } from "./settle-ledger.ts";
 
@@ -65,6 +66,7 @@ export class ReplaySource implements ProbeSource {
   readonly #listeners: SourceListeners;
   readonly #entries: AsyncGenerator<Entry>;
   readonly #ledger = new SettleLedger();
+  readonly #evidence = new EvidenceLedger();
   #connection = this.#newConnection();
   #hello: Hello | undefined;
   /** What the entries read so far have yielded and nobody has asked for yet. */
@@ -115,12 +117,15 @@ export class ReplaySource implements ProbeSource {
     }
     const { exchange, at } = outcome;
     this.#bootNs = exchange.end.bootNs;
-    return { ...exchange, rows: this.#rows(exchange, at) };
+    return { ...exchange, ...this.#replayed(exchange, at) };
   }
 
-  #rows({ rows, begin }: ExchangeData, at: number): EdgeGrowth[] {
+  #replayed({ rows, evidence, begin }: ExchangeData, at: number): Pick<ExchangeData, "rows" | "evidence"> {
     try {
-      return this.#ledger.rows(rows, begin.exchange);
+      return {
+        rows: this.#ledger.rows(rows, begin.exchange),
+        evidence: { ...evidence, rows: this.#evidence.rows(evidence.rows, begin.exchange) },
+      };
     } catch (error) {
       if (!(error instanceof LedgerImbalance)) throw error;
       this.#ended = true;
@@ -130,8 +135,10 @@ export class ReplaySource implements ProbeSource {
   }
 
   settle(rows: readonly SettledRow[]): void {
-    for (const { row } of rows) {
-      const failure = this.#ledger.replayed(Buffer.from(row.buffer, row.byteOffset, row.byteLength), this.#bootNs);
+    for (const { row, isEvidence } of rows) {
+      const payload = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+      const failure =
+        isEvidence === true ? this.#evidence.replayed(payload) : this.#ledger.replayed(payload, this.#bootNs);
       if (failure === undefined) this.#settledRows++;
       else this.#count(failure);
     }
@@ -237,7 +244,10 @@ export class ReplaySource implements ProbeSource {
   }
 
   #takeHello(hello: Hello): void {
-    if (this.#hello !== undefined && this.#hello.startedNs !== hello.startedNs) this.#ledger.clear();
+    if (this.#hello !== undefined && this.#hello.startedNs !== hello.startedNs) {
+      this.#ledger.clear();
+      this.#evidence.clear();
+    }
     this.#hello = hello;
     this.#listeners.hello?.(hello);
   }
@@ -255,9 +265,13 @@ export class ReplaySource implements ProbeSource {
   #command(kind: number, payload: Buffer): void {
     this.#connection.commands++;
     if (kind === FrameKind.COMMAND_EXCHANGE) this.#connection.asked = true;
-    if (kind !== FrameKind.COMMAND_SETTLE) return;
-    const failure = this.#ledger.recorded(payload);
+    const failure = this.#recordedSettle(kind, payload);
     if (failure !== undefined) this.#count(failure, 1, this.#connection.commands);
+  }
+
+  #recordedSettle(kind: number, payload: Buffer): DecodeFailure | undefined {
+    if (kind === FrameKind.COMMAND_SETTLE) return this.#ledger.recorded(payload);
+    return kind === FrameKind.COMMAND_SETTLE_EVIDENCE ? this.#evidence.recorded(payload) : undefined;
   }
 
   #disconnected(): void {

@@ -6,6 +6,7 @@ import type { Transport } from "../otlp/transport.ts";
 import type { ExemplarSource } from "../series/series-table.ts";
 import type { Log } from "../shared/log.ts";
 import type { IntervalClock } from "../shared/ticker.ts";
+import { deliverBy, EvidenceStep } from "./evidence-step.ts";
 import { makeExporter, NO_EXPORT } from "./flow-export.ts";
 import { type FlowSteps, makeFlowSteps } from "./flow-steps.ts";
 import { aggregateOptions } from "./options.ts";
@@ -30,6 +31,7 @@ export class MetricSignal implements Signal {
   readonly #options: MetricSignalOptions;
   readonly #exporter: Parameters<typeof runPipeline>[0]["exporter"] & { shutdown(): Promise<void> };
   readonly #steps: FlowSteps;
+  readonly #evidence: EvidenceStep;
   readonly losses: readonly LossReading[];
 
   constructor(options: MetricSignalOptions) {
@@ -37,7 +39,11 @@ export class MetricSignal implements Signal {
     this.#options = options;
     this.#steps = makeFlowSteps(aggregateOptions(settings), identity, exemplars);
     this.#exporter = transport === undefined ? NO_EXPORT : makeExporter(transport, settings, log, onResult);
-    this.losses = [["series_over_budget_detail", () => this.#steps.series.stats().overBudget]];
+    const deliver = transport && deliverBy(transport, settings, onResult);
+    this.#evidence = new EvidenceStep({ settings, identity, deliver });
+    this.losses = [
+      ["series_over_budget_detail", () => this.#steps.series.stats().overBudget + this.#evidence.overBudget],
+    ];
   }
 
   /** Of the kernel's edges, which the agent knows by the rows of metrics: coverage, and what `top` shows. */
@@ -48,7 +54,7 @@ export class MetricSignal implements Signal {
   async start({ source, identity }: SignalInputs): Promise<void> {
     const { clock, stop, log, listeners } = this.#options;
     await runPipeline({
-      ...{ source, identity, steps: this.#steps, exporter: this.#exporter },
+      ...{ source, identity, steps: this.#steps, exporter: this.#exporter, evidence: this.#evidence },
       ...{ clock, stop, log, listeners },
     });
   }

@@ -26,6 +26,7 @@ import type { FlowExporter } from "../otlp/flow-exporter.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { IntervalClock } from "../shared/ticker.ts";
 import type { ExchangeData, ProbeSource } from "../source/source.ts";
+import type { EvidenceStep } from "./evidence-step.ts";
 import type { FlowSteps } from "./flow-steps.ts";
 
 export interface PipelineParts {
@@ -37,6 +38,8 @@ export interface PipelineParts {
     readonly series: Pick<FlowSteps["series"], "takeBack" | "add">;
   };
   readonly exporter: Pick<FlowExporter, "exportFlows">;
+  /** What the kernel says of trouble: beside flows, with requests of its own. */
+  readonly evidence?: Pick<EvidenceStep, "turn">;
   readonly clock: IntervalClock;
   /** Aborted by SIGTERM: one last turn follows, at most `lastTurnMs` long. */
   readonly stop: AbortSignal;
@@ -97,6 +100,7 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineTotals>
       source.settle(rows);
       settledRows += rows.length;
     }
+    if (parts.evidence !== undefined) source.settle(await parts.evidence.turn(exchange));
     await source.flush();
     totals.settledRows += settledRows;
     if (settledRows === exchange.rows.length) exchange.free();

@@ -6,6 +6,7 @@
  */
 
 import type { EdgeGrowth } from "../model/edge.ts";
+import type { EvidenceRow, EvidenceTotal, NeighbourTable } from "../model/kernel-evidence.ts";
 import type {
   Cgroup,
   Exchange,
@@ -28,14 +29,23 @@ export const BEYOND_HELLO = "beyond_hello";
 const OVERFLOW_EDGES = 3;
 /** What `flowspan-probe --edges` takes at most. */
 const EDGES_MAX = 1_000_000;
-/** More net namespaces than a node has, and more BPF programs than a probe. HELLO does not report them. */
+/** More net namespaces than a node has, more BPF programs and rows of evidence than a probe. HELLO does not report them. */
 const OTHERS_MAX = 65_536;
+
+type PartOfExchange = ProbeEvent & {
+  kind: "edge" | "evidence" | "evidence-total" | "neighbour-table" | "namespace" | "program" | "status";
+};
 
 interface Unfinished {
   readonly begin: Exchange;
   readonly rows: EdgeGrowth[];
   readonly namespaces: NamespaceCounters[];
   readonly programs: ProgramStats[];
+  readonly evidence: {
+    readonly rows: EvidenceRow[];
+    readonly totals: EvidenceTotal[];
+    readonly neighbourTables: NeighbourTable[];
+  };
   status: ProbeStatus | undefined;
 }
 
@@ -66,6 +76,9 @@ export class ExchangeCollector {
       case "exchange-end":
         return this.#end(event);
       case "edge":
+      case "evidence":
+      case "evidence-total":
+      case "neighbour-table":
       case "namespace":
       case "program":
       case "status":
@@ -77,24 +90,35 @@ export class ExchangeCollector {
 
   #begin(begin: Exchange): typeof OUT_OF_ORDER | undefined {
     if (this.#unfinished !== undefined) return OUT_OF_ORDER;
-    this.#unfinished = { begin, rows: [], namespaces: [], programs: [], status: undefined };
+    const evidence = { rows: [], totals: [], neighbourTables: [] };
+    this.#unfinished = { begin, rows: [], namespaces: [], programs: [], evidence, status: undefined };
     return undefined;
   }
 
-  #add(
-    event: ProbeEvent & { kind: "edge" | "namespace" | "program" | "status" },
-  ): typeof OUT_OF_ORDER | typeof BEYOND_HELLO | undefined {
+  #add(event: PartOfExchange): typeof OUT_OF_ORDER | typeof BEYOND_HELLO | undefined {
     const unfinished = this.#unfinished;
     if (unfinished === undefined) {
       // A row that belongs to no exchange.
       this.#pages.free();
       return OUT_OF_ORDER;
     }
-    if (event.kind === "edge") return pushUpTo(this.#rowsMax, unfinished.rows, event);
-    if (event.kind === "namespace") return pushUpTo(OTHERS_MAX, unfinished.namespaces, event);
-    if (event.kind === "program") return pushUpTo(OTHERS_MAX, unfinished.programs, event);
-    unfinished.status = event;
-    return undefined;
+    switch (event.kind) {
+      case "edge":
+        return pushUpTo(this.#rowsMax, unfinished.rows, event);
+      case "namespace":
+        return pushUpTo(OTHERS_MAX, unfinished.namespaces, event);
+      case "program":
+        return pushUpTo(OTHERS_MAX, unfinished.programs, event);
+      case "evidence":
+        return pushUpTo(OTHERS_MAX, unfinished.evidence.rows, event);
+      case "evidence-total":
+        return pushUpTo(OTHERS_MAX, unfinished.evidence.totals, event);
+      case "neighbour-table":
+        return pushUpTo(OTHERS_MAX, unfinished.evidence.neighbourTables, event);
+      case "status":
+        unfinished.status = event;
+        return undefined;
+    }
   }
 
   #end(end: Exchange): ExchangeData | typeof OUT_OF_ORDER {

@@ -18,7 +18,8 @@ export const FLUSH_COMMAND: Frame = { kind: FrameKind.COMMAND_FLUSH, payload: NO
 
 /** One command a row, made when it is asked for. */
 export function* settleCommands(rows: Iterable<SettledRow>): Generator<Frame> {
-  for (const { row } of rows) yield { kind: FrameKind.COMMAND_SETTLE, payload: row };
+  for (const { row, isEvidence } of rows)
+    yield { kind: isEvidence === true ? FrameKind.COMMAND_SETTLE_EVIDENCE : FrameKind.COMMAND_SETTLE, payload: row };
 }
 
 /** What is recorded where nothing was set: every connection, under a key of zeros. */

@@ -6,6 +6,7 @@
  * of being rounded.
  */
 import {
+  conntrackCounters,
   FLOWSPAN_MAGIC,
   FLOWSPAN_PROTOCOL,
   FrameKind,
@@ -18,9 +19,10 @@ import {
   frameStatus,
   LOSS_NAMES,
 } from "../generated/layout.ts";
+import type { ConntrackCounters } from "../model/kernel-evidence.ts";
 import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeEvent } from "../model/probe-event.ts";
 import type { DecodeFailure, FrameDecoder } from "./frame-decoder.ts";
-import { Fields } from "./frame-fields.ts";
+import { type At, Fields } from "./frame-fields.ts";
 
 export const PROBE_FRAMES: readonly FrameDecoder[] = [
   {
@@ -128,6 +130,21 @@ function namespaceCounters(fields: Fields): NamespaceCounters {
     tcpRcvQDrop: fields.count(at.tcpRcvQDrop),
     tcpAbortOnMemory: fields.count(at.tcpAbortOnMemory),
     tcpMemoryPressures: fields.count(at.tcpMemoryPressures),
+    cgroup: fields.u64(at.cgroup),
+    conntrack: conntrack(fields, at.conntrack.offset),
+  };
+}
+
+/** @param base where it lies in the frame */
+function conntrack(fields: Fields, base: number): ConntrackCounters {
+  const at = conntrackCounters.fields;
+  const count = ({ offset }: At) => fields.count({ offset: base + offset });
+  return {
+    entries: count(at.entries),
+    limit: count(at.limit),
+    insertFailed: count(at.insertFailed),
+    drop: count(at.drop),
+    earlyDrop: count(at.earlyDrop),
   };
 }
 

@@ -8,6 +8,7 @@
 import type { ProbeEvent } from "../model/probe-event.ts";
 import { CONNECTION_FRAME } from "./decode-connection.ts";
 import { EDGE_FRAME } from "./decode-edge.ts";
+import { EVIDENCE_FRAMES } from "./decode-evidence.ts";
 import { PROBE_FRAMES } from "./decode-probe.ts";
 import type { DecodeFailure, FrameDecoder } from "./frame-decoder.ts";
 import type { RowPages } from "./rows.ts";
@@ -35,6 +36,11 @@ export class FrameTable {
   }
 }
 
-export const FRAME_DECODERS: readonly FrameDecoder[] = [...PROBE_FRAMES, EDGE_FRAME, CONNECTION_FRAME];
+export const FRAME_DECODERS: readonly FrameDecoder[] = [
+  ...PROBE_FRAMES,
+  EDGE_FRAME,
+  CONNECTION_FRAME,
+  ...EVIDENCE_FRAMES,
+];
 
 export const FRAMES = new FrameTable(FRAME_DECODERS);

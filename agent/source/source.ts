@@ -8,6 +8,7 @@
 
 import type { Connection } from "../model/connection-record.ts";
 import type { EdgeGrowth } from "../model/edge.ts";
+import type { ExchangeEvidence } from "../model/kernel-evidence.ts";
 import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeStatus, ProgramStats } from "../model/probe-event.ts";
 
 /** All frames of one exchange, in the order in which they came. */
@@ -18,6 +19,7 @@ export interface ExchangeData {
   readonly rows: readonly EdgeGrowth[];
   readonly namespaces: readonly NamespaceCounters[];
   readonly programs: readonly ProgramStats[];
+  readonly evidence: ExchangeEvidence;
   readonly status: ProbeStatus;
   readonly end: Exchange;
   /**
@@ -27,8 +29,11 @@ export interface ExchangeData {
   free(): void;
 }
 
-/** What of a row a settle sends back. */
-export type SettledRow = Pick<EdgeGrowth, "row">;
+/** What of a row a settle sends back; a row of evidence has a command of its own. */
+export interface SettledRow {
+  readonly row: Uint8Array;
+  readonly isEvidence?: boolean;
+}
 
 /** The probe's answer to a flush. */
 export interface Settled {

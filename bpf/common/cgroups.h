@@ -108,25 +108,33 @@ __noinline int cgroup__learn(__u64 id, __u64 place, __u64 root)
 	return 0;
 }
 
-/* @return the id of the socket's cgroup, or 0 if it is not counted */
-static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings *s)
+/* @return the cgroup's id, or 0 if it is not counted */
+static __always_inline __u64 cgroup__counted(struct cgroup *cgroup, __u64 id, struct settings *s)
 {
-	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
-	struct kernfs_node *node;
-	__u64 id;
-
-	if (!cgroup)
-		return 0;
-	node = cgroup->kn;
-	if (!node)
-		return 0;
-	id = node->id;
 	if (bpf_map_lookup_elem(&cgroups, &id))
 		return id;
 	if (!cgroup__is_counted(cgroup, s))
 		return 0;
 	cgroup__learn(id, (__u64)cgroup__deepest_named(cgroup, s), s->filter_cgroup);
 	return id;
+}
+
+/* @return the id of the socket's cgroup, or 0 if it is not counted */
+static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings *s)
+{
+	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
+	struct kernfs_node *node;
+
+	if (!cgroup)
+		return 0;
+	node = cgroup->kn;
+	return node ? cgroup__counted(cgroup, node->id, s) : 0;
+}
+
+/* The same of a socket or thread that the verifier does not know: its cgroup is read as foreign memory. */
+static __always_inline __u64 cgroup__of_foreign(struct cgroup *cgroup, struct settings *s)
+{
+	return cgroup ? cgroup__counted(cgroup, BPF_CORE_READ(cgroup, kn, id), s) : 0;
 }
 
 #endif

@@ -12,6 +12,7 @@
 #define CONTRACT_CONTRACT_H
 
 #include "contract/edge.h"
+#include "contract/evidence.h"
 #include "contract/losses.h"
 #include "contract/frames.h"
 #include "contract/connection_record.h"

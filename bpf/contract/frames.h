@@ -4,27 +4,32 @@
 #define CONTRACT_FRAMES_H
 
 #include "contract/edge.h"
+#include "contract/evidence.h"
 #include "contract/losses.h"
 #include "contract/types.h"
 
 enum frame_kind {
-	FRAME_HELLO = 1,          /* struct frame_hello, first on every connection */
-	FRAME_EXCHANGE_BEGIN = 2, /* struct frame_exchange */
-	FRAME_EDGE = 3,           /* struct frame_edge, then `slot_count` struct slot_growth */
-	FRAME_CGROUP = 4,         /* struct frame_cgroup, once a connection for each id, before its first edge */
-	FRAME_NAMESPACE = 5,      /* struct frame_namespace */
-	FRAME_PROGRAM = 6,        /* struct frame_program */
-	FRAME_STATUS = 7,         /* struct frame_status */
-	FRAME_EXCHANGE_END = 8,   /* struct frame_exchange again, with its totals */
-	FRAME_CONNECTION = 9,     /* struct frame_connection, at any time */
-	FRAME_SETTLED = 10,       /* struct frame_settled, answers COMMAND_FLUSH */
+	FRAME_HELLO = 1,            /* struct frame_hello, first on every connection */
+	FRAME_EXCHANGE_BEGIN = 2,   /* struct frame_exchange */
+	FRAME_EDGE = 3,             /* struct frame_edge, then `slot_count` struct slot_growth */
+	FRAME_CGROUP = 4,           /* struct frame_cgroup, once a connection for each id, before its first edge */
+	FRAME_NAMESPACE = 5,        /* struct frame_namespace */
+	FRAME_PROGRAM = 6,          /* struct frame_program */
+	FRAME_STATUS = 7,           /* struct frame_status */
+	FRAME_EXCHANGE_END = 8,     /* struct frame_exchange again, with its totals */
+	FRAME_CONNECTION = 9,       /* struct frame_connection, at any time */
+	FRAME_SETTLED = 10,         /* struct frame_settled, answers COMMAND_FLUSH */
+	FRAME_EVIDENCE = 11,        /* struct frame_evidence */
+	FRAME_EVIDENCE_TOTAL = 12,  /* struct frame_evidence_total */
+	FRAME_NEIGHBOUR_TABLE = 13, /* struct frame_neighbour_table */
 	/* agent to probe */
-	COMMAND_EXCHANGE = 64,    /* no payload: walk, and send what has grown since it was settled */
-	COMMAND_SETTLE = 65,      /* the payload of a FRAME_EDGE as it came: the Collector accepted it */
-	COMMAND_FLUSH = 66,       /* no payload: apply all COMMAND_SETTLE so far and say so */
-	COMMAND_SETTINGS = 67,    /* struct command_settings */
-	COMMAND_PREFIX_RULE = 68, /* struct command_prefix_rule; the set is replaced: flags say first and last */
-	COMMAND_RECORDS = 69,     /* struct command_records, at HELLO and whenever it has changed */
+	COMMAND_EXCHANGE = 64,        /* no payload: walk, and send what has grown since it was settled */
+	COMMAND_SETTLE = 65,          /* the payload of a FRAME_EDGE as it came: the Collector accepted it */
+	COMMAND_FLUSH = 66,           /* no payload: apply all COMMAND_SETTLE so far and say so */
+	COMMAND_SETTINGS = 67,        /* struct command_settings */
+	COMMAND_PREFIX_RULE = 68,     /* struct command_prefix_rule; the set is replaced: flags say first and last */
+	COMMAND_RECORDS = 69,         /* struct command_records, at HELLO and whenever it has changed */
+	COMMAND_SETTLE_EVIDENCE = 70, /* the payload of a FRAME_EVIDENCE as it came: the Collector accepted it */
 };
 
 #define FRAME_LENGTH_MAX (64 * 1024)
@@ -60,6 +65,8 @@ enum feature {
 	FEATURE_CGROUP_V2 = 5,     /* sockets carry a cgroup other than the root */
 	FEATURE_PROC_SNMP = 6,     /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
 	FEATURE_WALK_STORAGES = 7, /* without: the walk sees what a file leads to, the rest when it closes */
+	FEATURE_DROPS = 8,         /* dropped packets, by reason */
+	FEATURE_NEIGHBOURS = 9,    /* neighbours that did not answer */
 };
 
 /* One exchange: ask, walk, send growth. Its number grows, by one unless a walk was cut short, and is pinned. */
@@ -106,6 +113,17 @@ struct frame_cgroup {
 	char names[CGROUP_LEVELS][CGROUP_NAME_MAX];
 };
 
+/*
+ * Connection tracking of one net namespace, /proc/PID/net/stat/nf_conntrack. All zero where the kernel tracks nothing there.
+ */
+struct conntrack_counters {
+	__u64 entries;
+	__u64 limit;         /* nf_conntrack_max of the probe's own namespace: the machine's; 0: not known */
+	__u64 insert_failed; /* two packets raced for one entry, and the later one was dropped */
+	__u64 drop;       /* no entry could be made for a packet: the table was full; a race for its entry is in both */
+	__u64 early_drop; /* an entry was thrown out to make room */
+};
+
 /* The kernel's own books of one net namespace, /proc/PID/net/snmp and netstat: absolute, from its creation. */
 struct frame_namespace {
 	__u32 netns;
@@ -130,6 +148,8 @@ struct frame_namespace {
 	__u64 tcp_rcv_q_drop;
 	__u64 tcp_abort_on_memory;
 	__u64 tcp_memory_pressures;
+	__u64 cgroup; /* of the thread that has the lowest number */
+	struct conntrack_counters conntrack;
 };
 
 /* What one BPF program has cost and missed since it was loaded; times only while kernel.bpf_stats_enabled. */

@@ -71,6 +71,13 @@ enum loss {
 	LOSS_PROCESS_UNKNOWN_DETAIL,
 	/* The kernel has no memory for a connection's events. */
 	LOSS_EVENT_FAILED_DETAIL,
+	/*
+	 * More different ones than fit happen within an interval: 8,192, and 1,024 for one reason; or no Collector
+	 * accepts them.
+	 */
+	LOSS_EVIDENCE_FULL_DETAIL,
+	/* The kernel gives more than 1,024 different reasons. */
+	LOSS_EVIDENCE_UNCOUNTED,
 	LOSS_COUNT,
 };
 

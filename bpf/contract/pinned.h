@@ -10,6 +10,7 @@
 
 #include "contract/command.h"
 #include "contract/edge.h"
+#include "contract/evidence.h"
 #include "contract/types.h"
 
 /*
@@ -101,6 +102,10 @@ struct state {
 	__u64 namespaces_unreadable;
 	__u64 not_adopted;
 	struct record_ledger records;
+	__u64 evidence_side; /* which of the two tables programs count into now: 0 or 1; written by the probe, as the next */
+	__u64 evidence_since_ns;       /* that table's growth happened after this */
+	__u64 evidence_drain;          /* how often the tables were swapped */
+	__u64 evidence_drain_since_ns; /* growth of the other table happened after this */
 };
 
 /* socket_totals[], per CPU. What is tracked and not closed is open, or its close was missed. */
@@ -125,6 +130,40 @@ struct sampler {
 	__u64 seen;      /* records that every-Nth has counted */
 };
 
+/* Evidence as programs count it, until the probe takes it. */
+struct evidence_growth {
+	__u64 count;
+	char device[DEVICE_NAME_MAX];
+};
+
+/* Evidence that no Collector has accepted yet. Written and read by the probe alone. */
+struct evidence_value {
+	__u64 count;
+	__u64 since_ns;
+	__u64 settled; /* number of the exchange last settled; at creation that before the one that made it */
+	__u64 drain;   /* number of the drain that added last: one that was cut short is repeated */
+	char device[DEVICE_NAME_MAX];
+};
+
+struct evidence_total_key {
+	__u32 kind;
+	__u32 reason;
+};
+
+/* Per CPU. */
+struct evidence_total {
+	__u64 count;
+	__u64 left_out;
+};
+
+/* How many keys of one reason a table holds. */
+struct evidence_share_key {
+	__u32 kind;
+	__u32 reason;
+	__u32 side;
+	__u32 zero;
+};
+
 /* Key of the prefix_rules trie: prefix first, as BPF_MAP_TYPE_LPM_TRIE wants it. The value is the prefix length again. */
 struct prefix_rule_key {
 	__u32 prefix_length;
@@ -138,6 +177,7 @@ struct prefix_rule_value {
 /* What the `namespaces` iterator writes, once for each net namespace that a counted thread lives in. */
 struct namespace_seen {
 	__u64 cookie; /* 0 where the kernel has none */
+	__u64 cgroup; /* of the thread */
 	__u32 netns;
 	__u32 pid; /* of the thread: /proc/PID/net is that thread's, whatever its process's first one does */
 };

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "shared/log.h"
+#include "exchange/evidence_rows.h"
+#include "exchange/namespaces.h"
 #include "exchange/status.h"
 
 #define BATCH_FIRST 64
@@ -41,8 +43,7 @@ int exchange__open(struct exchange *exchange)
 	return batch__grow(exchange, BATCH_FIRST);
 }
 
-/* Sends the cgroup's names unless the agent has them. False: they are being learned just now, wait. */
-static bool cgroup__announce(struct exchange *exchange, __u64 id)
+bool cgroup__announce(struct exchange *exchange, __u64 id)
 {
 	struct frame_cgroup cgroup;
 
@@ -201,8 +202,10 @@ bool exchange__run(struct exchange *exchange)
 	exchange->settler->evicted = 0;
 	if (!edges__send(exchange) || !overflow__send(exchange) || !settler__apply(exchange->settler))
 		return false;
+	if (!evidence__send(exchange))
+		return false;
 	if (exchange->proc_snmp)
-		namespaces__send(exchange->programs, exchange->maps, output);
+		namespaces__send(exchange);
 	programs__report(exchange->programs, output);
 	status__send(exchange->maps, output, exchange->edges - exchange->settler->evicted, exchange->announced.count,
 		     *exchange->records);

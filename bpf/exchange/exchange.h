@@ -32,6 +32,9 @@ struct exchange {
 	__u64 edges;
 };
 
+/* Sends the cgroup's names unless the agent has them. False: they are being learned just now, wait. */
+bool cgroup__announce(struct exchange *exchange, __u64 id);
+
 /* Allocates the batch. 0, or -1 after saying why. */
 int exchange__open(struct exchange *exchange);
 

@@ -8,11 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "exchange/proc_snmp.h"
+#include "exchange/proc_stat.h"
 #include "shared/log.h"
 
 /* Appends the file to `text`. Returns the new length, 0 when it cannot be read or does not fit. */
@@ -35,22 +37,62 @@ static size_t file__append(char *text, size_t size, size_t used, __u32 pid, cons
 	return used;
 }
 
-struct sending {
-	struct pinned_maps *maps;
-	struct output *output;
+static const struct {
+	const char *name;
+	size_t offset;
+} conntrack_counters[] = {
+	{ "insert_failed", offsetof(struct conntrack_counters, insert_failed) },
+	{ "drop", offsetof(struct conntrack_counters, drop) },
+	{ "early_drop", offsetof(struct conntrack_counters, early_drop) },
 };
+#define CONNTRACK_COUNTERS (sizeof(conntrack_counters) / sizeof(conntrack_counters[0]))
 
-static void namespace__send(struct sending *sending, const struct namespace_seen *seen)
+/* The first column is the same in each CPU's line: entries. */
+static void conntrack__take(void *context, const char *name, __u64 number)
 {
-	struct frame_namespace frame = { .netns = seen->netns, .pid = seen->pid, .cookie = seen->cookie };
+	struct conntrack_counters *conntrack = context;
+
+	if (strcmp(name, "entries") == 0)
+		conntrack->entries = number;
+	for (unsigned i = 0; i < CONNTRACK_COUNTERS; i++) {
+		if (strcmp(conntrack_counters[i].name, name) == 0)
+			*(__u64 *)((char *)conntrack + conntrack_counters[i].offset) += number;
+	}
+}
+
+/* nf_conntrack_max is the machine's: in other namespaces it can only be read. 0 where nothing is tracked. */
+static __u64 conntrack__limit(void)
+{
+	FILE *file = fopen("/proc/sys/net/netfilter/nf_conntrack_max", "re");
+	unsigned long long limit = 0;
+
+	if (file && fscanf(file, "%llu", &limit) != 1)
+		limit = 0;
+	if (file)
+		fclose(file);
+	return limit;
+}
+
+static void namespace__send(struct exchange *exchange, const struct namespace_seen *seen)
+{
+	struct frame_namespace frame = {
+		.netns = seen->netns, .pid = seen->pid, .cookie = seen->cookie, .cgroup = seen->cgroup
+	};
 	static char text[32 * 1024];
 	size_t used = file__append(text, sizeof(text), 0, seen->pid, "snmp");
 
 	used = used ? file__append(text, sizeof(text), used, seen->pid, "netstat") : 0;
-	if (used && proc_snmp__parse(&frame, text))
-		output__frame(sending->output, FRAME_NAMESPACE, &frame, sizeof(frame));
-	else
-		loss__count(sending->maps, LOSS_NAMESPACE_UNREADABLE, 1);
+	if (!used || !proc_snmp__parse(&frame, text)) {
+		loss__count(exchange->maps, LOSS_NAMESPACE_UNREADABLE, 1);
+		return;
+	}
+	if (file__append(text, sizeof(text), 0, seen->pid, "stat/nf_conntrack")) {
+		proc_stat__parse(text, conntrack__take, &frame.conntrack);
+		frame.conntrack.limit = conntrack__limit();
+	}
+	/* Names that are being learned just now come with the next exchange. */
+	cgroup__announce(exchange, frame.cgroup);
+	output__frame(exchange->output, FRAME_NAMESPACE, &frame, sizeof(frame));
 }
 
 static void namespaces__take(void *context, const void *bytes, size_t length)
@@ -63,13 +105,13 @@ static void namespaces__take(void *context, const void *bytes, size_t length)
 	}
 }
 
-void namespaces__send(const struct programs *programs, struct pinned_maps *maps, struct output *output)
+void namespaces__send(struct exchange *exchange)
 {
-	struct sending sending = { .maps = maps, .output = output };
-	int failed = programs->namespaces ? iterator__run(programs->namespaces, namespaces__take, &sending) : 0;
+	const struct programs *programs = exchange->programs;
+	int failed = programs->namespaces ? iterator__run(programs->namespaces, namespaces__take, exchange) : 0;
 
 	if (failed) {
 		log_warn("cannot list net namespaces: %s", strerror(-failed));
-		loss__count(maps, LOSS_NAMESPACE_UNREADABLE, 1);
+		loss__count(exchange->maps, LOSS_NAMESPACE_UNREADABLE, 1);
 	}
 }

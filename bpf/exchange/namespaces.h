@@ -3,11 +3,9 @@
 #ifndef EXCHANGE_NAMESPACES_H
 #define EXCHANGE_NAMESPACES_H
 
-#include "shared/pinned_maps.h"
-#include "wire/output.h"
-#include "load/programs.h"
+#include "exchange/exchange.h"
 
 /* Sends a FRAME_NAMESPACE for each counted namespace. What cannot be read is counted. */
-void namespaces__send(const struct programs *programs, struct pinned_maps *maps, struct output *output);
+void namespaces__send(struct exchange *exchange);
 
 #endif

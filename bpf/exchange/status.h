@@ -4,7 +4,6 @@
 #define EXCHANGE_STATUS_H
 
 #include "shared/pinned_maps.h"
-#include "exchange/namespaces.h"
 #include "wire/output.h"
 #include "load/programs.h"
 

@@ -90,8 +90,18 @@ typedef struct {
 	int owned;
 } socket_lock_t;
 
+struct net_device;
+struct sock;
+
 struct sk_buff {
+	struct net_device *dev; /* something else while it waits in a UDP socket */
+	struct sock *sk;        /* may be a request or time-wait socket */
 	char cb[48];
+	unsigned long _skb_refdst; /* a dst_entry; the lowest bit says that it is not counted */
+	int skb_iif;               /* the device that it came in by, in its namespace; 0: none yet, or its own */
+	__be16 protocol;
+	__u16 network_header; /* from `head` on */
+	unsigned char *head;
 };
 
 struct sk_buff_head {

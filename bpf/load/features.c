@@ -16,30 +16,50 @@
 #include <unistd.h>
 
 #include "contract/frames.h"
+#include "load/reasons.h"
+
+/* kfree_skb: packet, place, reason. Since 6.11 also the socket that was to receive it. */
+#define DROP_ARGUMENTS 3
+#define DROP_ARGUMENTS_WITH_RECEIVER 4
 
 const struct hook hooks[] = {
-	{ "inet_sock_set_state", "inet_sock_set_state", true, -1, "nothing can be counted" },
+	{ "inet_sock_set_state", "inet_sock_set_state", true, -1, "nothing can be counted", 0 },
 	{ "inet_sock_set_state_twin", "inet_sock_set_state", false, -1,
-	  "state changes that interrupt another are missed" },
+	  "state changes that interrupt another are missed", 0 },
 	{ "tcp_retransmit_skb", "tcp_retransmit_skb", false, FEATURE_RETRANSMIT,
-	  "retransmits are counted without their type" },
+	  "retransmits are counted without their type", 0 },
 	{ "tcp_retransmit_synack", "tcp_retransmit_synack", false, FEATURE_RETRANSMIT_SYNACK,
-	  "SYN-ACKs sent again are not counted" },
-	{ "tcp_send_reset", "tcp_send_reset", false, FEATURE_SEND_RESET, "resets sent are not counted" },
-	{ "tcp_receive_reset", "tcp_receive_reset", false, FEATURE_RECEIVE_RESET, "resets received are not counted" },
+	  "SYN-ACKs sent again are not counted", 0 },
+	{ "tcp_send_reset", "tcp_send_reset", false, FEATURE_SEND_RESET, "resets sent are not counted", 0 },
+	{ "tcp_receive_reset", "tcp_receive_reset", false, FEATURE_RECEIVE_RESET, "resets received are not counted",
+	  0 },
 	{ "inet_sk_error_report", "inet_sk_error_report", false, -1,
-	  "some connects that ICMP ended are counted as cancelled" },
+	  "some connects that ICMP ended are counted as cancelled", 0 },
+	{ "kfree_skb", "kfree_skb", false, FEATURE_DROPS, "dropped packets are not counted", DROP_ARGUMENTS },
+	{ "kfree_skb_twin", "kfree_skb", false, -1, "drops that interrupt the counting of another are missed",
+	  DROP_ARGUMENTS },
+	{ "neigh_create", "neigh_create", false, -1, "overflows of the neighbour table have no address", 0 },
+	{ "neigh_timer_handler", "neigh_timer_handler", false, FEATURE_NEIGHBOURS,
+	  "neighbours that do not answer are not counted", 0 },
 };
 const int hook_count = sizeof(hooks) / sizeof(hooks[0]);
 _Static_assert(sizeof(hooks) / sizeof(hooks[0]) <= HOOKS_MAX, "struct features has a place for each hook");
 
-/* tp_btf programs attach to a tracepoint by this type. */
-static bool tracepoint__exists(const struct btf *btf, const char *tracepoint)
+/* How many arguments a tracepoint has, by the type that tp_btf programs attach to; -1: it does not exist. */
+static int tracepoint__arguments(const struct btf *btf, const char *tracepoint)
 {
+	const struct btf_type *type;
 	char name[128];
+	int id;
 
 	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
-	return btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) > 0;
+	id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
+	if (id <= 0)
+		return -1;
+	type = btf__type_by_id(btf, btf__type_by_id(btf, (unsigned)id)->type);
+	type = btf__type_by_id(btf, type->type);
+	/* The first is the tracepoint's own data. */
+	return btf_is_func_proto(type) ? btf_vlen(type) - 1 : 0;
 }
 
 static bool struct__has_member(const struct btf *btf, const char *name, const char *member)
@@ -92,9 +112,11 @@ static void features__ask_btf(struct features *features, bool walk_files)
 		return;
 	features->btf = true;
 	for (int i = 0; i < hook_count; i++)
-		features->hook[i] = tracepoint__exists(btf, hooks[i].tracepoint);
+		features->hook[i] = tracepoint__arguments(btf, hooks[i].tracepoint) >= hooks[i].arguments;
+	features->drop_receiver = tracepoint__arguments(btf, "kfree_skb") >= DROP_ARGUMENTS_WITH_RECEIVER;
 	features->iter_sk_storage = !walk_files && iterator__loads(btf, "bpf_sk_storage_map");
 	features->iter_task = iterator__loads(btf, "task_file");
+	reasons__learn(btf);
 	/* 633488947ef6 renamed parent to __parent. */
 	features->cgroup_names =
 		struct__has_member(btf, "kernfs_node", "parent") || struct__has_member(btf, "kernfs_node", "__parent");

@@ -13,6 +13,7 @@ struct hook {
 	bool required;
 	int feature;      /* enum feature; -1: none says so */
 	const char *cost; /* what is not known without it */
+	int arguments;    /* that the tracepoint must have at least, as older kernels' may have fewer; 0: any */
 };
 
 #define HOOKS_MAX 32
@@ -27,6 +28,7 @@ struct features {
 	bool cgroup_names;
 	bool cgroup_v2;
 	bool proc_snmp;
+	bool drop_receiver;     /* kfree_skb says which socket was to receive the packet */
 	unsigned pid_namespace; /* inode number of our pid namespace */
 };
 

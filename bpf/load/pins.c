@@ -97,7 +97,8 @@ static bool map__is_kept(const struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
 
-	return !bpf_map__is_internal(map) && strcmp(name, "blank") != 0 && strcmp(name, "unfound") != 0;
+	return !bpf_map__is_internal(map) && strcmp(name, "blank") != 0 && strcmp(name, "unfound") != 0 &&
+	       strcmp(name, "drops_running") != 0;
 }
 
 int pins__pin_maps(const struct pins *pins, struct bpf_object *object)

@@ -67,6 +67,7 @@ static int programs__open(struct programs *programs, const struct features *feat
 	}
 	programs->skeleton->rodata->generation = programs->generation;
 	programs->skeleton->rodata->pid_namespace = features->pid_namespace;
+	programs->skeleton->rodata->drops_have_receiver = features->drop_receiver;
 	for (int i = 0; i < hook_count; i++) {
 		if (!features->hook[i])
 			bpf_program__set_autoload(programs__find(programs, hooks[i].program), false);
@@ -209,8 +210,10 @@ static void settings__prepare(struct pinned_maps *maps, const struct cgroup_filt
 	struct settings *settings = maps->settings;
 	__u64 id;
 
-	if (!maps->state->started_ns)
+	if (!maps->state->started_ns) {
 		maps->state->exchange_ns = maps->state->started_ns = clock__boot_ns();
+		maps->state->evidence_since_ns = maps->state->started_ns;
+	}
 	if (!settings->asked.idle_ns)
 		settings->asked.idle_ns = IDLE_NS_DEFAULT;
 	settings->jiffies_per_s = kernel__jiffies_per_s();

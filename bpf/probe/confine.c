@@ -13,6 +13,7 @@
 #include <linux/audit.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -59,6 +60,7 @@ static const struct allowed allowed[] = {
 	{ .call = SYS_clock_gettime },
 	{ .call = SYS_getrusage },
 	{ .call = SYS_uname },
+	{ .call = SYS_membarrier, .place = 0, .mask = ~(unsigned)MEMBARRIER_CMD_GLOBAL }, /* a grace period */
 	{ .call = SYS_getpid },
 	{ .call = SYS_gettid },
 	/* Memory that is not code. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "contract/contract.h"
+#include "exchange/evidence_rows.h"
 #include "serve/prefix_rules.h"
 #include "shared/log.h"
 
@@ -91,6 +92,7 @@ static bool command__handle(void *context, const struct command *command)
 	struct frame_settled settled;
 	struct command_settings settings;
 	struct command_records report;
+	struct frame_evidence evidence;
 
 	if (!pinned_maps__is_active(session->maps, session->programs->generation))
 		return false;
@@ -99,6 +101,13 @@ static bool command__handle(void *context, const struct command *command)
 		return exchange__run(&session->exchange);
 	case COMMAND_SETTLE:
 		return settler__settle(&session->settler, command->payload, command->length);
+	case COMMAND_SETTLE_EVIDENCE:
+		memcpy(&evidence, command->payload, sizeof(evidence));
+		if (evidence__settle(session->maps, &evidence))
+			session->settler.settled.rows++;
+		else
+			session->settler.settled.unknown++;
+		return true;
 	case COMMAND_FLUSH:
 		return settler__flush(&session->settler, &settled) &&
 		       output__frame(&session->output, FRAME_SETTLED, &settled, sizeof(settled));

@@ -67,6 +67,11 @@ int pinned_maps__open(struct pinned_maps *maps, struct bpf_object *object)
 	maps->socket_totals = map__fd(object, "socket_totals");
 	maps->prefix_rules = map__fd(object, "prefix_rules");
 	maps->records = map__fd(object, "records");
+	maps->evidence_totals = map__fd(object, "evidence_totals");
+	maps->evidence_tables[0] = map__fd(object, "evidence_a");
+	maps->evidence_tables[1] = map__fd(object, "evidence_b");
+	maps->evidence_shares = map__fd(object, "evidence_shares");
+	maps->evidence_unsettled = map__fd(object, "evidence_unsettled");
 	maps->edge_capacity = bpf_map__max_entries(bpf_object__find_map_by_name(object, "edges"));
 	maps->settings = map__share(object, "settings", sizeof(*maps->settings));
 	maps->state = map__share(object, "state", sizeof(*maps->state));
@@ -111,6 +116,28 @@ static __u64 counter__read(int fd, __u32 index, const char *name)
 __u64 socket_total__read(const struct pinned_maps *maps, enum socket_total total)
 {
 	return counter__read(maps->socket_totals, total, "socket_totals");
+}
+
+int evidence_total__read(const struct pinned_maps *maps, const struct evidence_total_key *key,
+			 struct evidence_total *sum)
+{
+	static int cpus;
+	static struct evidence_total *values;
+
+	if (!values) {
+		cpus = libbpf_num_possible_cpus();
+		values = calloc((size_t)cpus, sizeof(*values));
+	}
+	*sum = (struct evidence_total){ 0 };
+	if (!values)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(maps->evidence_totals, key, values))
+		return -errno;
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		sum->count += values[cpu].count;
+		sum->left_out += values[cpu].left_out;
+	}
+	return 0;
 }
 
 void losses__read(const struct pinned_maps *maps, __u64 losses[LOSS_COUNT])

@@ -17,6 +17,7 @@ struct pinned_maps {
 	struct state *state;
 	struct settlement *settlements;                                             /* SETTLEMENTS_MAX of them */
 	int edges, overflow, cgroups, losses, socket_totals, prefix_rules, records; /* file descriptors */
+	int evidence_totals, evidence_tables[2], evidence_shares, evidence_unsettled;
 	__u32 edge_capacity;
 };
 
@@ -34,6 +35,10 @@ void losses__read(const struct pinned_maps *maps, __u64 losses[LOSS_COUNT]);
 
 /* One of enum socket_total, over all CPUs. */
 __u64 socket_total__read(const struct pinned_maps *maps, enum socket_total total);
+
+/* One total, over all CPUs. 0 or -errno. */
+int evidence_total__read(const struct pinned_maps *maps, const struct evidence_total_key *key,
+			 struct evidence_total *sum);
 
 /* Deletes all entries; `key` is room for one key. */
 void map__clear(int fd, void *key, const char *name);

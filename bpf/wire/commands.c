@@ -32,6 +32,11 @@ static const char *settle__problem(const uint8_t *payload, size_t length)
 	return NULL;
 }
 
+static const char *settle_evidence__problem(size_t length)
+{
+	return length == sizeof(struct frame_evidence) ? NULL : "COMMAND_SETTLE_EVIDENCE has the wrong length";
+}
+
 static const char *prefix_rule__problem(const uint8_t *payload, size_t length)
 {
 	struct command_prefix_rule rule;
@@ -84,6 +89,8 @@ static const char *command__problem(const struct command *command)
 		return command->length ? "a command without payload has one" : NULL;
 	case COMMAND_SETTLE:
 		return settle__problem(command->payload, command->length);
+	case COMMAND_SETTLE_EVIDENCE:
+		return settle_evidence__problem(command->length);
 	case COMMAND_SETTINGS:
 		return settings__problem(command->payload, command->length);
 	case COMMAND_PREFIX_RULE:
@@ -103,7 +110,7 @@ long command__parse(struct command *command, const uint8_t *bytes, size_t length
 		return 0;
 	payload__take(header, bytes);
 	*why = NULL;
-	if (header.kind < COMMAND_EXCHANGE || header.kind > COMMAND_RECORDS || header.zero)
+	if (header.kind < COMMAND_EXCHANGE || header.kind > COMMAND_SETTLE_EVIDENCE || header.zero)
 		*why = "no such command";
 	else if (header.length > COMMAND_LENGTH_MAX - sizeof(header))
 		*why = "the command is longer than any can be";

@@ -99,4 +99,5 @@ async function runsPerRound(lab: Lab, client: Bursts, ms: number): Promise<Row> 
 const EVENT_HOOKS: ReadonlySet<string> = new Set([
   ...["inet_sock_set_state", "inet_sk_error_report"],
   ...["tcp_retransmit_skb", "tcp_retransmit_synack", "tcp_send_reset", "tcp_receive_reset"],
+  ...["kfree_skb", "neigh_create", "neigh_timer_handler"],
 ]);

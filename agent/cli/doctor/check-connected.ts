@@ -24,6 +24,8 @@ export const FEATURES: Readonly<Record<keyof typeof Feature, FeatureWords>> = {
   FEATURE_CGROUP_NAMES: { name: "cgroup names", lost: "pods and units have no names" },
   FEATURE_CGROUP_V2: { name: "cgroup v2", lost: "containers are told apart by net namespace and address only" },
   FEATURE_PROC_SNMP: { name: "host's /proc", lost: "coverage: nothing says how much of the traffic was seen" },
+  FEATURE_DROPS: { name: "hook kfree_skb", lost: "dropped packets are not counted" },
+  FEATURE_NEIGHBOURS: { name: "hook neigh_timer_handler", lost: "neighbours that do not answer are not counted" },
   FEATURE_WALK_STORAGES: { name: "iterator bpf_sk_storage_map", lost: WITHOUT_STORAGES },
 };
 

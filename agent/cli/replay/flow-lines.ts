@@ -8,6 +8,7 @@
 import { AT } from "../../edges/counters.ts";
 import type { Flow, Histogram, Temporality } from "../../model/flow.ts";
 import type { FlowMetric, FlowPoint } from "../../model/metric.ts";
+import type { NumberPoint } from "../../model/point.ts";
 import { SECONDS_SCALE, secondsIndex, spanOf } from "../../otlp/exponential.ts";
 import { FLOW_METRICS } from "../../series/instruments.ts";
 import { sorted } from "./sorted.ts";
@@ -55,4 +56,21 @@ function histogramValue({ buckets, sumUs }: Histogram) {
     bucketCounts.push(buckets[i + 1] as number);
   }
   return { count, sum: sumUs / 1e6, scale: SECONDS_SCALE, positive: { offset, bucketCounts } };
+}
+
+/** A point of evidence, as a line of the same form. */
+export function pointLine(point: NumberPoint, temporality: Temporality): string {
+  const { metric, resource, attributes, startUnixNs, timeUnixNs, value } = point;
+  const { name, unit, instrument } = metric;
+  return JSON.stringify({
+    name,
+    unit,
+    instrument,
+    ...(instrument === "counter" ? { aggregationTemporality: temporality } : {}),
+    resource: sorted(resource.attributes),
+    attributes: sorted(attributes),
+    ...(instrument === "gauge" ? {} : { startTimeUnixNano: String(startUnixNs) }),
+    timeUnixNano: String(timeUnixNs),
+    value,
+  });
 }

@@ -12,6 +12,7 @@ import { createIdentity } from "../../naming/identify.ts";
 import type { FlowExporter, RequestResult } from "../../otlp/flow-exporter.ts";
 import { createTransport, type Transport } from "../../otlp/transport.ts";
 import { ReplaySource } from "../../recording/recorded-source.ts";
+import { type DeliverPoints, deliverBy, EvidenceStep } from "../../runtime/evidence-step.ts";
 import { makeExporter } from "../../runtime/flow-export.ts";
 import { makeFlowSteps } from "../../runtime/flow-steps.ts";
 import { SCOPE } from "../../runtime/instrumentation-scope.ts";
@@ -25,7 +26,7 @@ import type { Span } from "../../spans/span.ts";
 import { Spans } from "../../spans/spans.ts";
 import type { Moment } from "../../spans/wall-clock.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "../command.ts";
-import { flowLines } from "./flow-lines.ts";
+import { flowLines, pointLine } from "./flow-lines.ts";
 import { replayFindings } from "./replay-findings.ts";
 import { spanLine } from "./span-lines.ts";
 
@@ -100,15 +101,17 @@ async function play(
     if (outcome.state === "failed") refused++;
   };
   let failure: Error | undefined;
-  const exporter = flags.export
-    ? makeExporter(createTransport(transportOptions(config, "metrics")), settings, log, onResult)
-    : printing(write, settings.otlp.temporality);
+  const { temporality } = settings.otlp;
+  const transport = flags.export ? createTransport(transportOptions(config, "metrics")) : undefined;
+  const exporter = transport ? makeExporter(transport, settings, log, onResult) : printing(write, temporality);
+  const deliver = transport ? deliverBy(transport, settings, onResult) : printingPoints(write, temporality);
   const stop = new AbortController();
   await runPipeline({
     source,
     identity,
     steps,
     exporter,
+    evidence: new EvidenceStep({ settings, identity, deliver }),
     clock: IMMEDIATE_CLOCK,
     stop: stop.signal,
     log,
@@ -186,6 +189,14 @@ function printing(
       return flows.length === 0 ? [] : [{ flows, points: lines.length, bytes: 0, durationMs: 0, outcome }];
     },
     async shutdown() {},
+  };
+}
+
+/** The same for evidence. */
+function printingPoints(write: (lines: string) => Promise<void>, temporality: "cumulative" | "delta"): DeliverPoints {
+  return async function* (points) {
+    if (points.length > 0) await write(`${points.map((point) => pointLine(point, temporality)).join("\n")}\n`);
+    yield points;
   };
 }
 

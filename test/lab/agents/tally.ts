@@ -10,6 +10,7 @@
 import { EDGE_COUNTERS, type EdgeCountersField } from "../../../agent/generated/layout.ts";
 import type { Connection } from "../../../agent/model/connection-record.ts";
 import type { EdgeGrowth, EdgeKey } from "../../../agent/model/edge.ts";
+import type { EvidenceKey } from "../../../agent/model/kernel-evidence.ts";
 import type { Cgroup } from "../../../agent/model/probe-event.ts";
 import type { ErrorLogger } from "../../../agent/shared/logger.ts";
 import { decodeEdgeKey } from "../../../agent/source/edge-key.ts";
@@ -57,6 +58,8 @@ export class Tally {
   #client: ProbeClient;
   #asked: ProbeSettings | undefined;
   readonly edges = new Map<string, EdgeSum>();
+  /** By the key's bytes. */
+  readonly evidence = new Map<string, { readonly key: EvidenceKey; count: number }>();
   /** All that were named, by id. */
   readonly cgroups = new Map<bigint, Cgroup>();
   /** Connection records in the order in which they came; none before record(). */
@@ -120,8 +123,8 @@ export class Tally {
     const exchange = await this.#client.exchange();
     this.#settle(exchange);
     const { rows, unknown } = await this.#client.flush();
-    if (rows !== exchange.rows.length || unknown !== 0)
-      throw new Error(`of ${exchange.rows.length} rows ${rows} were settled and ${unknown} unknown`);
+    const sent = exchange.rows.length + exchange.evidence.rows.length;
+    if (rows !== sent || unknown !== 0) throw new Error(`of ${sent} rows ${rows} were settled and ${unknown} unknown`);
     this.exchanges++;
     this.#last = exchange;
     return exchange;
@@ -195,8 +198,14 @@ export class Tally {
     await this.probe.stop();
   }
 
-  #settle({ rows, cgroups }: ExchangeData): void {
+  #settle({ rows, cgroups, evidence }: ExchangeData): void {
     for (const row of rows) this.#add(row);
+    for (const { id, key, count } of evidence.rows) {
+      const sum = this.evidence.get(id);
+      if (sum === undefined) this.evidence.set(id, { key, count });
+      else sum.count += count;
+    }
+    this.#client.settle(evidence.rows.map(({ row }) => ({ row, isEvidence: true })));
     for (const cgroup of cgroups) this.cgroups.set(cgroup.id, cgroup);
     this.#client.settle(rows);
   }

@@ -22,6 +22,7 @@ export function program(
     | "isn"
     | "strays"
     | "calls"
+    | "datagrams"
     | "openings"
     | "held"
     | "sockmap"

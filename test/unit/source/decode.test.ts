@@ -101,6 +101,8 @@ describe("each frame of a fixed length", () => {
       tcpRcvQDrop: 101,
       tcpAbortOnMemory: 103,
       tcpMemoryPressures: 107,
+      cgroup: 2n ** 53n + 3n,
+      conntrack: { entries: 73, limit: 79, insertFailed: 83, drop: 89, earlyDrop: 97 },
     };
 
     expect(decoded(namespaceFrame(counters))).toEqual({ kind: "namespace", ...counters });
@@ -133,6 +135,8 @@ describe("each frame of a fixed length", () => {
         reset_undecided: 37,
         process_unknown_detail: 0,
         event_failed_detail: 0,
+        evidence_full_detail: 67,
+        evidence_uncounted: 71,
       },
       edges: 23,
       edgeCapacity: 29,
@@ -165,16 +169,16 @@ describe("what comes later", () => {
 
   test("two decoders for one kind are a mistake that shows at once", () => {
     expect(() => new FrameTable([...FRAME_DECODERS, ...FRAME_DECODERS.slice(-1)])).toThrow(
-      `two decoders for frames of kind ${FrameKind.FRAME_CONNECTION}`,
+      `two decoders for frames of kind ${FrameKind.FRAME_NEIGHBOUR_TABLE}`,
     );
   });
 });
 
 describe("a frame that cannot be used", () => {
   test("arbitrary payloads never throw and fail by one of the known names", () => {
-    const kinds = fc.constantFrom(...Object.values(FrameKind), 0, 11, 999);
+    const kinds = fc.constantFrom(...Object.values(FrameKind), 0, 23, 999);
     const sized = fc
-      .constantFrom(16, 40, 48, 96, 128, 152, 216, 232, 312, 320, 528)
+      .constantFrom(16, 40, 48, 80, 96, 104, 128, 152, 216, 232, 312, 320, 528)
       .chain((size) => fc.uint8Array({ minLength: size, maxLength: size }));
     fc.assert(
       fc.property(kinds, fc.oneof(sized, fc.uint8Array({ maxLength: 600 })), (kind, payload) => {
@@ -188,7 +192,7 @@ describe("a frame that cannot be used", () => {
   });
 
   test.each<[string, Frame, string]>([
-    ["of an unknown kind", { kind: 11, payload: new Uint8Array(0) }, "unknown_kind"],
+    ["of an unknown kind", { kind: 23, payload: new Uint8Array(0) }, "unknown_kind"],
     ["that is a command", { kind: FrameKind.COMMAND_EXCHANGE, payload: new Uint8Array(0) }, "unknown_kind"],
     ["that is too short", { ...statusFrame(), payload: new Uint8Array(120) }, "wrong_length"],
     ["HELLO with another magic", helloFrame({ magic: 23n }), "wrong_magic"],

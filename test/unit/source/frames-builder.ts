@@ -9,13 +9,16 @@ import {
   connectionEvent,
   type EdgeCountersField,
   EdgeRole,
+  EvidenceKind,
   edgeKey,
+  evidenceKey,
   FLOWSPAN_MAGIC,
   FLOWSPAN_PROTOCOL,
   FrameKind,
   frameCgroup,
   frameConnection,
   frameEdge,
+  frameEvidence,
   frameExchange,
   frameHello,
   frameNamespace,
@@ -23,10 +26,12 @@ import {
   frameSettled,
   frameStatus,
   LOSS_NAMES,
+  PacketDirection,
   slotGrowth,
 } from "../../../agent/generated/layout.ts";
 import type { Connection } from "../../../agent/model/connection-record.ts";
 import type { EdgeGrowth, EdgeKey } from "../../../agent/model/edge.ts";
+import type { EvidenceKey, EvidenceRow } from "../../../agent/model/kernel-evidence.ts";
 import type {
   Cgroup,
   Exchange,
@@ -45,20 +50,21 @@ import { TCP_EDGE } from "../../../agent/source/tcp-edge.ts";
 type Field =
   | { readonly offset: number; readonly type: "u8" | "u16" | "u32" | "u64" }
   | { readonly offset: number; readonly type: "bytes"; readonly length: number }
-  | { readonly offset: number; readonly type: "struct" | "array" };
+  | { readonly offset: number; readonly type: "struct"; readonly of: Struct }
+  | { readonly offset: number; readonly type: "array" };
 
 interface Struct {
   readonly size: number;
   readonly fields: Readonly<Record<string, Field>>;
 }
 
-type Value = number | bigint | string | Uint8Array;
+type Value = number | bigint | string | Uint8Array | Readonly<Record<string, unknown>>;
 
 /** Writes `values` by the fields of the same names; fields without a value stay zero. */
 function write(
   struct: Struct,
   values: Readonly<Record<string, unknown>>,
-  into = Buffer.alloc(struct.size),
+  into: Buffer = Buffer.alloc(struct.size),
   base = 0,
 ): Buffer {
   for (const [name, field] of Object.entries(struct.fields)) {
@@ -73,6 +79,7 @@ function writeField(into: Buffer, at: number, field: Field, value: Value): void 
   else if (field.type === "u16") into.writeUInt16LE(Number(value), at);
   else if (field.type === "u32") into.writeUInt32LE(Number(value), at);
   else if (field.type === "u64") into.writeBigUInt64LE(BigInt(value as number | bigint), at);
+  else if (field.type === "struct") write(field.of, value as Readonly<Record<string, unknown>>, into, at);
   else if (field.type === "bytes") into.set(Buffer.from(value as string).subarray(0, field.length), at);
 }
 
@@ -196,6 +203,38 @@ export function namespaceFrame(values: Partial<NamespaceCounters> = {}): Frame {
     kind: FrameKind.FRAME_NAMESPACE,
     payload: write(frameNamespace, { netns: 4026531840, pid: 1, cookie: 1n, ...values }),
   };
+}
+
+const KINDS = {
+  drop: EvidenceKind.EVIDENCE_DROP,
+  "neighbour-unresolved": EvidenceKind.EVIDENCE_NEIGHBOUR_UNRESOLVED,
+  "neighbour-overflow": EvidenceKind.EVIDENCE_NEIGHBOUR_OVERFLOW,
+};
+const DIRECTIONS = {
+  receive: PacketDirection.PACKET_RECEIVE,
+  transmit: PacketDirection.PACKET_TRANSMIT,
+  forward: PacketDirection.PACKET_FORWARD,
+};
+
+export type EvidenceValues = Partial<EvidenceKey> &
+  Partial<Pick<EvidenceRow, "exchange" | "sinceNs" | "count" | "device">>;
+
+/** By default one SYN of 10.1.0.1 to 10.1.0.2:8080 that a rule dropped on its way out. */
+export function evidenceFrame(values: EvidenceValues = {}): Frame {
+  const { kind = "drop", direction = "transmit", role = "client", localAddress = "10.1.0.1" } = values;
+  const { exchange = 1n, sinceNs = 100n * SECOND_NS, count = 1, device = "eth0", remoteAddress = "10.1.0.2" } = values;
+  const payload = write(frameEvidence, { exchange, sinceNs, count, device });
+  write(
+    evidenceKey,
+    {
+      ...{ cgroup: 0n, netns: 4026531840, ifindex: 2, reason: 76, serverPort: 8080, etherType: 0x0800, transport: 6 },
+      ...values,
+      ...{ kind: KINDS[kind], direction: DIRECTIONS[direction], role: ROLES[role] },
+      ...{ localAddr: addressBytes(localAddress), remoteAddr: addressBytes(remoteAddress) },
+    },
+    payload,
+  );
+  return { kind: FrameKind.FRAME_EVIDENCE, payload };
 }
 
 export function programFrame(values: Partial<ProgramStats> = {}): Frame {
