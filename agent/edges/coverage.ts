@@ -12,6 +12,7 @@
  */
 import type { EdgeKey } from "../model/edge.ts";
 import type { NamespaceCounters } from "../model/probe-event.ts";
+import { Blindness, type Moved } from "./blindness.ts";
 import { AT, SENT_FAILURES } from "./counters.ts";
 
 export interface NamespaceCoverage {
@@ -30,19 +31,23 @@ const TIMES_SYNACK_AGAIN = 2;
 interface Counted {
   segments: number;
   connections: number;
+  accepted: number;
 }
+
+const NOTHING: Readonly<Counted> = { segments: 0, connections: 0, accepted: 0 };
 
 interface Namespace {
   readonly base: NamespaceCounters;
   latest: NamespaceCounters;
   /** Counted from rows since `base`, and as it stood when `latest` was read. */
   readonly counted: Counted;
-  countedAtLatest: Counted;
+  countedAtLatest: Readonly<Counted>;
   absent: number;
 }
 
 export class Coverage {
   readonly #namespaces = new Map<number, Namespace>();
+  readonly #blindness = new Blindness();
   /** From the rows of the exchange under way. */
   readonly #growth = new Map<number, Counted>();
 
@@ -51,30 +56,38 @@ export class Coverage {
     if (overflow || role === "listener") return;
     let growth = this.#growth.get(netns);
     if (growth === undefined) {
-      growth = { segments: 0, connections: 0 };
+      growth = { ...NOTHING };
       this.#growth.set(netns, growth);
     }
     growth.segments += fresh[AT.segsOut] as number;
-    if (role === "server")
+    if (role === "server") {
       growth.segments += (fresh[AT.opened] as number) + (fresh[AT.retransmitsSyn] as number) * TIMES_SYNACK_AGAIN;
+      growth.accepted += fresh[AT.opened] as number;
+    }
     growth.connections += fresh[AT.opened] as number;
     for (const failure of SENT_FAILURES) growth.connections += fresh[failure] as number;
   }
 
   /** Ends an exchange with what the kernel says of each namespace. */
   close(namespaces: readonly NamespaceCounters[]): void {
-    for (const [netns, { segments, connections }] of this.#growth) {
+    for (const [netns, { segments, connections, accepted }] of this.#growth) {
       const known = this.#namespaces.get(netns);
       if (known === undefined) continue;
       known.counted.segments += segments;
       known.counted.connections += connections;
+      known.counted.accepted += accepted;
     }
     this.#growth.clear();
     for (const known of this.#namespaces.values()) known.absent++;
-    for (const counters of namespaces) this.#read(counters);
+    this.#blindness.judge(namespaces.flatMap((counters) => this.#read(counters) ?? []));
     for (const [netns, { absent }] of this.#namespaces) {
       if (absent >= ABSENT_EXCHANGES) this.#namespaces.delete(netns);
     }
+  }
+
+  /** Why flows see nothing of what the kernel counts; undefined while they do. */
+  get blindness(): string | undefined {
+    return this.#blindness.trouble;
   }
 
   ratios(): NamespaceCoverage[] {
@@ -85,17 +98,29 @@ export class Coverage {
     }));
   }
 
-  #read(counters: NamespaceCounters): void {
+  /** @returns what moved since the last reading, where there was one */
+  #read(counters: NamespaceCounters): Moved | undefined {
     const known = this.#namespaces.get(counters.netns);
     if (known === undefined || isAnother(known.latest, counters)) {
-      const none = { segments: 0, connections: 0 };
-      const fresh = { base: counters, latest: counters, counted: { ...none }, countedAtLatest: none, absent: 0 };
+      const fresh = { base: counters, latest: counters, counted: { ...NOTHING }, countedAtLatest: NOTHING, absent: 0 };
       this.#namespaces.set(counters.netns, fresh);
-      return;
+      return undefined;
     }
+    const { latest, counted, countedAtLatest } = known;
     known.latest = counters;
-    known.countedAtLatest = { ...known.counted };
+    known.countedAtLatest = { ...counted };
     known.absent = 0;
+    return {
+      netns: counters.netns,
+      segments: {
+        kernel: segmentsOf(counters) - segmentsOf(latest),
+        flows: counted.segments - countedAtLatest.segments,
+      },
+      accepted: {
+        kernel: counters.passiveOpens - latest.passiveOpens,
+        flows: counted.accepted - countedAtLatest.accepted,
+      },
+    };
   }
 }
 

@@ -82,6 +82,11 @@ export class EdgeTable {
     return this.#coverage.ratios();
   }
 
+  /** Why flows see nothing of what the kernel counts; undefined while they do. */
+  get blindness(): string | undefined {
+    return this.#coverage.blindness;
+  }
+
   snapshot(): Snapshot {
     const clock = this.#clock;
     if (clock === undefined) return snapshotOf([], undefined);

@@ -70,7 +70,10 @@ export const Loss = {
   LOSS_EVENT_FAILED_DETAIL: 17,
   LOSS_EVIDENCE_FULL_DETAIL: 18,
   LOSS_EVIDENCE_UNCOUNTED: 19,
-  LOSS_COUNT: 20,
+  LOSS_SETTLE_REFUSED: 20,
+  LOSS_HOOK_GAP: 21,
+  LOSS_FILTER_GAP: 22,
+  LOSS_COUNT: 23,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -88,6 +91,7 @@ export const FrameKind = {
   FRAME_EVIDENCE: 11,
   FRAME_EVIDENCE_TOTAL: 12,
   FRAME_NEIGHBOUR_TABLE: 13,
+  FRAME_TROUBLE: 14,
   COMMAND_EXCHANGE: 64,
   COMMAND_SETTLE: 65,
   COMMAND_FLUSH: 66,
@@ -109,8 +113,16 @@ export const Feature = {
   FEATURE_WALK_STORAGES: 7,
   FEATURE_DROPS: 8,
   FEATURE_NEIGHBOURS: 9,
+  FEATURE_WHOLE_MACHINE: 10,
 } as const;
 export type Feature = (typeof Feature)[keyof typeof Feature];
+
+export const ProbeTrouble = {
+  TROUBLE_PINS: 0,
+  TROUBLE_HOOKS: 1,
+  TROUBLE_FILTER: 2,
+} as const;
+export type ProbeTrouble = (typeof ProbeTrouble)[keyof typeof ProbeTrouble];
 
 export const ConnectionFlag = {
   CONNECTION_ADOPTED: 0,
@@ -281,6 +293,13 @@ export const frameHello = {
   },
 } as const;
 
+export const frameTrouble = {
+  size: 8,
+  fields: {
+    troubles: { offset: 0, type: "u64" },
+  },
+} as const;
+
 export const frameExchange = {
   size: 48,
   fields: {
@@ -376,25 +395,26 @@ export const frameProgram = {
 } as const;
 
 export const frameStatus = {
-  size: 224,
+  size: 248,
   fields: {
-    losses: { offset: 0, type: "array", count: 20, of: { type: "u64" } },
-    edges: { offset: 160, type: "u64" },
-    edgeCapacity: { offset: 168, type: "u64" },
-    evicted: { offset: 176, type: "u64" },
-    cgroups: { offset: 184, type: "u64" },
-    records: { offset: 192, type: "u64" },
-    probeCpuUs: { offset: 200, type: "u64" },
-    probeRssBytes: { offset: 208, type: "u64" },
-    adopted: { offset: 216, type: "u64" },
+    losses: { offset: 0, type: "array", count: 23, of: { type: "u64" } },
+    edges: { offset: 184, type: "u64" },
+    edgeCapacity: { offset: 192, type: "u64" },
+    evicted: { offset: 200, type: "u64" },
+    cgroups: { offset: 208, type: "u64" },
+    records: { offset: 216, type: "u64" },
+    probeCpuUs: { offset: 224, type: "u64" },
+    probeRssBytes: { offset: 232, type: "u64" },
+    adopted: { offset: 240, type: "u64" },
   },
 } as const;
 
 export const frameSettled = {
-  size: 16,
+  size: 24,
   fields: {
     rows: { offset: 0, type: "u64" },
     unknown: { offset: 8, type: "u64" },
+    refused: { offset: 16, type: "u64" },
   },
 } as const;
 
@@ -553,6 +573,9 @@ export const LOSS_NAMES = [
   "event_failed_detail",
   "evidence_full_detail",
   "evidence_uncounted",
+  "settle_refused",
+  "hook_gap",
+  "filter_gap",
 ] as const;
 
 /** The name of each feature, by its bit in struct frame_hello. */
@@ -567,4 +590,5 @@ export const FEATURE_NAMES = [
   "walk_storages",
   "drops",
   "neighbours",
+  "whole_machine",
 ] as const;

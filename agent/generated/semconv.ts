@@ -183,6 +183,9 @@ export const FLOWSPAN_LOSS_REASON_VALUE_PROCESS_UNKNOWN_DETAIL = "process_unknow
 export const FLOWSPAN_LOSS_REASON_VALUE_EVENT_FAILED_DETAIL = "event_failed_detail";
 export const FLOWSPAN_LOSS_REASON_VALUE_EVIDENCE_FULL_DETAIL = "evidence_full_detail";
 export const FLOWSPAN_LOSS_REASON_VALUE_EVIDENCE_UNCOUNTED = "evidence_uncounted";
+export const FLOWSPAN_LOSS_REASON_VALUE_SETTLE_REFUSED = "settle_refused";
+export const FLOWSPAN_LOSS_REASON_VALUE_HOOK_GAP = "hook_gap";
+export const FLOWSPAN_LOSS_REASON_VALUE_FILTER_GAP = "filter_gap";
 export const FLOWSPAN_LOSS_REASON_VALUE_FRAME_UNUSABLE = "frame_unusable";
 export const FLOWSPAN_LOSS_REASON_VALUE_POINTS_REJECTED = "points_rejected";
 export const FLOWSPAN_LOSS_REASON_VALUE_SERIES_OVER_BUDGET_DETAIL = "series_over_budget_detail";
@@ -219,6 +222,9 @@ export type FlowspanLossReason =
   | "event_failed_detail"
   | "evidence_full_detail"
   | "evidence_uncounted"
+  | "settle_refused"
+  | "hook_gap"
+  | "filter_gap"
   | "frame_unusable"
   | "points_rejected"
   | "series_over_budget_detail"
@@ -264,6 +270,13 @@ export type FlowspanPeerKind = "pod" | "service" | "node" | "host" | "loopback" 
 
 /** The availability zone of the node at the remote end. */
 export const ATTR_FLOWSPAN_PEER_ZONE = "flowspan.peer.zone";
+
+/** What is wrong with what the probe stands on. */
+export const ATTR_FLOWSPAN_PROBE_TROUBLE = "flowspan.probe.trouble";
+export const FLOWSPAN_PROBE_TROUBLE_VALUE_PINS = "pins";
+export const FLOWSPAN_PROBE_TROUBLE_VALUE_HOOKS = "hooks";
+export const FLOWSPAN_PROBE_TROUBLE_VALUE_FILTER = "filter";
+export type FlowspanProbeTrouble = "pins" | "hooks" | "filter";
 
 /** Which part the local end plays in the connection. */
 export const ATTR_FLOWSPAN_ROLE = "flowspan.role";
@@ -778,6 +791,13 @@ export const METRIC_FLOWSPAN_PROBE_SOCKETS_ADOPTED: MetricDescriptor = {
   unit: "{socket}",
   description: "Sockets older than the probe that it took over.",
   instrument: "counter",
+};
+
+export const METRIC_FLOWSPAN_PROBE_TROUBLES: MetricDescriptor = {
+  name: "flowspan.probe.troubles",
+  unit: "1",
+  description: "1 while something is wrong with what the probe stands on, else 0.",
+  instrument: "gauge",
 };
 
 export const METRIC_FLOWSPAN_ADMIN_REFUSALS: MetricDescriptor = {

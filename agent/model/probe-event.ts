@@ -3,6 +3,7 @@
  *
  * Only types live here. Times are CLOCK_BOOTTIME nanoseconds as `bigint` where the name ends in `Ns`.
  */
+import type { FlowspanProbeTrouble } from "../generated/semconv.ts";
 import type { Connection } from "./connection-record.ts";
 import type { EdgeGrowth } from "./edge.ts";
 import type { ConntrackCounters, EvidenceRow, EvidenceTotal, NeighbourTable } from "./kernel-evidence.ts";
@@ -87,6 +88,9 @@ export interface ProbeStatus {
   readonly adopted: number;
 }
 
+/** What is wrong with what the probe stands on: enum probe_trouble. */
+export type ProbeTrouble = FlowspanProbeTrouble;
+
 /** What one frame says. `kind` names the frame of bpf/contract/contract.h it came from. */
 export type ProbeEvent =
   | ({ readonly kind: "hello" } & Hello)
@@ -101,4 +105,5 @@ export type ProbeEvent =
   | ({ readonly kind: "evidence" } & EvidenceRow)
   | ({ readonly kind: "evidence-total" } & EvidenceTotal)
   | ({ readonly kind: "neighbour-table" } & NeighbourTable)
-  | { readonly kind: "settled"; readonly rows: number; readonly unknown: number };
+  | { readonly kind: "trouble"; readonly troubles: readonly ProbeTrouble[] }
+  | { readonly kind: "settled"; readonly rows: number; readonly unknown: number; readonly refused: number };

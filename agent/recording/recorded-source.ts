@@ -148,7 +148,7 @@ export class ReplaySource implements ProbeSource {
     this.#mustBeOpen();
     const rows = this.#settledRows;
     this.#settledRows = 0;
-    return { rows, unknown: 0 };
+    return { rows, unknown: 0, refused: 0 };
   }
 
   settings(_settings: ProbeSettings): void {}
@@ -222,6 +222,7 @@ export class ReplaySource implements ProbeSource {
     if ("realtimeNs" in event) this.#listeners.clocks?.(event);
     if (event.kind === "hello") this.#takeHello(event);
     else if (event.kind === "connection") this.#listeners.connection?.(event);
+    else if (event.kind === "trouble") this.#listeners.troubles?.(event.troubles);
   }
 
   /** As a live source, which ends the connection. */

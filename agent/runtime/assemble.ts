@@ -33,6 +33,8 @@ import type { Signal } from "./signal.ts";
 import { SpanSignal } from "./span-signal.ts";
 import { statusOf } from "./status-page.ts";
 
+const BLIND = "blind: flows have nothing of what the kernel counts; flowspan doctor and the probe's log may tell why";
+
 export interface AgentParts {
   readonly live: LiveConfig;
   readonly env: NodeJS.ProcessEnv;
@@ -61,6 +63,9 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       intervalMs: () => clock.intervalMs,
       metadata: () => names.readings(),
       namesTrouble: () => identity.nodeTrouble(),
+      blindness: () => blindness(),
+      probeTroubles: () => probe.troubles(),
+      probeAwayMs: () => probe.source.awayMs,
     });
     const nodeLog = new TroubleLog(log, "the node's name is right");
     const transport = exportsMetrics(settings)
@@ -68,6 +73,8 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       : undefined;
     const node = () => identity.node();
     const findings = new FindingSignal({ live, reportedCauses, metrics: transport, node, log });
+    const blindness = () => (probe.isFiltered() ? undefined : metrics.edges.blindness);
+    const sightLog = new TroubleLog(log, "flows account for what the kernel counts again");
     const listeners: PipelineListeners = {
       turn: () => vitals.turn(),
       judge: (growth, exchange) => findings.judge(growth, exchange),
@@ -75,6 +82,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
       exchanged: (exchange, seconds) => {
         vitals.exchanged();
         nodeLog.tell(identity.nodeTrouble());
+        sightLog.tell(blindness() && BLIND);
         spans.exchanged();
         state.addExchange(exchange, seconds);
       },
@@ -89,6 +97,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     }
     state.metadata = () => names.readings();
     state.exchangeAgeMs = () => vitals.exchangeAgeMs();
+    state.probeTroubles = () => probe.troubles();
     if (settings.coverage) state.coverage = () => metrics.edges.coverage();
     if (!settings.disabled) state.spans = () => spans.stats();
     state.logs = () => findings.logs;

@@ -47,7 +47,7 @@ export class MetricSignal implements Signal {
   }
 
   /** Of the kernel's edges, which the agent knows by the rows of metrics: coverage, and what `top` shows. */
-  get edges(): Pick<FlowSteps["edges"], "coverage" | "snapshot"> {
+  get edges(): Pick<FlowSteps["edges"], "coverage" | "blindness" | "snapshot"> {
     return this.#steps.edges;
   }
 

@@ -1,6 +1,7 @@
 /** The probe as the agent's source: connected, with the settings that are in effect. */
 import type { Settings } from "../config/settings.ts";
-import type { Hello } from "../model/probe-event.ts";
+import { Feature } from "../generated/layout.ts";
+import type { Hello, ProbeTrouble } from "../model/probe-event.ts";
 import type { Recorder } from "../recording/recorder.ts";
 import type { Log } from "../shared/log.ts";
 import { DECODE_FAILURES } from "../source/frame-decoder.ts";
@@ -15,6 +16,10 @@ export interface ProbeLink {
   readonly source: ProbeClient;
   /** Of the probe that answered last; undefined before the first. */
   hello(): Hello | undefined;
+  /** What the connected probe last said to be wrong. */
+  troubles(): readonly ProbeTrouble[];
+  /** Whether it counts a cgroup's sockets alone. */
+  isFiltered(): boolean;
   readonly losses: readonly LossReading[];
   stop(): Promise<void>;
 }
@@ -33,6 +38,7 @@ const DEFAULT_KEY = {
 export function linkProbe(live: LiveConfig, spans: SpanSignal, recorder: Recorder | undefined, log: Log): ProbeLink {
   const { settings } = live;
   let hello: Hello | undefined;
+  let troubles: readonly ProbeTrouble[] = [];
   const source = new ProbeClient({
     path: settings.probe.socket,
     log,
@@ -41,6 +47,9 @@ export function linkProbe(live: LiveConfig, spans: SpanSignal, recorder: Recorde
       ...spans.listeners,
       hello: (newest) => {
         hello = newest;
+      },
+      troubles: (newest) => {
+        troubles = newest;
       },
     },
     ...(recorder === undefined ? {} : { tap: recorder }),
@@ -57,6 +66,8 @@ export function linkProbe(live: LiveConfig, spans: SpanSignal, recorder: Recorde
   return {
     source,
     hello: () => hello,
+    troubles: () => troubles,
+    isFiltered: () => hello !== undefined && (hello.features & (1n << BigInt(Feature.FEATURE_WHOLE_MACHINE))) === 0n,
     losses: [["frame_unusable", () => unusable(source.stats().failures)]],
     async stop() {
       traceKey.close();

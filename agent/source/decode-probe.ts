@@ -17,10 +17,12 @@ import {
   frameProgram,
   frameSettled,
   frameStatus,
+  frameTrouble,
   LOSS_NAMES,
+  ProbeTrouble as TroubleBit,
 } from "../generated/layout.ts";
 import type { ConntrackCounters } from "../model/kernel-evidence.ts";
-import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeEvent } from "../model/probe-event.ts";
+import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeEvent, ProbeTrouble } from "../model/probe-event.ts";
 import type { DecodeFailure, FrameDecoder } from "./frame-decoder.ts";
 import { type At, Fields } from "./frame-fields.ts";
 
@@ -36,6 +38,7 @@ export const PROBE_FRAMES: readonly FrameDecoder[] = [
   fixed(FrameKind.FRAME_PROGRAM, frameProgram, program),
   fixed(FrameKind.FRAME_STATUS, frameStatus, status),
   fixed(FrameKind.FRAME_SETTLED, frameSettled, settled),
+  fixed(FrameKind.FRAME_TROUBLE, frameTrouble, trouble),
 ];
 
 type Read = (fields: Fields) => ProbeEvent | DecodeFailure;
@@ -177,7 +180,20 @@ function status(fields: Fields): ProbeEvent {
   };
 }
 
+const TROUBLES: readonly (readonly [ProbeTrouble, number])[] = [
+  ["pins", TroubleBit.TROUBLE_PINS],
+  ["hooks", TroubleBit.TROUBLE_HOOKS],
+  ["filter", TroubleBit.TROUBLE_FILTER],
+];
+
+function trouble(fields: Fields): ProbeEvent {
+  const bits = fields.u64(frameTrouble.fields.troubles);
+  const troubles = TROUBLES.filter(([, bit]) => (bits & (1n << BigInt(bit))) !== 0n).map(([name]) => name);
+  return { kind: "trouble", troubles };
+}
+
 function settled(fields: Fields): ProbeEvent {
   const at = frameSettled.fields;
-  return { kind: "settled", rows: fields.count(at.rows), unknown: fields.count(at.unknown) };
+  const [rows, unknown, refused] = [fields.count(at.rows), fields.count(at.unknown), fields.count(at.refused)];
+  return { kind: "settled", rows, unknown, refused };
 }

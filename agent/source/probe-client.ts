@@ -43,7 +43,7 @@ const STEADY_MS = 5_000;
 /** What a probe may take to start, or to start again, before its absence is worth a line in the log. */
 const START_MS = 1_000;
 
-const NOTHING_SETTLED: Settled = { rows: 0, unknown: 0 };
+const NOTHING_SETTLED: Settled = { rows: 0, unknown: 0, refused: 0 };
 
 export class ProbeClient implements ProbeSource {
   readonly #path: string;
@@ -140,7 +140,7 @@ export class ProbeClient implements ProbeSource {
   async flush(): Promise<Settled> {
     this.#mustBeOpen();
     const { settled, confirmed, flushed } = this.#unconfirmed;
-    if (settled === confirmed) return { rows: 0, unknown: 0 };
+    if (settled === confirmed) return NOTHING_SETTLED;
     if (this.#hello !== undefined && !flushed) this.#sendFlush();
     const why = () => (this.#hello === undefined ? this.#trouble : this.#silence());
     return this.#flushes.wait(this.#answerTimeoutMs, why, settled);
@@ -174,6 +174,11 @@ export class ProbeClient implements ProbeSource {
       resent: this.#resent,
       failures: { ...this.#failures },
     };
+  }
+
+  /** For how long no probe has been connected, milliseconds; undefined while one is. */
+  get awayMs(): number | undefined {
+    return this.#hello === undefined ? performance.now() - this.#downSinceMs : undefined;
   }
 
   async close(): Promise<void> {
@@ -255,11 +260,12 @@ export class ProbeClient implements ProbeSource {
   }
 
   #take(event: ProbeEvent): void {
-    if (event.kind !== "connection") this.#watchdog.heard();
+    if (event.kind !== "connection" && event.kind !== "trouble") this.#watchdog.heard();
     if ("realtimeNs" in event) this.#listeners.clocks?.(event);
     if (this.#hello === undefined) this.#takeFirst(event);
     else if (event.kind === "hello") this.#giveUp("bad_stream", "the probe said HELLO twice");
     else if (event.kind === "connection") this.#listeners.connection?.(event);
+    else if (event.kind === "trouble") this.#listeners.troubles?.(event.troubles);
     else if (event.kind === "settled") this.#takeSettled(event);
   }
 
@@ -275,6 +281,8 @@ export class ProbeClient implements ProbeSource {
       this.#log.info({ probePid: event.probePid, kernel: event.kernel }, "connected to the probe");
       this.#introduce(event);
       this.#listeners.hello?.(event);
+      // A probe that has any sends it behind HELLO.
+      this.#listeners.troubles?.([]);
       this.#hellos.resolve(event);
     }
   }
@@ -298,7 +306,7 @@ export class ProbeClient implements ProbeSource {
   #dropSettles(): void {
     const dropped = this.#unconfirmed.drop();
     if (dropped > 0) this.#count("settle_void", dropped);
-    this.#flushes.resolve({ rows: 0, unknown: dropped });
+    this.#flushes.resolve({ rows: 0, unknown: dropped, refused: 0 });
   }
 
   #takeExchange(exchange: ExchangeData): void {
@@ -310,13 +318,17 @@ export class ProbeClient implements ProbeSource {
     this.#giveUpOrder("exchange-end");
   }
 
-  #takeSettled({ rows, unknown }: Settled): void {
+  #takeSettled({ rows, unknown, refused }: Settled): void {
     if (!this.#unconfirmed.confirm()) {
       this.#count("settled_unasked");
       return;
     }
     const { settled, confirmed } = this.#unconfirmed;
-    this.#settled = { rows: this.#settled.rows + rows, unknown: this.#settled.unknown + unknown };
+    this.#settled = {
+      rows: this.#settled.rows + rows,
+      unknown: this.#settled.unknown + unknown,
+      refused: this.#settled.refused + refused,
+    };
     this.#flushes.resolve(this.#settled, confirmed);
     if (settled === confirmed) this.#settled = NOTHING_SETTLED;
   }

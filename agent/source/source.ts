@@ -9,7 +9,15 @@
 import type { Connection } from "../model/connection-record.ts";
 import type { EdgeGrowth } from "../model/edge.ts";
 import type { ExchangeEvidence } from "../model/kernel-evidence.ts";
-import type { Cgroup, Exchange, Hello, NamespaceCounters, ProbeStatus, ProgramStats } from "../model/probe-event.ts";
+import type {
+  Cgroup,
+  Exchange,
+  Hello,
+  NamespaceCounters,
+  ProbeStatus,
+  ProbeTrouble,
+  ProgramStats,
+} from "../model/probe-event.ts";
 
 /** All frames of one exchange, in the order in which they came. */
 export interface ExchangeData {
@@ -40,6 +48,8 @@ export interface Settled {
   readonly rows: number;
   /** Rows that named no edge, or a number already settled: repeats after a reconnect, harmless. */
   readonly unknown: number;
+  /** Rows with more than their edge has: the kernel keeps its growth, and counts them as `settle_refused`. */
+  readonly refused: number;
 }
 
 /** Which ended connections the probe sends, and what of them. Any of the three strategies keeps one; with none on, all are kept. */
@@ -99,6 +109,8 @@ export interface SourceListeners {
   readonly hello?: (hello: Hello) => void;
   /** A connection ended; only while settings.records is on. */
   readonly connection?: (connection: Connection) => void;
+  /** What is wrong with what the probe stands on: after each HELLO, and whenever it changes. */
+  readonly troubles?: (troubles: readonly ProbeTrouble[]) => void;
   /** Both clocks of the probe at one moment: with every HELLO, and at an exchange's begin and end. */
   readonly clocks?: (moment: Pick<Exchange, "bootNs" | "realtimeNs">) => void;
 }

@@ -15,6 +15,8 @@ import {
   ATTR_FLOWSPAN_FINDING_SEVERITY,
   ATTR_FLOWSPAN_LOSS_REASON,
   ATTR_FLOWSPAN_NETNS,
+  ATTR_FLOWSPAN_PROBE_TROUBLE,
+  type FlowspanProbeTrouble,
   METRIC_FLOWSPAN_BPF_PROGRAM_RECURSION_MISSES,
   METRIC_FLOWSPAN_BPF_PROGRAM_RUN_TIME,
   METRIC_FLOWSPAN_BPF_PROGRAM_RUNS,
@@ -42,6 +44,7 @@ import {
   METRIC_FLOWSPAN_PROBE_MEMORY_USAGE,
   METRIC_FLOWSPAN_PROBE_RECORDS,
   METRIC_FLOWSPAN_PROBE_SOCKETS_ADOPTED,
+  METRIC_FLOWSPAN_PROBE_TROUBLES,
   METRIC_FLOWSPAN_SPANS_ACCEPTED,
   METRIC_FLOWSPAN_SPANS_DROPPED,
   METRIC_FLOWSPAN_SPANS_LIMIT,
@@ -137,6 +140,8 @@ function ofLogs(value: (logs: LogStats) => number): Read {
   };
 }
 
+const TROUBLES: readonly FlowspanProbeTrouble[] = ["pins", "hooks", "filter"];
+
 const READINGS: readonly Reading<SelfState>[] = [
   ...PROCESS_READINGS,
   [
@@ -148,6 +153,16 @@ const READINGS: readonly Reading<SelfState>[] = [
   [METRIC_FLOWSPAN_PROBE_MEMORY_USAGE, ofStatus((status) => status.probeRssBytes)],
   [METRIC_FLOWSPAN_PROBE_RECORDS, ofStatus((status) => status.records)],
   [METRIC_FLOWSPAN_PROBE_SOCKETS_ADOPTED, ofStatus((status) => status.adopted)],
+  [
+    METRIC_FLOWSPAN_PROBE_TROUBLES,
+    (state, result) => {
+      if (state.status === undefined) return;
+      const troubles = state.probeTroubles();
+      for (const name of TROUBLES) {
+        result.observe(troubles.includes(name) ? 1 : 0, { [ATTR_FLOWSPAN_PROBE_TROUBLE]: name });
+      }
+    },
+  ],
   [METRIC_FLOWSPAN_BPF_PROGRAM_RUN_TIME, ofPrograms((program) => program.runTimeNs / 1e9)],
   [METRIC_FLOWSPAN_BPF_PROGRAM_RUNS, ofPrograms((program) => program.runs)],
   [METRIC_FLOWSPAN_BPF_PROGRAM_RECURSION_MISSES, ofPrograms((program) => program.recursionMisses)],

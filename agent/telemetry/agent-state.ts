@@ -51,6 +51,8 @@ export class SelfState {
   durations: DurationListeners | undefined;
   /** Read at each collection; set once by whoever compares sockets with the kernel's own counters. */
   coverage: () => readonly CoverageReading[] = () => [];
+  /** Read at each collection: what the probe says to be wrong with what it stands on. */
+  probeTroubles: () => readonly string[] = () => [];
   /** Read at each collection; undefined while no spans are made. */
   spans: () => SpanStats | undefined = () => undefined;
   /** Read at each collection; undefined while no log records are made. */

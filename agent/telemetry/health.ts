@@ -2,10 +2,12 @@
  * What the agent knows about its own work, judged: is it alive, is it ready.
  *
  * Alive fails only where a restart would help: the loop or a watch stands still. Ready says that data flows:
- * a probe answers, exchanges are fresh, names are complete and not old. A Collector that is away makes neither
+ * a probe answers, exchanges are fresh, what the kernel counts is seen, names are complete and not old. A Collector that is away makes neither
  * fail, since nothing is lost meanwhile; an API server that is away makes names old, and nothing dead.
  */
 import type { MetadataVitals } from "../model/metadata.ts";
+import type { ProbeTrouble } from "../model/probe-event.ts";
+
 export interface Vitals {
   /** All on one clock that only moves forward, milliseconds. */
   readonly nowMs: number;
@@ -21,6 +23,12 @@ export interface Vitals {
   readonly metadata: readonly MetadataVitals[];
   /** Why names are missing although all metadata has come; undefined: nothing speaks for that. */
   readonly namesTrouble?: string | undefined;
+  /** Why flows see nothing of what the kernel counts; undefined: they do, or nothing moves. */
+  readonly blindness?: string | undefined;
+  /** What the probe says to be wrong with what it stands on. */
+  readonly probeTroubles?: readonly ProbeTrouble[];
+  /** For how long no probe has been connected; undefined: one is. */
+  readonly probeAwayMs?: number | undefined;
 }
 
 export interface Check {
@@ -59,23 +67,44 @@ export function liveness(vitals: Vitals): Health {
 }
 
 export function readiness(vitals: Vitals): Health {
-  const { nowMs, lastExchangeMs, intervalMs, trouble, metadata, namesTrouble } = vitals;
+  const { nowMs, lastExchangeMs, intervalMs, metadata, namesTrouble } = vitals;
   const age = lastExchangeMs === undefined ? undefined : nowMs - lastExchangeMs;
   const limit = intervalMs * 3 + LATE_MS;
   const fresh = age !== undefined && age <= limit;
   return health([
-    {
-      name: "probe",
-      ok: trouble === undefined && age !== undefined,
-      detail: trouble ?? (age === undefined ? "no exchange yet" : "answers"),
-    },
+    probeCheck(vitals, age),
     {
       name: "exchange",
       ok: fresh,
       detail: age === undefined ? "none yet" : `last one ${seconds(age)} ago, limit ${seconds(limit)}`,
     },
+    countingCheck(vitals),
     namesCheck(metadata, namesTrouble),
   ]);
+}
+
+/** An upgrade takes a probe away for a second. Longer is told at once, however long it is to the next exchange. */
+function probeCheck({ trouble, probeAwayMs = 0 }: Vitals, age: number | undefined): Check {
+  const away = probeAwayMs > LATE_MS ? `no probe has been connected for ${seconds(probeAwayMs)}` : undefined;
+  const why = trouble ?? away ?? (age === undefined ? "no exchange yet" : undefined);
+  return { name: "probe", ok: why === undefined, detail: why ?? "answers" };
+}
+
+/** Without pins nothing is lost while the probe lives: reported, and no reason to be taken out of service. */
+const TROUBLES: Readonly<Record<ProbeTrouble, { readonly isBlind: boolean; readonly detail: string }>> = {
+  pins: {
+    isBlind: false,
+    detail: "the probe's pins are gone: what is not exported when it ends is lost; start both again as root",
+  },
+  hooks: { isBlind: true, detail: "a kernel program is detached: the probe's log names it; start the probe again" },
+  filter: { isBlind: true, detail: "the cgroup of probe.cgroup is gone: nothing is counted until it is made again" },
+};
+
+function countingCheck({ blindness, probeTroubles = [] }: Vitals): Check {
+  const troubles = probeTroubles.map((name) => TROUBLES[name]);
+  const words = [...(blindness === undefined ? [] : [blindness]), ...troubles.map(({ detail }) => detail)];
+  const ok = blindness === undefined && !troubles.some(({ isBlind }) => isBlind);
+  return { name: "counting", ok, detail: words.length === 0 ? "what the kernel counts is seen" : words.join("; ") };
 }
 
 /** The detail names the feeds in trouble and why, also while they are young enough; feeds with the same trouble together. */

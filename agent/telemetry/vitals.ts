@@ -2,12 +2,17 @@
  * When the pipeline did what: kept as it happens, read by health.
  */
 import type { MetadataVitals } from "../model/metadata.ts";
+import type { ProbeTrouble } from "../model/probe-event.ts";
 import type { Vitals } from "./health.ts";
 
 export interface VitalsFacts {
   readonly intervalMs: () => number;
   readonly metadata: () => readonly MetadataVitals[];
   readonly namesTrouble?: () => string | undefined;
+  /** Why flows see nothing of what the kernel counts. */
+  readonly blindness?: () => string | undefined;
+  readonly probeTroubles?: () => readonly ProbeTrouble[];
+  readonly probeAwayMs?: () => number | undefined;
   /** A clock that only moves forward, milliseconds. */
   readonly nowMs?: () => number;
 }
@@ -58,6 +63,9 @@ export class PipelineVitals {
       trouble: this.#trouble,
       metadata: this.#facts.metadata(),
       namesTrouble: this.#facts.namesTrouble?.(),
+      blindness: this.#facts.blindness?.(),
+      probeTroubles: this.#facts.probeTroubles?.() ?? [],
+      probeAwayMs: this.#facts.probeAwayMs?.(),
     };
   }
 }

@@ -4,7 +4,8 @@
  *
  * Only the settle program does either, one settlement at a time; hooks may add meanwhile. A settlement
  * that comes twice (the probe died before it could say that it was applied) is recognised by its
- * exchange number and does nothing.
+ * exchange number and does nothing. One that would take more than there is does nothing either, and is counted: a counter
+ * that went below 0 would be 2^64 to its next reader.
  */
 #ifndef COMMON_SETTLE_H
 #define COMMON_SETTLE_H
@@ -24,6 +25,23 @@ static __always_inline struct edge_value *settle__find(const struct edge_key *ke
 	return bpf_map_lookup_elem(&edges, key);
 }
 
+/* Whether the edge has all that the row would take. Hooks only add, so what is there now is there when it is taken. */
+static __always_inline bool settle__has(struct edge_value *edge, struct settlement *row)
+{
+	volatile __u64 *growth = (__u64 *)&edge->growth;
+	volatile __u32 *slots = edge->slots;
+	__u64 *accepted = (__u64 *)&row->growth;
+	__u32 i;
+
+	for (i = 0; i < COUNTERS; i++)
+		if (accepted[i] > growth[i])
+			return false;
+	for (i = 0; i < SLOT_COUNT; i++)
+		if (row->slots[i] > slots[i])
+			return false;
+	return true;
+}
+
 static __always_inline __u16 settle__subtract(struct edge_value *edge, struct settlement *row)
 {
 	__u64 *growth = (__u64 *)&edge->growth;
@@ -32,6 +50,10 @@ static __always_inline __u16 settle__subtract(struct edge_value *edge, struct se
 
 	if (edge->settled >= row->exchange)
 		return SETTLEMENT_REPEAT;
+	if (!settle__has(edge, row)) {
+		loss__count(LOSS_SETTLE_REFUSED);
+		return SETTLEMENT_REFUSED;
+	}
 	for (i = 0; i < COUNTERS; i++)
 		if (accepted[i])
 			__sync_fetch_and_add(&growth[i], -accepted[i]);

@@ -22,6 +22,7 @@ enum frame_kind {
 	FRAME_EVIDENCE = 11,        /* struct frame_evidence */
 	FRAME_EVIDENCE_TOTAL = 12,  /* struct frame_evidence_total */
 	FRAME_NEIGHBOUR_TABLE = 13, /* struct frame_neighbour_table */
+	FRAME_TROUBLE = 14, /* struct frame_trouble, whenever it has changed; after HELLO only where there is one */
 	/* agent to probe */
 	COMMAND_EXCHANGE = 64,        /* no payload: walk, and send what has grown since it was settled */
 	COMMAND_SETTLE = 65,          /* the payload of a FRAME_EDGE as it came: the Collector accepted it */
@@ -62,11 +63,23 @@ enum feature {
 	FEATURE_RECEIVE_RESET = 2,
 	FEATURE_RETRANSMIT_SYNACK = 3,
 	FEATURE_CGROUP_NAMES = 4,
-	FEATURE_CGROUP_V2 = 5,     /* sockets carry a cgroup other than the root */
-	FEATURE_PROC_SNMP = 6,     /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
-	FEATURE_WALK_STORAGES = 7, /* without: the walk sees what a file leads to, the rest when it closes */
-	FEATURE_DROPS = 8,         /* dropped packets, by reason */
-	FEATURE_NEIGHBOURS = 9,    /* neighbours that did not answer */
+	FEATURE_CGROUP_V2 = 5,      /* sockets carry a cgroup other than the root */
+	FEATURE_PROC_SNMP = 6,      /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
+	FEATURE_WALK_STORAGES = 7,  /* without: the walk sees what a file leads to, the rest when it closes */
+	FEATURE_DROPS = 8,          /* dropped packets, by reason */
+	FEATURE_NEIGHBOURS = 9,     /* neighbours that did not answer */
+	FEATURE_WHOLE_MACHINE = 10, /* without: --cgroup; what a shared namespace counts is partly others' */
+};
+
+/* What is wrong with what the probe stands on, and was not mended within a second. */
+struct frame_trouble {
+	__u64 troubles; /* enum probe_trouble, a bit each */
+};
+
+enum probe_trouble {
+	TROUBLE_PINS = 0,   /* they are gone, or their bpffs is: the probe counts, and the next one would begin anew */
+	TROUBLE_HOOKS = 1,  /* a program of ours is detached */
+	TROUBLE_FILTER = 2, /* the cgroup of --cgroup is gone: nothing is counted */
 };
 
 /* One exchange: ask, walk, send growth. Its number grows, by one unless a walk was cut short, and is pinned. */
@@ -175,6 +188,7 @@ struct frame_status {
 struct frame_settled {
 	__u64 rows;    /* settled since the last flush */
 	__u64 unknown; /* rows that named no edge, or a number already settled: repeats, harmless */
+	__u64 refused; /* rows with more than their edge has: their growth stays, and comes again */
 };
 
 #endif

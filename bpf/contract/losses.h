@@ -78,6 +78,18 @@ enum loss {
 	LOSS_EVIDENCE_FULL_DETAIL,
 	/* The kernel gives more than 1,024 different reasons. */
 	LOSS_EVIDENCE_UNCOUNTED,
+	/*
+	 * An agent settles a row with more than the kernel has of that edge: its numbers were changed on the way, or
+	 * they are another agent's.
+	 */
+	LOSS_SETTLE_REFUSED,
+	/*
+	 * A hook or the walk of ours is detached, or leads to another program. The probe looks once a second, and ends
+	 * so that its next start attaches it anew.
+	 */
+	LOSS_HOOK_GAP,
+	/* The cgroup of `--cgroup` (`probe.cgroup`) is removed and made again, as systemd does with a slice. */
+	LOSS_FILTER_GAP,
 	LOSS_COUNT,
 };
 

@@ -45,6 +45,7 @@ enum settlement_result {
 	SETTLEMENT_UNKNOWN = 1, /* no such edge */
 	SETTLEMENT_REPEAT = 2,  /* settled already */
 	SETTLEMENT_BUSY = 3,    /* evict: not idle after all */
+	SETTLEMENT_REFUSED = 4, /* more than the edge has; counted as LOSS_SETTLE_REFUSED */
 };
 
 /* One row for the settle program; the probe fills it through mmap. */
@@ -101,6 +102,8 @@ struct state {
 	__u64 agent_gone_records; /* sent, and nobody is left to say what became of them */
 	__u64 namespaces_unreadable;
 	__u64 not_adopted;
+	__u64 hook_gaps;
+	__u64 filter_gaps;
 	struct record_ledger records;
 	__u64 evidence_side; /* which of the two tables programs count into now: 0 or 1; written by the probe, as the next */
 	__u64 evidence_since_ns;       /* that table's growth happened after this */

@@ -28,6 +28,8 @@ static bool settler__run(struct settler *settler)
 			settler->evicted += done;
 		else if (done)
 			settler->settled.rows++;
+		else if (settlement->result == SETTLEMENT_REFUSED)
+			settler->settled.refused++;
 		else
 			settler->settled.unknown++;
 	}

@@ -49,7 +49,8 @@ int pins__open(struct pins *pins, const char *wanted)
 		return -1;
 	pins->lock = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	close(directory);
-	if (pins->lock < 0 || flock(pins->lock, LOCK_EX)) {
+	/* Searchable: after its start the probe looks at its pins as another user, through a descriptor of this directory. */
+	if (pins->lock < 0 || fchmod(pins->lock, 0711) || flock(pins->lock, LOCK_EX)) {
 		log_error("%s: cannot lock: %s", pins->path, strerror(errno));
 		return -1;
 	}
@@ -126,7 +127,7 @@ int pins__pin_link(const struct pins *pins, uint64_t generation, const char *nam
 	int failed;
 
 	snprintf(path, sizeof(path), "%s/links-%" PRIu64, pins->path, generation);
-	if (mkdir(path, 0700) && errno != EEXIST)
+	if (mkdir(path, 0711) && errno != EEXIST)
 		failed = -errno;
 	else {
 		snprintf(path, sizeof(path), "%s/links-%" PRIu64 "/%s", pins->path, generation, name);

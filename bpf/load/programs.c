@@ -6,8 +6,8 @@
  *
  * Between attaching and the flip both sets see every event and only the old one acts; after it only the
  * new one does. An event that is under way during the flip may be seen by both: marks in the socket's
- * storage keep that from counting twice. Links are pinned and then closed here, so that removing a pin
- * detaches at once, whoever is still running.
+ * storage keep that from counting twice. Links are pinned and also held open here: a pin that somebody removes
+ * takes no hook from a running probe. The links of an older probe go when it ends, within a second.
  */
 #include "load/programs.h"
 
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "flowspan.skel.h"
+#include "load/refusal.h"
 #include "shared/log.h"
 #include "load/unadopted.h"
 
@@ -77,8 +78,23 @@ static int programs__open(struct programs *programs, const struct features *feat
 	return 0;
 }
 
+static void load__explain(char *why, size_t size, int failed)
+{
+	struct refusal_facts facts;
+	struct refusal refusal;
+
+	if (failed != -EPERM && failed != -EACCES) {
+		snprintf(why, size, "%s; --log-level debug shows the verifier's words", strerror(-failed));
+		return;
+	}
+	refusal__look(&facts);
+	refusal__explain(&refusal, &facts);
+	snprintf(why, size, "%s: %s; %s", strerror(-failed), refusal.why, refusal.remedy);
+}
+
 static int programs__load(struct programs *programs, const struct features *features)
 {
+	char why[1024];
 	int failed;
 
 	if (!features->btf) {
@@ -98,9 +114,8 @@ static int programs__load(struct programs *programs, const struct features *feat
 	}
 	failed = flowspan_bpf__load(programs->skeleton);
 	if (failed) {
-		log_error("cannot load the kernel programs: %s; %s", strerror(-failed),
-			  failed == -EPERM ? "run with sudo, or allow CAP_BPF and CAP_PERFMON"
-					   : "--log-level debug shows the verifier's words");
+		load__explain(why, sizeof(why), failed);
+		log_error("cannot load the kernel programs: %s", why);
 		return -1;
 	}
 	return 0;
@@ -117,10 +132,12 @@ static int hooks__attach(struct programs *programs, struct features *features, c
 		if (features->hook[i]) {
 			link = bpf_program__attach(programs__find(programs, hook->program));
 			failed = link ? pins__pin_link(pins, programs->generation, hook->program, link) : -errno;
-			bpf_link__destroy(link);
 		}
-		if (!failed)
+		if (!failed) {
+			programs->hooks[i] = link;
 			continue;
+		}
+		bpf_link__destroy(link);
 		if (hook->required) {
 			log_error("%s: cannot attach: %s", hook->program, strerror(-failed));
 			return -1;
@@ -132,16 +149,23 @@ static int hooks__attach(struct programs *programs, struct features *features, c
 	return 0;
 }
 
-static int walk__attach(struct programs *programs, const struct features *features, const struct options *options)
+/* An iterator's link; the walk goes over one map. */
+static struct bpf_link *iterator__attach(const struct programs *programs, const struct bpf_program *program)
 {
 	union bpf_iter_link_info info = { 0 };
 	LIBBPF_OPTS(bpf_iter_attach_opts, over_map, .link_info = &info, .link_info_len = sizeof(info));
-	struct bpf_program *walk;
 
 	info.map.map_fd = (__u32)bpf_map__fd(programs->skeleton->maps.connections);
+	return bpf_program__attach_iter(program, program == programs->skeleton->progs.walk ? &over_map : NULL);
+}
+
+static int walk__attach(struct programs *programs, const struct features *features, const struct options *options)
+{
+	struct bpf_program *walk;
+
 	programs->walks_all = features->iter_sk_storage;
 	walk = programs->walks_all ? programs->skeleton->progs.walk : programs->skeleton->progs.walk_files;
-	programs->walk = bpf_program__attach_iter(walk, programs->walks_all ? &over_map : NULL);
+	programs->walk = iterator__attach(programs, walk);
 	if (!programs->walk) {
 		log_error("%s: cannot attach: %s", bpf_program__name(walk), strerror(errno));
 		return -1;
@@ -204,11 +228,22 @@ static void sockets__take_over(struct programs *programs, struct pinned_maps *ma
 		unadopted__count(&unadopted, maps);
 }
 
+static void filter__set(struct pinned_maps *maps, const struct cgroup_filter *filter)
+{
+	struct settings *settings = maps->settings;
+	__u64 id;
+
+	if (settings->filter_cgroup == filter->cgroup && settings->filter_level == filter->level)
+		return;
+	settings->filter_level = filter->level;
+	settings->filter_cgroup = filter->cgroup;
+	map__clear(maps->cgroups, &id, "cgroups"); /* an entry there says: counted */
+}
+
 /* Everything in settings and state but the generation. */
 static void settings__prepare(struct pinned_maps *maps, const struct cgroup_filter *filter)
 {
 	struct settings *settings = maps->settings;
-	__u64 id;
 
 	if (!maps->state->started_ns) {
 		maps->state->exchange_ns = maps->state->started_ns = clock__boot_ns();
@@ -217,11 +252,7 @@ static void settings__prepare(struct pinned_maps *maps, const struct cgroup_filt
 	if (!settings->asked.idle_ns)
 		settings->asked.idle_ns = IDLE_NS_DEFAULT;
 	settings->jiffies_per_s = kernel__jiffies_per_s();
-	if (settings->filter_cgroup != filter->cgroup || settings->filter_level != filter->level) {
-		settings->filter_level = filter->level;
-		settings->filter_cgroup = filter->cgroup;
-		map__clear(maps->cgroups, &id, "cgroups"); /* an entry there says: counted */
-	}
+	filter__set(maps, filter);
 }
 
 int programs__start(struct programs *programs, struct pinned_maps *maps, struct features *features, struct pins *pins,
@@ -273,7 +304,7 @@ int programs__try(const struct features *features, bool attached[HOOKS_MAX], cha
 	}
 	failed = flowspan_bpf__load(programs.skeleton);
 	if (failed)
-		snprintf(problem, size, "cannot load the programs: %s", strerror(-failed));
+		load__explain(problem, size, failed);
 	for (int i = 0; i < hook_count && !failed; i++) {
 		struct bpf_link *link = NULL;
 

@@ -15,8 +15,9 @@ struct programs {
 	struct flowspan_bpf *skeleton;
 	uint64_t generation;
 	struct bpf_link *walk;
-	bool walks_all;              /* also sockets without a file */
-	struct bpf_link *namespaces; /* NULL: no coverage */
+	bool walks_all;                    /* also sockets without a file */
+	struct bpf_link *namespaces;       /* NULL: no coverage */
+	struct bpf_link *hooks[HOOKS_MAX]; /* as hooks[] has them; NULL: not attached */
 };
 
 /* The part of the machine that is counted; cgroup 0: all of it. */

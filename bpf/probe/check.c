@@ -18,8 +18,9 @@
 #include "load/features.h"
 #include "shared/log.h"
 #include "shared/options.h"
-#include "probe/privileges.h"
+#include "load/capability.h"
 #include "load/programs.h"
+#include "load/refusal.h"
 
 static const char *boolean(bool value)
 {
@@ -75,16 +76,22 @@ static const char *bpffs__wanted(const char *pins)
 int check__print(const struct options *options)
 {
 	const char *bpffs = bpffs__wanted(options->pins);
-	char cgroup2[PATH_MAX] = "", problem[256] = "";
+	char cgroup2[PATH_MAX] = "", problem[1024] = "";
 	bool attached[HOOKS_MAX] = { false }, loaded, cgroup2_mounted, can_run;
 	struct features features;
+	struct refusal_facts facts;
+	struct refusal refusal;
 	struct utsname system;
+	bool refused;
 
 	uname(&system);
 	features__detect(&features, options->walk_files);
 	cgroup2_mounted = cgroup2__find(cgroup2, sizeof(cgroup2));
-	if (!privileges__can_start())
-		snprintf(problem, sizeof(problem), "CAP_BPF and CAP_PERFMON are missing: run with sudo");
+	refusal__look(&facts);
+	refusal__explain(&refusal, &facts);
+	refused = refusal__is_certain(&facts);
+	if (refused)
+		snprintf(problem, sizeof(problem), "%s", refusal.why);
 	else if (!features.btf)
 		snprintf(problem, sizeof(problem), "no BTF: the kernel must be built with CONFIG_DEBUG_INFO_BTF=y");
 	loaded = !problem[0] && programs__try(&features, attached, problem, sizeof(problem)) == 0;
@@ -95,6 +102,8 @@ int check__print(const struct options *options)
 	printf("  \"can_run\": %s,\n  \"btf\": %s,\n", boolean(can_run), boolean(features.btf));
 	printf("  \"load\": {\"ok\": %s, \"problem\": ", boolean(loaded));
 	text__print(problem);
+	printf(", \"remedy\": ");
+	text__print(refused ? refusal.remedy : "");
 	printf("},\n");
 	hooks__print(&features, attached);
 	printf("  \"iterators\": {\"bpf_sk_storage_map\": %s, \"task_file\": %s, \"walk_files\": %s},\n",

@@ -24,6 +24,8 @@
 #include "load/pins.h"
 #include "probe/privileges.h"
 #include "load/programs.h"
+#include "load/refusal.h"
+#include "load/upkeep.h"
 #include "load/cgroup_filter.h"
 #include "serve/server.h"
 #include "shared/exit_code.h"
@@ -52,11 +54,10 @@ static int probe__run(const struct options *options, int lifeline)
 	struct features features;
 	struct server *server;
 	struct cgroup_filter filter;
+	static struct upkeep upkeep;
 
-	if (!privileges__can_start()) {
-		log_error("CAP_BPF and CAP_PERFMON are missing: run with sudo");
+	if (refusal__report())
 		return EXIT_CANNOT_START;
-	}
 	features__detect(&features, options->walk_files);
 	if (!features.cgroup_v2)
 		log_warn("no cgroup v2 groups on this machine: sockets are told apart by net namespace and address "
@@ -72,7 +73,9 @@ static int probe__run(const struct options *options, int lifeline)
 	if (options->socket_path && listener__publish(&listener, options))
 		return EXIT_CANNOT_START;
 	pins__unlock(&pins);
-	server = server__open(&programs, &maps, &features, listener.fd, lifeline, signals);
+	if (upkeep__open(&upkeep, &programs, &maps, &pins, options->cgroup))
+		return EXIT_CANNOT_START;
+	server = server__open(&upkeep, &features, listener.fd, lifeline, signals);
 	if (!server || privileges__drop(options->user, options->stay_root))
 		return EXIT_CANNOT_START;
 	malloc_trim(0); /* loading took some 20 MiB for BTF */

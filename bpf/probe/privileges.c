@@ -15,14 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "load/capability.h"
 #include "shared/log.h"
-
-static int capabilities__read(struct __user_cap_data_struct data[2])
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return (int)syscall(SYS_capget, &header, data);
-}
 
 static int capabilities__write(uint64_t permitted)
 {
@@ -33,20 +27,6 @@ static int capabilities__write(uint64_t permitted)
 	};
 
 	return (int)syscall(SYS_capset, &header, data);
-}
-
-bool capability__held(int capability)
-{
-	struct __user_cap_data_struct data[2];
-
-	if (capabilities__read(data))
-		return false;
-	return data[capability / 32].effective >> (capability % 32) & 1;
-}
-
-bool privileges__can_start(void)
-{
-	return capability__held(CAP_SYS_ADMIN) || (capability__held(CAP_BPF) && capability__held(CAP_PERFMON));
 }
 
 /* Empties the bounding set where that is allowed (it takes CAP_SETPCAP); NO_NEW_PRIVS makes up for the rest. */

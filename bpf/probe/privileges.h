@@ -6,17 +6,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* What starting needs: the verifier's pointers (CAP_PERFMON), maps and programs (CAP_BPF). */
-bool privileges__can_start(void);
-
 /*
  * Gives up everything that a running probe does not need: becomes `user` (unless `stay` or not root),
  * keeps CAP_BPF alone, empties the bounding, inheritable and ambient sets, forbids new privileges.
  * Returns 0, or -1 after it has said what failed: the caller must not go on.
  */
 int privileges__drop(uid_t user, bool stay);
-
-/* True where this process has capability number `capability` in its effective set. */
-bool capability__held(int capability);
 
 #endif

@@ -26,7 +26,9 @@ bool prefix_rules__set(struct pinned_maps *maps, const void *payload)
 	memcpy(key.addr, rule.addr, sizeof(key.addr));
 	value = (struct prefix_rule_value){ .prefix_length = rule.prefix_length, .flags = rule.flags };
 	if (bpf_map_update_elem(maps->prefix_rules, &key, &value, BPF_ANY)) {
-		log_error("cannot set a prefix rule: %s; at most 4096 fit", strerror(errno));
+		log_error("cannot set a prefix rule: %s; %s", strerror(errno),
+			  errno == EPERM ? "the map prefix_rules is frozen: end the probe, run --unpin and start again"
+					 : "at most 4096 fit");
 		return false;
 	}
 	maps->settings->prefix_rules = 1;

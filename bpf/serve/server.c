@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * One thread, one epoll. It waits for an agent that connects, its commands, connection records
- * from the ring buffer, signals, and once a second looks whether a newer probe has taken over. Whatever
+ * from the ring buffer, signals, and once a second looks whether all that it stands on is there and whether a newer
+ * probe has taken over. Whatever
  * goes wrong with the agent closes its connection only: what it did not settle stays in the kernel.
  */
 #include "serve/server.h"
@@ -26,8 +27,7 @@
 enum source { SOURCE_LISTENER, SOURCE_AGENT, SOURCE_RECORDS, SOURCE_SIGNAL, SOURCE_TIMER, SOURCE_LIFELINE };
 
 struct server {
-	const struct programs *programs;
-	struct pinned_maps *maps;
+	struct upkeep *upkeep;
 	int epoll, listener, signals, timer;
 	struct session session;
 	__u64 leave_by_ns; /* told to end while an agent is connected: it has until then; 0: not told */
@@ -59,7 +59,7 @@ static bool server__watch(struct server *server, int fd, enum source source)
 /* True when a newer probe is the active one: then nothing may be written to the maps any more. */
 static bool server__was_replaced(struct server *server)
 {
-	if (pinned_maps__is_active(server->maps, server->programs->generation))
+	if (!upkeep__is_replaced(server->upkeep))
 		return false;
 	if (!server->ending)
 		log_info("a newer probe has taken over, or the pins were removed: ending");
@@ -97,6 +97,8 @@ static void agent__open(struct server *server, int in, int out)
 	}
 	log_info("an agent is connected");
 	session__send_hello(&server->session);
+	if (server->upkeep->troubles)
+		session__send_troubles(&server->session, server->upkeep->troubles);
 	server__flush(server);
 }
 
@@ -169,8 +171,12 @@ static void server__take_time(struct server *server)
 	if (read(server->timer, &ticks, sizeof(ticks)) != sizeof(ticks) || server__was_replaced(server))
 		return;
 	log__tell_left_out();
+	if (upkeep__check(server->upkeep) && server->session.in >= 0)
+		session__send_troubles(&server->session, server->upkeep->troubles);
 	record_reader__take(&server->session.records);
 	server__flush(server);
+	if (server->upkeep->starts_anew)
+		server__end(server, EXIT_FAILED);
 	if (server->leave_by_ns && clock__boot_ns() >= server->leave_by_ns) {
 		log_warn("the agent has not left in %d s: ending", LEAVE_S);
 		server__end(server, EXIT_ENDED);
@@ -255,8 +261,8 @@ static bool server__watch_all(struct server *server, int lifeline)
 	       (lifeline < 0 || server__watch(server, lifeline, SOURCE_LIFELINE));
 }
 
-struct server *server__open(const struct programs *programs, struct pinned_maps *maps, const struct features *features,
-			    int listener, int lifeline, int signals)
+struct server *server__open(struct upkeep *upkeep, const struct features *features, int listener, int lifeline,
+			    int signals)
 {
 	struct server *server = calloc(1, sizeof(*server));
 
@@ -264,11 +270,11 @@ struct server *server__open(const struct programs *programs, struct pinned_maps 
 		log_error("no memory");
 		return NULL;
 	}
-	server->programs = programs;
-	server->maps = maps;
+	server->upkeep = upkeep;
 	server->listener = listener;
 	server->signals = signals;
-	if (session__make(&server->session, programs, maps, features, listener) || !server__watch_all(server, lifeline))
+	if (session__make(&server->session, upkeep->programs, upkeep->maps, features, listener) ||
+	    !server__watch_all(server, lifeline))
 		return NULL;
 	return server;
 }

@@ -72,7 +72,8 @@ void session__send_hello(struct session *session)
 		.magic = FLOWSPAN_MAGIC,
 		.protocol = FLOWSPAN_PROTOCOL,
 		.probe_pid = (__u32)getpid(),
-		.features = session->features,
+		.features = session->features |
+			    (session->maps->settings->filter_cgroup ? 0 : 1ULL << FEATURE_WHOLE_MACHINE),
 		.exchange = session->maps->state->exchange,
 		.started_ns = session->maps->state->started_ns,
 		.edge_capacity = session->maps->edge_capacity,
@@ -83,6 +84,13 @@ void session__send_hello(struct session *session)
 	uname(&system);
 	snprintf(hello.kernel, sizeof(hello.kernel), "%.63s", system.release);
 	output__frame(&session->output, FRAME_HELLO, &hello, sizeof(hello));
+}
+
+void session__send_troubles(struct session *session, uint64_t troubles)
+{
+	struct frame_trouble frame = { .troubles = troubles };
+
+	output__frame(&session->output, FRAME_TROUBLE, &frame, sizeof(frame));
 }
 
 /* Handles one command. False closes the connection. */

@@ -38,6 +38,9 @@ void session__open(struct session *session, int in, int out);
 /* Puts FRAME_HELLO into the output. */
 void session__send_hello(struct session *session);
 
+/* Puts FRAME_TROUBLE into the output. @param troubles enum probe_trouble, a bit each */
+void session__send_troubles(struct session *session, uint64_t troubles);
+
 /*
  * Reads what has come and does what all whole commands in it ask for. False, after saying why, where the connection is to be
  * closed; also, in silence, when the agent is gone or a newer probe is the active one: then the maps are its.

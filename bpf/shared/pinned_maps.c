@@ -88,6 +88,8 @@ void loss__count(struct pinned_maps *maps, enum loss loss, __u64 count)
 {
 	__u64 *field = loss == LOSS_AGENT_GONE_RECORDS ? &maps->state->agent_gone_records
 		       : loss == LOSS_NOT_ADOPTED      ? &maps->state->not_adopted
+		       : loss == LOSS_HOOK_GAP         ? &maps->state->hook_gaps
+		       : loss == LOSS_FILTER_GAP       ? &maps->state->filter_gaps
 						       : &maps->state->namespaces_unreadable;
 
 	__atomic_fetch_add(field, count, __ATOMIC_RELAXED);
@@ -147,6 +149,8 @@ void losses__read(const struct pinned_maps *maps, __u64 losses[LOSS_COUNT])
 	losses[LOSS_AGENT_GONE_RECORDS] += maps->state->agent_gone_records;
 	losses[LOSS_NAMESPACE_UNREADABLE] += maps->state->namespaces_unreadable;
 	losses[LOSS_NOT_ADOPTED] += maps->state->not_adopted;
+	losses[LOSS_HOOK_GAP] += maps->state->hook_gaps;
+	losses[LOSS_FILTER_GAP] += maps->state->filter_gaps;
 	losses[LOSS_CLOSE_MISSED] += maps->state->close_missed;
 }
 

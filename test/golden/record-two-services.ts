@@ -62,7 +62,7 @@ async function main(): Promise<void> {
   const socket = join(directory, "probe.sock");
   const probe = spawnProbe({ program: PROBE, socket, args: ["--pins", pins, "--cgroup", cgroup, "--stay-root"], log });
   const recorder = new Recorder({ path: RECORDING, log });
-  const client = new ProbeClient({ path: socket, log, tap: recorder });
+  const client = new ProbeClient({ answerTimeoutMs: 60_000, path: socket, log, tap: recorder });
   await client.hello();
   const workload = spawn(
     "unshare",

@@ -7,7 +7,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect } from "vitest";
-import { EDGE_COUNTERS } from "../../agent/generated/layout.ts";
+import { EDGE_COUNTERS, edgeKey, frameEdge, slotGrowth } from "../../agent/generated/layout.ts";
 import type { EdgeGrowth } from "../../agent/model/edge.ts";
 import { settleCommands } from "../../agent/source/commands.ts";
 import { decodeEdgeKey } from "../../agent/source/edge-key.ts";
@@ -47,8 +47,8 @@ test("rows that are settled twice are subtracted once, and the repetition is cal
   const again = await tally.client.flush();
 
   expect([first, again]).toEqual([
-    { rows: rows.length, unknown: 0 },
-    { rows: 0, unknown: rows.length },
+    { rows: rows.length, unknown: 0, refused: 0 },
+    { rows: 0, unknown: rows.length, refused: 0 },
   ]);
   const after = await exchanged(2 * 23);
   expect([opened(rows), opened(after.rows)]).toEqual([2 * 101, 2 * 23]);
@@ -75,6 +75,62 @@ test("rows that nobody settles come again, with what grew since", async () => {
 
   expect(opened(rows)).toBe(2 * 60);
 });
+
+test("a settle with more than its edge has is refused whole and counted, whichever of its numbers is larger", async () => {
+  await play(41);
+  const { rows } = await exchanged(2 * 41);
+  const client = rows.find((row) => decodeEdgeKey(row.id).role === "client") as EdgeGrowth;
+  const larger = [
+    ...EDGE_COUNTERS.map((_, index) => changed(client, COUNTERS_AT + 8 * index, 1)),
+    ...Array.from({ length: client.slotCount }, (_, slot) => changed(client, SLOTS_AT + slotGrowth.size * slot, 1)),
+    // One that wraps to less than there is.
+    changed(client, COUNTERS_AT, 2 ** 31, 4),
+  ];
+  tally.client.settle(larger);
+
+  const answer = await tally.client.flush();
+
+  expect(answer).toEqual({ rows: 0, unknown: 0, refused: larger.length });
+  const after = await exchanged(2 * 41);
+  const now = after.rows.find(({ id }) => id === client.id) as EdgeGrowth;
+  expect([now.counters, now.slots]).toEqual([client.counters, client.slots]);
+  expect(after.status.losses.settle_refused).toBe(larger.length);
+  tally.client.settle(after.rows);
+  expect(await tally.client.flush()).toEqual({ rows: after.rows.length, unknown: 0, refused: 0 });
+});
+
+test("a row that was never sent, a row of an older exchange and a row that comes twice take nothing", async () => {
+  await play(43);
+  const old = await exchanged(2 * 43);
+  const client = old.rows.find((row) => decodeEdgeKey(row.id).role === "client") as EdgeGrowth;
+  tally.client.settle([client, client]);
+  const twice = await tally.client.flush();
+  await play(47);
+  const stranger = changed(client, frameEdge.fields.key.offset + edgeKey.fields.serverPort.offset, 1, 2);
+  const later = changed(client, frameEdge.fields.exchange.offset, 1000, 4);
+  tally.client.settle([client, stranger, later]);
+
+  const hostile = await tally.client.flush();
+
+  expect([twice, hostile]).toEqual([
+    { rows: 1, unknown: 1, refused: 0 },
+    { rows: 0, unknown: 3, refused: 0 },
+  ]);
+  const after = await exchanged(2 * 47);
+  expect(opened(after.rows.filter((row) => decodeEdgeKey(row.id).role === "client"))).toBe(47);
+  tally.client.settle(after.rows);
+  await tally.client.flush();
+});
+
+const COUNTERS_AT = frameEdge.fields.growth.offset;
+const SLOTS_AT = frameEdge.size + slotGrowth.fields.count.offset;
+
+/** The row with one of its numbers raised, as only a hostile agent sends it. */
+function changed({ row }: EdgeGrowth, at: number, by: number, bytes = 4): { row: Uint8Array } {
+  const copy = Buffer.from(row);
+  copy.writeUIntLE(copy.readUIntLE(at, bytes) + by, at, bytes);
+  return { row: copy };
+}
 
 /** As an agent that is killed between the rows and their flush. Resolves when the probe has read them and the end. */
 async function settleWithoutFlush(path: string, rows: readonly EdgeGrowth[]): Promise<void> {

@@ -27,6 +27,10 @@ export const FEATURES: Readonly<Record<keyof typeof Feature, FeatureWords>> = {
   FEATURE_DROPS: { name: "hook kfree_skb", lost: "dropped packets are not counted" },
   FEATURE_NEIGHBOURS: { name: "hook neigh_timer_handler", lost: "neighbours that do not answer are not counted" },
   FEATURE_WALK_STORAGES: { name: "iterator bpf_sk_storage_map", lost: WITHOUT_STORAGES },
+  FEATURE_WHOLE_MACHINE: {
+    name: "whole machine",
+    lost: "sockets outside of probe.cgroup; so readiness cannot tell when the agent is blind",
+  },
 };
 
 /** The probe's own process knows the rest, and why a feature is missing. */

@@ -11,7 +11,8 @@ export interface ProbeCheck {
   readonly machine: string;
   readonly can_run: boolean;
   readonly btf: boolean;
-  readonly load: { readonly ok: boolean; readonly problem: string };
+  /** `remedy`: where no program can be loaded, whatever it is; else "". */
+  readonly load: { readonly ok: boolean; readonly problem: string; readonly remedy?: string };
   readonly hooks: readonly {
     readonly name: string;
     readonly tracepoint: string;
@@ -107,7 +108,7 @@ function checkLoad({ load, capabilities, btf }: ProbeCheck): Finding {
     state: "fail",
     found: load.problem,
     lost: "nothing can be counted",
-    remedy: known ? "mend what stands above first" : "flowspan-probe --check --log-level debug",
+    remedy: known ? "mend what stands above first" : load.remedy || "flowspan-probe --check --log-level debug",
   };
 }
 
@@ -130,9 +131,13 @@ function checkHooks({ hooks, load }: ProbeCheck): Finding[] {
 /** A kernel that refuses the walk over all sockets has the walk over all open files. */
 export const WITHOUT_STORAGES = "what a connection without a file does is counted only when it closes";
 
-function checkIterators({ iterators }: ProbeCheck): Finding[] {
+function checkIterators({ iterators, load }: ProbeCheck): Finding[] {
   const walk = "iterator bpf_sk_storage_map";
   const adopt = "iterator task_file";
+  if (load.remedy) {
+    const found = "not tried, since no program can be loaded";
+    return [walk, adopt].map((name) => ({ name, state: "warn", found }));
+  }
   const noWalk = iterators.walk_files
     ? { found: "FLOWSPAN_WALK=files leaves it out", remedy: "unset FLOWSPAN_WALK" }
     : { found: "this kernel refuses it", remedy: "boot Linux 6.1 or newer that allows iterators over BPF maps" };

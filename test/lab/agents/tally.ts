@@ -64,14 +64,17 @@ export class Tally {
   readonly cgroups = new Map<bigint, Cgroup>();
   /** Connection records in the order in which they came; none before record(). */
   readonly records: Connection[];
+  /** What the probe has said of its troubles, each change. */
+  readonly troubles: string[];
   exchanges = 0;
   #last: ExchangeData | undefined;
   #stopping = false;
 
-  private constructor(probe: NodeAgent, client: ProbeClient, records: Connection[]) {
+  private constructor(probe: NodeAgent, client: ProbeClient, records: Connection[], troubles: string[]) {
     this.probe = probe;
     this.#client = client;
     this.records = records;
+    this.troubles = troubles;
   }
 
   /** Starts a probe for one node of the lab; it counts when this resolves. */
@@ -85,9 +88,10 @@ export class Tally {
     const probe = new NodeAgent(lab, node, { endpoint: "", probeArguments, probeEnv, probeEnter });
     await probe.startProbe();
     const records: Connection[] = [];
-    const client = reader(probe, records);
+    const troubles: string[] = [];
+    const client = reader(probe, records, troubles);
     await client.hello();
-    return new Tally(probe, client, records);
+    return new Tally(probe, client, records, troubles);
   }
 
   get client(): ProbeClient {
@@ -151,7 +155,7 @@ export class Tally {
     const underWay = this.#client.exchange().catch(ignoreCut);
     await this.#client.close();
     await underWay;
-    this.#client = reader(this.probe, this.records);
+    this.#client = reader(this.probe, this.records, this.troubles);
     if (this.#asked) this.#client.settings(this.#asked);
     await this.take();
   }
@@ -226,8 +230,11 @@ export class Tally {
   }
 }
 
-function reader(probe: NodeAgent, records: Connection[]): ProbeClient {
-  const listeners = { connection: (record: Connection) => void records.push(record) };
+function reader(probe: NodeAgent, records: Connection[], troubles: string[]): ProbeClient {
+  const listeners = {
+    connection: (record: Connection) => void records.push(record),
+    troubles: (now: readonly string[]) => void troubles.push(now.join(" ")),
+  };
   return new ProbeClient({ path: probe.probeSocket, log: SILENT, listeners });
 }
 

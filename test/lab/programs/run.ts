@@ -25,6 +25,7 @@ export function program(
     | "datagrams"
     | "openings"
     | "held"
+    | "refuse"
     | "sockmap"
     | "torture",
 ): string {

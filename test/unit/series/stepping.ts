@@ -33,6 +33,7 @@ export class Stepping {
   }
 
   coverage = () => this.#steps.edges.coverage();
+  blindness = () => this.#steps.edges.blindness;
   snapshot = () => this.#steps.edges.snapshot();
 
   stats() {

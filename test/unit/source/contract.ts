@@ -127,9 +127,9 @@ export function describeSource({ name, open, readsBytes, ends }: Implementation)
       const settled = await source.flush();
 
       expect([without, settled, await source.flush()]).toEqual([
-        { rows: 0, unknown: 0 },
-        { rows: 3, unknown: 0 },
-        { rows: 0, unknown: 0 },
+        { rows: 0, unknown: 0, refused: 0 },
+        { rows: 3, unknown: 0, refused: 0 },
+        { rows: 0, unknown: 0, refused: 0 },
       ]);
     });
 

@@ -14,10 +14,11 @@ import {
   programFrame,
   settledFrame,
   statusFrame,
+  troubleFrame,
 } from "./frames-builder.ts";
 
 /** Stands for what a record of another kind says. */
-const EVENT = { kind: "settled", unknown: 0 } as const;
+const EVENT = { kind: "settled", unknown: 0, refused: 0 } as const;
 
 function decoded(frame: Frame) {
   return FRAMES.decode(frame.kind, Buffer.from(frame.payload), new RowPages(0));
@@ -114,6 +115,12 @@ describe("each frame of a fixed length", () => {
     expect(decoded(programFrame(stats))).toEqual({ kind: "program", ...stats });
   });
 
+  test("TROUBLE, each bit by its name, and bits of a later probe left out", () => {
+    expect(decoded(troubleFrame(0b101n))).toEqual({ kind: "trouble", troubles: ["pins", "filter"] });
+    expect(decoded(troubleFrame(2n ** 63n + 2n))).toEqual({ kind: "trouble", troubles: ["hooks"] });
+    expect(decoded(troubleFrame(0n))).toEqual({ kind: "trouble", troubles: [] });
+  });
+
   test("STATUS, with its losses by name", () => {
     const status = {
       losses: {
@@ -137,6 +144,9 @@ describe("each frame of a fixed length", () => {
         event_failed_detail: 0,
         evidence_full_detail: 67,
         evidence_uncounted: 71,
+        settle_refused: 41,
+        hook_gap: 43,
+        filter_gap: 0,
       },
       edges: 23,
       edgeCapacity: 29,
@@ -152,7 +162,9 @@ describe("each frame of a fixed length", () => {
   });
 
   test("SETTLED", () => {
-    expect(decoded(settledFrame({ rows: 23, unknown: 29 }))).toEqual({ kind: "settled", rows: 23, unknown: 29 });
+    const settled = { rows: 23, unknown: 29, refused: 31 };
+
+    expect(decoded(settledFrame(settled))).toEqual({ kind: "settled", ...settled });
   });
 });
 

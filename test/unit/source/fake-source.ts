@@ -61,7 +61,7 @@ export class FakeSource implements ProbeSource {
     this.calls.push("flush");
     const rows = this.#unconfirmed;
     this.#unconfirmed = 0;
-    return { rows, unknown: 0 };
+    return { rows, unknown: 0, refused: 0 };
   }
 
   settings(_settings: ProbeSettings): void {}

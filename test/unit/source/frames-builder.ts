@@ -25,6 +25,7 @@ import {
   frameProgram,
   frameSettled,
   frameStatus,
+  frameTrouble,
   LOSS_NAMES,
   PacketDirection,
   slotGrowth,
@@ -279,8 +280,16 @@ export function connectionFrame({ key, events = [], ...rest }: ConnectionValues 
   return { kind: FrameKind.FRAME_CONNECTION, payload };
 }
 
+/** @param troubles enum probe_trouble, a bit each */
+export function troubleFrame(troubles: bigint): Frame {
+  return { kind: FrameKind.FRAME_TROUBLE, payload: write(frameTrouble, { troubles }) };
+}
+
 export function settledFrame(values: Partial<Settled> = {}): Frame {
-  return { kind: FrameKind.FRAME_SETTLED, payload: write(frameSettled, { rows: 0, unknown: 0, ...values }) };
+  return {
+    kind: FrameKind.FRAME_SETTLED,
+    payload: write(frameSettled, { rows: 0, unknown: 0, refused: 0, ...values }),
+  };
 }
 
 export interface ExchangeValues {

@@ -19,7 +19,7 @@ describe("settled rows", () => {
     const settled = await connection.answerSettles(3);
 
     expect(settled).toEqual(payloads);
-    expect(await flushed).toEqual({ rows: 3, unknown: 0 });
+    expect(await flushed).toEqual({ rows: 3, unknown: 0, refused: 0 });
   });
 
   test("that were not confirmed go to the next probe before anything else, and the flush resolves there", async () => {
@@ -45,7 +45,7 @@ describe("settled rows", () => {
     await answered;
 
     expect(again).toEqual(payloads);
-    expect(await flushed).toEqual({ rows: 3, unknown: 0 });
+    expect(await flushed).toEqual({ rows: 3, unknown: 0, refused: 0 });
     expect(client.stats().resent).toBe(3);
   });
 
@@ -78,7 +78,7 @@ describe("settled rows", () => {
     await connection.answerExchange();
 
     await exchange;
-    expect(await client.flush()).toEqual({ rows: 0, unknown: 0 });
+    expect(await client.flush()).toEqual({ rows: 0, unknown: 0, refused: 0 });
   });
 
   test("that were settled between two probes go to the second", async () => {
@@ -109,7 +109,7 @@ describe("settled rows", () => {
     await client.exchange();
     await answered;
 
-    expect(await flushed).toEqual({ rows: 0, unknown: 3 });
+    expect(await flushed).toEqual({ rows: 0, unknown: 3, refused: 0 });
     expect(client.stats().failures).toEqual({ settle_void: 3 });
   });
 
@@ -139,7 +139,7 @@ describe("settled rows", () => {
     const settled = await connection.answerSettles(many.length);
 
     expect(Buffer.concat(settled).equals(Buffer.concat(many.map(({ row }) => row)))).toBe(true);
-    expect(await flushed).toEqual({ rows: many.length, unknown: 0 });
+    expect(await flushed).toEqual({ rows: many.length, unknown: 0, refused: 0 });
   });
 });
 

@@ -59,6 +59,7 @@ test("an agent that has done one exchange reports itself, its probe and its expo
   const { resource, points } = await collect(state, () => {
     state.addExchange({ status: status(), programs: [program()], end: exchangeEnd() }, 0.5);
     state.exchangeAgeMs = () => 23_500;
+    state.probeTroubles = () => ["pins"];
     state.addRequest(result({ points: 190, bytes: 40_000, durationMs: 20 }));
     state.addRequest(
       result({
@@ -92,6 +93,11 @@ test("an agent that has done one exchange reports itself, its probe and its expo
     "flowspan.probe.memory.usage": [[{}, 4_194_304]],
     "flowspan.probe.records": [[{}, 11]],
     "flowspan.probe.sockets.adopted": [[{}, 13]],
+    "flowspan.probe.troubles": [
+      [{ "flowspan.probe.trouble": "pins" }, 1],
+      [{ "flowspan.probe.trouble": "hooks" }, 0],
+      [{ "flowspan.probe.trouble": "filter" }, 0],
+    ],
     "flowspan.bpf.program.run.time": [[name, 0.002]],
     "flowspan.bpf.program.runs": [[name, 1000]],
     "flowspan.bpf.program.recursion_misses": [[name, 3]],

@@ -31,6 +31,7 @@ test("an agent in good health is alive and ready", () => {
       checks: [
         { name: "probe", ok: true, detail: "answers" },
         { name: "exchange", ok: true, detail: "last one 1.0 s ago, limit 60.0 s" },
+        { name: "counting", ok: true, detail: "what the kernel counts is seen" },
         { name: "names", ok: true, detail: "metadata is complete and fresh" },
       ],
     },
@@ -39,6 +40,25 @@ test("an agent in good health is alive and ready", () => {
 
 const UNREADY: [string, Partial<Vitals>, object][] = [
   ["a probe that does not answer", { trouble: "connection refused" }, { name: "probe", detail: "connection refused" }],
+  [
+    "a probe that went, long before the next exchange",
+    { intervalMs: 3_600_000, probeAwayMs: 15_001 },
+    { name: "probe", detail: "no probe has been connected for 15.0 s" },
+  ],
+  ["flows that see nothing", { blindness: "blind: x" }, { name: "counting", detail: "blind: x" }],
+  [
+    "a program that is detached",
+    { probeTroubles: ["hooks"] },
+    {
+      name: "counting",
+      detail: "a kernel program is detached: the probe's log names it; start the probe again",
+    },
+  ],
+  [
+    "a cgroup filter whose cgroup is gone",
+    { probeTroubles: ["filter"] },
+    { name: "counting", detail: "the cgroup of probe.cgroup is gone: nothing is counted until it is made again" },
+  ],
   ["an old exchange", { lastExchangeMs: 939_000 }, { name: "exchange", detail: "last one 61.0 s ago, limit 60.0 s" }],
   [
     "a feed that may not be read",
@@ -130,6 +150,10 @@ test("vitals keep what happened last, and a good exchange ends the trouble", () 
     intervalMs: 1000,
     trouble: undefined,
     metadata,
+    namesTrouble: undefined,
+    blindness: undefined,
+    probeTroubles: [],
+    probeAwayMs: undefined,
   });
 });
 
@@ -149,4 +173,14 @@ test("the age of the last exchange counts from the start until there is one, and
   after(7);
 
   expect(ages).toEqual([23_000, 38_000, 7]);
+});
+
+test("a probe that is away for a moment, as in an upgrade, takes nobody out of service", () => {
+  expect(readiness(vitals({ probeAwayMs: 2_000 })).ok).toBe(true);
+});
+
+test("missing pins are shown and take nobody out of service, since the probe counts on", () => {
+  const counting = readiness(vitals({ probeTroubles: ["pins"] })).checks.find(({ name }) => name === "counting");
+
+  expect(counting).toMatchObject({ ok: true, detail: expect.stringContaining("the probe's pins are gone") });
 });

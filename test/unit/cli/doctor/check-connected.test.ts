@@ -32,6 +32,7 @@ test("a probe that answers with every feature is fine in every point, and what i
     "hook kfree_skb",
     "hook neigh_timer_handler",
     "iterator bpf_sk_storage_map",
+    "whole machine",
     "not asked",
   ]);
   expect(findings.at(-1)?.found).toContain("ds/flowspan-probe -- flowspan-probe --check --pins /bpf/flowspan");
