@@ -46,13 +46,15 @@ static __always_inline void on_neighbour(__u8 kind, struct neigh_table *table, s
  * Misses: nothing.
  */
 SEC("tp_btf/neigh_create")
-int BPF_PROG(neigh_create, struct neigh_table *table, struct net_device *dev, const void *address)
+int BPF_PROG(neigh_create, struct neigh_table *table, struct net_device *dev)
 {
 	struct settings *s = settings__if_active();
+	const void *address = NULL;
 	__u64 entry = 0;
 
-	/* Not as an argument: some verifiers take it that it is never NULL. */
-	if (!s || bpf_probe_read_kernel(&entry, sizeof(entry), &ctx[3]) || entry)
+	/* Not as arguments: some verifiers take it that the entry is never NULL, and that of 6.1 takes no `const void *`. */
+	if (!s || bpf_probe_read_kernel(&entry, sizeof(entry), &ctx[3]) || entry ||
+	    bpf_probe_read_kernel(&address, sizeof(address), &ctx[2]))
 		return 0;
 	on_neighbour(EVIDENCE_NEIGHBOUR_OVERFLOW, table, dev, address, s);
 	return 0;
