@@ -126,7 +126,7 @@ bool upkeep__check(struct upkeep *upkeep)
 bool upkeep__is_replaced(struct upkeep *upkeep)
 {
 	uint64_t own = upkeep->programs->generation;
-	uint64_t now = __atomic_load_n(&upkeep->maps->settings->generation, __ATOMIC_ACQUIRE);
+	__u64 now = __atomic_load_n(&upkeep->maps->settings->generation, __ATOMIC_ACQUIRE);
 
 	if (now == own)
 		return false;
@@ -140,6 +140,6 @@ bool upkeep__is_replaced(struct upkeep *upkeep)
 	log_warn("settings.generation was changed to %" PRIu64
 		 " by hand, and no program of that number is there: it is "
 		 "%" PRIu64 " again",
-		 now, own);
+		 (uint64_t)now, own);
 	return false;
 }
