@@ -81,7 +81,10 @@ test("a stream that was let in goes on while the API server is away, and no new 
   await eventually(() => expect(asking.pods()).toEqual({ "10.1.0.2": "cart-a" }));
 
   answers.clear();
-  const other = startAsking([serving.address], { tokenFile });
+  // Not with the first one's token: until its time ends that is let in.
+  const another = `${tokenFile}-of-another`;
+  writeFileSync(another, "of-another-agent");
+  const other = startAsking([serving.address], { tokenFile: another });
   await eventually(() => expect(JSON.stringify(other.logged)).toContain("cannot be asked about this token"));
   const bill = pod("bill-b", { addresses: ["10.1.0.2"], createdMs: 2000 });
   serving.remove("pods", cart.uid);
