@@ -175,7 +175,7 @@ test("the probe's --check tries every hook and leaves no pin; without privileges
   expect({ code: asRoot.code, can_run: check.can_run, load: check.load, bpffs: check.bpffs }).toEqual({
     code: 0,
     can_run: true,
-    load: { ok: true, problem: "" },
+    load: { ok: true, problem: "", remedy: "" },
     bpffs: { mounted: true, path: pins },
   });
   expect(check.hooks.length).toBeGreaterThanOrEqual(7);
@@ -185,7 +185,11 @@ test("the probe's --check tries every hook and leaves no pin; without privileges
   expect([asNobody.code, refused.can_run, refused.load]).toEqual([
     1,
     false,
-    { ok: false, problem: "CAP_BPF and CAP_PERFMON are missing: run with sudo" },
+    {
+      ok: false,
+      problem: "CAP_BPF and CAP_PERFMON are missing",
+      remedy: "run with sudo; in a container add BPF and PERFMON",
+    },
   ]);
 });
 
