@@ -10,6 +10,9 @@ import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { eventually } from "../programs/process.ts";
 import type { Collector } from "./trouble.ts";
 
+/** An agent whose request with other points is not answered sends its flows after the time for an answer, ten seconds. */
+const KEPT_MS = 25_000;
+
 export class ReturningReceiver implements Collector {
   readonly #receivers: Receiver[];
 
@@ -63,13 +66,14 @@ export class ReturningReceiver implements Collector {
     const { points } = this.#now;
     const before = points.length;
     const isFlow = ({ metric }: Point) => metric === METRIC_FLOWSPAN_TCP_CONNECTIONS.name;
-    await eventually("a request from each node", () => {
+    const hasBoth = () => {
       const roles = points
         .slice(before)
         .filter(isFlow)
         .map(({ attributes }) => attributes[ATTR_FLOWSPAN_ROLE]);
       return roles.includes("client") && roles.includes("server");
-    });
+    };
+    await eventually("a request from each node", hasBoth, KEPT_MS);
   }
 
   async close(): Promise<void> {
