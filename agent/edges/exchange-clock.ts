@@ -31,3 +31,8 @@ export class ExchangeClock {
     return start < this.timeUnixNs ? start : this.timeUnixNs;
   }
 }
+
+/** The wall clock may have been set back behind the start of a series, and no point lies before its start. */
+export function notBefore(startUnixNs: bigint, timeUnixNs: bigint): bigint {
+  return timeUnixNs < startUnixNs ? startUnixNs : timeUnixNs;
+}

@@ -10,6 +10,7 @@ import {
   ATTR_NETWORK_PEER_ADDRESS,
   ATTR_NETWORK_TRANSPORT,
   ATTR_NETWORK_TYPE,
+  ATTR_OTEL_METRIC_OVERFLOW,
   ATTR_SERVER_PORT,
   ATTR_SERVICE_PEER_NAME,
   ATTR_SERVICE_PEER_NAMESPACE,
@@ -44,8 +45,7 @@ export function dropAttributes(
   const turned = key.direction === "forward" && named.direction === "receive" && named.isOwned;
   return known({
     [ATTR_FLOWSPAN_DROP_REASON]: reason,
-    [ATTR_NETWORK_IO_DIRECTION]:
-      named.direction === "transmit" ? NETWORK_IO_DIRECTION_VALUE_TRANSMIT : NETWORK_IO_DIRECTION_VALUE_RECEIVE,
+    [ATTR_NETWORK_IO_DIRECTION]: directionOf(named),
     [ATTR_NETWORK_TYPE]: TYPES.get(key.etherType),
     [ATTR_NETWORK_TRANSPORT]: TRANSPORTS.get(key.transport),
     ...placeAttributes(row, named),
@@ -58,6 +58,13 @@ export function dropAttributes(
   });
 }
 
+/** Of what shares a series: by reason and direction alone. */
+export function overflowAttributes({ key }: EvidenceRow, named: EvidenceNamed, reason: string): Attributes {
+  const overflow = { [ATTR_OTEL_METRIC_OVERFLOW]: true };
+  if (key.kind !== "drop") return overflow;
+  return { ...overflow, [ATTR_FLOWSPAN_DROP_REASON]: reason, [ATTR_NETWORK_IO_DIRECTION]: directionOf(named) };
+}
+
 export function neighbourAttributes(row: EvidenceRow, named: EvidenceNamed): Attributes {
   const { key } = row;
   return known({
@@ -68,6 +75,10 @@ export function neighbourAttributes(row: EvidenceRow, named: EvidenceNamed): Att
     [ATTR_NETWORK_PEER_ADDRESS]: key.remoteAddress,
     ...placeAttributes(row, named),
   });
+}
+
+function directionOf({ direction }: EvidenceNamed): string {
+  return direction === "transmit" ? NETWORK_IO_DIRECTION_VALUE_TRANSMIT : NETWORK_IO_DIRECTION_VALUE_RECEIVE;
 }
 
 function placeAttributes({ key, device }: EvidenceRow, { isOwned }: EvidenceNamed) {

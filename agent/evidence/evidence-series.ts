@@ -4,9 +4,10 @@
  *   sum = absorbed + growth of its rows        accepted: absorbed = sum, and the rows are settled
  *
  * As with flows, the kernel reports growth again until it is settled, so that a request that fails loses and doubles nothing. A row that was
- * sent stays with its series until it is accepted, since the request may have arrived although its answer did not.
+ * sent stays with its series until it is accepted, since the request may have arrived although its answer did not. Where the kernel has less
+ * of such a row than was sent, its maps were made anew: the series ends, since no sum goes backwards.
  */
-import type { ExchangeClock } from "../edges/exchange-clock.ts";
+import { type ExchangeClock, notBefore } from "../edges/exchange-clock.ts";
 import type { MetricDescriptor } from "../generated/semconv.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { Resource, Temporality } from "../model/flow.ts";
@@ -21,8 +22,12 @@ export interface SeriesName {
 }
 
 interface Series extends SeriesName {
-  /** CLOCK_BOOTTIME: of the first growth, and where its last point ended. */
-  startNs: bigint;
+  /** CLOCK_BOOTTIME: the first growth happened after this. */
+  sinceNs: bigint;
+  /** Mapped once and kept; undefined before the first point. */
+  startUnixNs: bigint | undefined;
+  /** Of the last point. */
+  timeUnixNs: bigint;
   absorbed: number;
   usedNs: bigint;
   /** Of the exchange under way. */
@@ -43,9 +48,10 @@ export interface SeriesOptions {
 export class EvidenceSeries {
   readonly #options: SeriesOptions;
   readonly #series = new Map<string, Series>();
-  /** By the id of a row that was sent: the series that it was sent in. */
-  #sentIn = new Map<string, Series>();
-  #rowsNow = new Set<string>();
+  /** By the id of a row that was sent: the series that it was sent in, and how much. */
+  readonly #sent = new Map<string, { readonly series: Series; readonly count: number }>();
+  /** Time of the last point of series that have ended, the oldest first: the next one begins no earlier. */
+  readonly #endUnixNs = new Map<string, bigint>();
   /** Rows that had no series of their own, since the start. */
   overBudget = 0;
 
@@ -57,17 +63,21 @@ export class EvidenceSeries {
     return this.#series.size;
   }
 
-  /** Begins an exchange. */
-  begin(): void {
+  /** Begins an exchange. @param rows all that the kernel holds */
+  begin(rows: readonly EvidenceRow[]): void {
     for (const series of this.#series.values()) series.rows = [];
-    this.#rowsNow = new Set();
+    const counts = new Map(rows.map(({ id, count }) => [id, count]));
+    const ended = new Set<Series>();
+    for (const [id, { series, count }] of this.#sent) if ((counts.get(id) ?? 0) < count) ended.add(series);
+    for (const series of ended) this.#end(keyOf(series), series);
+    for (const [id, { series }] of this.#sent) if (ended.has(series)) this.#sent.delete(id);
   }
 
   /** Whether the row was sent before: its name stays. */
   addSent(row: EvidenceRow): boolean {
-    const series = this.#sentIn.get(row.id);
-    if (series === undefined) return false;
-    this.#put(series, row);
+    const sent = this.#sent.get(row.id);
+    if (sent === undefined) return false;
+    this.#put(sent.series, row);
     return true;
   }
 
@@ -82,31 +92,30 @@ export class EvidenceSeries {
 
   /** Ends the exchange: the points of all series that are in use. */
   points(clock: ExchangeClock): EvidencePoint[] {
-    for (const id of this.#sentIn.keys()) if (!this.#rowsNow.has(id)) this.#sentIn.delete(id);
     const points: EvidencePoint[] = [];
     for (const [key, series] of this.#series) {
-      if (series.rows.length > 0) series.usedNs = clock.bootNs;
-      else if (clock.bootNs - series.usedNs > this.#options.idleNs) this.#series.delete(key);
-      const point = this.#pointOf(series, clock);
+      const point = this.#pointOf(key, series, clock);
       if (point !== undefined) points.push(point);
+      if (series.rows.length > 0) series.usedNs = clock.bootNs;
+      else if (clock.bootNs - series.usedNs > this.#options.idleNs) this.#end(key, series);
     }
     return points;
   }
 
   /** The Collector has them. @returns what is to be settled */
-  accept(points: readonly EvidencePoint[], clock: ExchangeClock): EvidenceRow[] {
+  accept(points: readonly EvidencePoint[]): EvidenceRow[] {
     const settled: EvidenceRow[] = [];
-    for (const { rows, metric, resource, attributes } of points) {
-      const series = this.#series.get(keyOf({ metric, resource, attributes }));
+    for (const point of points) {
+      const series = this.#series.get(keyOf(point));
       if (series === undefined) continue;
-      for (const row of rows) {
+      for (const row of point.rows) {
         series.absorbed += row.count;
-        this.#sentIn.delete(row.id);
+        this.#sent.delete(row.id);
         settled.push(row);
       }
       if (this.#options.temporality === "delta") {
         series.absorbed = 0;
-        series.startNs = clock.bootNs;
+        series.startUnixNs = point.timeUnixNs;
       }
       series.rows = [];
     }
@@ -117,25 +126,35 @@ export class EvidenceSeries {
     const key = keyOf(name);
     const known = this.#series.get(key);
     if (known !== undefined) return known;
-    const series = { ...name, startNs: row.sinceNs, absorbed: 0, usedNs: 0n, rows: [] };
+    const { sinceNs } = row;
+    const series = { ...name, sinceNs, startUnixNs: undefined, timeUnixNs: 0n, absorbed: 0, usedNs: 0n, rows: [] };
     this.#series.set(key, series);
     return series;
   }
 
-  #put(series: Series, row: EvidenceRow): void {
-    // Growth that a killed agent had not settled: it has been sent once, under an older start.
-    if (series.absorbed === 0 && row.sinceNs < series.startNs) series.startNs = row.sinceNs;
-    series.rows.push(row);
-    this.#sentIn.set(row.id, series);
-    this.#rowsNow.add(row.id);
+  #end(key: string, { timeUnixNs }: Series): void {
+    this.#series.delete(key);
+    this.#endUnixNs.delete(key);
+    this.#endUnixNs.set(key, timeUnixNs);
+    const [oldest] = this.#endUnixNs.keys();
+    if (this.#endUnixNs.size > 2 * this.#options.limit && oldest !== undefined) this.#endUnixNs.delete(oldest);
   }
 
-  #pointOf(series: Series, clock: ExchangeClock): EvidencePoint | undefined {
+  #put(series: Series, row: EvidenceRow): void {
+    // Growth that a killed agent had not settled: it has been sent once, under an older start.
+    if (row.sinceNs < series.sinceNs) series.sinceNs = row.sinceNs;
+    series.rows.push(row);
+    this.#sent.set(row.id, { series, count: row.count });
+  }
+
+  #pointOf(key: string, series: Series, clock: ExchangeClock): EvidencePoint | undefined {
     const { metric, resource, attributes, rows, absorbed } = series;
     if (this.#options.temporality === "delta" && rows.length === 0) return undefined;
+    series.startUnixNs ??= notBefore(this.#endUnixNs.get(key) ?? 0n, clock.startUnixNs(series.sinceNs));
+    const { startUnixNs } = series;
+    series.timeUnixNs = notBefore(startUnixNs, clock.timeUnixNs);
     const value = rows.reduce((sum, { count }) => sum + count, absorbed);
-    const startUnixNs = clock.startUnixNs(series.startNs);
-    return { metric, resource, attributes, startUnixNs, timeUnixNs: clock.timeUnixNs, value, rows };
+    return { metric, resource, attributes, startUnixNs, timeUnixNs: series.timeUnixNs, value, rows };
   }
 }
 

@@ -11,9 +11,7 @@ import {
   ATTR_FLOWSPAN_CONNTRACK_FAILURE,
   ATTR_FLOWSPAN_DROP_REASON,
   ATTR_FLOWSPAN_NETNS,
-  ATTR_NETWORK_IO_DIRECTION,
   ATTR_NETWORK_TYPE,
-  ATTR_OTEL_METRIC_OVERFLOW,
   FLOWSPAN_CONNTRACK_FAILURE_VALUE_DROP,
   FLOWSPAN_CONNTRACK_FAILURE_VALUE_EARLY_DROP,
   FLOWSPAN_CONNTRACK_FAILURE_VALUE_INSERT_FAILED,
@@ -26,7 +24,6 @@ import {
   METRIC_FLOWSPAN_NEIGHBOUR_TABLE_OVERFLOWS,
   METRIC_FLOWSPAN_NODE_PACKET_DROPS,
   METRIC_FLOWSPAN_PACKET_DROPS,
-  NETWORK_IO_DIRECTION_VALUE_RECEIVE,
 } from "../generated/semconv.ts";
 import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { Resource } from "../model/flow.ts";
@@ -34,11 +31,10 @@ import type { EvidenceRow, ExchangeEvidence, NeighbourTable } from "../model/ker
 import type { Identity, LocalEnd } from "../model/names.ts";
 import type { NumberPoint } from "../model/point.ts";
 import type { Exchange, NamespaceCounters } from "../model/probe-event.ts";
-import { ConntrackStarts } from "./conntrack-starts.ts";
-import { dropAttributes, neighbourAttributes } from "./evidence-attributes.ts";
-import { type EvidenceNamed, EvidenceNames, type Span } from "./evidence-names.ts";
+import { dropAttributes, neighbourAttributes, overflowAttributes } from "./evidence-attributes.ts";
+import { type EvidenceNamed, EvidenceNames } from "./evidence-names.ts";
 import { type EvidencePoint, EvidenceSeries, type SeriesName, type SeriesOptions } from "./evidence-series.ts";
-import { KernelCounters } from "./kernel-counters.ts";
+import { type CounterPoint, type KernelCounter, KernelCounters } from "./kernel-counters.ts";
 
 /** What is read of an exchange; ExchangeData fits. */
 export interface EvidenceExchange {
@@ -63,10 +59,8 @@ export class Evidence {
   readonly #names: EvidenceNames;
   readonly #series: EvidenceSeries;
   readonly #counters: KernelCounters;
-  readonly #starts = new ConntrackStarts();
   /** What each row has said when it was seen last, until it is settled. */
   #seen = new Map<string, number>();
-  #clock: ExchangeClock | undefined;
   /** Rows of the last exchange whose names are awaited. */
   pendingRows = 0;
 
@@ -83,11 +77,11 @@ export class Evidence {
 
   take({ evidence, namespaces, end }: EvidenceExchange): EvidenceTaken {
     const clock = new ExchangeClock(end);
-    this.#clock = clock;
     this.#names.see(namespaces);
     const node = this.#names.ofNamespace(0, { sinceNs: clock.bootNs, untilNs: clock.bootNs });
     // Before anything is known of the cluster not even the node has its name.
     if (node === undefined) return { points: [], growth: [] };
+    this.#counters.begin(clock);
     const reasons = new Map(evidence.totals.map(({ reason, name }) => [reason, name]));
     const growth = this.#takeRows(evidence.rows, reasons, node, clock);
     const points = [
@@ -101,11 +95,8 @@ export class Evidence {
 
   /** The Collector has these points. @returns what is to be settled */
   accept(points: readonly NumberPoint[]): EvidenceRow[] {
-    const clock = this.#clock;
-    if (clock === undefined) return [];
-    const ofRows = points.filter((point): point is EvidencePoint => "rows" in point);
-    for (const point of points) if (!("rows" in point)) this.#counters.accept(point, clock);
-    const settled = this.#series.accept(ofRows, clock);
+    for (const point of points) if ("counter" in point) this.#counters.accept(point as CounterPoint);
+    const settled = this.#series.accept(points.filter((point): point is EvidencePoint => "rows" in point));
     for (const { id } of settled) this.#seen.delete(id);
     return settled;
   }
@@ -118,7 +109,7 @@ export class Evidence {
   ): EvidenceGrowth[] {
     const growth: EvidenceGrowth[] = [];
     const seen = new Map<string, number>();
-    this.#series.begin();
+    this.#series.begin(rows);
     this.pendingRows = 0;
     for (const row of rows) {
       const { key, device } = row;
@@ -132,7 +123,11 @@ export class Evidence {
       }
       if (this.#series.addSent(row)) continue;
       if (named === undefined) this.pendingRows++;
-      else this.#series.add(row, this.#nameOf(row, named, reason), overflowOf(row, node, reason));
+      else {
+        const name = this.#nameOf(row, named, reason);
+        const overflow = { resource: resourceOf(node.local), attributes: overflowAttributes(row, named, reason) };
+        this.#series.add(row, name, { metric: name.metric, ...overflow });
+      }
     }
     this.#seen = seen;
     return growth;
@@ -147,80 +142,67 @@ export class Evidence {
   }
 
   #totals({ totals }: ExchangeEvidence, resource: Resource, clock: ExchangeClock): NumberPoint[] {
-    return totals.flatMap(({ kindOf, name, count, startedNs }) => {
+    return totals.flatMap(({ kindOf, name, count, startedNs: sinceNs }) => {
       if (kindOf !== "drop") return [];
       const attributes = { [ATTR_FLOWSPAN_DROP_REASON]: name };
-      return this.#counter(
-        { metric: METRIC_FLOWSPAN_NODE_PACKET_DROPS, resource, attributes },
-        count,
-        startedNs,
-        clock,
-      );
+      const counter = { id: `drops ${name} ${sinceNs}`, sinceNs, value: count };
+      return this.#counter(counter, { metric: METRIC_FLOWSPAN_NODE_PACKET_DROPS, resource, attributes }, clock);
     });
   }
 
   #tables(tables: readonly NeighbourTable[], resource: Resource, clock: ExchangeClock): NumberPoint[] {
     return tables.flatMap(({ family, entries, thresholds, overflows }) => {
       const common = { resource, attributes: { [ATTR_NETWORK_TYPE]: family } };
+      const counter = { id: `overflows ${family}`, sinceNs: 0n, value: overflows };
       return [
         gauge({ ...common, metric: METRIC_FLOWSPAN_NEIGHBOUR_TABLE_ENTRIES }, entries, clock),
         gauge({ ...common, metric: METRIC_FLOWSPAN_NEIGHBOUR_TABLE_LIMIT }, thresholds[2], clock),
-        ...this.#counter({ ...common, metric: METRIC_FLOWSPAN_NEIGHBOUR_TABLE_OVERFLOWS }, overflows, 0n, clock),
+        ...this.#counter(counter, { ...common, metric: METRIC_FLOWSPAN_NEIGHBOUR_TABLE_OVERFLOWS }, clock),
       ];
     });
   }
 
-  #conntrack(counters: NamespaceCounters, clock: ExchangeClock): NumberPoint[] {
-    const { netns, conntrack } = counters;
+  #conntrack({ netns, cookie, conntrack }: NamespaceCounters, clock: ExchangeClock): NumberPoint[] {
     const { entries, limit, insertFailed, drop, earlyDrop } = conntrack;
-    const startNs = this.#starts.of(counters, clock.bootNs);
-    const span: Span = { sinceNs: clock.bootNs, untilNs: clock.bootNs };
-    const named = limit === 0 ? undefined : this.#names.ofNamespace(netns, span);
+    if (limit === 0) return [];
+    // An inode number is given out again, and the next namespace counts from 0.
+    const counterOf = ([failure, value]: readonly [string, number]) =>
+      [failure, { id: `conntrack ${netns} ${cookie} ${failure}`, sinceNs: 0n, value }] as const;
+    const failures = (
+      [
+        [FLOWSPAN_CONNTRACK_FAILURE_VALUE_INSERT_FAILED, insertFailed],
+        [FLOWSPAN_CONNTRACK_FAILURE_VALUE_DROP, drop],
+        [FLOWSPAN_CONNTRACK_FAILURE_VALUE_EARLY_DROP, earlyDrop],
+      ] as const
+    ).map(counterOf);
+    for (const [, counter] of failures) this.#counters.look(counter, clock);
+    const named = this.#names.ofNamespace(netns, { sinceNs: clock.bootNs, untilNs: clock.bootNs });
     // The kernel has the numbers at the next exchange, too.
     if (named === undefined || (entries === 0 && insertFailed + drop + earlyDrop === 0)) return [];
     const resource = resourceOf(named.local);
     const at = { [ATTR_FLOWSPAN_NETNS]: netns };
-    const failures = [
-      [FLOWSPAN_CONNTRACK_FAILURE_VALUE_INSERT_FAILED, insertFailed],
-      [FLOWSPAN_CONNTRACK_FAILURE_VALUE_DROP, drop],
-      [FLOWSPAN_CONNTRACK_FAILURE_VALUE_EARLY_DROP, earlyDrop],
-    ] as const;
     return [
       gauge({ metric: METRIC_FLOWSPAN_CONNTRACK_ENTRIES, resource, attributes: at }, entries, clock),
       gauge({ metric: METRIC_FLOWSPAN_CONNTRACK_LIMIT, resource, attributes: at }, limit, clock),
-      ...failures.flatMap(([failure, count]) => {
+      ...failures.flatMap(([failure, counter]) => {
         const attributes = { ...at, [ATTR_FLOWSPAN_CONNTRACK_FAILURE]: failure };
-        return this.#counter(
-          { metric: METRIC_FLOWSPAN_CONNTRACK_FAILURES, resource, attributes },
-          count,
-          startNs,
-          clock,
+        return (
+          this.#counters.point(counter, { metric: METRIC_FLOWSPAN_CONNTRACK_FAILURES, resource, attributes }, clock) ??
+          []
         );
       }),
     ];
   }
 
-  #counter(name: SeriesName, value: number, sinceNs: bigint, clock: ExchangeClock): NumberPoint[] {
-    const point = this.#counters.point(name, value, sinceNs, clock);
+  #counter(counter: KernelCounter, name: SeriesName, clock: ExchangeClock): NumberPoint[] {
+    this.#counters.look(counter, clock);
+    const point = this.#counters.point(counter, name, clock);
     return point === undefined ? [] : [point];
   }
 }
 
 function gauge(name: SeriesName, value: number, { timeUnixNs }: ExchangeClock): NumberPoint {
   return { ...name, startUnixNs: timeUnixNs, timeUnixNs, value };
-}
-
-/** Under the node, by its reason alone. */
-function overflowOf({ key }: EvidenceRow, node: EvidenceNamed, reason: string): SeriesName {
-  const overflow = { [ATTR_OTEL_METRIC_OVERFLOW]: true };
-  const resource = resourceOf(node.local);
-  if (key.kind !== "drop") return { metric: METRIC_FLOWSPAN_NEIGHBOUR_FAILURES, resource, attributes: overflow };
-  const attributes = {
-    ...overflow,
-    [ATTR_FLOWSPAN_DROP_REASON]: reason,
-    [ATTR_NETWORK_IO_DIRECTION]: NETWORK_IO_DIRECTION_VALUE_RECEIVE,
-  };
-  return { metric: METRIC_FLOWSPAN_PACKET_DROPS, resource, attributes };
 }
 
 function resourceOf({ id, resource }: LocalEnd): Resource {

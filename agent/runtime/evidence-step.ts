@@ -50,6 +50,10 @@ export class EvidenceStep {
     return this.#evidence.overBudget;
   }
 
+  get pendingRows(): number {
+    return this.#evidence.pendingRows;
+  }
+
   /** @returns the rows that the Collector has accepted */
   async turn(exchange: EvidenceExchange): Promise<readonly SettledRow[]> {
     const { deliver, onGrowth } = this.#options;

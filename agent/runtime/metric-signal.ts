@@ -61,7 +61,8 @@ export class MetricSignal implements Signal {
 
   stats(): object {
     const { edges, naming, series } = this.#steps;
-    return { edges: edges.size, ...series.stats(), pendingRows: naming.pendingRows };
+    const pendingRows = naming.pendingRows + this.#evidence.pendingRows;
+    return { edges: edges.size, ...series.stats(), pendingRows };
   }
 
   async stop(): Promise<void> {

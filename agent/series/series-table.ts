@@ -11,7 +11,7 @@
  */
 import type { Edge } from "../edges/edge-state.ts";
 import type { Growth } from "../edges/edge-table.ts";
-import type { ExchangeClock } from "../edges/exchange-clock.ts";
+import { type ExchangeClock, notBefore } from "../edges/exchange-clock.ts";
 import { SumPages } from "../edges/sums.ts";
 import type { EdgeGrowth, Role } from "../model/edge.ts";
 import type { Flow, Resource } from "../model/flow.ts";
@@ -236,8 +236,7 @@ export class SeriesTable {
     for (const series of this.#retired.awaitingFinalPoint()) flows.push(series);
     for (const series of flows) {
       series.batch = this.#batch;
-      // The wall clock may have been set back behind the start, and no point lies before its start.
-      series.timeUnixNs = later(clock.timeUnixNs, series.startUnixNs);
+      series.timeUnixNs = notBefore(series.startUnixNs, clock.timeUnixNs);
       series.exemplars = this.#exemplars?.take(series.key, series.startUnixNs);
     }
     this.#exemplars?.clear();
@@ -250,7 +249,7 @@ export class SeriesTable {
   }
 
   #start(series: FlowSeries, sinceNs: bigint, clock: ExchangeClock): void {
-    series.startUnixNs = later(clock.startUnixNs(sinceNs), this.#retired.endUnixNs(series.key) ?? 0n);
+    series.startUnixNs = notBefore(this.#retired.endUnixNs(series.key) ?? 0n, clock.startUnixNs(sinceNs));
     series.sinceNs = undefined;
   }
 
@@ -284,9 +283,4 @@ function hasLost(series: FlowSeries, bootNs: bigint): boolean {
 /** A series may end when no answer is owed for any of its growth. */
 function mayLeave({ series }: AttributeSet): boolean {
   return series === undefined || !series.inDoubt;
-}
-
-function later(a: bigint, b: bigint): bigint {
-  if (a < b) return b;
-  return a;
 }

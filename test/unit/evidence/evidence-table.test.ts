@@ -131,7 +131,7 @@ test("as deltas each growth is in one point, from where the last accepted one en
   const second = exchange([row({ count: 2, exchange: 3n, sinceNs: ns(START_MS + 15_000) })]);
 
   expect([first, quiet, second].map(({ points }) => ofRows(points).map(({ value }) => value))).toEqual([[5], [], [2]]);
-  expect((ofRows(second.points)[0]?.startUnixNs ?? 0n) > (ofRows(first.points)[0]?.timeUnixNs ?? 0n)).toBe(true);
+  expect(ofRows(second.points)[0]?.startUnixNs).toBe(ofRows(first.points)[0]?.timeUnixNs);
 });
 
 test("a row that was sent keeps its name until it is accepted, whatever is known by then", () => {
@@ -146,7 +146,88 @@ test("a row that was sent keeps its name until it is accepted, whatever is known
   );
 });
 
-test("past the limit growth goes to an exact overflow series of its reason, under the node", () => {
+test("the start of a sum is mapped once, and stays where the clocks drift and where the wall clock is set back", () => {
+  const { exchange } = start();
+  const starts = [0n, -40n, ns(-3_600_000)].map((byNs, i) => {
+    const bootNs = ns(START_MS + 30_000 + i);
+    const end = { bootNs, realtimeNs: bootNs + ns(1_700_000_000_000) + byNs };
+    const { points } = exchange([row({ count: 5 })], { end });
+    return points.map(({ metric, startUnixNs, timeUnixNs }) => [metric.name, startUnixNs, timeUnixNs >= startUnixNs]);
+  });
+
+  expect(starts[0]?.map(([name]) => name)).toEqual(["flowspan.packet.drops", "flowspan.node.packet.drops"]);
+  expect(starts[1]).toEqual(starts[0]);
+  expect(starts[2]).toEqual(starts[0]);
+});
+
+test("a sum whose row shrank, since the kernel's maps were made anew, ends, and the next one begins no earlier", () => {
+  const { exchange } = start();
+  const [before] = ofRows(exchange([row({ count: 5 }), row({ count: 2, ifindex: 3 })]).points);
+
+  const [after] = ofRows(exchange([row({ count: 1 })]).points);
+
+  expect([before?.value, after?.value]).toEqual([7, 1]);
+  expect((after?.startUnixNs ?? 0n) >= (before?.timeUnixNs ?? 0n)).toBe(true);
+});
+
+test("a series that was silent for too long comes back with a start behind its last point, also by an older row", () => {
+  const { evidence, exchange } = start({ idleNs: ns(1_500) });
+  evidence.accept(exchange([row({ count: 5 })]).points);
+  const silent = Array.from({ length: 4 }, () => ofRows(exchange([]).points)[0]);
+  const [again] = ofRows(exchange([row({ count: 3, ifindex: 3 })]).points);
+
+  expect(silent.map((point) => point?.value)).toEqual([5, 5, undefined, undefined]);
+  expect(again?.value).toBe(3);
+  expect((again?.startUnixNs ?? 0n) >= (silent[1]?.timeUnixNs ?? 0n)).toBe(true);
+});
+
+test("as deltas, a late row with an older beginning moves no start before the last accepted point", () => {
+  const { evidence, exchange } = start({ temporality: "delta" });
+  const [first] = ofRows(exchange([row({ count: 5, sinceNs: ns(START_MS + 9_000) })]).points);
+  if (first === undefined) throw new Error("no point");
+  evidence.accept([first]);
+
+  const [late] = ofRows(exchange([row({ count: 2, ifindex: 3, sinceNs: ns(START_MS) })]).points);
+
+  expect([late?.value, late?.startUnixNs]).toEqual([2, first.timeUnixNs]);
+});
+
+test("as deltas, what a kernel's counter had at the first look is in none, and one that comes later is in them from 0", () => {
+  const { evidence, exchange } = start({ temporality: "delta" });
+  const conntrack = { entries: 3, limit: 100, insertFailed: 0, drop: 0, earlyDrop: 0 };
+  const look = (counts: Readonly<Record<string, number>>, drops: Readonly<Record<number, number>>) => {
+    const totals = Object.entries(counts).map(([name, count], reason) => ({
+      ...{ kindOf: "drop" as const, reason, name, startedNs: ns(START_MS), count, leftOut: 0 },
+    }));
+    const namespaces = Object.entries(drops).map(
+      ([netns, drop]) =>
+        ({
+          netns: Number(netns),
+          cgroup: 0n,
+          cookie: BigInt(netns),
+          conntrack: { ...conntrack, drop },
+        }) as NamespaceCounters,
+    );
+    const { points } = exchange([], { evidence: { rows: [], totals, neighbourTables: [] }, namespaces });
+    evidence.accept(points);
+    return points.flatMap(({ value, attributes }) => {
+      const of = attributes["flowspan.drop.reason"] ?? attributes["flowspan.conntrack.failure"];
+      return of === undefined ? [] : [[of, value]];
+    });
+  };
+
+  expect(look({ NO_SOCKET: 5 }, { 7: 23 })).toEqual([]);
+  expect(look({ NO_SOCKET: 5, TCP_CSUM: 3 }, { 7: 23, 8: 11 })).toEqual([
+    ["TCP_CSUM", 3],
+    ["drop", 11],
+  ]);
+  expect(look({ NO_SOCKET: 7, TCP_CSUM: 3 }, { 7: 24, 8: 11 })).toEqual([
+    ["NO_SOCKET", 2],
+    ["drop", 1],
+  ]);
+});
+
+test("past the limit growth goes to an exact overflow series of its reason and direction, under the node", () => {
   const { evidence, exchange } = start({ limit: 1 });
 
   const points = ofRows(
@@ -157,6 +238,7 @@ test("past the limit growth goes to an exact overflow series of its reason, unde
     [5, undefined],
     [18, true],
   ]);
+  expect(points[1]?.attributes["network.io.direction"]).toBe("transmit");
   expect(evidence.overBudget).toBe(2);
 });
 
