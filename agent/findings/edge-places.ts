@@ -2,6 +2,7 @@
 
 import { AT } from "../edges/counters.ts";
 import {
+  ATTR_FLOWSPAN_PEER_K8S_NODE_NAME,
   ATTR_FLOWSPAN_PEER_K8S_POD_NAME,
   ATTR_FLOWSPAN_PEER_KIND,
   ATTR_FLOWSPAN_ROLE,
@@ -35,6 +36,7 @@ export function peerFacts({ key, names: { remote } }: EdgeEvidence): Attributes 
     [ATTR_SERVICE_PEER_NAME]: remote.name,
     [ATTR_SERVICE_PEER_NAMESPACE]: remote.namespace,
     [ATTR_FLOWSPAN_PEER_K8S_POD_NAME]: remote.podName,
+    [ATTR_FLOWSPAN_PEER_K8S_NODE_NAME]: remote.nodeName,
   });
 }
 

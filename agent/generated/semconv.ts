@@ -253,6 +253,9 @@ export type FlowspanNeighbourFailure = "unresolved" | "table_full";
 /** Inode number of the network namespace, as `lsns -t net` shows it. */
 export const ATTR_FLOWSPAN_NETNS = "flowspan.netns";
 
+/** The name of the node at the remote end, or of the node that the pod there runs on. */
+export const ATTR_FLOWSPAN_PEER_K8S_NODE_NAME = "flowspan.peer.k8s.node.name";
+
 /** The name of the pod at the remote end. */
 export const ATTR_FLOWSPAN_PEER_K8S_POD_NAME = "flowspan.peer.k8s.pod.name";
 

@@ -25,6 +25,8 @@ export interface RemoteEnd {
   readonly podName: string | undefined;
   /** `flowspan.peer.zone`: of the node that it runs on. */
   readonly zone?: string | undefined;
+  /** `flowspan.peer.k8s.node.name`: the node that it is, or that it runs on. */
+  readonly nodeName?: string | undefined;
   readonly label: string;
 }
 

@@ -118,7 +118,14 @@ test("pods are named as they come, go and hand their address on", async () => {
   const peer = () => remoteOf(name({ remoteAddress: "10.1.0.2" }));
 
   const first = await create(cart("cart-b", "10.1.0.2"));
-  const firstEnd = { kind: "pod", name: "cart", namespace: "shop", podName: "cart-b", label: "shop/cart-b" };
+  const firstEnd = {
+    kind: "pod",
+    name: "cart",
+    namespace: "shop",
+    podName: "cart-b",
+    nodeName: "node-1",
+    label: "shop/cart-b",
+  };
   await vi.waitFor(() => expect(peer()).toEqual(firstEnd), WAIT);
 
   await kube.admin.delete(first);
@@ -127,7 +134,14 @@ test("pods are named as they come, go and hand their address on", async () => {
   await create(
     podObject({ name: "bill-c", namespace: "shop", node: "node-2", ips: ["10.1.0.2"], owner: "StatefulSet/bill" }),
   );
-  const secondEnd = { kind: "pod", name: "bill", namespace: "shop", podName: "bill-c", label: "shop/bill-c" };
+  const secondEnd = {
+    kind: "pod",
+    name: "bill",
+    namespace: "shop",
+    podName: "bill-c",
+    nodeName: "node-2",
+    label: "shop/bill-c",
+  };
   await vi.waitFor(() => expect(peer()).toEqual(secondEnd), WAIT);
 });
 

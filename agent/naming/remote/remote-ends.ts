@@ -10,9 +10,10 @@ export const NO_PEER: RemoteEnd = { ...ANONYMOUS, kind: "unknown", label: "" };
 export const LOOPBACK_END: RemoteEnd = { ...ANONYMOUS, kind: "loopback", label: "localhost" };
 
 /** One for each pod of the cluster: without a spread all fields lie in the object, and a joined text is one piece. */
-export function podEnd({ service, namespace, name: podName }: Pod, zone: string | undefined): RemoteEnd {
+export function podEnd({ service, namespace, name: podName, node }: Pod, zone: string | undefined): RemoteEnd {
   const label = [namespace, podName].join("/");
-  return { kind: "pod", name: service.name, namespace: service.namespace, podName, zone, label };
+  const nodeName = node || undefined;
+  return { kind: "pod", name: service.name, namespace: service.namespace, podName, zone, nodeName, label };
 }
 
 export function serviceEnd(
@@ -25,7 +26,7 @@ export function serviceEnd(
 }
 
 export function nodeEnd(name: string, zone: string | undefined): RemoteEnd {
-  return { ...ANONYMOUS, kind: "node", name, zone: zone || undefined, label: `node/${name}` };
+  return { ...ANONYMOUS, kind: "node", name, zone: zone || undefined, nodeName: name, label: `node/${name}` };
 }
 
 export function hostEnd(name: string): RemoteEnd {
@@ -58,6 +59,7 @@ export function commonEnd(ends: readonly RemoteEnd[]): RemoteEnd | undefined {
   );
   if (!isCommon) return undefined;
   const zone = ends.every((end) => end.zone === first.zone) ? first.zone : undefined;
-  if (ends.every((end) => end.podName === first.podName)) return { ...first, zone };
-  return { ...first, podName: undefined, zone, label: `${first.namespace}/${first.name}` };
+  const nodeName = ends.every((end) => end.nodeName === first.nodeName) ? first.nodeName : undefined;
+  if (ends.every((end) => end.podName === first.podName)) return { ...first, zone, nodeName };
+  return { ...first, podName: undefined, zone, nodeName, label: `${first.namespace}/${first.name}` };
 }

@@ -33,5 +33,15 @@ export function end(kind: RemoteEnd["kind"], label: string, more: Partial<Remote
   return { kind, name: undefined, namespace: undefined, podName: undefined, label, ...more };
 }
 
-export const CART_POD = end("pod", "shop/cart-a", { name: "cart", namespace: "shop", podName: "cart-a" });
-export const BILL_POD = end("pod", "shop/bill-b", { name: "bill", namespace: "shop", podName: "bill-b" });
+export const CART_POD = end("pod", "shop/cart-a", {
+  name: "cart",
+  namespace: "shop",
+  podName: "cart-a",
+  nodeName: "node-1",
+});
+export const BILL_POD = end("pod", "shop/bill-b", {
+  name: "bill",
+  namespace: "shop",
+  podName: "bill-b",
+  nodeName: "node-1",
+});

@@ -158,7 +158,7 @@ describe("an address that changes hands", () => {
     put(identity, { pods: [pod("cart-z", { addresses: [ADDRESS], createdMs: 2_000 })] }, NEXT);
 
     expect(remote(identity, { remoteAddress: ADDRESS }, { sinceMs: START_MS, nowMs: NEXT + SECOND })).toEqual(
-      end("pod", "shop/cart", { name: "cart", namespace: "shop" }),
+      end("pod", "shop/cart", { name: "cart", namespace: "shop", nodeName: "node-1" }),
     );
   });
 

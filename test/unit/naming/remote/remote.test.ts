@@ -81,12 +81,14 @@ describe("in a cluster", () => {
       pods: [pod("proxy-a", { hostNetwork: true, addresses: ["192.0.2.2"] })],
     });
 
-    expect(remote(identity, { remoteAddress: "192.0.2.2" })).toEqual(end("node", "node/node-2", { name: "node-2" }));
+    expect(remote(identity, { remoteAddress: "192.0.2.2" })).toEqual(
+      end("node", "node/node-2", { name: "node-2", nodeName: "node-2" }),
+    );
   });
 
   test("an address of this machine is the own node", () => {
     expect(remote(clusterIdentity(), { remoteAddress: "192.0.2.1" })).toEqual(
-      end("node", "node/node-1", { name: "node-1" }),
+      end("node", "node/node-1", { name: "node-1", nodeName: "node-1" }),
     );
   });
 
@@ -341,4 +343,25 @@ describe("the zone of a remote end", () => {
 
     expect([before, after, zoneOf(identity, "10.1.0.7")]).toEqual(["south-1", "south-1", "east-1"]);
   });
+});
+
+test("the node of a remote end is the pod's or the node itself, and none where pods of two nodes share growth or it is no node", () => {
+  const identity = clusterIdentity();
+  const moved = pod("cart-b", { addresses: ["10.1.0.8"], node: "node-2", createdMs: 2_000 });
+  put(identity, {
+    nodes: [node("node-2", { addresses: ["192.0.2.2"] })],
+    pods: [pod("cart-a", { addresses: ["10.1.0.8"] })],
+  });
+  const nodeOf = (remoteAddress: string) => (remote(identity, { remoteAddress }) as RemoteEnd).nodeName;
+
+  const alone = nodeOf("10.1.0.8");
+  put(identity, { pods: [moved] });
+
+  expect([alone, nodeOf("10.1.0.8"), nodeOf("192.0.2.2"), nodeOf("203.0.113.23"), nodeOf("127.0.0.1")]).toEqual([
+    "node-1",
+    undefined,
+    "node-2",
+    undefined,
+    undefined,
+  ]);
 });
