@@ -51,6 +51,8 @@ export interface ServiceMessage {
   readonly createdUnixMs: number;
   readonly goesBy?: ServiceName | null;
   readonly zone: string;
+  /** Absent from what an older replica sends. */
+  readonly node?: string;
   readonly replacedAgeMs?: number;
 }
 

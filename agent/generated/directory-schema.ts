@@ -279,6 +279,10 @@ export const DIRECTORY: object = {
                       "options": {
                         "proto3_optional": true
                       }
+                    },
+                    "node": {
+                      "type": "string",
+                      "id": 9
                     }
                   }
                 },

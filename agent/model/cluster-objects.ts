@@ -80,6 +80,8 @@ export interface Service {
 export interface ServicePeer extends ServiceName {
   /** Undefined where the endpoints are in several zones, or in one that is not known. */
   readonly zone: string | undefined;
+  /** Of all endpoints; undefined where they are on several. */
+  readonly nodeName: string | undefined;
 }
 
 export interface ServiceNaming {

@@ -123,7 +123,7 @@ test("pods are named as they come, go and hand their address on", async () => {
     name: "cart",
     namespace: "shop",
     podName: "cart-b",
-    nodeName: "node-1",
+    nodeName: "node-2",
     label: "shop/cart-b",
   };
   await vi.waitFor(() => expect(peer()).toEqual(firstEnd), WAIT);
@@ -166,6 +166,7 @@ test("a Service goes by the workload behind it", async () => {
         name: "cart",
         namespace: "shop",
         podName: undefined,
+        nodeName: "node-2",
         label: "shop/cart-svc",
       }),
     WAIT,

@@ -64,10 +64,10 @@ function podClaim(
 const NO_PORTS = { ports: [], nodePorts: [], externalAddresses: [] } as const;
 
 function serviceClaim(message: ServiceMessage, owns: string | undefined, atMs: number, nowMs: number): Entry {
-  const { createdUnixMs: createdMs, goesBy: named, zone, replacedAgeMs, ...service } = message;
+  const { createdUnixMs: createdMs, goesBy: named, zone, node, replacedAgeMs, ...service } = message;
   const { name, namespace } = named ?? service;
   const replacedMs = replacedAgeMs === undefined ? -Infinity : nowMs - replacedAgeMs;
-  const goesBy = { peer: { name, namespace, zone: zone || undefined }, replacedMs };
+  const goesBy = { peer: { name, namespace, zone: zone || undefined, nodeName: node || undefined }, replacedMs };
   const object: Service = { ...service, ...NO_PORTS, createdMs, goesBy };
   return [object.uid, { feed: "services", object, atMs, owns }];
 }

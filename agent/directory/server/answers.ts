@@ -76,10 +76,11 @@ function podMessage(store: DirectoryStore, pod: PodRecord): PodMessage {
 function serviceMessage(store: DirectoryStore, service: Service, nowMs: number): ServiceMessage {
   const { uid, name, namespace, clusterAddresses, createdMs } = service;
   const { peer, replacedMs } = store.namingOf(service);
-  const { zone, ...goesBy } = peer;
+  const { zone, nodeName, ...goesBy } = peer;
   const named = {
     goesBy,
     zone: zone ?? "",
+    node: nodeName ?? "",
     ...(replacedMs === -Infinity ? {} : { replacedAgeMs: age(replacedMs, nowMs) }),
   };
   return { uid, name, namespace, clusterAddresses, createdUnixMs: createdMs, ...named };

@@ -233,7 +233,8 @@ export class DirectoryStore {
   }
 
   #backingPod(pod: PodRecord | undefined): BackingPod | undefined {
-    return pod && { service: pod.service, zone: this.nodeByName(pod.node)?.zone || undefined };
+    const { service, node } = pod ?? {};
+    return service && { service, zone: this.nodeByName(node ?? "")?.zone || undefined, nodeName: node || undefined };
   }
 
   #backingPodsChanged(atMs: number): void {

@@ -99,7 +99,7 @@ export class AddressTables {
   }
 
   #backingPod(pod: Pod | undefined): BackingPod | undefined {
-    return pod && { service: pod.service, zone: this.#zones.get(pod.node) };
+    return pod && { service: pod.service, zone: this.#zones.get(pod.node), nodeName: pod.node || undefined };
   }
 
   removePod(uid: string, atMs: number): void {

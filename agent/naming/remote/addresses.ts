@@ -146,7 +146,7 @@ export class Addresses {
   /** Under the name that does not depend on what is behind it. */
   #ownEnd(owner: RemoteOwner): RemoteEnd {
     if (owner.kind === "pod") return this.#podEnd(owner);
-    return owner.kind === "service" ? serviceEnd(owner.service, owner.service, undefined) : owner.end;
+    return owner.kind === "service" ? serviceEnd(owner.service, owner.service) : owner.end;
   }
 
   #findUnowned(address: string, serverPort: number, role: Role, time: Time): RemoteAnswer {
@@ -199,8 +199,8 @@ export class Addresses {
   #serviceAnswer(service: Service, { sinceMs }: Time): RemoteAnswer {
     const { peer, replacedMs } = this.#tables.services.naming(service);
     // Growth from before may belong to either workload.
-    if (replacedMs > sinceMs) return { end: serviceEnd(service, service, peer.zone), state: "changing" };
-    return final(serviceEnd(service, peer, peer.zone));
+    if (replacedMs > sinceMs) return { end: serviceEnd(service, service, peer), state: "changing" };
+    return final(serviceEnd(service, peer, peer));
   }
 }
 

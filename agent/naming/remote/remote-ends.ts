@@ -19,10 +19,10 @@ export function podEnd({ service, namespace, name: podName, node }: Pod, zone: s
 export function serviceEnd(
   service: ServiceName,
   { name, namespace }: ServiceName,
-  zone: string | undefined,
+  { zone, nodeName }: Pick<RemoteEnd, "zone" | "nodeName"> = {},
 ): RemoteEnd {
   const label = `${service.namespace}/${service.name}`;
-  return { kind: "service", name, namespace, podName: undefined, zone, label };
+  return { kind: "service", name, namespace, podName: undefined, zone, nodeName, label };
 }
 
 export function nodeEnd(name: string, zone: string | undefined): RemoteEnd {

@@ -6,7 +6,7 @@
  * agree. So a Service goes by the `service.name` of the workload behind it when all its endpoints belong to one
  * workload, else by its own name. An endpoint written by hand belongs to the pod that has its address. A Service without
  * endpoints keeps its last name. When another workload has replaced the first, older growth may be of either: it goes by
- * the Service's own name. A Service is in a zone when all its endpoints are. Where only the own node's pods are known and
+ * the Service's own name. A Service is in a zone, and on a node, when all its endpoints are. Where only the own node's pods are known and
  * an endpoint is another node's, the Service goes by its own name, in no zone. Times are CLOCK_BOOTTIME milliseconds.
  */
 import type { EndpointSlice, Service, ServiceName, ServiceNaming, ServicePeer } from "../../model/cluster-objects.ts";
@@ -23,12 +23,17 @@ interface KnownService extends ServiceNaming {
 export interface BackingPod {
   readonly service: ServiceName;
   readonly zone: string | undefined;
+  readonly nodeName: string | undefined;
 }
 
 export interface BackingPods {
   byUid(uid: string): BackingPod | undefined;
   /** The one that has the address for itself now. */
   byAddress(address: string): BackingPod | undefined;
+}
+
+interface Behind extends Pick<ServicePeer, "zone" | "nodeName"> {
+  readonly workload: ServiceName | undefined | "none";
 }
 
 /** Who reported that a port is a Service's: the Service itself or one of its slices. */
@@ -195,7 +200,7 @@ export class Services {
     const anew = {
       service,
       workload,
-      peer: { name, namespace, zone: behind.zone },
+      peer: { name, namespace, zone: behind.zone, nodeName: behind.nodeName },
       replacedMs: isReplaced ? this.#revisedMs : known.replacedMs,
       revision: this.#revision,
     };
@@ -208,22 +213,23 @@ export class Services {
     this.#revisedMs = atMs;
   }
 
-  /** The single workload behind a Service (undefined: there are several) and the single zone of its endpoints. */
-  #behind(key: string): { workload: ServiceName | undefined | "none"; zone: string | undefined } {
+  /** The single workload behind a Service (undefined: there are several), the single zone and node of its endpoints. */
+  #behind(key: string): Behind {
     let workload: ServiceName | undefined | "none" = "none";
     const zones = new Set<string | undefined>();
+    const nodes = new Set<string | undefined>();
     for (const { endpoints } of this.#slicesOf.get(key) ?? []) {
       for (const { podUid, addresses } of endpoints) {
         const pod = podUid === "" ? this.#podAt(addresses) : this.#pods.byUid(podUid);
         // Of all pods, it is not read yet or just gone, and the slice will follow. Of some, it may be anything.
         if (!pod && this.#allPods && podUid !== "") continue;
-        if (!pod) return { workload: undefined, zone: undefined };
+        if (!pod) return { workload: undefined, zone: undefined, nodeName: undefined };
         workload = workload === "none" || areEqual(workload, pod.service) ? pod.service : undefined;
         zones.add(pod.zone);
+        nodes.add(pod.nodeName);
       }
     }
-    const [zone] = zones;
-    return { workload, zone: zones.size === 1 ? zone : undefined };
+    return { workload, zone: onlyOne(zones), nodeName: onlyOne(nodes) };
   }
 
   #podAt([address]: readonly string[]): BackingPod | undefined {
@@ -243,8 +249,12 @@ function keyOf(namespace: string, name: string): string {
   return `${namespace}/${name}`;
 }
 
+function onlyOne([first, ...others]: Iterable<string | undefined>): string | undefined {
+  return others.length === 0 ? first : undefined;
+}
+
 function ownName({ name, namespace }: Service): ServicePeer {
-  return { name, namespace, zone: undefined };
+  return { name, namespace, zone: undefined, nodeName: undefined };
 }
 
 function areEqual(a: ServiceName | undefined, b: ServiceName): boolean {

@@ -140,7 +140,10 @@ describe("a Service", () => {
     expect(told.ask("10.96.0.1", 80, 2000)).toEqual(["front 1000-"]);
     expect(
       [before, told.store.peerNameOf({ address: "10.96.0.1", port: 80 })].map((text) => text && JSON.parse(text)),
-    ).toEqual([[[{ name: "front", namespace: "shop" }, null]], [[{ name: "cart", namespace: "shop" }, null]]]);
+    ).toEqual([
+      [[{ name: "front", namespace: "shop" }, null]],
+      [[{ name: "cart", namespace: "shop", nodeName: "node-1" }, null]],
+    ]);
     expect(told.names).toBeGreaterThan(0);
   });
 

@@ -185,8 +185,11 @@ describe("a Service", () => {
     const identity = clusterIdentity();
     put(identity, { services: [cartService], slices: [cartSlice], pods });
 
-    expect(remote(identity, { remoteAddress: "10.96.0.7" })).toEqual(CART_SERVICE);
-    expect(remote(identity, { remoteAddress: "fd00:96::7", serverPort: 9 })).toEqual(CART_SERVICE);
+    expect(remote(identity, { remoteAddress: "10.96.0.7" })).toEqual({ ...CART_SERVICE, nodeName: "node-1" });
+    expect(remote(identity, { remoteAddress: "fd00:96::7", serverPort: 9 })).toEqual({
+      ...CART_SERVICE,
+      nodeName: "node-1",
+    });
   });
 
   test("goes by its own name when two workloads are behind it", () => {
@@ -343,6 +346,21 @@ describe("the zone of a remote end", () => {
 
     expect([before, after, zoneOf(identity, "10.1.0.7")]).toEqual(["south-1", "south-1", "east-1"]);
   });
+});
+
+test("the node of a Service is that of all its endpoints, and none while it has none or they are on several", () => {
+  const identity = clusterIdentity();
+  const svc = service("cart-svc", { clusterAddresses: ["10.96.0.7"] });
+  const behind = (...uids: string[]) =>
+    slice("cart-1", "cart-svc", { endpoints: uids.map((podUid) => ({ addresses: ["10.1.0.7"], podUid })) });
+  put(identity, { pods: [pod("cart-a", { node: "node-2" }), pod("cart-b", { node: "node-3" })], services: [svc] });
+
+  const nodes = [behind(), behind("uid-cart-a"), behind("uid-cart-a", "uid-cart-b")].map((each) => {
+    put(identity, { slices: [each] });
+    return (remote(identity, { remoteAddress: "10.96.0.7" }) as RemoteEnd).nodeName;
+  });
+
+  expect(nodes).toEqual([undefined, "node-2", undefined]);
 });
 
 test("the node of a remote end is the pod's or the node itself, and none where pods of two nodes share growth or it is no node", () => {
