@@ -1,21 +1,34 @@
 /**
- * Four suites by what they need: nothing (unit), root and BTF (kernel), the cluster in a box (lab), real
- * components (e2e). The last three share one kernel, so their files run one after the other.
+ * Five suites by what they need: nothing (unit), root and BTF (kernel), the cluster in a box (lab), settings of the whole
+ * machine (alone), real components (e2e). All but the first share one kernel. What is alone is a part of the suite lab (scripts/test).
+ *
+ * A file that changes what no namespace has of its own is named `*.alone.test.ts`.
  */
 import { defineConfig } from "vitest/config";
 
-const sharesTheKernel = (name: string, order: number, timeoutMs: number, ...folders: readonly string[]) => ({
+const ALONE = "test/**/*.alone.test.ts";
+
+const sharesTheKernel = (
+  name: string,
+  order: number,
+  timeoutMs: number,
+  atOnce: number,
+  include: readonly string[],
+) => ({
   extends: true as const,
   test: {
     name,
-    include: [name, ...folders].map((folder) => `test/${folder}/**/*.test.ts`),
+    include: [...include],
+    exclude: name === "alone" ? [] : [ALONE],
     setupFiles: ["test/machine/hidden.ts"],
-    fileParallelism: false,
+    maxWorkers: atOnce,
     sequence: { groupOrder: order },
     testTimeout: timeoutMs,
     hookTimeout: timeoutMs,
   },
 });
+
+const below = (...folders: readonly string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`);
 
 export default defineConfig({
   test: {
@@ -26,14 +39,17 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
-          include: ["test/unit/**/*.test.ts"],
+          include: below("unit"),
           sequence: { groupOrder: 0 },
-          testTimeout: 20_000,
+          // Deadlines are for what hangs: a machine that does much else makes seconds of a test long.
+          testTimeout: 60_000,
+          expect: { poll: { timeout: 30_000 } },
         },
       },
-      sharesTheKernel("kernel", 1, 60_000),
-      sharesTheKernel("lab", 2, 120_000, "torture", "bench"),
-      sharesTheKernel("e2e", 3, 180_000),
+      sharesTheKernel("kernel", 1, 60_000, 1, below("kernel")),
+      sharesTheKernel("lab", 2, 120_000, 1, below("lab", "torture", "bench")),
+      sharesTheKernel("alone", 3, 120_000, 1, [ALONE]),
+      sharesTheKernel("e2e", 4, 180_000, 1, below("e2e")),
     ],
   },
 });

@@ -5,8 +5,6 @@
  *
  *   both ends on one loopback; rules take what the server sends, but for its SYN-ACK
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { expect } from "vitest";
 import { needs } from "../../machine/needs.ts";
 import { untilNothingHidden } from "../../machine/witness.ts";
@@ -164,56 +162,6 @@ test("a signature that the listener does not ask for (TCP_MD5SIG): the attempt t
   expect(calls().counters(port, "client")).toMatchObject({ failedTimedOut: 1, opened: 0, retransmitsSyn: 1 });
   expect(calls().tally.losses).toEqual({});
 }, 30_000);
-
-const ORPHANS = 5;
-
-needs(...NEEDS, "iptables", "expendable")(
-  "closed sockets that are too many for the machine (TCPAbortOnMemory): resets, as both ends say",
-  async () => {
-    const port = 7489;
-    const isFin = `-p tcp --dport ${port} --tcp-flags FIN FIN`;
-    const remove = await calls().rule(`-t filter INPUT -i lo ${isFin} -j DROP`);
-    const ends = Array.from({ length: ORPHANS }, (_, i) => [2 * i + 1, 2 * i + 2] as const);
-    const restore = await limitOrphans(0);
-
-    // The kernel counts them from time to time: then a close finds too many, or the timer that sends its FIN again.
-    const told = await calls()
-      .play(
-        `listen 0 ${port}`,
-        ends.flatMap(([client, server]) => [`connect ${client} ${port}`, `accept ${server} 0`]),
-        ends.flatMap(([client]) => [`close ${client}`, "pause 0 100"]),
-        ends.map(([, server]) => `state ${server} 7`),
-      )
-      .finally(restore);
-    const outcomes = await calls().outcomes(port, 2 * ORPHANS);
-    await remove();
-
-    expect(told.failures).toEqual({});
-    expect([told.tcpExt.TCPAbortOnMemory, told.tcpExt.TCPAbortOnTimeout]).toEqual([ORPHANS, 0]);
-    expect(outcomes).toEqual([
-      ...Array(ORPHANS).fill("client reset by local"),
-      ...Array(ORPHANS).fill("server reset by remote"),
-    ]);
-    expect([resets(port, "client"), resets(port, "server")]).toEqual([
-      [ORPHANS, 0],
-      [0, ORPHANS],
-    ]);
-    expect(calls().tally.losses).toEqual({});
-  },
-  30_000,
-);
-
-/** For the whole machine, until the result is called or this process is gone: then the shell's input ends. */
-async function limitOrphans(most: number): Promise<() => Promise<void>> {
-  const file = "/proc/sys/net/ipv4/tcp_max_orphans";
-  const script = `before=$(cat ${file}); echo ${most} >${file}; echo set; read -r end; echo "$before" >${file}`;
-  const shell = spawn("sh", ["-c", script], { stdio: ["pipe", "pipe", "inherit"] });
-  await once(shell.stdout, "data");
-  return async () => {
-    shell.stdin.end();
-    await once(shell, "close");
-  };
-}
 
 /** Probes of a burst's end, timers that ran out, and nothing else. */
 function expectResent({ tcp, tcpExt }: Told, port: number, way: Way): void {

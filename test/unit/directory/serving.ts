@@ -93,8 +93,11 @@ export function startAsking(addresses: readonly string[], more: Partial<Director
   };
 }
 
-/** Waits for a condition that an event brings about; fails with the condition's own error. */
-export function eventually(check: () => void, timeout = 5_000): Promise<void> {
+/**
+ * Waits for a condition that an event brings about; fails with the condition's own error. Gives up before a directory's
+ * sweeps and heartbeats of 10 s can bring it about.
+ */
+export function eventually(check: () => void, timeout = 9_000): Promise<void> {
   return vi.waitFor(check, { timeout, interval: 5 });
 }
 

@@ -97,5 +97,5 @@ export function watchPods(connection: Connection, silenceMs = 5_000, query = {})
 
 /** Waits for a condition that an event brings about; fails with the condition's own error. */
 export function eventually(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 15_000, interval: 2 });
+  return vi.waitFor(check, { timeout: 30_000, interval: 2 });
 }

@@ -63,7 +63,7 @@ test("what became of records is told once more at the end", async () => {
   const probeSide = await probe.welcome();
   await probeSide.recordsTold();
   probeSide.send(connectionFrame());
-  await vi.waitFor(() => expect(client.stats().frames).toBe(2));
+  await vi.waitFor(() => expect(client.stats().frames).toBe(2), 30_000);
 
   await client.close();
 

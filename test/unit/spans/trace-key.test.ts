@@ -52,9 +52,9 @@ test("a key that is replaced is in effect at once, and one that is no key change
   const file = new TraceKeyFile(path, said, changed);
   const first = file.key;
   replace(HEX.replace("00", "ff"));
-  await vi.waitFor(() => expect(changed).toHaveBeenCalledTimes(1), 8_000);
+  await vi.waitFor(() => expect(changed).toHaveBeenCalledTimes(1), 30_000);
   replace("no key");
-  await vi.waitFor(() => expect(said.warned).toHaveLength(1), 8_000);
+  await vi.waitFor(() => expect(said.warned).toHaveLength(1), 30_000);
   file.close();
 
   expect([first, file.key]).toEqual([KEY, [0x07060504030201ffn, KEY[1]]]);

@@ -68,9 +68,9 @@ test("the API server of a kubeconfig", async () => {
       "current-context": "x",
     }),
   );
-  const signal = AbortSignal.timeout(5000);
+  const signal = AbortSignal.timeout(30_000);
 
-  const body = await get(kubeconfigConnection(kubeconfig), { path: "/version", query: {}, silenceMs: 5000, signal });
+  const body = await get(kubeconfigConnection(kubeconfig), { path: "/version", query: {}, silenceMs: 30_000, signal });
   const chunks: unknown[] = [];
   for await (const chunk of body) chunks.push(chunk);
   server.close();

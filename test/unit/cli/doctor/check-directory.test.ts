@@ -164,7 +164,7 @@ test("whatever keeps TLS from coming to be is told as TLS", async () => {
   );
 });
 
-test("a port that says nothing is given up", { timeout: 10_000 }, async () => {
+test("a port that says nothing is given up", async () => {
   const server = createServer(() => undefined).listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
