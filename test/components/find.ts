@@ -13,7 +13,15 @@ import { fileURLToPath } from "node:url";
 
 const RECIPES = fileURLToPath(new URL(".", import.meta.url));
 
-export type Component = "otelcol" | "kube-apiserver" | "kubectl" | "etcd" | "jaeger" | "prometheus" | "promtool";
+export type Component =
+  | "otelcol"
+  | "kube-apiserver"
+  | "kubectl"
+  | "etcd"
+  | "jaeger"
+  | "prometheus"
+  | "promtool"
+  | "helm";
 
 /** @throws Error that names the command which builds it, when it is not there */
 export function component(name: Component): string {
