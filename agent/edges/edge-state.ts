@@ -65,6 +65,8 @@ export class Edge {
   untilNs = 0n;
   /** What was new in `row`, by EDGE_COUNTERS, where it speaks of trouble and nobody has judged it. */
   trouble: Float64Array | undefined;
+  /** Segments sent that were new in `row`, and in those before that nobody has judged, since the edge had no names. */
+  segments = 0;
   /** Of the last exchange that had a row, on CLOCK_BOOTTIME. */
   seenNs = 0n;
   open = 0;

@@ -70,6 +70,7 @@ export class EdgeTable {
       this.#coverage.count(edge.key, this.#fresh);
       edge.weight = weightOf(this.#fresh);
       edge.trouble = troubleOf(this.#fresh, edge.names === undefined ? edge.trouble : undefined);
+      edge.segments = (this.#fresh[AT.segsOut] as number) + (edge.names === undefined ? edge.segments : 0);
       edges.push(edge);
     }
     const gone = this.#restOthers(clock);
@@ -140,6 +141,7 @@ export class EdgeTable {
       if (edge.seenNs === bootNs) continue;
       edge.forgetRow();
       edge.trouble = undefined;
+      edge.segments = 0;
       edge.open = 0;
       edge.limit = 0;
       for (const index of Object.values(LATEST)) edge.totals.set(index, 0);

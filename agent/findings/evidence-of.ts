@@ -7,14 +7,16 @@ import type { Growth } from "../edges/edge-table.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { LocalEnd } from "../model/names.ts";
 import type { NamespaceCounters } from "../model/probe-event.ts";
-import type { EdgeEvidence, Evidence, NamespaceEvidence } from "./evidence.ts";
+import type { EdgeEvidence, Evidence, NamespaceEvidence, Path } from "./evidence.ts";
 import { type GrownNamespace, NamespaceGrowths } from "./namespace-growth.ts";
+import { pathsOf } from "./paths.ts";
 
 const NS_PER_MS = 1_000_000n;
 
 export class EvidenceReader {
   readonly #growths = new NamespaceGrowths();
   #previousNs: bigint | undefined;
+  #previousPaths: Path[] | undefined;
 
   /**
    * @param growth of one exchange; edges that have got names keep no trouble
@@ -25,24 +27,29 @@ export class EvidenceReader {
     const previousNs = this.#previousNs;
     this.#previousNs = growth.clock.bootNs;
     const grown = this.#growths.take(namespaces);
-    const edges = takeTroubled(growth.edges);
+    const troubled = takeTroubled(growth.edges);
     if (previousNs === undefined) return undefined;
+    const before = this.#previousPaths;
+    const now = pathsOf(growth.edges, troubled, node());
+    this.#previousPaths = now;
     return {
       intervalMs: Number((growth.clock.bootNs - previousNs) / NS_PER_MS),
-      edges,
+      edges: [...troubled.values()],
+      paths: { now, before },
+      node,
       namespaces: new Map(grown.map((each) => [each.netns, namespaceEvidence(each, growth.edges, node)])),
     };
   }
 }
 
 /** Trouble of an edge without names stays with it: it is judged once it has some. */
-function takeTroubled(edges: readonly Edge[]): EdgeEvidence[] {
-  const troubled: EdgeEvidence[] = [];
+function takeTroubled(edges: readonly Edge[]): Map<Edge, EdgeEvidence> {
+  const troubled = new Map<Edge, EdgeEvidence>();
   for (const edge of edges) {
     const { key, names, trouble, open, limit } = edge;
     if (trouble === undefined || names === undefined) continue;
     edge.trouble = undefined;
-    if (!key.overflow) troubled.push({ key, names, growth: trouble, open, limit });
+    if (!key.overflow) troubled.set(edge, { key, names, growth: trouble, open, limit });
   }
   return troubled;
 }

@@ -16,6 +16,10 @@ export interface Evidence {
   readonly edges: readonly EdgeEvidence[];
   /** Growth of each net namespace's own counters, by its inode number. One that was not read before is absent. */
   readonly namespaces: ReadonlyMap<number, NamespaceEvidence>;
+  /** Who sent to whom, healthy traffic too: in this interval and in the one before. Undefined where nothing was lost. */
+  readonly paths: { readonly now: readonly Path[] | undefined; readonly before: readonly Path[] | undefined };
+  /** This one. */
+  readonly node: () => LocalEnd;
 }
 
 export interface EdgeEvidence {
@@ -26,6 +30,17 @@ export interface EdgeEvidence {
   /** Open connections; of a listener those that wait to be accepted, and how many may. */
   readonly open: number;
   readonly limit: number;
+}
+
+/** Segments of one end here to one peer in one interval. */
+export interface Path {
+  /** PlaceNames of paths.ts. */
+  readonly places: readonly string[];
+  readonly segments: number;
+  /** Segments that were sent again, without those that the peer already had. */
+  readonly lost: number;
+  /** Those that lost some. */
+  readonly edges: readonly EdgeEvidence[];
 }
 
 /** Counters of a net namespace. */
@@ -44,6 +59,8 @@ export interface NamespaceEvidence {
 export interface Candidate {
   /** Tells places of one finding apart; the subject's id is part of it. */
   readonly key: string;
+  /** Keys that this place had, or may get, while less is, or more will be, known: a finding under one of them goes on. */
+  readonly otherKeys?: readonly string[];
   readonly subject: LocalEnd;
   /** What is compared with the threshold. */
   readonly value: number;

@@ -31,6 +31,8 @@ export interface LocalizeOptions {
   readonly burst: number;
   /** How much a place must add to the log-likelihood to be named. */
   readonly price: number;
+  /** What a place costs besides: those that are rarely at fault cost more. */
+  readonly surcharge: (place: string) => number;
   /** Another place is an alternative where it explains less by no more than this. */
   readonly margin: number;
   /** A place that adds less to the share of trials that go wrong is not named. */
@@ -43,6 +45,7 @@ export const LOCALIZE: LocalizeOptions = {
   healthyRate: 2e-4,
   burst: 2,
   price: 8,
+  surcharge: () => 0,
   margin: 4,
   minRate: 5e-4,
   most: 8,
@@ -149,7 +152,9 @@ class Search {
     const known = this.#guesses.get(key);
     if (known) return known;
     const explanation = this.#model.explain(places);
-    const guess = { places, explanation, score: explanation.evidence - this.options.price * places.length };
+    const { price, surcharge } = this.options;
+    const prices = places.reduce((sum, { name }) => sum + price + surcharge(name), 0);
+    const guess = { places, explanation, score: explanation.evidence - prices };
     this.#guesses.set(key, guess);
     return guess;
   }

@@ -5,6 +5,8 @@
  * is a Poisson count of mean `trials × (healthy rate + the rate of each faulty place that it passes)`. Trouble comes in bursts, so
  * counts vary more than that: `burst` divides the evidence.
  *
+ * Where nothing went wrong, the likelihood asks only how much passed each place. So the cost follows what went wrong, not the traffic.
+ *
  * Knows no search: localize.ts asks it.
  */
 
@@ -20,9 +22,9 @@ export interface Observation {
 
 export interface Place {
   readonly name: string;
-  /** The observations that pass it, by index. */
+  /** The observations with something wrong that pass it, by index. */
   readonly through: readonly number[];
-  /** Trials that passed it. */
+  /** Trials that passed it, also those of other observations. */
   readonly trials: number;
 }
 
@@ -31,12 +33,14 @@ export interface Explanation {
   /** The log-likelihood of what was seen, less that of places without any fault. */
   readonly evidence: number;
   readonly places: readonly { readonly place: Place; readonly rate: number }[];
-  /** Of each observation, the share of trials that goes wrong by this explanation. */
+  /** Of each observation with something wrong, the share of trials that goes wrong by this explanation. */
   readonly expected: Float64Array;
 }
 
 export class PlaceModel {
+  /** Those that something went wrong through. */
   readonly places: readonly Place[];
+  /** Those with something wrong. */
   readonly #observations: readonly Observation[];
   readonly #healthyRate: number;
   readonly #burst: number;
@@ -46,21 +50,22 @@ export class PlaceModel {
    * @param burst how many bad trials come together, 1 where each is for itself
    */
   constructor(observations: readonly Observation[], healthyRate: number, burst: number) {
-    this.#observations = observations;
+    this.#observations = observations.filter(({ bad }) => bad > 0);
     this.#healthyRate = healthyRate;
     this.#burst = burst;
-    const through = new Map<string, number[]>();
-    for (const [i, { places }] of observations.entries())
-      for (const name of places) {
-        const indices = through.get(name);
-        if (indices) indices.push(i);
-        else through.set(name, [i]);
+    const places = new Map<string, { readonly name: string; readonly through: number[]; trials: number }>();
+    for (const [i, { places: names }] of this.#observations.entries())
+      for (const name of names) {
+        const place = places.get(name);
+        if (place) place.through.push(i);
+        else places.set(name, { name, through: [i], trials: 0 });
       }
-    this.places = [...through].map(([name, indices]) => ({
-      name,
-      through: indices,
-      trials: sum(indices, (i) => this.#at(i).trials),
-    }));
+    for (const { places: names, trials } of observations)
+      for (const name of names) {
+        const place = places.get(name);
+        if (place) place.trials += trials;
+      }
+    this.places = [...places.values()];
   }
 
   /** The rates of `places` that are likeliest together: expectation maximization, which never makes one negative. */
@@ -77,16 +82,15 @@ export class PlaceModel {
       expected = this.#expect(places, rates);
       if (moved < CLOSE) break;
     }
-    const evidence = this.#evidence(expected);
+    const evidence = this.#evidence(expected, places, rates);
     return { places: places.map((place, of) => ({ place, rate: rates[of] as number })), expected, evidence };
   }
 
-  #evidence(expected: Float64Array): number {
+  #evidence(expected: Float64Array, places: readonly Place[], rates: readonly number[]): number {
     let evidence = 0;
-    for (const [i, { bad, trials }] of this.#observations.entries()) {
-      const rate = expected[i] as number;
-      evidence += bad * Math.log(rate / this.#healthyRate) - trials * (rate - this.#healthyRate);
-    }
+    for (const [i, { bad }] of this.#observations.entries())
+      evidence += bad * Math.log((expected[i] as number) / this.#healthyRate);
+    for (const [of, { trials }] of places.entries()) evidence -= trials * (rates[of] as number);
     return evidence / this.#burst;
   }
 

@@ -58,10 +58,13 @@ class Tracked {
   value = 0;
   largest = 0;
   lastUnixNs: bigint;
+  /** What its place may be, by the last interval. */
+  keys: readonly string[];
   counts: Readonly<Record<string, number>> = {};
   facts: Attributes = {};
 
-  constructor({ finding, key, subject }: Judged, timeUnixNs: bigint) {
+  constructor({ finding, key, otherKeys = [], subject }: Judged, timeUnixNs: bigint) {
+    this.keys = [key, ...otherKeys];
     this.name = finding;
     this.subject = subject;
     this.sinceUnixNs = timeUnixNs;
@@ -70,7 +73,8 @@ class Tracked {
   }
 
   /** Adds an interval's numbers, whether or not it holds. */
-  add({ counts, facts }: Judged): void {
+  add({ key, otherKeys = [], counts, facts }: Judged): void {
+    this.keys = [key, ...otherKeys];
     const sums: Record<string, number> = { ...this.counts };
     for (const [name, count] of Object.entries(counts)) sums[name] = (sums[name] ?? 0) + count;
     this.counts = sums;
@@ -130,8 +134,7 @@ export class FindingTracker {
     this.#refill(end.bootNs);
     const shown = new Set<string>();
     const refused = new Set<string>();
-    for (const each of judged) {
-      const key = `${each.finding} ${each.key}`;
+    for (const [key, each] of this.#byTracked(judged)) {
       const tracked = this.#tracked.get(key) ?? this.#begin(key, each, end, refused);
       if (tracked === undefined) continue;
       tracked.add(each);
@@ -157,6 +160,26 @@ export class FindingTracker {
   /** Starts by name, since the tracker was made. */
   started(): ReadonlyMap<FindingName, number> {
     return this.#started;
+  }
+
+  /**
+   * Each under its own key, or under the one by which its place is tracked already: what was one of several is known better now,
+   * or no more. No two have one.
+   */
+  #byTracked(judged: readonly Judged[]): Map<string, Judged> {
+    const byKey = new Map(judged.map((each) => [`${each.finding} ${each.key}`, each]));
+    for (const [own, each] of [...byKey]) {
+      if (each.otherKeys === undefined || this.#tracked.has(own)) continue;
+      const keys = [each.key, ...each.otherKeys];
+      for (const [known, tracked] of this.#tracked) {
+        if (tracked.name !== each.finding || byKey.has(known) || !tracked.keys.some((key) => keys.includes(key)))
+          continue;
+        byKey.delete(own);
+        byKey.set(known, each);
+        break;
+      }
+    }
+    return byKey;
   }
 
   #begin(key: string, judged: Judged, { timeUnixNs }: IntervalEnd, refused: Set<string>): Tracked | undefined {

@@ -104,6 +104,40 @@ export const ATTR_FLOWSPAN_FINDING_INTERVALS = "flowspan.finding.intervals";
 /** The event's name without `flowspan.finding.`. */
 export const ATTR_FLOWSPAN_FINDING_NAME = "flowspan.finding.name";
 
+/** What kind of place loses the segments, seen from the node that found it. */
+export const ATTR_FLOWSPAN_FINDING_PLACE = "flowspan.finding.place";
+export const FLOWSPAN_FINDING_PLACE_VALUE_LOCAL_POD = "local_pod";
+export const FLOWSPAN_FINDING_PLACE_VALUE_LOCAL_NODE = "local_node";
+export const FLOWSPAN_FINDING_PLACE_VALUE_PEER_NODE = "peer_node";
+export const FLOWSPAN_FINDING_PLACE_VALUE_PEER_POD = "peer_pod";
+export const FLOWSPAN_FINDING_PLACE_VALUE_PEER_SERVICE = "peer_service";
+export const FLOWSPAN_FINDING_PLACE_VALUE_PEER_ADDRESS = "peer_address";
+export const FLOWSPAN_FINDING_PLACE_VALUE_OUTSIDE = "outside";
+export const FLOWSPAN_FINDING_PLACE_VALUE_PAIR = "pair";
+export const FLOWSPAN_FINDING_PLACE_VALUE_UNKNOWN = "unknown";
+export type FlowspanFindingPlace =
+  | "local_pod"
+  | "local_node"
+  | "peer_node"
+  | "peer_pod"
+  | "peer_service"
+  | "peer_address"
+  | "outside"
+  | "pair"
+  | "unknown";
+
+/** Kinds and names of all places that explain what was seen as well as each other, the likeliest first. */
+export const ATTR_FLOWSPAN_FINDING_PLACE_CANDIDATES = "flowspan.finding.place.candidates";
+
+/** How much better the losses are explained with this place than without, as a difference of log-likelihoods. */
+export const ATTR_FLOWSPAN_FINDING_PLACE_EVIDENCE = "flowspan.finding.place.evidence";
+
+/** Which place that is. */
+export const ATTR_FLOWSPAN_FINDING_PLACE_NAME = "flowspan.finding.place.name";
+
+/** Pairs of a local end and a peer that lost segments through this place in the last interval. */
+export const ATTR_FLOWSPAN_FINDING_PLACE_PATHS = "flowspan.finding.place.paths";
+
 /** How bad the finding is. */
 export const ATTR_FLOWSPAN_FINDING_SEVERITY = "flowspan.finding.severity";
 export const FLOWSPAN_FINDING_SEVERITY_VALUE_WARN = "warn";

@@ -17,10 +17,10 @@ function play(intervals: readonly (readonly Judged[])[], limits = ROOMY) {
 
 const states = (said: readonly (readonly FindingEvent[])[]) => said.map((events) => events.map(({ state }) => state));
 
-// connect_refused: starts after one interval, ends after two; retransmits: two and two.
+// connect_refused: starts after one interval, ends after two; slow_reader: two and two.
 const REFUSED = judgedOf({ counts: { "flowspan.connect.refused": 23 } });
 const BELOW = { ...REFUSED, holds: false, value: 1, counts: { "flowspan.connect.refused": 1 } };
-const RESENT = judgedOf({ finding: "retransmits" });
+const STALLED = judgedOf({ finding: "slow_reader" });
 
 test("a finding starts with the interval that shows it often enough and ends after enough without it", () => {
   const { said } = play([[REFUSED], [REFUSED], [], []]);
@@ -30,7 +30,14 @@ test("a finding starts with the interval that shows it often enough and ends aft
 });
 
 test("one interval does not start a finding that takes two in a row", () => {
-  expect(states(play([[RESENT], [], [RESENT], [], [RESENT], [RESENT]]).said)).toEqual([[], [], [], [], [], ["start"]]);
+  expect(states(play([[STALLED], [], [STALLED], [], [STALLED], [STALLED]]).said)).toEqual([
+    [],
+    [],
+    [],
+    [],
+    [],
+    ["start"],
+  ]);
 });
 
 test("an interval without it does not end a finding that takes two in a row", () => {
@@ -103,7 +110,7 @@ test("a finding that is over before its turn is left out: neither its start nor 
 });
 
 test("the agent's end ends what is active, and not what has not started", () => {
-  const { tracker } = play([[REFUSED, RESENT]]);
+  const { tracker } = play([[REFUSED, STALLED]]);
 
   const ends = tracker.end(intervalEnd(1).timeUnixNs);
 

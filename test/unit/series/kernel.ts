@@ -151,11 +151,18 @@ export class FakeIdentity implements Identity {
   version = 1;
   readonly #workloads = new Map<string, string>();
   readonly #pending = new Set<string>();
+  readonly #nodes = new Map<string, string>();
 
   addCgroup(): void {}
 
   rename(address: string, workload: string): void {
     this.#workloads.set(address, workload);
+    this.version++;
+  }
+
+  /** Its node is known from now on. */
+  place(address: string, node: string): void {
+    this.#nodes.set(address, node);
     this.version++;
   }
 
@@ -173,7 +180,8 @@ export class FakeIdentity implements Identity {
     if (this.#pending.has(remoteAddress)) return { state: "pending", why: "the pod is not known yet" };
     const name = this.#workloads.get(remoteAddress) ?? remoteAddress;
     const local = { id: localAddress, resource: { "k8s.pod.name": localAddress }, label: localAddress };
-    const remote: RemoteEnd = { kind: "pod", name, namespace: "shop", podName: undefined, label: `shop/${name}` };
+    const nodeName = this.#nodes.get(remoteAddress);
+    const remote: RemoteEnd = { kind: "pod", name, namespace: "shop", podName: name, nodeName, label: `shop/${name}` };
     return { state: "named", local, remote, passing: false };
   }
 }
