@@ -42,6 +42,30 @@ static __always_inline bool settle__has(struct edge_value *edge, struct settleme
 	return true;
 }
 
+static __always_inline bool edge__has_growth(struct edge_value *edge)
+{
+	volatile __u64 *growth = (__u64 *)&edge->growth;
+	__u64 any = 0;
+	__u32 i;
+
+	/* Slots follow: nothing adds to a slot that does not add to a counter as well, inside one enter and leave. */
+	for (i = 0; i < COUNTERS; i++)
+		any |= growth[i];
+	return any != 0;
+}
+
+/*
+ * From when on the edge grows anew. What its row took may have come after the exchange's time, while rows were read: then
+ * nothing is left of it, and the next growth is a first one (edge__touch()). Read before it is asked what is left: what comes
+ * in between happened after this, too.
+ */
+static __always_inline void settle__begin_anew(struct edge_value *edge, __u64 exchange_ns)
+{
+	__u64 active_ns = *(volatile __u64 *)&edge->active_ns;
+
+	edge->since_ns = active_ns > exchange_ns && !edge__has_growth(edge) ? active_ns : exchange_ns;
+}
+
 static __always_inline __u16 settle__subtract(struct edge_value *edge, struct settlement *row)
 {
 	__u64 *growth = (__u64 *)&edge->growth;
@@ -60,24 +84,12 @@ static __always_inline __u16 settle__subtract(struct edge_value *edge, struct se
 	for (i = 0; i < SLOT_COUNT; i++)
 		if (row->slots[i])
 			__sync_fetch_and_add(&edge->slots[i], -row->slots[i]);
-	edge->since_ns = row->boot_ns;
+	settle__begin_anew(edge, row->boot_ns);
 	/* A row may be accepted and its settlement die with the agent: only one that says 0 is the last word. */
 	if (!row->reported && edge->open_walk <= row->exchange)
 		edge->reported = 0;
 	edge->settled = row->exchange;
 	return SETTLEMENT_DONE;
-}
-
-static __always_inline bool edge__has_growth(struct edge_value *edge)
-{
-	volatile __u64 *growth = (__u64 *)&edge->growth;
-	__u64 any = 0;
-	__u32 i;
-
-	/* Slots follow: nothing adds to a slot that does not add to a counter as well, inside one enter and leave. */
-	for (i = 0; i < COUNTERS; i++)
-		any |= growth[i];
-	return any != 0;
 }
 
 static __always_inline __u16 settle__evict(struct edge_value *edge, struct settlement *row, struct settings *s,

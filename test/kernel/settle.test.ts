@@ -4,8 +4,10 @@
  *
  *   one pod: container `client` ── lo ── container `server`, this process in the agent's place
  */
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, expect } from "vitest";
 import { EDGE_COUNTERS, edgeKey, frameEdge, slotGrowth } from "../../agent/generated/layout.ts";
 import type { EdgeGrowth } from "../../agent/model/edge.ts";
@@ -13,6 +15,9 @@ import { settleCommands } from "../../agent/source/commands.ts";
 import { decodeEdgeKey } from "../../agent/source/edge-key.ts";
 import { packFrames } from "../../agent/source/frames.ts";
 import { Tally } from "../lab/agents/tally.ts";
+import { enterArguments } from "../lab/programs/process.ts";
+import { program } from "../lab/programs/run.ts";
+import { clientArguments } from "../lab/programs/workload.ts";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
 import { missing, needs } from "../machine/needs.ts";
@@ -119,6 +124,42 @@ test("a row that was never sent, a row of an older exchange and a row that comes
   const after = await exchanged(2 * 47);
   expect(opened(after.rows.filter((row) => decodeEdgeKey(row.id).role === "client"))).toBe(47);
   tally.client.settle(after.rows);
+  await tally.client.flush();
+});
+
+/** Enough rows to fill the probe's socket. */
+const EDGES = 2_000;
+const FROM = Array.from({ length: 97 }, (_, i) => `127.0.1.${i + 1}`);
+const LATE_PORTS = Array.from({ length: 100 }, (_, i) => 10_000 + i);
+
+test("growth that comes while its exchange's rows are read leaves no start that is older than the next growth", async () => {
+  await lab.pod("both", "server").serve({ listen: LATE_PORTS.map((port) => ({ port })) });
+  const to = LATE_PORTS.map((port) => ({ address: "127.0.0.1", port }));
+  const churn = clientArguments("churn", { to, from: FROM, count: EDGES });
+  const [file = "", ...rest] = enterArguments(lab.pod("both", "client").place, [program("workload"), ...churn]);
+  const isClient = ({ id }: EdgeGrowth) => {
+    const { role, serverPort } = decodeEdgeKey(id);
+    return role === "client" && LATE_PORTS.includes(serverPort);
+  };
+  execFileSync(file, rest);
+  const late = tally.client.exchange();
+  // The command is on its way; while this process stands still, the probe cannot send more than its socket holds.
+  await setImmediate();
+  execFileSync(file, rest);
+  const { rows } = await late;
+  tally.client.settle(rows);
+  await tally.client.flush();
+  const both = new Set(rows.filter((row) => isClient(row) && opened([row]) === 2).map(({ id }) => id));
+  await tally.take();
+  const { bootNs } = (await tally.take()).begin;
+
+  execFileSync(file, rest);
+  const next = (await exchanged(2 * EDGES)).rows;
+
+  expect(both.size).toBeGreaterThan(EDGES / 10);
+  const older = next.filter(({ id, sinceNs }) => both.has(id) && sinceNs < bootNs);
+  expect(older.map(({ sinceNs }) => bootNs - sinceNs)).toEqual([]);
+  tally.client.settle(next);
   await tally.client.flush();
 });
 
