@@ -4,7 +4,7 @@
  *   rows ─► names ─► series ─┐
  *   totals, tables, conntrack ┴─► points ─► accepted: rows to settle
  *
- * Pure: time comes with the exchange. A row whose name is still awaited stays in the kernel, and is in the interval's growth all the same.
+ * Pure: time comes with the exchange. A row whose name is still awaited stays in the kernel; its growth belongs to the interval in which the name comes.
  */
 import { ExchangeClock } from "../edges/exchange-clock.ts";
 import {
@@ -83,7 +83,7 @@ export class Evidence {
     if (node === undefined) return { points: [], growth: [] };
     this.#counters.begin(clock);
     const reasons = new Map(evidence.totals.map(({ reason, name }) => [reason, name]));
-    const growth = this.#takeRows(evidence.rows, reasons, node, clock);
+    const growth = this.#takeRows(evidence.rows, reasons, node.local, clock);
     const points = [
       ...this.#series.points(clock),
       ...this.#totals(evidence, resourceOf(node.local), clock),
@@ -104,7 +104,7 @@ export class Evidence {
   #takeRows(
     rows: readonly EvidenceRow[],
     reasons: ReadonlyMap<number, string>,
-    node: EvidenceNamed,
+    node: LocalEnd,
     clock: ExchangeClock,
   ): EvidenceGrowth[] {
     const growth: EvidenceGrowth[] = [];
@@ -115,17 +115,15 @@ export class Evidence {
       const { key, device } = row;
       const reason = key.kind === "drop" ? (reasons.get(key.reason) ?? String(key.reason)) : "";
       const named = this.#names.of(key, { sinceNs: row.sinceNs, untilNs: clock.bootNs });
-      const fresh = row.count - (this.#seen.get(row.id) ?? 0);
-      seen.set(row.id, row.count);
-      if (fresh > 0) {
-        const { local, remote, direction } = named ?? { ...node, direction: undefined };
-        growth.push({ key, reason, device, count: fresh, direction, local, remote });
-      }
+      const before = this.#seen.get(row.id) ?? 0;
+      seen.set(row.id, named === undefined ? before : row.count);
+      if (named !== undefined && row.count > before)
+        growth.push({ key, reason, device, count: row.count - before, ...named });
       if (this.#series.addSent(row)) continue;
       if (named === undefined) this.pendingRows++;
       else {
         const name = this.#nameOf(row, named, reason);
-        const overflow = { resource: resourceOf(node.local), attributes: overflowAttributes(row, named, reason) };
+        const overflow = { resource: resourceOf(node), attributes: overflowAttributes(row, named, reason) };
         this.#series.add(row, name, { metric: name.metric, ...overflow });
       }
     }

@@ -1,7 +1,8 @@
 /**
  * From what one exchange has brought to the log records of findings that start or end with it:
  *
- *   edges with names, namespaces' counters ─► evidence ─► detect-*.ts ─► tracker ─► log records
+ *   edges with names, namespaces' counters, ─► evidence ─► detect-*.ts ─► explain ─► tracker ─► log records
+ *   drops, neighbours
  *
  * Pure but for its own state. Nothing here holds the metrics up.
  */
@@ -10,11 +11,11 @@ import { FINDINGS } from "../generated/findings.ts";
 import type { ActiveFinding, FindingSnapshot, StartedFindings } from "../model/active-finding.ts";
 import type { LogRecord } from "../model/log-record.ts";
 import type { LocalEnd } from "../model/names.ts";
-import type { NamespaceCounters } from "../model/probe-event.ts";
 import { detect } from "./detect.ts";
 import { recordOf, snapshotOfFinding } from "./event-record.ts";
 import type { FindingLimits } from "./evidence.ts";
-import { EvidenceReader } from "./evidence-of.ts";
+import { type Brought, EvidenceReader } from "./evidence-of.ts";
+import { Explanations } from "./explanations.ts";
 import { FindingTracker, type TrackerLimits } from "./tracker.ts";
 
 /** The settings `findings.*` fit. */
@@ -30,6 +31,7 @@ export class Findings {
   readonly #options: () => FindingOptions;
   readonly #node: () => LocalEnd;
   readonly #reader = new EvidenceReader();
+  readonly #explanations = new Explanations();
   readonly #tracker: FindingTracker;
   #timeUnixNs = 0n;
 
@@ -47,12 +49,13 @@ export class Findings {
   }
 
   /** Takes one exchange, after its edges have got names. @returns findings that start or end with it */
-  observe(growth: Growth, namespaces: readonly NamespaceCounters[]): LogRecord[] {
+  observe(growth: Growth, brought: Brought): LogRecord[] {
     this.#timeUnixNs = growth.clock.timeUnixNs;
     const options = this.#options();
-    const evidence = this.#reader.read(growth, namespaces, this.#node);
+    const evidence = this.#reader.read(growth, brought, this.#node);
     if (evidence === undefined) return [];
-    const judged = options.enabled ? detect(evidence, options) : [];
+    const detected = options.enabled ? detect(evidence, options) : [];
+    const judged = this.#explanations.observe(detected, growth.clock.bootNs);
     return this.#tracker.observe(judged, growth.clock).map((event) => recordOf(event, options));
   }
 

@@ -14,6 +14,7 @@ import {
 } from "../generated/semconv.ts";
 import { edgeKey, grown, peerFacts } from "./edge-places.ts";
 import type { Detector, EdgeEvidence } from "./evidence.ts";
+import { edgePlaces, unreachablePlace } from "./places.ts";
 
 export const detectConnectUnanswered: Detector<"connect_unanswered"> = ({ edges }, { threshold }) =>
   edges
@@ -32,6 +33,12 @@ export const detectConnectUnanswered: Detector<"connect_unanswered"> = ({ edges 
         [ATTR_FLOWSPAN_CONNECT_OPENED]: grown(edge, "opened"),
       },
       facts: peerFacts(edge),
+      shows: [
+        [
+          ...edgePlaces(edge),
+          ...(grown(edge, "failedHostUnreachable") > 0 ? [unreachablePlace(edge.names.local)] : []),
+        ],
+      ],
     }));
 
 function unansweredOf(edge: EdgeEvidence): number {

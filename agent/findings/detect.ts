@@ -4,6 +4,7 @@ import { detectConnectRefused } from "./detect-connect-refused.ts";
 import { detectConnectUnanswered } from "./detect-connect-unanswered.ts";
 import { detectSlowReader, detectSmallSendBuffer } from "./detect-limited-sender.ts";
 import { detectListenQueue } from "./detect-listen-queue.ts";
+import { detectNeighbourTable, detectNeighbourUnresolved } from "./detect-neighbours.ts";
 import { detectPortsExhausted } from "./detect-ports-exhausted.ts";
 import { detectRetransmits } from "./detect-retransmits.ts";
 import { detectSocketMemory } from "./detect-socket-memory.ts";
@@ -20,6 +21,8 @@ const DETECTORS: { readonly [Name in FindingName]: Detector<Name> } = {
   small_send_buffer: detectSmallSendBuffer,
   retransmits: detectRetransmits,
   socket_memory: detectSocketMemory,
+  neighbour_table_overflow: detectNeighbourTable,
+  neighbour_unresolved: detectNeighbourUnresolved,
 };
 
 /** What a detector said, and of which finding. */

@@ -1,20 +1,32 @@
 /**
- * One exchange's edges with names and namespaces' counters → the evidence of its interval. The first exchange gives
- * none: what it brings may have happened long before.
+ * One exchange's edges with names, namespaces' counters and the kernel's evidence of trouble → the evidence of its interval. The
+ * first exchange gives none: what it brings may have happened long before.
  */
 import type { Edge } from "../edges/edge-state.ts";
 import type { Growth } from "../edges/edge-table.ts";
 import type { Attributes } from "../model/attribute.ts";
+import type { EvidenceGrowth } from "../model/evidence-growth.ts";
+import type { NeighbourTable } from "../model/kernel-evidence.ts";
 import type { LocalEnd } from "../model/names.ts";
 import type { NamespaceCounters } from "../model/probe-event.ts";
 import type { EdgeEvidence, Evidence, NamespaceEvidence, Path } from "./evidence.ts";
 import { type GrownNamespace, NamespaceGrowths } from "./namespace-growth.ts";
+import { NeighbourTableGrowths } from "./neighbour-table-growth.ts";
 import { pathsOf } from "./paths.ts";
 
 const NS_PER_MS = 1_000_000n;
 
+/** What an exchange brings beside its edges. */
+export interface Brought {
+  readonly namespaces: readonly NamespaceCounters[];
+  readonly neighbourTables: readonly NeighbourTable[];
+  /** Of the interval. */
+  readonly troubles: readonly EvidenceGrowth[];
+}
+
 export class EvidenceReader {
   readonly #growths = new NamespaceGrowths();
+  readonly #tables = new NeighbourTableGrowths();
   #previousNs: bigint | undefined;
   #previousPaths: Path[] | undefined;
 
@@ -23,10 +35,12 @@ export class EvidenceReader {
    * @param node what a namespace without a known owner is about
    * @returns undefined for the first exchange
    */
-  read(growth: Growth, namespaces: readonly NamespaceCounters[], node: () => LocalEnd): Evidence | undefined {
+  read(growth: Growth, brought: Brought, node: () => LocalEnd): Evidence | undefined {
+    const { namespaces, neighbourTables, troubles } = brought;
     const previousNs = this.#previousNs;
     this.#previousNs = growth.clock.bootNs;
     const grown = this.#growths.take(namespaces);
+    const tables = this.#tables.take(neighbourTables);
     const troubled = takeTroubled(growth.edges);
     if (previousNs === undefined) return undefined;
     const before = this.#previousPaths;
@@ -38,6 +52,9 @@ export class EvidenceReader {
       paths: { now, before },
       node,
       namespaces: new Map(grown.map((each) => [each.netns, namespaceEvidence(each, growth.edges, node)])),
+      drops: troubles.filter(({ key }) => key.kind === "drop"),
+      neighbours: troubles.filter(({ key }) => key.kind !== "drop"),
+      neighbourTables: tables,
     };
   }
 }

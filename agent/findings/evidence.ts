@@ -1,10 +1,12 @@
 /**
- * What findings are judged by: the growth of one interval, as plain values with names. Whoever adds evidence (drops by
- * reason, neighbours, conntrack) adds a field here, and fills it in evidence-of.ts.
+ * What findings are judged by: the growth of one interval, as plain values with names. Whoever adds evidence adds a field here,
+ * and fills it in evidence-of.ts.
  */
 import type { FINDINGS, FindingName } from "../generated/findings.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { EdgeKey } from "../model/edge.ts";
+import type { EvidenceGrowth } from "../model/evidence-growth.ts";
+import type { NeighbourTable } from "../model/kernel-evidence.ts";
 import type { LocalEnd, Names } from "../model/names.ts";
 import type { NamespaceCounters } from "../model/probe-event.ts";
 
@@ -20,6 +22,17 @@ export interface Evidence {
   readonly paths: { readonly now: readonly Path[] | undefined; readonly before: readonly Path[] | undefined };
   /** This one. */
   readonly node: () => LocalEnd;
+  /** Packets that the kernel dropped, with its reason. */
+  readonly drops: readonly EvidenceGrowth[];
+  /** Neighbours that did not answer, or found no room in their table. */
+  readonly neighbours: readonly EvidenceGrowth[];
+  /** Of each address family; absent where it was not read before. */
+  readonly neighbourTables: readonly NeighbourTableEvidence[];
+}
+
+/** A table as it is now, and the entries that have found no room in it within the interval. */
+export interface NeighbourTableEvidence extends Pick<NeighbourTable, "family" | "entries" | "thresholds"> {
+  readonly overflows: number;
 }
 
 export interface EdgeEvidence {
@@ -70,6 +83,10 @@ export interface Candidate {
   readonly counts: Readonly<Record<string, number>>;
   /** Of this interval, by attribute name. */
   readonly facts: Attributes;
+  /** For explanations.ts: what its trouble shows at, each with all its places by places.ts. */
+  readonly shows?: readonly (readonly string[])[];
+  /** Places whose trouble it accounts for. */
+  readonly accountsFor?: readonly string[];
 }
 
 /** The limits of one finding, by name. */

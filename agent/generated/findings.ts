@@ -212,6 +212,42 @@ export const FINDINGS = {
     command: "cat /proc/net/sockstat; sysctl net.ipv4.tcp_mem net.ipv4.tcp_rmem; ss -tnm",
     runbook: "socket-memory",
   },
+  neighbour_table_overflow: {
+    event: "flowspan.finding.neighbour_table_overflow",
+    meaning: "The node's neighbour table is full: the kernel cannot send to addresses that are not in it.",
+    subject: "node",
+    severity: "error",
+    startAfter: 1,
+    endAfter: 2,
+    thresholds: {
+      threshold: {
+        default: 1,
+        unit: "{entry}",
+        brief: "Entries that find no room in an interval.",
+      },
+    },
+    cause: "The node has more neighbours than gc_thresh3 allows, of all its pods together, or a scan asks for many addresses.",
+    command: "cat /proc/net/stat/arp_cache; ip -s neigh | wc -l; sysctl net.ipv4.neigh.default.gc_thresh3",
+    runbook: "neighbour-table-overflow",
+  },
+  neighbour_unresolved: {
+    event: "flowspan.finding.neighbour_unresolved",
+    meaning: "A neighbour does not answer: nobody on the link has its address.",
+    subject: "pod",
+    severity: "warn",
+    startAfter: 1,
+    endAfter: 2,
+    thresholds: {
+      threshold: {
+        default: 3,
+        unit: "{failure}",
+        brief: "How often one neighbour does not answer in an interval.",
+      },
+    },
+    cause: "The neighbour is gone or its link is down, or an address or route points to the wrong link.",
+    command: "ip -s neigh show nud failed; ip route get ADDRESS; arping -I DEVICE ADDRESS",
+    runbook: "neighbour-unresolved",
+  },
 } as const satisfies Readonly<Record<string, FindingDescriptor>>;
 
 export type FindingName = keyof typeof FINDINGS;

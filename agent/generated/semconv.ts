@@ -52,6 +52,9 @@ export type ErrorType =
   | "not_sent"
   | "_OTHER";
 
+/** Whom it has hurt in the last interval that showed it, those most often hurt first; at most ten. */
+export const ATTR_FLOWSPAN_AFFECTED = "flowspan.affected";
+
 /** Name of the BPF program, as `bpftool prog` shows it. */
 export const ATTR_FLOWSPAN_BPF_PROGRAM_NAME = "flowspan.bpf.program.name";
 
@@ -283,6 +286,27 @@ export const ATTR_FLOWSPAN_NEIGHBOUR_FAILURE = "flowspan.neighbour.failure";
 export const FLOWSPAN_NEIGHBOUR_FAILURE_VALUE_UNRESOLVED = "unresolved";
 export const FLOWSPAN_NEIGHBOUR_FAILURE_VALUE_TABLE_FULL = "table_full";
 export type FlowspanNeighbourFailure = "unresolved" | "table_full";
+
+/** Below so many entries the kernel forgets none of them. */
+export const ATTR_FLOWSPAN_NEIGHBOUR_GC_THRESH1 = "flowspan.neighbour.gc_thresh1";
+
+/** Above so many entries the kernel looks for old ones to forget before it makes a new one. */
+export const ATTR_FLOWSPAN_NEIGHBOUR_GC_THRESH2 = "flowspan.neighbour.gc_thresh2";
+
+/** The most entries that the table holds. */
+export const ATTR_FLOWSPAN_NEIGHBOUR_GC_THRESH3 = "flowspan.neighbour.gc_thresh3";
+
+/** Entries of the table when the interval ended. */
+export const ATTR_FLOWSPAN_NEIGHBOUR_TABLE_FILL = "flowspan.neighbour.table.fill";
+
+/** Growth of the kernel's own `table_fulls` in `/proc/net/stat/arp_cache` or `ndisc_cache`. */
+export const ATTR_FLOWSPAN_NEIGHBOUR_TABLE_FULLS = "flowspan.neighbour.table_fulls";
+
+/** The neighbours that did not answer in the last interval that showed it; at most ten. */
+export const ATTR_FLOWSPAN_NEIGHBOUR_TARGETS = "flowspan.neighbour.targets";
+
+/** How often the kernel gave up to ask for a neighbour, since no answer came. */
+export const ATTR_FLOWSPAN_NEIGHBOUR_UNRESOLVED = "flowspan.neighbour.unresolved";
 
 /** Inode number of the network namespace, as `lsns -t net` shows it. */
 export const ATTR_FLOWSPAN_NETNS = "flowspan.netns";

@@ -77,7 +77,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     const sightLog = new TroubleLog(log, "flows account for what the kernel counts again");
     const listeners: PipelineListeners = {
       turn: () => vitals.turn(),
-      judge: (growth, exchange) => findings.judge(growth, exchange),
+      judge: (growth, exchange, evidence) => findings.judge(growth, exchange, evidence),
       failed: (error) => vitals.failed(error),
       exchanged: (exchange, seconds) => {
         vitals.exchanged();

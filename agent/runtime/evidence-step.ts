@@ -1,12 +1,12 @@
 /**
- * The step of evidence in a turn: what the kernel says of trouble → the Collector, and what it accepted → rows to settle.
+ * The steps of evidence in a turn: what the kernel says of trouble → growth for findings and points; those → the Collector, and what
+ * it accepted → rows to settle.
  *
- * It shares the transport of flows, and sends one request after the other. Nothing is tried again here: the kernel has all of it, and the
- * next exchange brings it again.
+ * They share the transport of flows, and send one request after the other. Nothing is tried again here: the kernel has all of it, and
+ * the next exchange brings it again.
  */
 import type { Settings } from "../config/settings.ts";
-import { Evidence, type EvidenceExchange } from "../evidence/evidence-table.ts";
-import type { EvidenceGrowth } from "../model/evidence-growth.ts";
+import { Evidence, type EvidenceExchange, type EvidenceTaken } from "../evidence/evidence-table.ts";
 import type { Identity } from "../model/names.ts";
 import type { NumberPoint } from "../model/point.ts";
 import type { RequestResult } from "../otlp/flow-exporter.ts";
@@ -27,8 +27,6 @@ export interface EvidenceStepOptions {
   readonly identity: Pick<Identity, "identify">;
   /** Undefined: nothing is sent, so nothing is settled. */
   readonly deliver: DeliverPoints | undefined;
-  /** What has happened within each interval, also where nothing is sent. */
-  readonly onGrowth?: (growth: readonly EvidenceGrowth[], exchange: EvidenceExchange) => void;
 }
 
 export class EvidenceStep {
@@ -54,13 +52,15 @@ export class EvidenceStep {
     return this.#evidence.pendingRows;
   }
 
+  /** What has happened within the interval, also where nothing is sent, and points of it. */
+  take(exchange: EvidenceExchange): EvidenceTaken {
+    return this.#evidence.take(exchange);
+  }
+
   /** @returns the rows that the Collector has accepted */
-  async turn(exchange: EvidenceExchange): Promise<readonly SettledRow[]> {
-    const { deliver, onGrowth } = this.#options;
-    const { points, growth } = this.#evidence.take(exchange);
-    onGrowth?.(growth, exchange);
+  async deliver({ points }: Pick<EvidenceTaken, "points">): Promise<readonly SettledRow[]> {
     const settled: SettledRow[] = [];
-    for await (const accepted of deliver?.(points) ?? []) {
+    for await (const accepted of this.#options.deliver?.(points) ?? []) {
       for (const { row } of this.#evidence.accept(accepted)) settled.push({ row, isEvidence: true });
     }
     return settled;

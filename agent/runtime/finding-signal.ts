@@ -4,6 +4,7 @@
  */
 import type { Growth } from "../edges/edge-table.ts";
 import { Findings } from "../findings/all-findings.ts";
+import type { Brought } from "../findings/evidence-of.ts";
 import type { FindingSnapshot, StartedFindings } from "../model/active-finding.ts";
 import type { LogStats } from "../model/log-record.ts";
 import type { LocalEnd } from "../model/names.ts";
@@ -60,10 +61,12 @@ export class FindingSignal implements Signal {
   }
 
   /** Of the pipeline: an exchange's edges have got their names. */
-  judge(growth: Growth, { namespaces }: Pick<ExchangeData, "namespaces">): void {
+  judge(growth: Growth, exchange: Pick<ExchangeData, "namespaces" | "evidence">, troubles: Brought["troubles"]): void {
     this.#timeUnixNs = growth.clock.timeUnixNs;
     // Also where no log record is made: the metric is.
-    const records = this.#findings.observe(growth, namespaces);
+    const { namespaces, evidence } = exchange;
+    const { neighbourTables } = evidence;
+    const records = this.#findings.observe(growth, { namespaces, neighbourTables, troubles });
     this.#logs?.add(records);
     this.#active?.send(this.#findings.active(), growth.clock.timeUnixNs);
   }

@@ -12,7 +12,8 @@
  *          └──────────────────────────────────────────────────────────────┘
  *                               rows that were in them
  *
- * Behind naming, `judge` sees the edges with their names: what is wrong, if anything. It changes nothing of them.
+ * Behind naming, `judge` sees the edges with their names, and the kernel's evidence of trouble: what is wrong, if anything. It
+ * changes nothing of them.
  *
  * A turn is one exchange, its export and its settlement; turns never overlap. Only rows of accepted
  * requests are settled: all else is still in the kernel and comes again, so that an error costs the turn
@@ -21,6 +22,7 @@
  */
 
 import type { Growth } from "../edges/edge-table.ts";
+import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { Identity } from "../model/names.ts";
 import type { FlowExporter } from "../otlp/flow-exporter.ts";
 import type { Logger } from "../shared/logger.ts";
@@ -39,7 +41,7 @@ export interface PipelineParts {
   };
   readonly exporter: Pick<FlowExporter, "exportFlows">;
   /** What the kernel says of trouble: beside flows, with requests of its own. */
-  readonly evidence?: Pick<EvidenceStep, "turn">;
+  readonly evidence?: Pick<EvidenceStep, "take" | "deliver">;
   readonly clock: IntervalClock;
   /** Aborted by SIGTERM: one last turn follows, at most `lastTurnMs` long. */
   readonly stop: AbortSignal;
@@ -51,7 +53,7 @@ export interface PipelineParts {
 /** Called between steps; must not throw. */
 export interface PipelineListeners {
   /** Edges that have grown, those of them whose ends are known with names; not kept after the turn. */
-  readonly judge?: (growth: Growth, exchange: ExchangeData) => void;
+  readonly judge?: (growth: Growth, exchange: ExchangeData, evidence: readonly EvidenceGrowth[]) => void;
   /** A turn begins. */
   readonly turn?: () => void;
   /** An exchange was exported and settled, as far as the Collector accepted it. */
@@ -91,7 +93,8 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineTotals>
     const growth = steps.edges.observe(exchange);
     steps.series.takeBack(growth);
     const named = steps.naming.name(growth);
-    listeners.judge?.(named, exchange);
+    const evidence = parts.evidence?.take(exchange);
+    listeners.judge?.(named, exchange, evidence?.growth ?? []);
     const batch = steps.series.add(named);
     let settledRows = 0;
     for (const { outcome, flows } of await exporter.exportFlows(batch.flows)) {
@@ -100,7 +103,7 @@ export async function runPipeline(parts: PipelineParts): Promise<PipelineTotals>
       source.settle(rows);
       settledRows += rows.length;
     }
-    if (parts.evidence !== undefined) source.settle(await parts.evidence.turn(exchange));
+    if (evidence !== undefined) source.settle((await parts.evidence?.deliver(evidence)) ?? []);
     await source.flush();
     totals.settledRows += settledRows;
     if (settledRows === exchange.rows.length) exchange.free();

@@ -5,6 +5,7 @@
 import type { Config } from "../../config/load.ts";
 import type { Growth } from "../../edges/edge-table.ts";
 import { Findings } from "../../findings/all-findings.ts";
+import type { Brought } from "../../findings/evidence-of.ts";
 import type { LogRecord } from "../../model/log-record.ts";
 import type { LocalEnd } from "../../model/names.ts";
 import { LogExporter } from "../../otlp/log-exporter.ts";
@@ -21,7 +22,7 @@ const ALL = Number.MAX_SAFE_INTEGER;
 const LAST_MS = 60_000;
 
 export interface ReplayFindings {
-  judge(growth: Growth, exchange: Pick<ExchangeData, "namespaces">): void;
+  judge(growth: Growth, exchange: Pick<ExchangeData, "namespaces" | "evidence">, troubles: Brought["troubles"]): void;
   /** Ends what is active at the recording's end. @returns how many log records were not accepted */
   end(): Promise<number>;
 }
@@ -43,7 +44,8 @@ export function replayFindings(
       written = written.then(() => write(records.map((record) => `${logLine(record)}\n`).join("")));
   };
   return {
-    judge: (growth, { namespaces }) => tell(findings.observe(growth, namespaces)),
+    judge: (growth, { namespaces, evidence: { neighbourTables } }, troubles) =>
+      tell(findings.observe(growth, { namespaces, neighbourTables, troubles })),
     async end() {
       tell(findings.end());
       await written;

@@ -1,7 +1,7 @@
 /** What a row's growth, and a namespace's, is found to be: which finding, with which numbers, and which growth is none. */
 import { describe, expect, test } from "vitest";
 import type { Counts } from "../series/kernel.ts";
-import { CLIENT, FindingLab, type Interval, LISTENER, NETNS, NODE, told } from "./evidence.ts";
+import { CLIENT, FindingLab, type Interval, LISTENER, NETNS, NODE, told, troubleOf } from "./evidence.ts";
 
 /** What is told of a trouble of two intervals, and of four without. */
 function findingsOf(trouble: Interval, settings?: object): string[][] {
@@ -12,6 +12,9 @@ function findingsOf(trouble: Interval, settings?: object): string[][] {
 
 const ofClient = (counts: Counts): Interval => ({ grow: { [CLIENT]: counts } });
 const WHOLE_INTERVAL_US = 15_000_000;
+
+const unresolved = (count: number) =>
+  troubleOf({ key: { kind: "neighbour-unresolved", remoteAddress: "10.0.0.2" }, count });
 
 describe("a trouble is its own finding and no other one", () => {
   test.each<[string, Interval, number]>([
@@ -28,6 +31,18 @@ describe("a trouble is its own finding and no other one", () => {
     ["retransmits", ofClient({ segsOut: 1000, retransmitsTimeout: 4, retransmitsOther: 1 }), 2],
     ["socket_memory", { books: { rcvPruned: 1, pruneCalled: 23 } }, 1],
     ["socket_memory", { books: { tcpAbortOnMemory: 1 } }, 1],
+    ["neighbour_table_overflow", { tableFulls: 1 }, 1],
+    [
+      "neighbour_table_overflow",
+      {
+        tableFulls: 3,
+        troubles: [troubleOf({ key: { kind: "neighbour-overflow" }, count: 3 })],
+        grow: { [CLIENT]: { failedCancelled: 23, retransmitsSyn: 23 } },
+      },
+      1,
+    ],
+    ["neighbour_unresolved", { troubles: [unresolved(3)] }, 1],
+    ["neighbour_unresolved", { troubles: [unresolved(3)], ...ofClient({ failedHostUnreachable: 3 }) }, 1],
   ])("%s", (name, trouble, startAfter) => {
     const start = [`${name} start`];
 
@@ -56,6 +71,7 @@ describe("no evidence, no finding", () => {
       { grow: { [LISTENER]: { listenerDrops: 23 } } },
     ],
     ["overflows of a namespace whose listener dropped nothing", { books: { listenOverflows: 23 } }],
+    ["a neighbour that did not answer twice", { troubles: [unresolved(2)] }],
     ["a full queue that dropped nothing", { waiting: { open: 129, limit: 128 } }],
     [
       "trouble of the overflow edge, whose addresses mean nothing",

@@ -1,5 +1,7 @@
 /** Kernel, steps and findings in memory: rows and namespaces' counters in, log records out, as the pipeline calls them. */
 import { Findings } from "../../../agent/findings/all-findings.ts";
+import type { EvidenceGrowth } from "../../../agent/model/evidence-growth.ts";
+import type { EvidenceKey } from "../../../agent/model/kernel-evidence.ts";
 import type { LogRecord } from "../../../agent/model/log-record.ts";
 import type { LocalEnd } from "../../../agent/model/names.ts";
 import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
@@ -21,6 +23,24 @@ export interface Interval {
   readonly grow?: Readonly<Record<string, Counts>>;
   readonly books?: Partial<NamespaceCounters>;
   readonly waiting?: { readonly open: number; readonly limit: number };
+  readonly troubles?: readonly EvidenceGrowth[];
+  /** Entries that find no room in the IPv4 neighbour table. */
+  readonly tableFulls?: number;
+}
+
+/** One packet or neighbour in trouble, of the client's pod, with defaults so that a test shows only what matters to it. */
+export function troubleOf(
+  more: Partial<Omit<EvidenceGrowth, "key">> & { readonly key?: Partial<EvidenceKey> } = {},
+): EvidenceGrowth {
+  const { role, serverPort, localAddress, remoteAddress, netns, cgroup } = keyOf(CLIENT);
+  const ends = { role, serverPort, localAddress, remoteAddress, netns, cgroup };
+  const key: EvidenceKey = {
+    ...ends,
+    ...{ kind: "drop", reason: 76, ifindex: 2, etherType: 0x0800, direction: "forward", transport: 6 },
+    ...more.key,
+  };
+  const names = { local: endOf("cart"), isOwned: true, remote: undefined, direction: "transmit" as const };
+  return { reason: "", device: "eth0", count: 1, ...names, ...more, key };
 }
 
 export class FindingLab {
@@ -29,6 +49,7 @@ export class FindingLab {
   readonly findings: Findings;
   readonly #steps = makeFlowSteps(DEFAULT_AGGREGATE_OPTIONS, this.identity, undefined, keyOf);
   #books = namespaceBooks({ netns: NETNS });
+  #tableFulls = 23;
 
   /** @param settings below `distribution.flowspan.findings` */
   constructor(settings: object = {}) {
@@ -43,7 +64,7 @@ export class FindingLab {
   }
 
   /** Plays one interval. Nothing is ever accepted: rows repeat what they had. */
-  play({ grow = {}, books = {}, waiting }: Interval = {}): LogRecord[] {
+  play({ grow = {}, books = {}, waiting, troubles = [], tableFulls = 0 }: Interval = {}): LogRecord[] {
     for (const [id, counts] of Object.entries(grow)) this.kernel.grow(id, counts);
     if (waiting !== undefined) this.kernel.open(LISTENER, waiting.open, waiting.limit);
     const grown = { ...this.#books } as unknown as Record<string, number>;
@@ -51,7 +72,13 @@ export class FindingLab {
     this.#books = grown as unknown as NamespaceCounters;
     const exchange = this.kernel.exchange([this.#books]);
     const growth = this.#steps.edges.observe(exchange);
-    return this.findings.observe(this.#steps.naming.name(growth), exchange.namespaces);
+    this.#tableFulls += tableFulls;
+    const table = { family: "ipv4", thresholds: [128, 512, 1024], entries: 1024, unresolved: 0 } as const;
+    return this.findings.observe(this.#steps.naming.name(growth), {
+      namespaces: exchange.namespaces,
+      neighbourTables: [{ ...table, overflows: this.#tableFulls }],
+      troubles,
+    });
   }
 }
 

@@ -31,15 +31,22 @@ test("each metric of evidence arrives as the registry has it, and the rows that 
   const bootNs = ns(START_MS + 15_000);
   const counters = { netns: 7, cookie: 1n, cgroup: 0n, conntrack: CONNTRACK };
 
-  const settled = await step.turn({
-    evidence: {
-      rows: [row({ count: 23 }), row({ kind: "neighbour-unresolved", localAddress: "::", remoteAddress: "10.1.0.9" })],
-      totals: [{ kindOf: "drop", reason: 76, name: "NETFILTER_DROP", startedNs: ns(START_MS), count: 23, leftOut: 0 }],
-      neighbourTables: [{ family: "ipv4", thresholds: [1, 2, 3], entries: 2, overflows: 5, unresolved: 7 }],
-    },
-    namespaces: [counters as Parameters<EvidenceStep["turn"]>[0]["namespaces"][number]],
-    end: { bootNs, realtimeNs: bootNs + ns(1_700_000_000_000) },
-  });
+  const settled = await step.deliver(
+    step.take({
+      evidence: {
+        rows: [
+          row({ count: 23 }),
+          row({ kind: "neighbour-unresolved", localAddress: "::", remoteAddress: "10.1.0.9" }),
+        ],
+        totals: [
+          { kindOf: "drop", reason: 76, name: "NETFILTER_DROP", startedNs: ns(START_MS), count: 23, leftOut: 0 },
+        ],
+        neighbourTables: [{ family: "ipv4", thresholds: [1, 2, 3], entries: 2, overflows: 5, unresolved: 7 }],
+      },
+      namespaces: [counters as Parameters<EvidenceStep["take"]>[0]["namespaces"][number]],
+      end: { bootNs, realtimeNs: bootNs + ns(1_700_000_000_000) },
+    }),
+  );
 
   expect(outcomes).toEqual(["accepted"]);
   expect(settled.map(({ isEvidence }) => isEvidence)).toEqual([true, true]);

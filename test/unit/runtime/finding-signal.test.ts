@@ -29,7 +29,8 @@ function signalWith(env: Record<string, string>, metrics = new FakeTransport()) 
   const play = (failedRefused: number) => {
     if (failedRefused > 0) kernel.grow(CLIENT, { failedRefused });
     const exchange = kernel.exchange();
-    signal.judge(naming.name(edges.observe(exchange)), exchange);
+    const evidence = { rows: [], totals: [], neighbourTables: [] };
+    signal.judge(naming.name(edges.observe(exchange)), { ...exchange, evidence }, []);
   };
   play(0);
   return { signal, metrics, play };

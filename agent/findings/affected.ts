@@ -1,0 +1,24 @@
+/** What many rows of evidence have in common to tell: the names that occur most. Pure. */
+import { ATTR_K8S_NAMESPACE_NAME, ATTR_K8S_POD_NAME } from "../generated/semconv.ts";
+import type { EvidenceGrowth } from "../model/evidence-growth.ts";
+import type { LocalEnd } from "../model/names.ts";
+
+/** A finding names no more of one kind. */
+const NAMED = 10;
+
+/** The most frequent first; none is empty. */
+export function most(rows: readonly EvidenceGrowth[], nameOf: (row: EvidenceGrowth) => string): string[] {
+  const counts = new Map<string, number>();
+  for (const row of rows) {
+    const name = nameOf(row);
+    if (name !== "") counts.set(name, (counts.get(name) ?? 0) + row.count);
+  }
+  const sorted = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+  return sorted.slice(0, NAMED).map(([name]) => name);
+}
+
+/** `shop/cart-6d4f5c7b8d-x2x9p`, whichever of its containers; the label of what is no pod. */
+export function nameOfEnd({ resource, label }: LocalEnd): string {
+  const pod = resource[ATTR_K8S_POD_NAME];
+  return pod === undefined ? label : `${resource[ATTR_K8S_NAMESPACE_NAME]}/${pod}`;
+}
