@@ -181,7 +181,11 @@ const byItself: Readonly<Record<string, ValueCase>> = {
     ),
     line: "grafana_folder: Network",
   },
-  "uninstall.enabled": { value: true, changes: "all", line: "- --unpin" },
+  "uninstall.enabled": {
+    value: true,
+    changes: "all",
+    line: "- while flowspan-probe --unpin --pins=/bpf/flowspan; do sleep 5; done",
+  },
   extraObjects: {
     value: [{ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "{{ .Release.Name }}-more" } }],
     changes: ["ConfigMap/flowspan-more"],

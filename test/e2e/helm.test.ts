@@ -73,6 +73,12 @@ describe("chart and kustomize say the same objects", () => {
     expect(rendered(await render())).toEqual(withoutNamespace(await kustomize("deploy/manifests")));
   });
 
+  test("when everything is removed from nodes", async () => {
+    const chart = await render({ uninstall: { enabled: true } });
+
+    expect(rendered(chart)).toEqual(rendered(await kustomize("deploy/manifests/uninstall")));
+  });
+
   test("with a directory that takes one token of all agents", async () => {
     const chart = await render({ directory: { enabled: true } });
 

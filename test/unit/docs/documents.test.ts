@@ -9,10 +9,12 @@ const DOCUMENTS = [
   "ARCHITECTURE.md",
   "CHANGELOG.md",
   "CONTRIBUTING.md",
+  "deploy/helm/flowspan/README.md",
   "deploy/manifests/README.md",
   "deploy/otel-collector/README.md",
   "docs/configuration.md",
   "docs/directory.md",
+  "docs/install.md",
   "docs/telemetry.md",
 ];
 
