@@ -8,9 +8,10 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { exchangesOf, statusOf } from "../lab/agents/agent-status.ts";
 import { NodeAgent } from "../lab/agents/agents.ts";
 import { ReturningReceiver } from "../lab/agents/returning-receiver.ts";
-import { configDirectory, configText, replaceFile, statusOf } from "../lab/agents/span-lab.ts";
+import { configDirectory, configText, replaceFile } from "../lab/agents/span-lab.ts";
 import { eventually } from "../lab/programs/process.ts";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
@@ -175,25 +176,8 @@ async function settle({ agents }: Running): Promise<void> {
   await Promise.all(agents.map(({ agent }) => agent.stop("SIGTERM")));
 }
 
-/** Waits until each agent has completed that many more. */
 async function exchanges(agents: readonly NodeAgent[], count: number): Promise<void> {
-  await Promise.all(agents.map((each) => exchangesOf(each, count)));
-}
-
-async function exchangesOf(agent: NodeAgent, count: number): Promise<void> {
-  let last: number | undefined;
-  // The one that is under way began before.
-  let left = count + 1;
-  await eventually(
-    `${count} exchanges`,
-    async () => {
-      const { lastExchangeMs } = (await statusOf(agent)).vitals;
-      if (lastExchangeMs !== last) left--;
-      last = lastExchangeMs;
-      return left < 0;
-    },
-    DEADLINE_MS,
-  );
+  await Promise.all(agents.map((each) => exchangesOf(each, count, DEADLINE_MS)));
 }
 
 async function end({ agents, receiver, interpreters, cgroups }: Running): Promise<void> {

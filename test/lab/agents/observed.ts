@@ -31,6 +31,7 @@ import { eventually } from "../programs/process.ts";
 import type { Description, PodDescription } from "../world/describe.ts";
 import { type Lab, startLab } from "../world/lab.ts";
 import { startMetadata } from "../world/metadata.ts";
+import { exchangesOf } from "./agent-status.ts";
 import { type AgentSetup, type NodeAgent, startAgents } from "./agents.ts";
 
 /** What was told of one end of some connections. */
@@ -140,9 +141,10 @@ export class ObservedLab {
     await this.exchanges(2);
   }
 
-  /** Waits until every agent has completed that many more. */
+  /** Waits until every agent has completed that many more, and has told so: what it tells of its own comes later than flows. */
   async exchanges(count: number): Promise<void> {
     const before = this.#agents.map(({ node }) => this.#exchanges(node));
+    await Promise.all(this.#agents.map((agent) => exchangesOf(agent, count, DEADLINE_MS)));
     await this.until(`${count} more exchanges of every agent`, () =>
       this.#agents.every(({ node }, i) => this.#exchanges(node) >= (before[i] ?? 0) + count),
     );

@@ -10,13 +10,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { USER_AGENT } from "../../../agent/generated/layout.ts";
 import type { SpanStats } from "../../../agent/spans/queue.ts";
-import { askAgent } from "../../../agent/telemetry/admin-client.ts";
 import type { Receiver } from "../../otlp/receiver.ts";
 import type { ReceivedSpan } from "../../otlp/spans.ts";
 import { eventually } from "../programs/process.ts";
 import type { Endpoint, Workload } from "../programs/workload.ts";
 import { type Description, twoPods } from "../world/describe.ts";
 import type { Lab } from "../world/lab.ts";
+import { type AgentStatus, statusOf } from "./agent-status.ts";
 import { type AgentSetup, ENDPOINT_VARIABLE, type NodeAgent } from "./agents.ts";
 import { ObservedLab } from "./observed.ts";
 
@@ -36,18 +36,6 @@ export interface SpanLabOptions {
   readonly before?: (lab: Lab) => Promise<unknown>;
   /** More arguments of each agent. */
   readonly agentArguments?: (node: string) => readonly string[];
-}
-
-/** What an agent's status says, as far as it is read here. */
-export interface AgentStatus {
-  /** Null before the first exchange. */
-  readonly probe: object | null;
-  /** `lastExchangeMs` changes with each exchange. */
-  readonly vitals: { readonly lastExchangeMs?: number };
-  readonly spans: SpanStats;
-  readonly losses: Readonly<Record<string, number>>;
-  readonly memory: { readonly rss: number };
-  readonly config: { readonly reloads: number };
 }
 
 const BATCH = { schedule_delay: 100, max_queue_size: 50_000, exporter: { otlp_grpc: {} } };
@@ -213,10 +201,6 @@ export async function recording(agents: readonly NodeAgent[], timeoutMs?: number
     return statuses.every(({ probe }) => probe !== null);
   };
   await eventually("a first exchange of each agent", isRecording, timeoutMs);
-}
-
-export async function statusOf({ adminSocket }: NodeAgent): Promise<AgentStatus> {
-  return (await askAgent(adminSocket, "/status")).body as AgentStatus;
 }
 
 /** The agents' user's own. */
