@@ -31,7 +31,7 @@ import { linkProbe } from "./probe-link.ts";
 import type { LiveConfig } from "./reload.ts";
 import type { Signal } from "./signal.ts";
 import { SpanSignal } from "./span-signal.ts";
-import { statusOf } from "./status-page.ts";
+import { type StatusParts, statusOf } from "./status-page.ts";
 
 const BLIND = "blind: flows have nothing of what the kernel counts; flowspan doctor and the probe's log may tell why";
 
@@ -59,58 +59,37 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     const names = await startNames(settings, env, log);
     closing.push(() => names.stop());
     const { identity } = names;
+    const namesTrouble = () => identity.nodeTrouble();
     const vitals = new PipelineVitals({
       intervalMs: () => clock.intervalMs,
       metadata: () => names.readings(),
-      namesTrouble: () => identity.nodeTrouble(),
+      namesTrouble,
       blindness: () => blindness(),
       probeTroubles: () => probe.troubles(),
       probeAwayMs: () => probe.source.awayMs,
     });
-    const nodeLog = new TroubleLog(log, "the node's name is right");
     const transport = exportsMetrics(settings)
       ? createTransport(transportOptions(live, "metrics"), "metrics", reportedCauses)
       : undefined;
     const node = () => identity.node();
     const findings = new FindingSignal({ live, reportedCauses, metrics: transport, node, log });
     const blindness = () => (probe.isFiltered() ? undefined : metrics.edges.blindness);
-    const sightLog = new TroubleLog(log, "flows account for what the kernel counts again");
-    const listeners: PipelineListeners = {
-      turn: () => vitals.turn(),
-      judge: (growth, exchange, evidence) => findings.judge(growth, exchange, evidence),
-      failed: (error) => vitals.failed(error),
-      exchanged: (exchange, seconds) => {
-        vitals.exchanged();
-        nodeLog.tell(identity.nodeTrouble());
-        sightLog.tell(blindness() && BLIND);
-        spans.exchanged();
-        state.addExchange(exchange, seconds);
-      },
-    };
+    const listeners = listenersOf({ vitals, state, spans, findings, blindness, namesTrouble, log });
     const onResult = (result: RequestResult) => state.addRequest(result);
     const parts = { settings, identity, transport, exemplars, clock, stop, log };
     const metrics = new MetricSignal({ ...parts, onResult, listeners });
     closing.push(() => metrics.stop());
 
-    for (const { losses } of [probe, metrics, names, spans, findings]) {
-      for (const [reason, count] of losses) state.losses.follow(reason, count);
-    }
-    state.metadata = () => names.readings();
-    state.exchangeAgeMs = () => vitals.exchangeAgeMs();
-    state.probeTroubles = () => probe.troubles();
-    if (settings.coverage) state.coverage = () => metrics.edges.coverage();
-    if (!settings.disabled) state.spans = () => spans.stats();
-    state.logs = () => findings.logs;
-    state.findings = () => findings.started();
+    const made: StatusParts = { live, vitals, state, probe, names, spans, findings, metrics };
+    followParts(made);
     if (transport !== undefined) closing.push(startSelf(settings, transport, state, log, spans.sending));
     closing.push(() => spans.stop());
     closing.push(() => findings.stop());
 
-    const status = () => statusOf({ live, vitals, state, probe, names, spans, findings, metrics });
     const answers = {
       vitals: () => vitals.read(),
       edges: () => ({ ...metrics.edges.snapshot(), findings: findings.snapshot() }),
-      status,
+      status: () => statusOf(made),
     };
     const admin = await startAdmin({ ...settings.admin, answers });
     state.adminRefusals = () => admin.refusals();
@@ -126,6 +105,45 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     // The last made is the first closed: self metrics still tell of the end, the source goes last.
     for (const close of closing.reverse()) await close();
   }
+}
+
+interface Listening extends Pick<StatusParts, "vitals" | "state" | "spans" | "findings"> {
+  readonly blindness: () => string | undefined;
+  readonly namesTrouble: () => string | undefined;
+  readonly log: Log;
+}
+
+/** Who hears of each turn of the pipeline. */
+function listenersOf(parts: Listening): PipelineListeners {
+  const { vitals, state, spans, findings, blindness, namesTrouble, log } = parts;
+  const nodeLog = new TroubleLog(log, "the node's name is right");
+  const sightLog = new TroubleLog(log, "flows account for what the kernel counts again");
+  return {
+    turn: () => vitals.turn(),
+    judge: (growth, exchange, evidence) => findings.judge(growth, exchange, evidence),
+    failed: (error) => vitals.failed(error),
+    exchanged: (exchange, seconds) => {
+      vitals.exchanged();
+      nodeLog.tell(namesTrouble());
+      sightLog.tell(blindness() && BLIND);
+      spans.exchanged();
+      state.addExchange(exchange, seconds);
+    },
+  };
+}
+
+/** What the agent says of itself, it asks its parts for. */
+function followParts({ live, vitals, state, probe, names, spans, findings, metrics }: StatusParts): void {
+  for (const { losses } of [probe, metrics, names, spans, findings]) {
+    for (const [reason, count] of losses) state.losses.follow(reason, count);
+  }
+  state.metadata = () => names.readings();
+  state.exchangeAgeMs = () => vitals.exchangeAgeMs();
+  state.probeTroubles = () => probe.troubles();
+  if (live.settings.coverage) state.coverage = () => metrics.edges.coverage();
+  if (!live.settings.disabled) state.spans = () => spans.stats();
+  state.logs = () => findings.logs;
+  state.findings = () => findings.started();
 }
 
 /** @returns what ends it */

@@ -17,12 +17,13 @@ import { keepReconnecting } from "../shared/reconnect.ts";
 import { AnswerWatchdog } from "./answer-watchdog.ts";
 import { Calls } from "./calls.ts";
 import { OUT_OF_ORDER } from "./collector.ts";
-import { EXCHANGE_COMMAND, FLUSH_COMMAND, prefixRuleCommands, settingsCommand, settleCommands } from "./commands.ts";
+import { EXCHANGE_COMMAND, prefixRuleCommands, settingsCommand } from "./commands.ts";
 import { ExchangeReader } from "./exchange-reader.ts";
 import type { Frame } from "./frames.ts";
 import { openSocket, ProbeConnection, type Tap } from "./probe-connection.ts";
 import type { ProbeOptions } from "./probe-options.ts";
 import { RecordAccount } from "./record-account.ts";
+import { Settlements } from "./settlements.ts";
 import {
   closedError,
   type ExchangeData,
@@ -36,14 +37,11 @@ import {
   type SourceListeners,
   type SourceStats,
 } from "./source.ts";
-import { Unconfirmed } from "./unconfirmed.ts";
 
 /** A connection that lived this long was a good one: the next pause is the first again. */
 const STEADY_MS = 5_000;
 /** What a probe may take to start, or to start again, before its absence is worth a line in the log. */
 const START_MS = 1_000;
-
-const NOTHING_SETTLED: Settled = { rows: 0, unknown: 0, refused: 0 };
 
 export class ProbeClient implements ProbeSource {
   readonly #path: string;
@@ -69,14 +67,13 @@ export class ProbeClient implements ProbeSource {
 
   readonly #hellos = new Calls<Hello>();
   readonly #exchanges = new Calls<ExchangeData>();
-  /** Marked with the number of rows that must be confirmed. */
-  readonly #flushes = new Calls<Settled>();
 
-  readonly #unconfirmed = new Unconfirmed();
-  /** By the flushes that were confirmed since nothing was unconfirmed. */
-  #settled: Settled = NOTHING_SETTLED;
-  /** When the maps that the unconfirmed rows belong to were made. */
-  #mapsStartedNs: bigint | undefined;
+  readonly #settlements = new Settlements({
+    isReady: () => this.#hello !== undefined,
+    send: (frames) => this.#send(frames),
+    asked: () => this.#watch(),
+    count: (failure, by) => this.#count(failure, by),
+  });
   #settings: readonly Frame[] = [];
   #prefixRules: readonly Frame[] = [];
 
@@ -85,7 +82,6 @@ export class ProbeClient implements ProbeSource {
   #connects = 0;
   #bytes = 0;
   #frames = 0;
-  #resent = 0;
   readonly #failures: Record<string, number> = {};
 
   /** Begins to connect at once. */
@@ -123,7 +119,7 @@ export class ProbeClient implements ProbeSource {
     this.#mustBeOpen();
     if (this.#exchanges.size > 0) throw new Error("exchange() was called while another one is under way");
     this.reportRecords();
-    if (!this.#unconfirmed.flushed) this.#sendFlush();
+    this.#settlements.flush();
     this.#send([EXCHANGE_COMMAND]);
     // The watchdog and the connection's end fail it; a large exchange may take any time.
     const answer = this.#exchanges.wait(NEVER_MS, () => this.#silence());
@@ -132,18 +128,13 @@ export class ProbeClient implements ProbeSource {
   }
 
   settle(rows: readonly SettledRow[]): void {
-    this.#unconfirmed.add(rows);
-    this.#send(settleCommands(rows));
-    if (this.#hello !== undefined && !this.#unconfirmed.flushed) this.#sendFlush();
+    this.#settlements.add(rows);
   }
 
   async flush(): Promise<Settled> {
     this.#mustBeOpen();
-    const { settled, confirmed, flushed } = this.#unconfirmed;
-    if (settled === confirmed) return NOTHING_SETTLED;
-    if (this.#hello !== undefined && !flushed) this.#sendFlush();
     const why = () => (this.#hello === undefined ? this.#trouble : this.#silence());
-    return this.#flushes.wait(this.#answerTimeoutMs, why, settled);
+    return this.#settlements.confirmed(this.#answerTimeoutMs, why);
   }
 
   settings(settings: ProbeSettings): void {
@@ -171,7 +162,7 @@ export class ProbeClient implements ProbeSource {
       connects: this.#connects,
       bytes: this.#bytes + (this.#reader?.bytes ?? 0),
       frames: this.#frames + (this.#reader?.frames ?? 0),
-      resent: this.#resent,
+      resent: this.#settlements.resent,
       failures: { ...this.#failures },
     };
   }
@@ -185,7 +176,8 @@ export class ProbeClient implements ProbeSource {
     if (!this.#abort.signal.aborted) this.reportRecords();
     this.#abort.abort();
     this.#destroy("closed");
-    for (const calls of [this.#hellos, this.#exchanges, this.#flushes]) calls.reject(closedError());
+    for (const calls of [this.#hellos, this.#exchanges]) calls.reject(closedError());
+    this.#settlements.end(closedError());
     await this.#running;
   }
 
@@ -266,7 +258,7 @@ export class ProbeClient implements ProbeSource {
     else if (event.kind === "hello") this.#giveUp("bad_stream", "the probe said HELLO twice");
     else if (event.kind === "connection") this.#listeners.connection?.(event);
     else if (event.kind === "trouble") this.#listeners.troubles?.(event.troubles);
-    else if (event.kind === "settled") this.#takeSettled(event);
+    else if (event.kind === "settled") this.#settlements.take(event);
   }
 
   #takeFirst(event: ProbeEvent): void {
@@ -290,23 +282,9 @@ export class ProbeClient implements ProbeSource {
   /** What every new connection sends first: who we are, and the settles that are not confirmed before anything else. */
   #introduce(hello: Hello): void {
     this.reportRecords();
-    if (this.#mapsStartedNs !== undefined && this.#mapsStartedNs !== hello.startedNs) this.#dropSettles();
-    this.#mapsStartedNs = hello.startedNs;
-    const rows = this.#unconfirmed.restart();
-    if (rows.length > 0) {
-      this.#resent += rows.length;
-      this.#send(settleCommands(rows));
-      this.#sendFlush();
-    }
+    this.#settlements.begin(hello);
     this.#send(this.#settings);
     this.#send(this.#prefixRules);
-  }
-
-  /** New maps count from nothing: settling old growth there would subtract what was never added. */
-  #dropSettles(): void {
-    const dropped = this.#unconfirmed.drop();
-    if (dropped > 0) this.#count("settle_void", dropped);
-    this.#flushes.resolve({ rows: 0, unknown: dropped, refused: 0 });
   }
 
   #takeExchange(exchange: ExchangeData): void {
@@ -318,34 +296,13 @@ export class ProbeClient implements ProbeSource {
     this.#giveUpOrder("exchange-end");
   }
 
-  #takeSettled({ rows, unknown, refused }: Settled): void {
-    if (!this.#unconfirmed.confirm()) {
-      this.#count("settled_unasked");
-      return;
-    }
-    const { settled, confirmed } = this.#unconfirmed;
-    this.#settled = {
-      rows: this.#settled.rows + rows,
-      unknown: this.#settled.unknown + unknown,
-      refused: this.#settled.refused + refused,
-    };
-    this.#flushes.resolve(this.#settled, confirmed);
-    if (settled === confirmed) this.#settled = NOTHING_SETTLED;
-  }
-
   #send(frames: Iterable<Frame>): void {
     if (this.#hello !== undefined) this.#connection?.send(frames);
   }
 
-  #sendFlush(): void {
-    this.#unconfirmed.flush();
-    this.#send([FLUSH_COMMAND]);
-    this.#watch();
-  }
-
   /** While it does, it must say something of it within the time. */
   get #owesAnswer(): boolean {
-    return this.#hello === undefined || this.#exchanges.size > 0 || this.#unconfirmed.flushing;
+    return this.#hello === undefined || this.#exchanges.size > 0 || this.#settlements.owesAnswer;
   }
 
   #watch(): void {
