@@ -19,6 +19,7 @@ import { ownNodeTrouble } from "./local/own-node.ts";
 import { cgroupEnd, type NodeContext, podEnd } from "./local/resource.ts";
 import { AddressTables } from "./remote/address-tables.ts";
 import { Addresses } from "./remote/addresses.ts";
+import { Waits } from "./waits.ts";
 import { WatchStart } from "./watch-start.ts";
 
 export interface IdentityOptions {
@@ -128,11 +129,8 @@ class TableIdentity implements ClusterIdentity {
   readonly #localPods: LocalPods;
   readonly #tables: ClusterTables;
   readonly #cgroups = new Map<bigint, KnownCgroup>();
-  /**
-   * Addresses without a known owner, and questions (address and port) without an answer of the directory: when they
-   * were first and last asked.
-   */
-  readonly #missing = new Map<string, { readonly firstMs: number; lastMs: number }>();
+  /** For addresses without a known owner, and questions (address and port) without an answer of the directory. */
+  readonly #missing = new Waits(PENDING_MS, MISSING_MAX);
   readonly #hostAddresses: readonly string[];
   /** Uids of pods that run here and are not reported; undefined once one of them was. */
   #strangers: Set<string> | undefined = new Set();
@@ -211,7 +209,7 @@ class TableIdentity implements ClusterIdentity {
   /** The addresses have an owner now. The wait for the next owner begins anew. */
   #isKnown({ object }: ClusterUpsert): void {
     const { addresses = [], clusterAddresses = [] } = object as Partial<Pod & Service>;
-    for (const address of [...addresses, ...clusterAddresses]) this.#missing.delete(address);
+    for (const address of [...addresses, ...clusterAddresses]) this.#missing.end(address);
   }
 
   refresh(): void {
@@ -276,12 +274,12 @@ class TableIdentity implements ClusterIdentity {
     const port = role === "client" ? serverPort : 0;
     const isAnswered = role === "listener" || (this.#directory?.answered(remoteAddress, port, nowMs) ?? true);
     const question = `${remoteAddress} ${port}`;
-    if (isAnswered) this.#missing.delete(question);
-    else if (!this.#waitedFor(question, nowMs, UNANSWERED_FORGET_MS))
+    if (isAnswered) this.#missing.end(question);
+    else if (!this.#missing.isOver(question, nowMs, UNANSWERED_FORGET_MS))
       return `the directory has not answered ${remoteAddress}`;
     const { end, state } = this.#addresses.find(remoteAddress, serverPort, role, sinceMs, untilMs);
-    if (state !== "missing") this.#missing.delete(remoteAddress);
-    else if (isAnswered && !this.#waitedFor(remoteAddress, nowMs, MISSING_FORGET_MS))
+    if (state !== "missing") this.#missing.end(remoteAddress);
+    else if (isAnswered && !this.#missing.isOver(remoteAddress, nowMs, MISSING_FORGET_MS))
       return `${remoteAddress} is not known yet`;
     // It may be a pod's or a node's as well: not all feeds have been read. An answer of "nobody" changes no table.
     const isHeard = isAnswered && this.#tables.unsynced.size === 0;
@@ -290,25 +288,11 @@ class TableIdentity implements ClusterIdentity {
     return { end, final: state === "final" || state === "missing" };
   }
 
-  /** @param forgetMs after which without a question the wait begins anew */
-  #waitedFor(address: string, nowMs: number, forgetMs: number): boolean {
-    const asked = this.#missing.get(address);
-    if (asked && nowMs - asked.lastMs <= forgetMs) {
-      asked.lastMs = nowMs;
-      return nowMs - asked.firstMs >= PENDING_MS;
-    }
-    if (this.#missing.size >= MISSING_MAX) this.#missing.delete(this.#missing.keys().next().value ?? "");
-    this.#missing.set(address, { firstMs: nowMs, lastMs: nowMs });
-    return false;
-  }
-
   #sweep(nowMs: number): void {
     this.#sweptMs = nowMs;
     this.#owners.sweep(nowMs);
     this.#localPods.sweep(nowMs);
-    for (const [address, { lastMs }] of this.#missing) {
-      if (nowMs - lastMs > MISSING_FORGET_MS) this.#missing.delete(address);
-    }
+    this.#missing.sweep(nowMs, MISSING_FORGET_MS);
   }
 
   /** The probe sends a cgroup once a connection. So those that were used longest ago go first, an eighth at a time. */
