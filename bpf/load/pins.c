@@ -196,8 +196,12 @@ static void generation__retire(const char *path)
 
 	snprintf(settings_path, sizeof(settings_path), "%s/settings", path);
 	fd = bpf_obj_get(settings_path);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != ENOENT)
+			log_warn("%s: cannot be opened: %s: a probe that runs on it has to be ended by hand",
+				 settings_path, strerror(errno));
 		return;
+	}
 	if (bpf_obj_get_info_by_fd(fd, &info, &length) || info.value_size > sizeof(value) ||
 	    bpf_map_lookup_elem(fd, &zero, value)) {
 		log_warn("%s: cannot be read: a probe that runs on it has to be ended by hand", settings_path);

@@ -40,6 +40,8 @@ export interface ContainerSetup {
   readonly volumes: Readonly<Record<string, string>>;
   /** What the image would hold, read only: by place in the container, its place here. */
   readonly files: Readonly<Record<string, string>>;
+  /** System calls that fail with EPERM, as in a runtime's seccomp profile. */
+  readonly refused?: readonly string[];
   /** Uses this machine's network. */
   readonly hostNetwork?: boolean;
 }
@@ -132,6 +134,7 @@ function ociConfig(setup: ContainerSetup, root: string, cgroup: string): object 
     mounts: [...systemMounts(), ...fileMounts(setup), ...volumeMounts(setup)],
     linux: {
       cgroupsPath: cgroup,
+      ...(setup.refused === undefined ? {} : { seccomp: refusing(setup.refused) }),
       namespaces: [
         ...["mount", "ipc", "uts"],
         ...(spec.hostPID ? [] : ["pid"]),
@@ -141,6 +144,11 @@ function ociConfig(setup: ContainerSetup, root: string, cgroup: string): object 
       readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
     },
   };
+}
+
+function refusing(names: readonly string[]): object {
+  const EPERM = 1;
+  return { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names, action: "SCMP_ACT_ERRNO", errnoRet: EPERM }] };
 }
 
 function systemMounts(): Mount[] {
