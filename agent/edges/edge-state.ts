@@ -67,6 +67,9 @@ export class Edge {
   trouble: Float64Array | undefined;
   /** Segments sent that were new in `row`, and in those before that nobody has judged, since the edge had no names. */
   segments = 0;
+  /** Of what was new in `row`: segments that came, and whether the peer got what this end sent. */
+  segmentsIn = 0;
+  isAnswered = false;
   /** Of the last exchange that had a row, on CLOCK_BOOTTIME. */
   seenNs = 0n;
   open = 0;

@@ -11,6 +11,7 @@ import { Coverage, type NamespaceCoverage } from "./coverage.ts";
 import { Edge, LATEST } from "./edge-state.ts";
 import { ExchangeClock } from "./exchange-clock.ts";
 import { KeptRow } from "./kept-row.ts";
+import { isAnswered } from "./peer-answer.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { snapshotOf } from "./snapshot-of.ts";
 import { SumPages } from "./sums.ts";
@@ -69,8 +70,7 @@ export class EdgeTable {
       this.#take(edge, row, clock.bootNs, this.#previousNs);
       this.#coverage.count(edge.key, this.#fresh);
       edge.weight = weightOf(this.#fresh);
-      edge.trouble = troubleOf(this.#fresh, edge.names === undefined ? edge.trouble : undefined);
-      edge.segments = (this.#fresh[AT.segsOut] as number) + (edge.names === undefined ? edge.segments : 0);
+      this.#judge(edge);
       edges.push(edge);
     }
     const gone = this.#restOthers(clock);
@@ -129,6 +129,15 @@ export class EdgeTable {
     edge.limit = row.limit;
   }
 
+  /** Notes what findings are judged by: of an edge that has no names yet, beside what nobody has judged. */
+  #judge(edge: Edge): void {
+    const isWaiting = edge.names === undefined;
+    edge.trouble = troubleOf(this.#fresh, isWaiting ? edge.trouble : undefined);
+    edge.segments = (this.#fresh[AT.segsOut] as number) + (isWaiting ? edge.segments : 0);
+    edge.segmentsIn = (this.#fresh[AT.segsIn] as number) + (isWaiting ? edge.segmentsIn : 0);
+    edge.isAnswered = isAnswered(this.#fresh) || (isWaiting && edge.isAnswered);
+  }
+
   /**
    * Marks the edges that had no row in this exchange: nothing of them is open or unsettled.
    *
@@ -142,6 +151,8 @@ export class EdgeTable {
       edge.forgetRow();
       edge.trouble = undefined;
       edge.segments = 0;
+      edge.segmentsIn = 0;
+      edge.isAnswered = false;
       edge.open = 0;
       edge.limit = 0;
       for (const index of Object.values(LATEST)) edge.totals.set(index, 0);

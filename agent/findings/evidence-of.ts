@@ -4,6 +4,7 @@
  */
 import type { Edge } from "../edges/edge-state.ts";
 import type { Growth } from "../edges/edge-table.ts";
+import { ATTR_K8S_NODE_NAME } from "../generated/semconv.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { NeighbourTable } from "../model/kernel-evidence.ts";
@@ -13,6 +14,7 @@ import type { EdgeEvidence, Evidence, NamespaceEvidence, Path } from "./evidence
 import { type GrownNamespace, NamespaceGrowths } from "./namespace-growth.ts";
 import { NeighbourTableGrowths } from "./neighbour-table-growth.ts";
 import { pathsOf } from "./paths.ts";
+import { SilentNodes } from "./silent-nodes.ts";
 
 const NS_PER_MS = 1_000_000n;
 
@@ -27,6 +29,7 @@ export interface Brought {
 export class EvidenceReader {
   readonly #growths = new NamespaceGrowths();
   readonly #tables = new NeighbourTableGrowths();
+  readonly #silent = new SilentNodes();
   #previousNs: bigint | undefined;
   #previousPaths: Path[] | undefined;
 
@@ -46,14 +49,18 @@ export class EvidenceReader {
     const before = this.#previousPaths;
     const now = pathsOf(growth.edges, troubled, node());
     this.#previousPaths = now;
+    const time = { sinceNs: previousNs, untilNs: growth.clock.bootNs };
+    const edges = [...troubled.values()];
+    const neighbours = troubles.filter(({ key }) => key.kind !== "drop");
     return {
-      intervalMs: Number((growth.clock.bootNs - previousNs) / NS_PER_MS),
-      edges: [...troubled.values()],
+      intervalMs: Number((time.untilNs - time.sinceNs) / NS_PER_MS),
+      edges,
       paths: { now, before },
+      ...this.#silent.take(growth.edges, edges, neighbours, nodeNameOf(node()), time),
       node,
       namespaces: new Map(grown.map((each) => [each.netns, namespaceEvidence(each, growth.edges, node)])),
       drops: troubles.filter(({ key }) => key.kind === "drop"),
-      neighbours: troubles.filter(({ key }) => key.kind !== "drop"),
+      neighbours,
       neighbourTables: tables,
     };
   }
@@ -87,6 +94,11 @@ function namespaceEvidence(
       return subject;
     },
   };
+}
+
+function nodeNameOf({ resource }: LocalEnd): string | undefined {
+  const name = resource[ATTR_K8S_NODE_NAME];
+  return typeof name === "string" ? name : undefined;
 }
 
 /** What the Resources of all ends in a namespace have in common: a pod, whichever of its containers they are in. */

@@ -28,11 +28,41 @@ export interface Evidence {
   readonly neighbours: readonly EvidenceGrowth[];
   /** Of each address family; absent where it was not read before. */
   readonly neighbourTables: readonly NeighbourTableEvidence[];
+  /** Other nodes that do not answer, those first that have been silent for longest. Empty where peers' nodes are not known. */
+  readonly silentNodes: readonly SilentNode[];
+  /** Those that answer again, as they were before: for as long as their connections may wait to send again. */
+  readonly recoveringNodes: readonly SilentNode[];
 }
 
 /** A table as it is now, and the entries that have found no room in it within the interval. */
 export interface NeighbourTableEvidence extends Pick<NeighbourTable, "family" | "entries" | "thresholds"> {
   readonly overflows: number;
+}
+
+/** Another node of which no pod answers this one's. Counts are since it is silent. */
+export interface SilentNode {
+  /** Its name. */
+  readonly node: string;
+  /** From the start of the first interval in which it was asked and did not answer. */
+  readonly silentMs: number;
+  /** Pods there, and Services that are there alone, which were asked; and the Resources here that asked. */
+  readonly peers: number;
+  readonly senders: number;
+  /** Segments that were sent again: SYNs, after the timer, and probes for a lost tail. */
+  readonly resentSyns: number;
+  readonly timeouts: number;
+  readonly probes: number;
+  /** Connects that ended without an answer, and those that ended since this node did not find the way. */
+  readonly timedOut: number;
+  readonly unreachable: number;
+  /** How often no neighbour answered for an address of it. */
+  readonly unresolved: number;
+  /** Segments that came from it. */
+  readonly received: number;
+  /** Whether its segments come, so that the way to it alone is broken. */
+  readonly isHeard: boolean;
+  /** Whether any other node has answered since. */
+  readonly othersAnswer: boolean;
 }
 
 export interface EdgeEvidence {

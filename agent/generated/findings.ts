@@ -120,6 +120,29 @@ export const FINDINGS = {
     command: "ip route get ADDRESS; iptables -nvL FORWARD; kubectl get networkpolicies -A",
     runbook: "connect-unanswered",
   },
+  partition: {
+    event: "flowspan.finding.partition",
+    meaning: "A node does not answer: whichever of its pods is asked, and in new connections as in open ones.",
+    subject: "node",
+    severity: "error",
+    startAfter: 1,
+    endAfter: 2,
+    thresholds: {
+      threshold: {
+        default: 10,
+        unit: "s",
+        brief: "How long a node that is asked has not answered. Whole intervals count.",
+      },
+      least: {
+        default: 2,
+        unit: "{pod}",
+        brief: "And how many of its pods do not answer.",
+      },
+    },
+    cause: "The other node is down, or the network between the nodes is cut or drops the packets of one way.",
+    command: "kubectl get nodes -o wide; ip neigh; ip route get ADDRESS",
+    runbook: "partition",
+  },
   slow_reader: {
     event: "flowspan.finding.slow_reader",
     meaning: "A peer does not read: its receive window limits the sender.",

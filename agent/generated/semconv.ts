@@ -311,6 +311,27 @@ export const ATTR_FLOWSPAN_NEIGHBOUR_UNRESOLVED = "flowspan.neighbour.unresolved
 /** Inode number of the network namespace, as `lsns -t net` shows it. */
 export const ATTR_FLOWSPAN_NETNS = "flowspan.netns";
 
+/** Connects that ICMP, or the neighbour table, ended with host or network unreachable. */
+export const ATTR_FLOWSPAN_PARTITION_CONNECTS_UNREACHABLE = "flowspan.partition.connects_unreachable";
+
+/** What this end sees of the partition. The finding of the agent at the other end says the rest. */
+export const ATTR_FLOWSPAN_PARTITION_KIND = "flowspan.partition.kind";
+export const FLOWSPAN_PARTITION_KIND_VALUE_UNREACHABLE = "unreachable";
+export const FLOWSPAN_PARTITION_KIND_VALUE_ONE_WAY = "one_way";
+export type FlowspanPartitionKind = "unreachable" | "one_way";
+
+/** Other nodes that do not answer. More than one, and no name of a peer's node, says that this node is cut off. */
+export const ATTR_FLOWSPAN_PARTITION_NODES = "flowspan.partition.nodes";
+
+/** Pods there that were asked and did not answer; also Services whose pods are all there. */
+export const ATTR_FLOWSPAN_PARTITION_PEERS = "flowspan.partition.peers";
+
+/** Segments that came from there since it does not answer. */
+export const ATTR_FLOWSPAN_PARTITION_SEGMENTS_RECEIVED = "flowspan.partition.segments_received";
+
+/** Containers, pods and units of this node that asked. */
+export const ATTR_FLOWSPAN_PARTITION_SENDERS = "flowspan.partition.senders";
+
 /** The name of the node at the remote end, or of the node that the pod there runs on. */
 export const ATTR_FLOWSPAN_PEER_K8S_NODE_NAME = "flowspan.peer.k8s.node.name";
 

@@ -11,7 +11,7 @@ import { program, run } from "../programs/run.ts";
 import { type Description, isBetween, type NodeDescription, type PodDescription } from "./describe.ts";
 import { FAULTS, type Family } from "./iptables.ts";
 import { lines, namespaceFile } from "./network.ts";
-import { delayRoutes, linkDevice, nodeNamespace } from "./network-plan.ts";
+import { delayRoutes, linkDevice, neighboursOf, nodeNamespace } from "./network-plan.ts";
 
 export interface Fault {
   remove(): Promise<void>;
@@ -111,6 +111,26 @@ async function changeRules(lab: string, action: "-A" | "-D", rules: readonly Fau
     return run(["ip", "netns", "exec", nodeNamespace(lab, node), restore, "-w", "--noflush"], lines(text));
   });
   await Promise.all(restores);
+}
+
+/** Of no device in any lab. */
+const NOBODY = "02:00:00:00:00:01";
+
+/**
+ * Loses all that `from` sends to `to`, as a broken switch does: its frames go to a MAC address that nobody has. No rule drops
+ * them, no device is down, and neither node is told.
+ */
+export async function cutLink(lab: string, description: Description, from: string, to: string): Promise<Fault> {
+  const device = linkDevice(description, to);
+  const neighbours = neighboursOf(description, to);
+  const change = (line: (neighbour: string) => string) =>
+    run(["ip", "-n", nodeNamespace(lab, from), "-batch", "-"], lines(neighbours.map(line)));
+  await change((neighbour) => `neigh replace ${neighbour} lladdr ${NOBODY} dev ${device} nud permanent`);
+  return {
+    remove: async () => {
+      await change((neighbour) => `neigh del ${neighbour} dev ${device}`);
+    },
+  };
 }
 
 /**

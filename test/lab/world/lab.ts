@@ -22,6 +22,7 @@ import { buildCgroups, containerCgroup, findCgroupMount, unitCgroup } from "./cg
 import type { Addresses, Description, PodDescription, ServiceDescription } from "./describe.ts";
 import {
   applyRules,
+  cutLink,
   type DelayFault,
   type Fault,
   faultRules,
@@ -73,6 +74,8 @@ export interface Lab {
   readonly outsideCgroup: string;
   /** Loses packets on a link, both ways. */
   loss(a: string, b: string, probability: number): Promise<Fault>;
+  /** Loses all that goes from one node to another, one way, without a trace on either. */
+  cut(from: string, to: string): Promise<Fault>;
   /** Drops or rejects packets of one direction, like a NetworkPolicy. */
   drop(rule: RuleInput): Promise<Fault>;
   /** Adds travel time to a link, each way. */
@@ -173,6 +176,7 @@ function labOf(id: string, mount: string, description: Description, remove: () =
     },
     service: (name) => find(description.services, (each) => each.name === name, `service ${name}`),
     loss: (a, b, probability) => applyRules(id, linkLossRules(description, a, b, probability)),
+    cut: (from, to) => cutLink(id, description, from, to),
     drop: (rule) => applyRules(id, faultRules(description, rule)),
     delay: (a, b, delayMs) => slowLink(id, description, outsideCgroup, [a, b], delayMs),
     limitNeighbourTable(family, entries) {

@@ -148,6 +148,12 @@ function peerRoutes(device: string, peer: NodeDescription, node: NodeDescription
   ];
 }
 
+/** Addresses that routes to `node` and its pods go by, at any other node: what ARP and ND resolve there. */
+export function neighboursOf(description: Description, node: string): string[] {
+  const { ips, index } = nodeOf(description, node);
+  return [ips.v4, `fe80::a:${index}`];
+}
+
 /** Lines for `ip -n NODE -batch`: traffic from `node` to `peer` takes the delay relay's device. */
 export function delayRoutes(description: Description, nodeName: string, peerName: string): string[] {
   const node = nodeOf(description, nodeName);

@@ -12,7 +12,7 @@ import { type Counts, FakeIdentity, FakeKernel, keyOf } from "../series/kernel.t
 import { namespaceBooks } from "../source/namespace-books.ts";
 import { endOf } from "./judged.ts";
 
-export const NODE: LocalEnd = endOf("node-1");
+export const NODE: LocalEnd = { ...endOf("node-1"), resource: { "k8s.node.name": "node-1" } };
 /** An edge whose growth each test gives. */
 export const CLIENT = "client cart>10.0.0.2:80";
 export const LISTENER = "listener cart>:8080";

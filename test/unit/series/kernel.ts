@@ -150,8 +150,8 @@ export function keyOf(id: string): EdgeKey {
 export class FakeIdentity implements Identity {
   version = 1;
   readonly #workloads = new Map<string, string>();
+  readonly #peers = new Map<string, Partial<RemoteEnd>>();
   readonly #pending = new Set<string>();
-  readonly #nodes = new Map<string, string>();
 
   addCgroup(): void {}
 
@@ -161,8 +161,13 @@ export class FakeIdentity implements Identity {
   }
 
   /** Its node is known from now on. */
-  place(address: string, node: string): void {
-    this.#nodes.set(address, node);
+  place(address: string, nodeName: string): void {
+    this.describe(address, { nodeName, podName: this.#workloads.get(address) ?? address });
+  }
+
+  /** What else is known of a peer from now on. */
+  describe(address: string, peer: Partial<RemoteEnd>): void {
+    this.#peers.set(address, peer);
     this.version++;
   }
 
@@ -180,8 +185,8 @@ export class FakeIdentity implements Identity {
     if (this.#pending.has(remoteAddress)) return { state: "pending", why: "the pod is not known yet" };
     const name = this.#workloads.get(remoteAddress) ?? remoteAddress;
     const local = { id: localAddress, resource: { "k8s.pod.name": localAddress }, label: localAddress };
-    const nodeName = this.#nodes.get(remoteAddress);
-    const remote: RemoteEnd = { kind: "pod", name, namespace: "shop", podName: name, nodeName, label: `shop/${name}` };
+    const unnamed: RemoteEnd = { kind: "pod", name, namespace: "shop", podName: undefined, label: `shop/${name}` };
+    const remote = { ...unnamed, ...this.#peers.get(remoteAddress) };
     return { state: "named", local, remote, passing: false };
   }
 }

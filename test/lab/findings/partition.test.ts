@@ -1,0 +1,148 @@
+/**
+ * A network that loses all between two nodes is a partition at both of them, and nothing else: both ways, one way, and all links of
+ * one node. Each is found within 30 s of real time, with the shipped thresholds, and ends when the network heals.
+ *
+ *   node-1, node-2, node-3: on each a client and two servers; each client talks to the servers of both other nodes
+ */
+import { performance } from "node:perf_hooks";
+import { afterAll, beforeAll, expect } from "vitest";
+import {
+  ATTR_FLOWSPAN_FINDING_STATE,
+  ATTR_FLOWSPAN_PARTITION_KIND,
+  ATTR_FLOWSPAN_PARTITION_NODES,
+  ATTR_FLOWSPAN_PARTITION_SEGMENTS_RECEIVED,
+  ATTR_FLOWSPAN_PEER_K8S_NODE_NAME,
+  ATTR_K8S_NODE_NAME,
+} from "../../../agent/generated/semconv.ts";
+import { missing, needs } from "../../machine/needs.ts";
+import { FindingWatch } from "../agents/finding-watch.ts";
+import { ObservedLab } from "../agents/observed.ts";
+import { describe } from "../world/describe.ts";
+import type { Fault } from "../world/faults.ts";
+
+const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
+const test = needs(...NEEDS);
+
+/** TCP's timers know no compressed time, so neither does the threshold: an agent's 10 s are 10 s here, too. */
+const INTERVAL_MS = 1_000;
+const FOUND_WITHIN_MS = 30_000;
+const PORT = 8080;
+const NODES = ["node-1", "node-2", "node-3"] as const;
+type Node = (typeof NODES)[number];
+const TIMEOUT_MS = 180_000;
+
+let observed: ObservedLab;
+
+beforeAll(async () => {
+  if (missing(...NEEDS) !== undefined) return;
+  const pods = NODES.flatMap((node) => ["client", "first", "second"].map((name) => ({ key: `${name}-${node}`, node })));
+  observed = await ObservedLab.start(describe({ nodes: NODES.length, pods }), { intervalMs: INTERVAL_MS });
+  await Promise.all(NODES.flatMap(serversOf).map((key) => observed.lab.pod(key).serve({ listen: [{ port: PORT }] })));
+  await observed.watch();
+  for (const node of NODES) {
+    const client = observed.lab.pod(`client-${node}`);
+    const to = NODES.filter((other) => other !== node)
+      .flatMap(serversOf)
+      .map((key) => ({ address: observed.lab.pod(key).ips.v4, port: PORT }));
+    client.start("send", { to, count: 0, parallel: 8, paceMs: 100, cancelMs: 3_000, upload: 2003, download: 1009 });
+    client.start("hold", { to, count: 2 * to.length, everyMs: 200 });
+  }
+  await observed.exchanges(3);
+}, TIMEOUT_MS);
+
+afterAll(() => observed?.close());
+
+function serversOf(node: Node): string[] {
+  return [`first-${node}`, `second-${node}`];
+}
+
+/** What an agent says of a partition. */
+interface Said {
+  /** Whose agent. */
+  readonly by: Node;
+  /** Undefined: this node is cut off from several. */
+  readonly towards: Node | undefined;
+  readonly kind: "unreachable" | "one_way";
+  readonly nodes: number;
+}
+
+const CASES: readonly {
+  readonly what: string;
+  readonly cuts: readonly (readonly [Node, Node])[];
+  readonly said: readonly Said[];
+}[] = [
+  {
+    what: "a network that is cut both ways between two of three nodes",
+    cuts: [
+      ["node-1", "node-2"],
+      ["node-2", "node-1"],
+    ],
+    said: [
+      { by: "node-1", towards: "node-2", kind: "unreachable", nodes: 1 },
+      { by: "node-2", towards: "node-1", kind: "unreachable", nodes: 1 },
+    ],
+  },
+  {
+    what: "a network that is cut one way",
+    cuts: [["node-1", "node-2"]],
+    said: [
+      { by: "node-1", towards: "node-2", kind: "one_way", nodes: 1 },
+      { by: "node-2", towards: "node-1", kind: "unreachable", nodes: 1 },
+    ],
+  },
+  {
+    what: "a node of which all links are cut",
+    cuts: (["node-1", "node-2"] as const).flatMap((other) => [["node-3", other] as const, [other, "node-3"] as const]),
+    said: [
+      { by: "node-1", towards: "node-3", kind: "unreachable", nodes: 1 },
+      { by: "node-2", towards: "node-3", kind: "unreachable", nodes: 1 },
+      { by: "node-3", towards: undefined, kind: "unreachable", nodes: 2 },
+    ],
+  },
+];
+
+for (const { what, cuts, said } of CASES) {
+  test(
+    `${what} is found within 30 s as a partition and no other finding, at each end as that end sees it, until it heals`,
+    async () => {
+      const watch = new FindingWatch(observed);
+      const faults: Fault[] = [];
+      const startMs = performance.now();
+
+      for (const [from, to] of cuts) faults.push(await observed.lab.cut(from, to));
+      await watch.until("all starts", () => watch.starts("partition").length >= said.length);
+      const foundMs = performance.now() - startMs;
+      await observed.exchanges(3);
+      const goesOn = watch.ends("partition").length;
+      for (const fault of faults) await fault.remove();
+      await watch.over();
+      const healedMs = performance.now() - startMs - foundMs;
+      console.log(`${what}: found after ${Math.round(foundMs)} ms, over ${Math.round(healedMs)} ms after`);
+
+      expect(saidOf(watch)).toEqual(said);
+      expect(goesOn).toBe(0);
+      expect(foundMs).toBeLessThan(FOUND_WITHIN_MS);
+      expect(watch.names).toEqual(["partition"]);
+      for (const { attributes } of watch.starts("partition"))
+        if (
+          attributes[ATTR_FLOWSPAN_PARTITION_KIND] === "unreachable" &&
+          attributes[ATTR_FLOWSPAN_FINDING_STATE] === "start"
+        )
+          expect(attributes[ATTR_FLOWSPAN_PARTITION_SEGMENTS_RECEIVED]).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+}
+
+/** By the agent's node. */
+function saidOf(watch: FindingWatch): Said[] {
+  return watch
+    .starts("partition")
+    .map(({ attributes, resource }) => ({
+      by: resource[ATTR_K8S_NODE_NAME] as Node,
+      towards: attributes[ATTR_FLOWSPAN_PEER_K8S_NODE_NAME] as Node | undefined,
+      kind: attributes[ATTR_FLOWSPAN_PARTITION_KIND] as Said["kind"],
+      nodes: Number(attributes[ATTR_FLOWSPAN_PARTITION_NODES]),
+    }))
+    .sort((a, b) => a.by.localeCompare(b.by));
+}
