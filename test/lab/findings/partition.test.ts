@@ -116,8 +116,6 @@ for (const { what, cuts, said } of CASES) {
       const goesOn = watch.ends("partition").length;
       for (const fault of faults) await fault.remove();
       await watch.over();
-      const healedMs = performance.now() - startMs - foundMs;
-      console.log(`${what}: found after ${Math.round(foundMs)} ms, over ${Math.round(healedMs)} ms after`);
 
       expect(saidOf(watch)).toEqual(said);
       expect(goesOn).toBe(0);
