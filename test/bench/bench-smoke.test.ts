@@ -24,7 +24,7 @@ describe("npm run bench", () => {
     if (missing(...NEEDS) !== undefined) return;
     directory = mkdtempSync(join(tmpdir(), "flowspan-bench-smoke-"));
     const files = ["--json", join(directory, "rows.json"), "--markdown", join(directory, "table.md")];
-    const only = ["--only", "request-response", "--only", "latency", "--only", "scenario"];
+    const only = ["request-response", "edges-to-otlp", "latency", "scenario"].flatMap((name) => ["--only", name]);
     const bench = [process.execPath, "--disable-warning=ExperimentalWarning", join(ROOT, "test/bench/main.ts")];
     const ended = await output([...bench, "--quick", ...only, ...files]);
     if (ended.code !== 0) throw new Error(`the benchmarks ended with ${ended.code}: ${ended.stderr}`);
@@ -40,7 +40,7 @@ describe("npm run bench", () => {
   test("each budget of the benchmarks that were asked for has one row", () => {
     expect(rows.map(({ budget }) => budget)).toEqual([
       ...["per-packet", "round-trip-cpu", "round-trip-p50", "round-trip-p99", "round-trips", "bulk-cpu", "bulk"],
-      ...["latency", "scenario-probe", "scenario-collector"],
+      ...["point", "latency", "scenario-probe", "scenario-collector"],
     ]);
   });
 

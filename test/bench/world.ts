@@ -92,13 +92,14 @@ async function serve(): Promise<void> {
       for (const frame of said) date(frame, BigInt(exchanges + 1), bootNs, lastNs);
       lastNs = bootNs;
       exchanges++;
+      settledRows = 0;
       agent.sendBytes(packFrames(said));
     } else if (kind === FrameKind.COMMAND_SETTLE) {
       settledRows++;
     } else if (kind === FrameKind.COMMAND_FLUSH) {
+      // One comes with each part of a settle.
       agent.send(settledFrame({ rows: settledRows }));
-      say({ exchanges, settledRows, points, spans, records });
-      settledRows = 0;
+      if (settledRows >= size.edges) say({ exchanges, settledRows, points, spans, records });
     }
   }
 }
