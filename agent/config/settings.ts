@@ -117,6 +117,15 @@ export const SETTINGS = {
       },
       { min: 16, max: 1_000_000 },
     ),
+    share: integer(
+      {
+        summary:
+          "In percent: a pod, else a user, container or unit, may hold as many edges as the kernel's table has free, times this; what it has beyond is counted without detail, as its own.",
+        default: 100,
+        live: true,
+      },
+      { min: 1, max: 10_000 },
+    ),
     idle: milliseconds(
       {
         summary: "An edge with no growth and nothing open for this long is removed from the kernel's table.",

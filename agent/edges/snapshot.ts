@@ -18,7 +18,7 @@ export interface Snapshot {
 
 export interface EdgeSnapshot {
   readonly role: Role;
-  /** The kernel's edge for what found no room: addresses mean nothing. */
+  /** A kernel's edge for what found no room of its own, the cgroup's or all the rest (cgroup "0"): addresses mean nothing. */
   readonly overflow: boolean;
   readonly local: LocalSnapshot;
   readonly remote: RemoteSnapshot;

@@ -73,7 +73,8 @@ export const Loss = {
   LOSS_SETTLE_REFUSED: 20,
   LOSS_HOOK_GAP: 21,
   LOSS_FILTER_GAP: 22,
-  LOSS_COUNT: 23,
+  LOSS_EDGE_SHARE_FULL_DETAIL: 23,
+  LOSS_COUNT: 24,
 } as const;
 export type Loss = (typeof Loss)[keyof typeof Loss];
 
@@ -335,11 +336,12 @@ export const slotGrowth = {
 } as const;
 
 export const frameCgroup = {
-  size: 2064,
+  size: 2072,
   fields: {
     id: { offset: 0, type: "u64" },
-    seenNs: { offset: 8, type: "u64" },
-    names: { offset: 16, type: "array", count: 8, of: { type: "bytes", length: 256 } },
+    tenant: { offset: 8, type: "u64" },
+    seenNs: { offset: 16, type: "u64" },
+    names: { offset: 24, type: "array", count: 8, of: { type: "bytes", length: 256 } },
   },
 } as const;
 
@@ -395,17 +397,19 @@ export const frameProgram = {
 } as const;
 
 export const frameStatus = {
-  size: 248,
+  size: 272,
   fields: {
-    losses: { offset: 0, type: "array", count: 23, of: { type: "u64" } },
-    edges: { offset: 184, type: "u64" },
-    edgeCapacity: { offset: 192, type: "u64" },
-    evicted: { offset: 200, type: "u64" },
-    cgroups: { offset: 208, type: "u64" },
-    records: { offset: 216, type: "u64" },
-    probeCpuUs: { offset: 224, type: "u64" },
-    probeRssBytes: { offset: 232, type: "u64" },
-    adopted: { offset: 240, type: "u64" },
+    losses: { offset: 0, type: "array", count: 24, of: { type: "u64" } },
+    edges: { offset: 192, type: "u64" },
+    edgeCapacity: { offset: 200, type: "u64" },
+    evicted: { offset: 208, type: "u64" },
+    cgroups: { offset: 216, type: "u64" },
+    records: { offset: 224, type: "u64" },
+    probeCpuUs: { offset: 232, type: "u64" },
+    probeRssBytes: { offset: 240, type: "u64" },
+    adopted: { offset: 248, type: "u64" },
+    tenantEdges: { offset: 256, type: "u64" },
+    tenantLimit: { offset: 264, type: "u64" },
   },
 } as const;
 
@@ -473,7 +477,7 @@ export const connectionEvent = {
 } as const;
 
 export const commandSettings = {
-  size: 72,
+  size: 80,
   fields: {
     idleNs: { offset: 0, type: "u64" },
     activeTimeoutNs: { offset: 8, type: "u64" },
@@ -487,6 +491,8 @@ export const commandSettings = {
     recordsPerS: { offset: 60, type: "u32" },
     recordsBurst: { offset: 64, type: "u32" },
     recordsAtOnce: { offset: 68, type: "u32" },
+    edgesShare: { offset: 72, type: "u32" },
+    zero: { offset: 76, type: "u32" },
   },
 } as const;
 
@@ -576,6 +582,7 @@ export const LOSS_NAMES = [
   "settle_refused",
   "hook_gap",
   "filter_gap",
+  "edge_share_full_detail",
 ] as const;
 
 /** The name of each feature, by its bit in struct frame_hello. */

@@ -223,6 +223,7 @@ export const FLOWSPAN_LOSS_REASON_VALUE_EVIDENCE_UNCOUNTED = "evidence_uncounted
 export const FLOWSPAN_LOSS_REASON_VALUE_SETTLE_REFUSED = "settle_refused";
 export const FLOWSPAN_LOSS_REASON_VALUE_HOOK_GAP = "hook_gap";
 export const FLOWSPAN_LOSS_REASON_VALUE_FILTER_GAP = "filter_gap";
+export const FLOWSPAN_LOSS_REASON_VALUE_EDGE_SHARE_FULL_DETAIL = "edge_share_full_detail";
 export const FLOWSPAN_LOSS_REASON_VALUE_FRAME_UNUSABLE = "frame_unusable";
 export const FLOWSPAN_LOSS_REASON_VALUE_POINTS_REJECTED = "points_rejected";
 export const FLOWSPAN_LOSS_REASON_VALUE_SERIES_OVER_BUDGET_DETAIL = "series_over_budget_detail";
@@ -262,6 +263,7 @@ export type FlowspanLossReason =
   | "settle_refused"
   | "hook_gap"
   | "filter_gap"
+  | "edge_share_full_detail"
   | "frame_unusable"
   | "points_rejected"
   | "series_over_budget_detail"
@@ -921,6 +923,20 @@ export const METRIC_FLOWSPAN_EDGES_LIMIT: MetricDescriptor = {
   name: "flowspan.edges.limit",
   unit: "{edge}",
   description: "Edges that the kernel's edge table can hold.",
+  instrument: "updowncounter",
+};
+
+export const METRIC_FLOWSPAN_EDGES_TENANT_USAGE: MetricDescriptor = {
+  name: "flowspan.edges.tenant.usage",
+  unit: "{edge}",
+  description: "Edges of the tenant (a pod, else a user, a container or a unit) that holds most of the kernel's edge table.",
+  instrument: "updowncounter",
+};
+
+export const METRIC_FLOWSPAN_EDGES_TENANT_LIMIT: MetricDescriptor = {
+  name: "flowspan.edges.tenant.limit",
+  unit: "{edge}",
+  description: "Edges that one tenant may hold now: those that are free, times `probe.share`. One that held as many before others came keeps them, and gets no more.",
   instrument: "updowncounter",
 };
 

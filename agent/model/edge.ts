@@ -16,7 +16,7 @@ export interface EdgeKey {
   readonly netns: number;
   readonly serverPort: number;
   readonly role: Role;
-  /** True for the edge that takes what found no room; its addresses mean nothing. */
+  /** True for an edge that takes what found no room of its own: a cgroup's, or all the rest where that is 0. Its addresses mean nothing. */
   readonly overflow: boolean;
 }
 

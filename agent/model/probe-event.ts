@@ -86,6 +86,9 @@ export interface ProbeStatus {
   readonly probeCpuUs: number;
   readonly probeRssBytes: number;
   readonly adopted: number;
+  /** Edges of the tenant that holds most, and what one may hold now. */
+  readonly tenantEdges: number;
+  readonly tenantLimit: number;
 }
 
 /** What is wrong with what the probe stands on: enum probe_trouble. */

@@ -219,7 +219,7 @@ class TableIdentity implements ClusterIdentity {
   identify(key: EdgeKey, sinceNs: bigint, untilNs: bigint, nowNs: bigint = untilNs): Identified {
     const nowMs = milliseconds(nowNs);
     const { unsynced } = this.#tables;
-    if (key.overflow) {
+    if (key.overflow && key.cgroup === 0n) {
       return { state: "named", local: this.node(), remote: NOBODY, passing: false };
     }
     if (unsynced.size > 0 && nowMs - this.#startedMs < FIRST_SYNC_MS) {
@@ -227,6 +227,7 @@ class TableIdentity implements ClusterIdentity {
     }
     const local = this.#local(key, milliseconds(sinceNs), milliseconds(untilNs), nowMs);
     if (local === undefined) return { state: "pending", why: "the pod is not known yet" };
+    if (key.overflow) return { state: "named", local: local.end, remote: NOBODY, passing: !local.final };
     const remote = this.#remote(key, milliseconds(sinceNs), milliseconds(untilNs), nowMs);
     if (typeof remote === "string") return { state: "pending", why: remote };
     const passing = !local.final || !remote.final;

@@ -75,6 +75,7 @@ export function probeSettings(settings: Settings, traceKey: TraceKey): ProbeSett
   const recording = recordSettings(settings, traceKey);
   return {
     idleNs: BigInt(settings.probe.idle) * NS_PER_MS,
+    edgesShare: settings.probe.share,
     records: recording !== undefined,
     ...(recording === undefined ? {} : { recording }),
   };

@@ -34,6 +34,7 @@ const EVERY_CONNECTION: RecordSettings = {
 
 export function settingsCommand({
   idleNs,
+  edgesShare = 100,
   records,
   recordsAtOnce = false,
   recording = EVERY_CONNECTION,
@@ -54,6 +55,7 @@ export function settingsCommand({
   payload.writeUInt32LE(rate.perSecond, at.recordsPerS.offset);
   payload.writeUInt32LE(rate.burst, at.recordsBurst.offset);
   payload.writeUInt32LE(recordsAtOnce ? 1 : 0, at.recordsAtOnce.offset);
+  payload.writeUInt32LE(edgesShare, at.edgesShare.offset);
   return { kind: FrameKind.COMMAND_SETTINGS, payload };
 }
 

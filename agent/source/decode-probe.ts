@@ -177,6 +177,8 @@ function status(fields: Fields): ProbeEvent {
     probeCpuUs: fields.count(at.probeCpuUs),
     probeRssBytes: fields.count(at.probeRssBytes),
     adopted: fields.count(at.adopted),
+    tenantEdges: fields.count(at.tenantEdges),
+    tenantLimit: fields.count(at.tenantLimit),
   };
 }
 

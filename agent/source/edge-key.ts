@@ -25,16 +25,17 @@ export function decodeEdgeKey(id: string): EdgeKey {
   if (bytes.length !== edgeKey.size || role === undefined) throw new RangeError("not the id of an edge");
   const address = ({ offset, length }: BytesAt) => id.slice(offset, offset + length);
   const local = address(edgeKey.fields.localAddr);
+  const remote = address(edgeKey.fields.remoteAddr);
   const serverPort = bytes.readUInt16LE(edgeKey.fields.serverPort.offset);
   return {
     cgroup: bytes.readBigUInt64LE(edgeKey.fields.cgroup.offset),
     localAddress: formatAddress(local),
-    remoteAddress: formatAddress(address(edgeKey.fields.remoteAddr)),
+    remoteAddress: formatAddress(remote),
     netns: bytes.readUInt32LE(edgeKey.fields.netns.offset),
     serverPort,
     role,
     // A listener bound to [::] has no local address either, but it has a port.
-    overflow: local === UNSPECIFIED && !(role === "listener" && serverPort !== 0),
+    overflow: local === UNSPECIFIED && remote === UNSPECIFIED && serverPort === 0,
   };
 }
 

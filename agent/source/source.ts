@@ -71,6 +71,8 @@ export interface RecordSettings {
 export interface ProbeSettings {
   /** An edge with no growth and nothing open for this long is evicted. */
   readonly idleNs: bigint;
+  /** In percent of what is free of the edge table: so much a tenant may hold. Left out: 100. */
+  readonly edgesShare?: number;
   /** Whether the probe sends each ended connection to `SourceListeners.connection`. */
   readonly records: boolean;
   /**

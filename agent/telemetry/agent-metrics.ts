@@ -25,6 +25,8 @@ import {
   METRIC_FLOWSPAN_COVERAGE_SEGMENTS,
   METRIC_FLOWSPAN_EDGES_EVICTED,
   METRIC_FLOWSPAN_EDGES_LIMIT,
+  METRIC_FLOWSPAN_EDGES_TENANT_LIMIT,
+  METRIC_FLOWSPAN_EDGES_TENANT_USAGE,
   METRIC_FLOWSPAN_EDGES_USAGE,
   METRIC_FLOWSPAN_EXCHANGE_AGE,
   METRIC_FLOWSPAN_EXCHANGE_DURATION,
@@ -168,6 +170,8 @@ const READINGS: readonly Reading<SelfState>[] = [
   [METRIC_FLOWSPAN_BPF_PROGRAM_RECURSION_MISSES, ofPrograms((program) => program.recursionMisses)],
   [METRIC_FLOWSPAN_EDGES_USAGE, ofStatus((status) => status.edges)],
   [METRIC_FLOWSPAN_EDGES_LIMIT, ofStatus((status) => status.edgeCapacity)],
+  [METRIC_FLOWSPAN_EDGES_TENANT_USAGE, ofStatus((status) => status.tenantEdges)],
+  [METRIC_FLOWSPAN_EDGES_TENANT_LIMIT, ofStatus((status) => status.tenantLimit)],
   [METRIC_FLOWSPAN_EDGES_EVICTED, ofStatus((status) => status.evicted)],
   [METRIC_FLOWSPAN_CGROUPS_USAGE, ofStatus((status) => status.cgroups)],
   [

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * A socket's cgroup: its id, whether it is counted, and its names on first sight.
+ * A socket's cgroup: whether it is counted, which cgroup above it names it, and that one's names on first sight.
  *
  * The names come from the kernel at the time of the socket, so a container that is gone before user
  * space looks is still named. Must not be called on request or time-wait sockets.
@@ -8,20 +8,14 @@
 #ifndef COMMON_CGROUPS_H
 #define COMMON_CGROUPS_H
 
+#include "common/cgroup_names.h"
 #include "common/maps.h"
+#include "common/tenants.h"
 #include "contract/frames.h"
 #include "contract/pinned.h"
 #include "kernel/cgroup.h"
 #include "kernel/helpers.h"
 #include "kernel/sockets.h"
-
-static __always_inline struct kernfs_node *kernfs__parent(struct kernfs_node *node)
-{
-	/* Renamed in 6.15 by 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent."). */
-	if (bpf_core_field_exists(node->__parent))
-		return BPF_CORE_READ(node, __parent);
-	return BPF_CORE_READ(node, parent);
-}
 
 static __always_inline bool cgroup__is_counted(struct cgroup *cgroup, struct settings *s)
 {
@@ -53,73 +47,167 @@ static __always_inline void cgroup__note_name(char *to, const char *name)
 	}
 }
 
-/*
- * The deepest level that has its name noted: the cgroup itself, or one above it where it lies deeper. Whoever owns a
- * cgroup makes levels below it, as many and under such names as they like; those above it are not theirs.
- */
-static __always_inline struct kernfs_node *cgroup__deepest_named(struct cgroup *cgroup, struct settings *s)
+/* A cgroup's levels below the root of all names, or below the filter's. */
+struct cgroup_path {
+	__u64 ancestors; /* address of the root's place in struct cgroup's ancestors[] */
+	__u32 depth;     /* levels below it, CGROUP_LEVELS at most: what lies deeper is never looked at */
+};
+
+/* @return the kernfs_node of a level, 0 being the root of all names; NULL where it cannot be read */
+static __always_inline struct kernfs_node *cgroup__node(const struct cgroup_path *path, __u32 level)
 {
-	__u32 deepest = CGROUP_LEVELS + (s->filter_cgroup ? s->filter_level & 0xff : 0);
 	struct cgroup *ancestor;
 
-	if (BPF_CORE_READ(cgroup, level) <= (int)deepest)
-		return BPF_CORE_READ(cgroup, kn);
-	if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
-				  (void *)cgroup + bpf_core_field_offset(cgroup->ancestors) +
-					  deepest * sizeof(ancestor)))
+	if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(path->ancestors + level * sizeof(ancestor))))
 		return NULL;
 	return BPF_CORE_READ(ancestor, kn);
 }
 
 /*
- * Notes the names of a level and of those above it. Cost: some 20 reads, once a cgroup. Not static: the verifier looks
- * at it once, and not for each caller.
- *
- * @param place address of the kernfs_node of the deepest of these levels
+ * Since 6.7 the verifier goes through a loop's body until it finds nothing new. With counts that it knows there is something
+ * new each time. `none` is 0, which it does not know; so after each round it knows none of them.
  */
-__noinline int cgroup__learn(__u64 id, __u64 place, __u64 root)
+static __always_inline void name__hide(struct name_scan *scan, __u64 none)
 {
-	struct kernfs_node *node = (struct kernfs_node *)place;
-	static const struct frame_cgroup empty;
-	struct frame_cgroup *known;
-	int level;
+	scan->last ^= none;
+	scan->length ^= none;
+	scan->run ^= none;
+	scan->hex ^= none;
+	scan->flags ^= none;
+}
 
-	/* Too large for the stack: put an empty one in, then fill it in place. */
-	if (bpf_map_update_elem(&cgroups, &id, &empty, BPF_NOEXIST))
-		return 0; /* another CPU was faster, or there is no room and the next socket tries again */
-	known = bpf_map_lookup_elem(&cgroups, &id);
-	if (!known) {
-		loss__count(LOSS_CGROUP_NAME_FAILED);
-		return 0;
-	}
-	known->seen_ns = bpf_ktime_get_boot_ns();
-	if (!node)
-		cgroup__note_name(known->names[0], NULL); /* cannot be read: counted */
-	for (level = 0; level < CGROUP_LEVELS && node; level++) {
-		struct kernfs_node *parent = kernfs__parent(node);
+static __always_inline void levels__hide(struct cgroup_levels *levels, __u64 none)
+{
+	levels->tenant ^= none;
+	levels->named ^= none;
+	levels->container ^= none;
+	levels->unit ^= none;
+	levels->user ^= none;
+	levels->after_pod ^= none;
+	levels->is_over ^= none;
+}
 
-		if (!parent || BPF_CORE_READ(node, id) == root)
-			break; /* the root has no name, and the filter's is the root of all names */
-		cgroup__note_name(known->names[level], BPF_CORE_READ(node, name));
-		node = parent;
-	}
-	/* Last: a row without its id is not yet complete, and the probe leaves it for the next exchange. */
-	known->id = id;
+struct name_reading {
+	__u64 address;
+	__u64 none;
+	struct name_scan scan;
+};
+
+static long name__read_at(__u32 index, void *context)
+{
+	struct name_reading *reading = context;
+	__u8 c = 0;
+
+	if (bpf_probe_read_kernel(&c, 1, (void *)(reading->address + index)) || !c)
+		return 1;
+	name__take(&reading->scan, c);
+	name__hide(&reading->scan, reading->none);
 	return 0;
 }
 
-/* @return the cgroup's id, or 0 if it is not counted */
-static __always_inline __u64 cgroup__counted(struct cgroup *cgroup, __u64 id, struct settings *s)
+struct levels_reading {
+	struct cgroup_path path;
+	__u64 none;
+	struct cgroup_levels levels;
+};
+
+static long levels__read_at(__u32 index, void *context)
 {
-	if (bpf_map_lookup_elem(&cgroups, &id))
-		return id;
-	if (!cgroup__is_counted(cgroup, s))
-		return 0;
-	cgroup__learn(id, (__u64)cgroup__deepest_named(cgroup, s), s->filter_cgroup);
-	return id;
+	struct levels_reading *reading = context;
+	struct kernfs_node *node = cgroup__node(&reading->path, index + 1);
+	struct name_reading name = { .none = reading->none };
+
+	if (node)
+		name.address = (__u64)BPF_CORE_READ(node, name);
+	bpf_loop(CGROUP_NAME_MAX, name__read_at, &name, 0);
+	levels__take(&reading->levels, index + 1, name__flags(&name.scan));
+	if (!name.scan.length)
+		reading->levels.is_over = 1; /* cannot be read: nobody knows whose what is below it is */
+	levels__hide(&reading->levels, reading->none);
+	return 0;
 }
 
-/* @return the id of the socket's cgroup, or 0 if it is not counted */
+static __always_inline __u64 cgroup__id(const struct cgroup_path *path, __u32 level)
+{
+	struct kernfs_node *node = cgroup__node(path, level);
+
+	return node ? BPF_CORE_READ(node, id) : 0;
+}
+
+/* Notes the names of a level and of those above it. */
+static __always_inline void cgroup__note_names(struct frame_cgroup *known, const struct cgroup_path *path, __u32 named)
+{
+	__u32 i;
+
+	for (i = 0; i < CGROUP_LEVELS && i < named; i++) {
+		struct kernfs_node *node = cgroup__node(path, named - i);
+
+		cgroup__note_name(known->names[i], node ? BPF_CORE_READ(node, name) : NULL);
+	}
+}
+
+/*
+ * Finds the level that names a cgroup, and notes its names unless they are known. Cost: a read for each character of the
+ * path, once a cgroup. Not static: the verifier looks at it once, and not for each caller.
+ *
+ * @param id of the cgroup itself
+ * @param ancestors see struct cgroup_path; so is depth
+ * @return 0; the id is in `cgroup_places` then, where there is memory for it
+ */
+__noinline int cgroup__learn(__u64 id, __u64 ancestors, __u32 depth)
+{
+	struct levels_reading reading = { .path = { .ancestors = ancestors, .depth = depth } };
+	struct tenant *nobody = tenant__at(TENANT_NOBODY);
+	static const struct frame_cgroup empty;
+	struct frame_cgroup *known;
+	__u64 named;
+
+	if (!nobody)
+		return 0;
+	reading.none = nobody->id;
+	bpf_loop(depth < CGROUP_LEVELS ? depth : CGROUP_LEVELS, levels__read_at, &reading, 0);
+	levels__end(&reading.levels);
+	named = cgroup__id(&reading.path, reading.levels.named) ?: id;
+	/* Too large for the stack: put an empty one in, then fill it in place. */
+	if (!bpf_map_update_elem(&cgroups, &named, &empty, BPF_NOEXIST)) {
+		known = bpf_map_lookup_elem(&cgroups, &named);
+		if (!known) {
+			loss__count(LOSS_CGROUP_NAME_FAILED);
+			return 0;
+		}
+		known->tenant = cgroup__id(&reading.path, reading.levels.tenant) ?: named;
+		known->seen_ns = bpf_ktime_get_boot_ns();
+		cgroup__note_names(known, &reading.path, reading.levels.named);
+		/* Last: a row without its id is not yet complete, and the probe leaves it for the next exchange. */
+		known->id = named;
+	} /* else another CPU was faster, it is known by another cgroup, or there is no room and the next one tries again */
+	bpf_map_update_elem(&cgroup_places, &id, &named, BPF_ANY);
+	return 0;
+}
+
+/*
+ * @param address of the cgroup, as a number: the verifier lets an address that it knows be no argument
+ * @return the id of the cgroup that names it, or 0 if it is not counted
+ */
+static __always_inline __u64 cgroup__counted(struct cgroup *cgroup, __u64 id, __u64 address, struct settings *s)
+{
+	__u64 *named = bpf_map_lookup_elem(&cgroup_places, &id);
+	__u32 root;
+	int level;
+
+	if (named)
+		return *named;
+	if (!cgroup__is_counted(cgroup, s))
+		return 0;
+	root = s->filter_cgroup ? s->filter_level & 0xff : 0;
+	level = BPF_CORE_READ(cgroup, level);
+	cgroup__learn(id, address + bpf_core_field_offset(cgroup->ancestors) + root * sizeof(cgroup),
+		      level > (int)root ? level - root : 0);
+	named = bpf_map_lookup_elem(&cgroup_places, &id);
+	return named ? *named : id;
+}
+
+/* @return the id of the cgroup that names the socket's, or 0 if it is not counted */
 static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings *s)
 {
 	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
@@ -128,13 +216,13 @@ static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings 
 	if (!cgroup)
 		return 0;
 	node = cgroup->kn;
-	return node ? cgroup__counted(cgroup, node->id, s) : 0;
+	return node ? cgroup__counted(cgroup, node->id, (__u64)BPF_CORE_READ(sk, sk_cgrp_data.cgroup), s) : 0;
 }
 
 /* The same of a socket or thread that the verifier does not know: its cgroup is read as foreign memory. */
 static __always_inline __u64 cgroup__of_foreign(struct cgroup *cgroup, struct settings *s)
 {
-	return cgroup ? cgroup__counted(cgroup, BPF_CORE_READ(cgroup, kn, id), s) : 0;
+	return cgroup ? cgroup__counted(cgroup, BPF_CORE_READ(cgroup, kn, id), (__u64)cgroup, s) : 0;
 }
 
 #endif

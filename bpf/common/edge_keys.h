@@ -23,6 +23,29 @@ static __always_inline void address__from_v6(__u8 *to, const struct in6_addr *ad
 		((__u32 *)to)[i] = address->in6_u.u6_addr32[i];
 }
 
+#define LOOPBACK 0x7f000001
+#define LOOPBACK_OTHERS 0x7f000000
+
+static __always_inline bool address__is_v4(const __u8 *address)
+{
+	return !*(const __u64 *)address && *(const __u32 *)(address + 8) == 0xffff0000;
+}
+
+static __always_inline bool address__is(const __u8 *address, __u32 v4)
+{
+	return address__is_v4(address) && *(const __be32 *)(address + 12) == bpf_htonl(v4);
+}
+
+/*
+ * Lets all addresses of 127.0.0.0/8 but 127.0.0.1 be one, 127.0.0.0. Any user may bind and connect to each of them, and who reads
+ * an edge is told no more than that it is loopback.
+ */
+static __always_inline void address__collapse_loopback(__u8 *address)
+{
+	if (address__is_v4(address) && address[12] == 127 && !address__is(address, LOOPBACK))
+		address__from_v4(address, bpf_htonl(LOOPBACK_OTHERS));
+}
+
 /* Fills all of a key but cgroup and role from a socket or request socket that is reached through `sc`. */
 static __always_inline void key__from_sock(struct edge_key *key, struct sock_common *sc, __u8 protocol)
 {
@@ -35,6 +58,8 @@ static __always_inline void key__from_sock(struct edge_key *key, struct sock_com
 		address__from_v6(key->local_addr, &sc->skc_v6_rcv_saddr);
 		address__from_v6(key->remote_addr, &sc->skc_v6_daddr);
 	}
+	address__collapse_loopback(key->local_addr);
+	address__collapse_loopback(key->remote_addr);
 	if (key->role == ROLE_LISTENER)
 		__builtin_memset(key->remote_addr, 0, sizeof(key->remote_addr));
 	key->server_port = key->role == ROLE_CLIENT ? bpf_ntohs(sc->skc_dport) : sc->skc_num;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The edge table: find or make an edge, add to it, leave it.
+ * The edge table: find or make an edge within its tenant's share, add to it, leave it.
  *
  * Additions are atomic, so hooks on all CPUs, the walk and `settle` work on one edge at once. Between
  * edge__enter() and edge__leave() an edge cannot be evicted: a reference in `refs` holds it. Eviction sets
@@ -11,8 +11,11 @@
 
 #include "common/histogram.h"
 #include "common/maps.h"
+#include "common/tenants.h"
 #include "contract/edge.h"
+#include "contract/frames.h"
 #include "contract/pinned.h"
+#include "contract/share.h"
 #include "kernel/helpers.h"
 
 /* What to do when there is no memory for a new edge at this moment. */
@@ -23,19 +26,72 @@ enum edge_miss {
 
 #define edge__add(field, amount) __sync_fetch_and_add(&(field), (amount))
 
+/* Whose share the edges of a cgroup are part of. A cgroup whose row is just being made, or went, has one by itself. */
+static __always_inline __u64 tenant__of(const struct edge_key *key)
+{
+	__u64 cgroup = key->cgroup;
+	struct frame_cgroup *known = bpf_map_lookup_elem(&cgroups, &cgroup);
+
+	return known && known->tenant ? known->tenant : cgroup;
+}
+
+static __always_inline bool key__is_overflow(const struct edge_key *key)
+{
+	const __u64 *words = (const void *)key;
+
+	return !(words[1] | words[2] | words[3] | words[4] | key->netns | key->server_port);
+}
+
 /* @return 0, or the error of the insertion: -E2BIG when the table is full, -ENOMEM for the moment */
-static __always_inline int edge__make(const struct edge_key *key)
+static __always_inline int edge__insert(const struct edge_key *key, __u32 place, struct state *st)
 {
 	struct edge_value *fresh = bpf_map_lookup_elem(&blank, &zero);
-	struct state *st = state__get();
+	int failed;
 
-	if (!fresh || !st)
+	if (!fresh)
 		return -ENOENT;
 	/* An interrupt may write these between here and the copy: with values just as good. */
 	fresh->settled = st->exchange;
 	fresh->since_ns = st->exchange_ns;
 	fresh->active_ns = st->exchange_ns;
-	return bpf_map_update_elem(&edges, key, fresh, BPF_NOEXIST);
+	failed = bpf_map_update_elem(&edges, key, fresh, BPF_NOEXIST);
+	if (failed)
+		return failed;
+	edge__add(st->edges, 1);
+	/* Not in the copy: there an interrupt would put another's. Until it is there nobody evicts the edge (settle.h). */
+	fresh = bpf_map_lookup_elem(&edges, key);
+	if (fresh)
+		fresh->tenant = place + 1;
+	return 0;
+}
+
+/*
+ * Not static: the verifier looks at it once, and not for each caller.
+ *
+ * @return as edge__insert(); -EDQUOT when the tenant holds its share
+ */
+__noinline int edge__make(struct edge_key *of)
+{
+	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	struct state *st = state__get();
+	struct tenant *tenant;
+	struct edge_key key;
+	__u32 place;
+	int failed;
+
+	if (!of || !s || !st)
+		return -ENOENT;
+	key = *of; /* a copy: before 6.2 an argument is no map key for the verifier */
+	place = tenant__enter(tenant__of(&key));
+	tenant = tenant__at(place);
+	if (tenant && tenant->edges > share__limit(s->edge_capacity, st->edges, s->asked.edges_share) &&
+	    !key__is_overflow(&key))
+		failed = -EDQUOT;
+	else
+		failed = edge__insert(&key, place, st);
+	if (failed)
+		tenant__leave(place);
+	return failed;
 }
 
 static __always_inline struct edge_value *edge__overflow(__u8 role)
@@ -73,13 +129,9 @@ static __always_inline bool edge__is_of(struct edge_value *edge, const struct ed
 	return true;
 }
 
-/*
- * @return the edge of `key`, made if there was none, to be left with edge__leave(); the overflow edge
- *         when the table is full; NULL only with EDGE_MISS_DEFERS
- */
-static __always_inline struct edge_value *edge__enter(const struct edge_key *key, enum edge_miss miss)
+/* @return the edge of `key`, made if there was none, held; NULL, and why in `error` */
+static __always_inline struct edge_value *edge__hold(struct edge_key *key, int *error)
 {
-	int error = 0;
 	int attempt;
 
 	/* Once is the rule; more only while another CPU evicts the same edge. */
@@ -87,7 +139,7 @@ static __always_inline struct edge_value *edge__enter(const struct edge_key *key
 		struct edge_value *edge = bpf_map_lookup_elem(&edges, key);
 
 		if (!edge) {
-			error = edge__make(key);
+			*error = edge__make(key);
 			edge = bpf_map_lookup_elem(&edges, key);
 			if (!edge)
 				break;
@@ -96,6 +148,29 @@ static __always_inline struct edge_value *edge__enter(const struct edge_key *key
 		if (edge__is_of(edge, key))
 			return edge;
 		edge__add(edge->refs, -1);
+	}
+	return NULL;
+}
+
+/*
+ * @return the edge of `key`, made if there was none, to be left with edge__leave(); the cgroup's overflow edge when its
+ *         tenant holds its share, that of all when the table is full; NULL only with EDGE_MISS_DEFERS
+ */
+static __always_inline struct edge_value *edge__enter(struct edge_key *key, enum edge_miss miss)
+{
+	int error = 0;
+	struct edge_value *edge = edge__hold(key, &error);
+
+	if (edge)
+		return edge;
+	if (error == -EDQUOT) {
+		struct edge_key own = { .cgroup = key->cgroup, .role = key->role, .protocol = key->protocol };
+
+		edge = edge__hold(&own, &error);
+		if (edge) {
+			loss__count(LOSS_EDGE_SHARE_FULL_DETAIL);
+			return edge;
+		}
 	}
 	if (miss == EDGE_MISS_DEFERS && error != -E2BIG)
 		return NULL;

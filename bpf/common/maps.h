@@ -43,8 +43,31 @@ struct {
 
 struct {
 	/*
-	 * Names of the cgroups that own sockets; an entry also says that the cgroup is counted. Written on
-	 * first sight, read by the probe. Least recently used goes first: 4,096 is far more containers than a
+	 * Who holds how much: see tenants.h. Written by hooks, walk and `settle`, read by the probe through mmap. A node has some
+	 * hundred pods and units; those that find no place share one.
+	 */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TENANTS_MAX);
+	__type(key, __u32);
+	__type(value, struct tenant);
+} tenants SEC(".maps");
+
+struct {
+	/*
+	 * A socket's cgroup -> the one that names it, for all that are counted. Written on first sight, read when a socket
+	 * starts. Whoever may make cgroups fills it: then others are found anew, at the cost of a microsecond a level.
+	 */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u64);
+} cgroup_places SEC(".maps");
+
+struct {
+	/*
+	 * Names of the cgroups that have edges. Written on first sight, read by the probe. Runtimes and systemd make these
+	 * cgroups, nobody below them. Least recently used goes first: 4,096 is far more containers than a
 	 * node runs, and a name that was pushed out is learned again from its next socket. It takes 2 KiB for each.
 	 */
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -81,6 +104,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sampler);
 } samplers SEC(".maps");
+
+struct {
+	/* How many records each tenant has had of late on each CPU: see tokens.h. A place that got another tenant is forgotten soon. */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TENANTS_MAX);
+	__type(key, __u32);
+	__type(value, struct tenant_records);
+} tenant_records SEC(".maps");
 
 struct {
 	/* What every program goes by. Written by the probe alone, field by field through mmap. */

@@ -12,6 +12,8 @@
 
 #include "common/edges.h"
 #include "common/maps.h"
+#include "common/tenants.h"
+#include "contract/share.h"
 #include "kernel/helpers.h"
 
 #define COUNTERS (sizeof(struct edge_counters) / sizeof(__u64))
@@ -92,13 +94,25 @@ static __always_inline __u16 settle__subtract(struct edge_value *edge, struct se
 	return SETTLEMENT_DONE;
 }
 
+/* Idle edges leave early where their tenant's share is nearly used up, or the table. */
+static __always_inline __u64 settle__idle_ns(struct edge_value *edge, struct settings *s, struct state *st)
+{
+	struct tenant *tenant = tenant__at(edge->tenant - 1);
+	__u64 limit = share__limit(s->edge_capacity, st->edges, s->asked.edges_share);
+	bool is_pressed =
+		share__is_pressed(st->edges, s->edge_capacity) || (tenant && share__is_pressed(tenant->edges, limit));
+
+	return share__idle_ns(s->asked.idle_ns, is_pressed);
+}
+
 static __always_inline __u16 settle__evict(struct edge_value *edge, struct settlement *row, struct settings *s,
 					   struct state *st)
 {
 	bool open = edge->open_walk == st->walk && (edge->open || edge->limit);
+	__u32 tenant = edge->tenant;
 
-	if (!row->key.cgroup || open || edge->reported || edge__has_growth(edge) ||
-	    edge->active_ns + s->asked.idle_ns > bpf_ktime_get_boot_ns())
+	if (!row->key.cgroup || !tenant || open || edge->reported || edge__has_growth(edge) ||
+	    edge->active_ns + settle__idle_ns(edge, s, st) > bpf_ktime_get_boot_ns())
 		return SETTLEMENT_BUSY;
 	__sync_lock_test_and_set(&edge->evicting, 1);
 	/* From here on nobody can enter. Who is inside, or was since the check above, wins. */
@@ -106,7 +120,10 @@ static __always_inline __u16 settle__evict(struct edge_value *edge, struct settl
 		__sync_lock_test_and_set(&edge->evicting, 0);
 		return SETTLEMENT_BUSY;
 	}
-	bpf_map_delete_elem(&edges, &row->key);
+	if (bpf_map_delete_elem(&edges, &row->key))
+		return SETTLEMENT_UNKNOWN; /* cannot be: nobody else removes edges */
+	tenant__leave(tenant - 1);
+	edge__add(st->edges, -1);
 	edge__add(st->evicted, 1);
 	return SETTLEMENT_DONE;
 }

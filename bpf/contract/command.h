@@ -18,6 +18,8 @@ struct command_settings {
 	__u32 records_per_s;        /* token bucket of each CPU: what passes it is LOSS_RECORDS_SHED; 0: no limit */
 	__u32 records_burst;        /* its depth */
 	__u32 records_at_once; /* 1: somebody waits for records: within a millisecond; 0: they gather for a second */
+	__u32 edges_share; /* a tenant may hold so many percent of what is free of the edge table: contract/share.h */
+	__u32 zero;
 };
 
 #define SAMPLE_NEVER (1ULL << 56)

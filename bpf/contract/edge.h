@@ -13,11 +13,12 @@ enum edge_role {
 
 /*
  * The group-by of the walk: one edge is one (pod, peer, port, role).
- * A cgroup of 0 (no cgroup has that id) marks the overflow edge of that role: growth that found no room
- * of its own. Its addresses, net namespace and port are zero too.
+ * Where addresses, net namespace and port are zero, it is an overflow edge: growth that found no room of its own. That of a
+ * cgroup takes what is beyond its tenant's share; that of no cgroup, 0, what found no room in the table.
+ * Loopback: 127.0.0.1 stays, all other addresses of 127.0.0.0/8 are 127.0.0.0: any user may use all of them.
  */
 struct edge_key {
-	__u64 cgroup;         /* id of the socket's cgroup, v2 hierarchy; 1 is the root */
+	__u64 cgroup;         /* id in the v2 hierarchy: the socket's, or the one above that names it; 1 is the root */
 	__u8 local_addr[16];  /* a listener may be bound to ::, all zero */
 	__u8 remote_addr[16]; /* masked to a prefix rule's length where one matches; zero for a listener */
 	__u32 netns;          /* inode number of the socket's net namespace */

@@ -114,14 +114,15 @@ struct slot_growth {
 };
 
 /*
- * Names of a cgroup's outermost levels, the innermost of them first, below --cgroup if that is set; "" past its root. Of a
- * cgroup that lies deeper the levels at its end have no name here: they are made by whoever owns those above. A name that
- * could not be read is "?", so that what is below it never passes for the host.
+ * Names of a cgroup's level and of those above it, the innermost of them first, below --cgroup if that is set; "" past its
+ * root. Edges have the outermost cgroup that says what runs there: what lies deeper is made by whoever owns that one, and is part of it
+ * (common/cgroup_names.h). A name that could not be read is "?", so that what is below it never passes for the host.
  */
 #define CGROUP_LEVELS 8     /* a pod's container on a node that is a container itself is the eighth at most */
 #define CGROUP_NAME_MAX 256 /* with its end: a file's name has up to 255 bytes, though cgroupfs takes longer ones */
 struct frame_cgroup {
 	__u64 id;
+	__u64 tenant; /* the pod's cgroup, else the user's, container's or unit's: whose share of the edge table it has part in */
 	__u64 seen_ns;
 	char names[CGROUP_LEVELS][CGROUP_NAME_MAX];
 };
@@ -182,7 +183,9 @@ struct frame_status {
 	__u64 records; /* ring buffer records consumed */
 	__u64 probe_cpu_us;
 	__u64 probe_rss_bytes;
-	__u64 adopted; /* sockets older than the probe that it took over */
+	__u64 adopted;      /* sockets older than the probe that it took over */
+	__u64 tenant_edges; /* of the tenant that holds most */
+	__u64 tenant_limit; /* what a tenant may hold as full as the table is now */
 };
 
 struct frame_settled {

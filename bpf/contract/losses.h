@@ -32,7 +32,10 @@ enum loss {
 	 * a record.
 	 */
 	LOSS_AGENT_GONE_RECORDS,
-	/* There are more records than the token bucket of their CPU lets through (`spans.rate`, `spans.burst`). */
+	/*
+	 * There are more records than the token bucket of their CPU lets through (`spans.rate`, `spans.burst`), or one
+	 * tenant has had more of late than are left.
+	 */
 	LOSS_RECORDS_SHED,
 	/*
 	 * No program sees a socket's close; this is not known where the kernel lets open files alone be walked. Or the
@@ -90,6 +93,11 @@ enum loss {
 	LOSS_HOOK_GAP,
 	/* The cgroup of `--cgroup` (`probe.cgroup`) is removed and made again, as systemd does with a slice. */
 	LOSS_FILTER_GAP,
+	/*
+	 * A tenant (a pod, else a user, a container or a unit) has more edges than its share of the table
+	 * (`probe.share`): its growth goes to an overflow edge of its own.
+	 */
+	LOSS_EDGE_SHARE_FULL_DETAIL,
 	LOSS_COUNT,
 };
 

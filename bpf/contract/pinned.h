@@ -32,7 +32,15 @@ struct edge_value {
 	__u32 reported; /* 1: a walk found something open, and no row without was settled since: one is due */
 	__u32 refs;
 	__u32 evicting;
-	__u32 zero;
+	__u32 tenant; /* one more than its place in tenants[]; 0: just being made, or of no cgroup */
+};
+
+/* tenants[]: who holds how much; found by the hash of its id (common/tenants.h). */
+#define TENANTS_MAX 4096
+#define TENANT_NOBODY 0 /* the place of those that found none */
+struct tenant {
+	__u64 id;    /* its cgroup; 0: the place is free */
+	__u64 edges; /* in the edge table, its overflow edges with them */
 };
 
 enum settlement_action {
@@ -68,12 +76,12 @@ struct settle_context {
 
 /* settings[0]: written by the probe, read by every program. */
 struct settings {
-	__u64 generation;    /* only programs loaded with this number act: an upgrade flips it in one write */
-	__u64 filter_cgroup; /* id of the cgroup whose subtree is counted; 0: everything */
-	__u32 filter_level;  /* its depth below the root */
-	__u32 prefix_rules;  /* 1: look remote addresses of servers up in `prefix_rules` */
-	__u32 jiffies_per_s; /* CONFIG_HZ */
-	__u32 zero;
+	__u64 generation;              /* only programs loaded with this number act: an upgrade flips it in one write */
+	__u64 filter_cgroup;           /* id of the cgroup whose subtree is counted; 0: everything */
+	__u32 filter_level;            /* its depth below the root */
+	__u32 prefix_rules;            /* 1: look remote addresses of servers up in `prefix_rules` */
+	__u32 jiffies_per_s;           /* CONFIG_HZ */
+	__u32 edge_capacity;           /* of the edge table */
 	struct command_settings asked; /* as the agent sent them last */
 };
 
@@ -85,8 +93,8 @@ struct record_ledger {
 };
 
 /*
- * state[0]: where the exchanges stand. exchange, walk, close_missed and what follows evicted are written by the probe, the
- * rest by programs.
+ * state[0]: where the exchanges stand. exchange, walk, close_missed and what follows evicted but `edges` are written by the
+ * probe, the rest by programs.
  */
 struct state {
 	__u64 exchange;     /* the last one begun */
@@ -104,6 +112,7 @@ struct state {
 	__u64 not_adopted;
 	__u64 hook_gaps;
 	__u64 filter_gaps;
+	__u64 edges; /* in the edge table, as programs count them */
 	struct record_ledger records;
 	__u64 evidence_side; /* which of the two tables programs count into now: 0 or 1; written by the probe, as the next */
 	__u64 evidence_since_ns;       /* that table's growth happened after this */
@@ -165,6 +174,12 @@ struct evidence_share_key {
 	__u32 reason;
 	__u32 side;
 	__u32 zero;
+};
+
+/* tenant_records[]: per CPU, records of one tenant of late, by its place in tenants[]. */
+struct tenant_records {
+	__u64 since_ns; /* when `taken` was last halved */
+	__u64 taken;
 };
 
 /* Key of the prefix_rules trie: prefix first, as BPF_MAP_TYPE_LPM_TRIE wants it. The value is the prefix length again. */

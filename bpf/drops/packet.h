@@ -90,6 +90,8 @@ static __always_inline void packet__read_v4(struct evidence_key *key, const void
 		return;
 	address__from_v4(source, header.source);
 	address__from_v4(destination, header.destination);
+	address__collapse_loopback(source);
+	address__collapse_loopback(destination);
 	key__set_addresses(key, source, destination);
 	key->transport = header.protocol;
 	/* Fragments but the first have no ports. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contract/share.h"
 #include "shared/log.h"
 #include "exchange/evidence_rows.h"
 #include "exchange/namespaces.h"
@@ -58,12 +59,24 @@ bool cgroup__announce(struct exchange *exchange, __u64 id)
 	return true;
 }
 
+/* Where the table or its tenant's share is nearly used up, what is idle leaves early; `settle` asks the same again. */
+static __u64 edge__idle_ns(const struct exchange *exchange, const struct edge_value *value)
+{
+	const struct pinned_maps *maps = exchange->maps;
+	const struct settings *settings = maps->settings;
+	__u64 limit = share__limit(maps->edge_capacity, maps->state->edges, settings->asked.edges_share);
+	bool is_pressed = share__is_pressed(maps->state->edges, maps->edge_capacity);
+
+	if (value->tenant > 0 && value->tenant <= TENANTS_MAX)
+		is_pressed = is_pressed || share__is_pressed(maps->tenants[value->tenant - 1].edges, limit);
+	return share__idle_ns(settings->asked.idle_ns, is_pressed);
+}
+
 /* Sends one edge, or evicts it. False when the exchange cannot go on. */
 static bool edge__send(struct exchange *exchange, const struct edge_key *key, const struct edge_value *value,
 		       bool evictable)
 {
 	const struct state *state = exchange->maps->state;
-	__u64 idle_ns = exchange->maps->settings->asked.idle_ns;
 	size_t length;
 
 	exchange->edges += evictable;
@@ -71,7 +84,8 @@ static bool edge__send(struct exchange *exchange, const struct edge_key *key, co
 		return true;
 	length = row__fill(&exchange->row, key, value, state->exchange);
 	if (!row__is_news(&exchange->row, value)) {
-		if (evictable && edge__is_idle(&exchange->row, value, state->exchange_ns, idle_ns))
+		if (evictable &&
+		    edge__is_idle(&exchange->row, value, state->exchange_ns, edge__idle_ns(exchange, value)))
 			return settler__evict(exchange->settler, key);
 		return true;
 	}

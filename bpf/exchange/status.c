@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "contract/share.h"
 #include "flowspan.skel.h"
 #include "shared/log.h"
 
@@ -36,6 +37,20 @@ static __u64 process__rss_bytes(void)
 	return (__u64)pages * (__u64)sysconf(_SC_PAGESIZE);
 }
 
+/* Edges of the tenant that holds most; those without a place of their own are none. */
+static __u64 tenant_edges__most(const struct pinned_maps *maps)
+{
+	__u64 most = 0;
+
+	for (__u32 place = TENANT_NOBODY + 1; place < TENANTS_MAX; place++) {
+		__u64 edges = __atomic_load_n(&maps->tenants[place].edges, __ATOMIC_RELAXED);
+
+		if (edges > most && edges <= maps->edge_capacity) /* more: that place is just being freed */
+			most = edges;
+	}
+	return most;
+}
+
 void status__send(const struct pinned_maps *maps, struct output *output, __u64 edges, __u64 cgroups, __u64 records)
 {
 	struct frame_status status = {
@@ -47,6 +62,9 @@ void status__send(const struct pinned_maps *maps, struct output *output, __u64 e
 		.probe_cpu_us = process__cpu_us(),
 		.probe_rss_bytes = process__rss_bytes(),
 		.adopted = maps->state->adopted,
+		.tenant_edges = tenant_edges__most(maps),
+		.tenant_limit =
+			share__limit(maps->edge_capacity, maps->state->edges, maps->settings->asked.edges_share),
 	};
 
 	losses__read(maps, status.losses);

@@ -53,5 +53,6 @@ enum bpf_map_type {
 #define ETIMEDOUT 110
 #define ECONNREFUSED 111
 #define EHOSTUNREACH 113
+#define EDQUOT 122
 
 #endif

@@ -237,7 +237,8 @@ static void filter__set(struct pinned_maps *maps, const struct cgroup_filter *fi
 		return;
 	settings->filter_level = filter->level;
 	settings->filter_cgroup = filter->cgroup;
-	map__clear(maps->cgroups, &id, "cgroups"); /* an entry there says: counted */
+	map__clear(maps->cgroup_places, &id, "cgroup_places"); /* an entry there says: counted */
+	map__clear(maps->cgroups, &id, "cgroups");             /* names begin below the filter */
 }
 
 /* Everything in settings and state but the generation. */
@@ -252,6 +253,7 @@ static void settings__prepare(struct pinned_maps *maps, const struct cgroup_filt
 	if (!settings->asked.idle_ns)
 		settings->asked.idle_ns = IDLE_NS_DEFAULT;
 	settings->jiffies_per_s = kernel__jiffies_per_s();
+	settings->edge_capacity = maps->edge_capacity;
 	filter__set(maps, filter);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The pinned maps as the probe uses them: settings, state and settlements mapped into memory, so that
+ * The pinned maps as the probe uses them: settings, state, settlements and tenants mapped into memory, so that
  * one field is written without touching its neighbours, the others by file descriptor. Also the only
  * way to lose a fact on this side: loss__count().
  */
@@ -63,6 +63,7 @@ int pinned_maps__open(struct pinned_maps *maps, struct bpf_object *object)
 	maps->edges = map__fd(object, "edges");
 	maps->overflow = map__fd(object, "overflow");
 	maps->cgroups = map__fd(object, "cgroups");
+	maps->cgroup_places = map__fd(object, "cgroup_places");
 	maps->losses = map__fd(object, "losses");
 	maps->socket_totals = map__fd(object, "socket_totals");
 	maps->prefix_rules = map__fd(object, "prefix_rules");
@@ -76,7 +77,8 @@ int pinned_maps__open(struct pinned_maps *maps, struct bpf_object *object)
 	maps->settings = map__share(object, "settings", sizeof(*maps->settings));
 	maps->state = map__share(object, "state", sizeof(*maps->state));
 	maps->settlements = map__share(object, "settlements", SETTLEMENTS_MAX * sizeof(*maps->settlements));
-	return maps->settings && maps->state && maps->settlements ? 0 : -1;
+	maps->tenants = map__share(object, "tenants", TENANTS_MAX * sizeof(*maps->tenants));
+	return maps->settings && maps->state && maps->settlements && maps->tenants ? 0 : -1;
 }
 
 bool pinned_maps__is_active(const struct pinned_maps *maps, uint64_t generation)

@@ -13,10 +13,12 @@
 struct bpf_object;
 
 struct pinned_maps {
-	struct settings *settings; /* shared with the kernel; the three below likewise */
+	struct settings *settings; /* shared with the kernel; the four below likewise */
 	struct state *state;
-	struct settlement *settlements;                                             /* SETTLEMENTS_MAX of them */
-	int edges, overflow, cgroups, losses, socket_totals, prefix_rules, records; /* file descriptors */
+	struct settlement *settlements; /* SETTLEMENTS_MAX of them */
+	struct tenant *tenants;         /* TENANTS_MAX of them */
+	int edges, overflow, cgroups, cgroup_places, losses, socket_totals, prefix_rules,
+		records; /* file descriptors */
 	int evidence_totals, evidence_tables[2], evidence_shares, evidence_unsettled;
 	__u32 edge_capacity;
 };

@@ -83,7 +83,7 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 		else
 			count_attempt(c, edge, tp, s);
 		if (s->asked.records && !(c->flags & NO_ATTEMPT))
-			record__send(c, sk, tp, from, now, s);
+			record__send(c, sk, tp, from, now, s, edge->tenant);
 	}
 	edge__touch(edge, now);
 	edge__leave(edge);
@@ -127,7 +127,7 @@ static __always_inline void on_close_mptcp(struct sock *sk, int from, struct set
 			connection__count(c, edge, &b, s, &measured);
 		}
 		if (tp && s->asked.records)
-			record__send(c, sk, tp, from, now, s);
+			record__send(c, sk, tp, from, now, s, edge->tenant);
 	}
 	edge__touch(edge, now);
 	edge__leave(edge);

@@ -33,7 +33,7 @@ static __always_inline void interim__begin(struct connection *c, struct sock *sk
 
 /* A record of what a connection that stays open has done since its last one, when that is long enough ago. */
 static __always_inline void record__send_interim(struct connection *c, struct sock *sk, struct tcp_sock *tp,
-						 struct state *st, struct settings *s)
+						 struct state *st, struct settings *s, __u32 tenant)
 {
 	struct interim *before = bpf_sk_storage_get(&interims, sk, 0, 0);
 	__u64 since = before ? before->since_ns : c->start_ns;
@@ -45,7 +45,7 @@ static __always_inline void record__send_interim(struct connection *c, struct so
 		return;
 	}
 	if (st->walk_ns < since + s->asked.active_timeout_ns ||
-	    !record__decide(&decision, c, tp, before, true, st->walk_ns, s))
+	    !record__decide(&decision, c, tp, before, true, st->walk_ns, s, tenant))
 		return;
 	before = bpf_sk_storage_get(&interims, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	r = before ? bpf_ringbuf_reserve(&records, sizeof(*r), 0) : NULL;

@@ -76,6 +76,22 @@ static __always_inline __u32 record__min_rtt(struct connection *c, struct tcp_so
 	return tp->rtt_min.s[0].v;
 }
 
+/* The addresses themselves, where the edge has those of a prefix rule or of loopback. */
+static __always_inline void record__unmask(struct edge_key *key, struct sock *sk)
+{
+	bool has_local = !address__is(key->local_addr, LOOPBACK_OTHERS);
+
+	if (sk->__sk_common.skc_family == AF_INET) {
+		address__from_v4(key->remote_addr, sk->__sk_common.skc_daddr);
+		if (!has_local)
+			address__from_v4(key->local_addr, sk->__sk_common.skc_rcv_saddr);
+	} else {
+		address__from_v6(key->remote_addr, &sk->__sk_common.skc_v6_daddr);
+		if (!has_local)
+			address__from_v6(key->local_addr, &sk->__sk_common.skc_v6_rcv_saddr);
+	}
+}
+
 static __always_inline void record__fill(struct frame_connection *r, struct connection *c, struct sock *sk,
 					 struct tcp_sock *tp, struct settings *s)
 {
@@ -83,10 +99,7 @@ static __always_inline void record__fill(struct frame_connection *r, struct conn
 	__u32 flags = c->flags;
 
 	r->key = c->key;
-	if (sk->__sk_common.skc_family == AF_INET)
-		address__from_v4(r->key.remote_addr, sk->__sk_common.skc_daddr);
-	else
-		address__from_v6(r->key.remote_addr, &sk->__sk_common.skc_v6_daddr);
+	record__unmask(&r->key, sk);
 	r->start_ns = c->start_ns;
 	r->established_ns = c->established_ns;
 	r->bytes_sent = c->bytes_sent;

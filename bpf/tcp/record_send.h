@@ -52,9 +52,12 @@ static __always_inline void record__send_troubled(struct connection *c, struct s
 	record__finish(&record->connection, decision, now);
 }
 
-/* @param from the state that it closes from */
+/*
+ * @param from   the state that it closes from
+ * @param tenant edge_value.tenant of its edge
+ */
 static __always_inline void record__send(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
-					 __u64 now, struct settings *s)
+					 __u64 now, struct settings *s, __u32 tenant)
 {
 	struct interim *before = c->flags & HAS_INTERIM ? bpf_sk_storage_get(&interims, sk, 0, 0) : NULL;
 	struct trouble *t;
@@ -70,7 +73,7 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 			__sync_fetch_and_or(&c->flags, UNDECIDED);
 		}
 	}
-	if (!record__decide(&decision, c, tp, before, false, now, s))
+	if (!record__decide(&decision, c, tp, before, false, now, s, tenant))
 		return;
 	if (c->key.role == ROLE_SERVER && !c->pid && !(c->flags & ADOPTED))
 		loss__count(LOSS_PROCESS_UNKNOWN_DETAIL);

@@ -112,13 +112,16 @@ static __always_inline __u32 record__wakeup_flags(struct sampler *sampler, const
 
 /*
  * @param before the connection's interim records so far, or NULL: where one was sent, so is the whole
+ * @param tenant edge_value.tenant of its edge
  * @return whether this one is to be sent: sampling keeps it and the bucket has a token for it
  */
 static __always_inline bool record__decide(struct sampling_decision *decision, struct connection *c,
 					   struct tcp_sock *tp, const struct interim *before, bool is_interim,
-					   __u64 now, struct settings *s)
+					   __u64 now, struct settings *s, __u32 tenant)
 {
 	struct sampler *sampler = bpf_map_lookup_elem(&samplers, &zero);
+	__u32 place = tenant ? tenant - 1 : TENANT_NOBODY;
+	struct tenant_records *own;
 
 	if (!sampler)
 		return false;
@@ -129,7 +132,8 @@ static __always_inline bool record__decide(struct sampling_decision *decision, s
 			return false;
 		decision->reasons = before->reasons;
 	}
-	if (!token__take(sampler, &s->asked, now)) {
+	own = bpf_map_lookup_elem(&tenant_records, &place);
+	if (!own || !token__take(sampler, own, &s->asked, now)) {
 		if (!is_interim) /* the next walk tries again: its period will be longer */
 			loss__count(LOSS_RECORDS_SHED);
 		return false;

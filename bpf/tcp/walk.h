@@ -47,9 +47,12 @@ static __always_inline void walk_listener(struct sock *sk, struct connection *c,
 	edge__leave(edge);
 }
 
-/* @return whether it was counted; else it keeps its growth until the next walk */
+/*
+ * @param tenant out: edge_value.tenant of its edge
+ * @return whether it was counted; else it keeps its growth until the next walk
+ */
 static __always_inline bool walk_counters(struct tcp_sock *tp, struct connection *c, struct settings *s,
-					  struct state *st)
+					  struct state *st, __u32 *tenant)
 {
 	bool opened, grown, measured;
 	struct edge_value *edge;
@@ -62,6 +65,7 @@ static __always_inline bool walk_counters(struct tcp_sock *tp, struct connection
 	if (!edge)
 		return false;
 	edge__begin_gauges(edge, st->walk);
+	*tenant = edge->tenant;
 	edge->open++;
 	edge->reported = 1;
 	opened = !handshake__is_under_way(c, tp) && connection__count_opened(c, edge);
@@ -78,15 +82,16 @@ static __always_inline bool walk_counters(struct tcp_sock *tp, struct connection
 static __always_inline void walk_connection(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u32 tenant;
 
-	if (!tp || !walk_counters(tp, c, s, st))
+	if (!tp || !walk_counters(tp, c, s, st, &tenant))
 		return;
 	if (is_in_sockmap(sk))
 		connection__note_sockmap(c);
 	if (s->asked.records && !tp->snd_wnd)
 		trouble__note_zero_window(sk, tp, st);
 	if (s->asked.records && s->asked.active_timeout_ns)
-		record__send_interim(c, sk, tp, st, s);
+		record__send_interim(c, sk, tp, st, s, tenant);
 }
 
 /* The socket's state changes after its hook ran: established without our flag means that no program ran. */
@@ -103,13 +108,14 @@ static __always_inline void walk_connecting(struct sock *sk, struct connection *
 static __always_inline void walk_mptcp(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
 {
 	struct tcp_sock *tp = mptcp__first(sk);
+	__u32 unused;
 
 	if (!tp)
 		return;
 	if (c->flags & LISTENS)
 		walk_listener(&tp->inet_conn.icsk_inet.sk, c, st);
 	else
-		walk_counters(tp, c, s, st);
+		walk_counters(tp, c, s, st, &unused);
 }
 
 static __always_inline void walk_socket(struct sock *sk, struct connection *c, struct settings *s)

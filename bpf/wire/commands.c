@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "contract/share.h"
+
 #define IDLE_NS_MAX (366ULL * 24 * 3600 * 1000000000ULL)
 
 /* Copies a struct out of the payload, which need not be aligned. */
@@ -64,6 +66,8 @@ static const char *settings__problem(const uint8_t *payload, size_t length)
 		return "COMMAND_SETTINGS: idle_ns or active_timeout_ns is more than a year";
 	if (settings.sample_threshold > SAMPLE_NEVER)
 		return "COMMAND_SETTINGS: sample_threshold has more than 56 bits";
+	if (settings.edges_share > SHARE_PERCENT_MAX)
+		return "COMMAND_SETTINGS: edges_share is more than 10000 percent";
 	if (settings.records_per_s && !settings.records_burst)
 		return "COMMAND_SETTINGS: a bucket without depth lets nothing through";
 	return NULL;

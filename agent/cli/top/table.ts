@@ -118,12 +118,14 @@ const total = (edge: EdgeSnapshot): number => {
   return edge.bytesSent + edge.bytesReceived + edge.opened + failures(edge).reduce((sum, [, count]) => sum + count, 0);
 };
 
+/** The kernel's overflow edges: one is nobody's, the others take what is beyond the share of the one that they name. */
 function localText({ local, overflow }: EdgeSnapshot): string {
-  return overflow ? "(no room left)" : printable(local.label);
+  return overflow && local.cgroup === "0" ? "(no room left)" : printable(local.label);
 }
 
 function remoteText(edge: EdgeSnapshot): string {
-  if (isListener(edge) || edge.overflow) return "";
+  if (edge.overflow) return edge.local.cgroup === "0" ? "" : "(beyond its share)";
+  if (isListener(edge)) return "";
   const { label, address } = edge.remote;
   return printable(label === "" ? address : label);
 }

@@ -27,6 +27,7 @@ export function program(
     | "held"
     | "refuse"
     | "sockmap"
+    | "flood"
     | "torture",
 ): string {
   return `${ROOT}build/lab/${name}`;

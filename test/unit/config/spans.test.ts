@@ -18,6 +18,7 @@ describe("what is recorded", () => {
   test("by default: trouble of every kind, one in a hundred of the rest, at a bounded rate", () => {
     expect(probeSettings(load({}).settings, KEY)).toEqual({
       idleNs: 300_000_000_000n,
+      edgesShare: 100,
       records: true,
       recording: {
         activeTimeoutNs: 0n,
@@ -74,7 +75,11 @@ describe("what is recorded", () => {
     ["OTel's exporter of traces is none", { env: { OTEL_TRACES_EXPORTER: "none" } }],
     ["the agent is disabled", { env: { OTEL_SDK_DISABLED: "true" } }],
   ])("nothing is recorded when %s", (_, given) => {
-    expect(probeSettings(load(given).settings, KEY)).toEqual({ idleNs: 300_000_000_000n, records: false });
+    expect(probeSettings(load(given).settings, KEY)).toEqual({
+      idleNs: 300_000_000_000n,
+      edgesShare: 100,
+      records: false,
+    });
   });
 
   test.each<[Record<string, string>, bigint]>([

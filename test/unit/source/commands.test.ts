@@ -9,6 +9,7 @@ function hex(payload: Uint8Array): string {
 test("COMMAND_SETTINGS has the bytes that contract.h gives it", () => {
   const { kind, payload } = settingsCommand({
     idleNs: 60_000_000_000n,
+    edgesShare: 137,
     records: true,
     recordsAtOnce: true,
     recording: {
@@ -36,6 +37,8 @@ test("COMMAND_SETTINGS has the bytes that contract.h gives it", () => {
       "64000000", // records_per_s
       "e8030000", // records_burst
       "01000000", // records_at_once
+      "89000000", // edges_share
+      "00000000", // zero
     ].join(""),
   });
 });
@@ -51,6 +54,8 @@ test("settings that say nothing of records keep each of them, without a limit", 
       "00000000", // adaptive_rtt_us
       "ffffffff", // adaptive_retransmits
       "00".repeat(12), // records_per_s, records_burst, records_at_once
+      "64000000", // edges_share
+      "00000000", // zero
     ].join(""),
   );
 });

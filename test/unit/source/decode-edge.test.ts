@@ -193,12 +193,22 @@ describe("FRAME_EDGE", () => {
 });
 
 describe("an edge's key", () => {
+  test.each(["client", "server", "listener"] as const)(
+    "without addresses and port is an overflow edge of role %s, of a cgroup or of none",
+    (role) => {
+      for (const cgroup of [0n, 4242n]) {
+        const key = decodeEdgeKey(id({ role, cgroup, overflow: true }));
+        expect({ overflow: key.overflow, cgroup: key.cgroup }).toEqual({ overflow: true, cgroup });
+      }
+    },
+  );
+
   test.each([
-    ["client", { role: "client", overflow: true }, true],
-    ["server", { role: "server", overflow: true }, true],
-    ["listener", { role: "listener", overflow: true, serverPort: 0 }, true],
-  ] as const)("without a local address is the overflow edge of role %s", (_, key, overflow) => {
-    expect(decodeEdgeKey(id(key)).overflow).toBe(overflow);
+    { role: "server", localAddress: "::", remoteAddress: "::", serverPort: 80 },
+    { role: "client", localAddress: "::", remoteAddress: "10.0.0.2", serverPort: 0 },
+    { role: "server", localAddress: "10.0.0.1", remoteAddress: "::", serverPort: 0 },
+  ] as const)("that has an address or a port is no overflow edge: %o", (key) => {
+    expect(decodeEdgeKey(id(key)).overflow).toBe(false);
   });
 
   test("of a listener bound to :: is no overflow edge", () => {

@@ -147,6 +147,7 @@ describe("each frame of a fixed length", () => {
         settle_refused: 41,
         hook_gap: 43,
         filter_gap: 0,
+        edge_share_full_detail: 59,
       },
       edges: 23,
       edgeCapacity: 29,
@@ -156,6 +157,8 @@ describe("each frame of a fixed length", () => {
       probeCpuUs: 43,
       probeRssBytes: 47,
       adopted: 53,
+      tenantEdges: 61,
+      tenantLimit: 67,
     };
 
     expect(decoded(statusFrame(status))).toEqual({ kind: "status", ...status });

@@ -128,11 +128,11 @@ export function keyBytes(key: Partial<EdgeKey> = {}): Buffer {
   return write(edgeKey, {
     cgroup: key.cgroup ?? 4242n,
     netns: key.netns ?? 4026531840,
-    serverPort: key.serverPort ?? 8080,
+    serverPort: key.serverPort ?? (key.overflow ? 0 : 8080),
     role: ROLES[key.role ?? "client"],
     protocol: 6,
     localAddr: key.overflow ? new Uint8Array(16) : addressBytes(key.localAddress ?? "10.0.0.1"),
-    remoteAddr: addressBytes(key.remoteAddress ?? (key.role === "listener" ? "::" : "10.0.0.2")),
+    remoteAddr: addressBytes(key.remoteAddress ?? (key.overflow || key.role === "listener" ? "::" : "10.0.0.2")),
   });
 }
 

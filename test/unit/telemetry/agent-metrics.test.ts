@@ -32,6 +32,8 @@ function status(values: Partial<ProbeStatus> = {}): ProbeStatus {
     probeCpuUs: 1_500_000,
     probeRssBytes: 4_194_304,
     adopted: 13,
+    tenantEdges: 17,
+    tenantLimit: 65_513,
     ...values,
   };
 }
@@ -103,6 +105,8 @@ test("an agent that has done one exchange reports itself, its probe and its expo
     "flowspan.bpf.program.recursion_misses": [[name, 3]],
     "flowspan.edges.usage": [[{}, 23]],
     "flowspan.edges.limit": [[{}, 65_536]],
+    "flowspan.edges.tenant.usage": [[{}, 17]],
+    "flowspan.edges.tenant.limit": [[{}, 65_513]],
     "flowspan.edges.evicted": [[{}, 5]],
     "flowspan.cgroups.usage": [[{}, 7]],
     "flowspan.losses": LOSS_NAMES.map((reason) => [{ "flowspan.loss.reason": reason }, 0]),

@@ -102,11 +102,18 @@ describe("the table", () => {
   });
 
   test("the overflow edge and a time before the first exchange say what they are", () => {
-    const before = { timeUnixMs: 0, intervalMs: 0, edges: [edge({ overflow: true })] };
+    const nobodys = { label: "host", address: "::", cgroup: "0" };
+    const before = { timeUnixMs: 0, intervalMs: 0, edges: [{ ...edge({ overflow: true }), local: nobodys }] };
 
     const [headline, , line] = edgeTable(before, plain);
 
     expect([headline, line?.slice(0, 15)]).toEqual(["waiting for the first exchange", "(no room left) "]);
+  });
+
+  test("the overflow edge of a cgroup says whose it is", () => {
+    const [, , line] = edgeTable(snapshot(edge({ from: "shop/cart", overflow: true })), plain);
+
+    expect(line).toMatch(/^shop\/cart {2,}\(beyond its share\) /);
   });
 });
 

@@ -292,11 +292,18 @@ describe("without Kubernetes", () => {
     });
   });
 
-  test("a cgroup that nobody told of, and the overflow edge, are the host's", () => {
+  test("a cgroup that nobody told of, and the overflow edge of none, are the host's", () => {
     const host = { id: expect.any(String), resource: { "host.name": "host-1" }, label: "host" };
 
     expect(local(identityOf(), { cgroup: 23n })).toEqual(host);
-    expect(local(identityOf(), { overflow: true })).toEqual(host);
+    expect(local(identityOf(), { overflow: true, cgroup: 0n })).toEqual(host);
+  });
+
+  test("the overflow edge of a cgroup has that one's name", () => {
+    const identity = identityOf();
+    const own = { overflow: true, cgroup: cgroup(identity, 7n, ["web.service", "system.slice"]) };
+
+    expect(local(identity, own, START_MS)).toMatchObject({ label: "web.service" });
   });
 });
 
