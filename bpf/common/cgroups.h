@@ -146,26 +146,15 @@ static __always_inline void cgroup__note_names(struct frame_cgroup *known, const
 	}
 }
 
-/*
- * Finds the level that names a cgroup, and notes its names unless they are known. Cost: a read for each character of the
- * path, once a cgroup. Not static: the verifier looks at it once, and not for each caller.
- *
- * @param id of the cgroup itself
- * @param ancestors see struct cgroup_path; so is depth
- * @return 0; the id is in `cgroup_places` then, where there is memory for it
- */
-__noinline int cgroup__learn(__u64 id, __u64 ancestors, __u32 depth)
+/* @return 0; the id is in `cgroup_places` then, where there is memory for it */
+static __always_inline int cgroup__learn_from(__u64 id, const struct cgroup_path *path, __u64 none)
 {
-	struct levels_reading reading = { .path = { .ancestors = ancestors, .depth = depth } };
-	struct tenant *nobody = tenant__at(TENANT_NOBODY);
+	struct levels_reading reading = { .path = *path, .none = none };
 	static const struct frame_cgroup empty;
 	struct frame_cgroup *known;
 	__u64 named;
 
-	if (!nobody)
-		return 0;
-	reading.none = nobody->id;
-	bpf_loop(depth < CGROUP_LEVELS ? depth : CGROUP_LEVELS, levels__read_at, &reading, 0);
+	bpf_loop(path->depth < CGROUP_LEVELS ? path->depth : CGROUP_LEVELS, levels__read_at, &reading, 0);
 	levels__end(&reading.levels);
 	named = cgroup__id(&reading.path, reading.levels.named) ?: id;
 	/* Too large for the stack: put an empty one in, then fill it in place. */
@@ -186,29 +175,47 @@ __noinline int cgroup__learn(__u64 id, __u64 ancestors, __u32 depth)
 }
 
 /*
- * @param address of the cgroup, as a number: the verifier lets an address that it knows be no argument
- * @return the id of the cgroup that names it, or 0 if it is not counted
+ * Finds the level that names a cgroup that is counted, and notes its names unless they are known. Cost: a read for each
+ * character of the path, once a cgroup. Not static: the verifier looks at it once, and not for each caller.
+ *
+ * @param id of the cgroup
+ * @param address of it, as a number: the verifier lets an address that it knows be no argument
+ * @return whether it is counted
  */
-static __always_inline __u64 cgroup__counted(struct cgroup *cgroup, __u64 id, __u64 address, struct settings *s)
+__noinline int cgroup__learn(__u64 id, __u64 address)
 {
-	__u64 *named = bpf_map_lookup_elem(&cgroup_places, &id);
+	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	struct tenant *nobody = tenant__at(TENANT_NOBODY);
+	struct cgroup *cgroup = (struct cgroup *)address;
+	struct cgroup_path path = {};
 	__u32 root;
 	int level;
 
-	if (named)
-		return *named;
-	if (!cgroup__is_counted(cgroup, s))
+	if (!s || !nobody || !cgroup__is_counted(cgroup, s))
 		return 0;
 	root = s->filter_cgroup ? s->filter_level & 0xff : 0;
 	level = BPF_CORE_READ(cgroup, level);
-	cgroup__learn(id, address + bpf_core_field_offset(cgroup->ancestors) + root * sizeof(cgroup),
-		      level > (int)root ? level - root : 0);
+	path.ancestors = address + bpf_core_field_offset(cgroup->ancestors) + root * sizeof(cgroup);
+	path.depth = level > (int)root ? level - root : 0;
+	cgroup__learn_from(id, &path, nobody->id);
+	return 1;
+}
+
+/* @return the id of the cgroup that names it, or 0 if it is not counted; address as in cgroup__learn() */
+static __always_inline __u64 cgroup__counted(__u64 id, __u64 address)
+{
+	__u64 *named = bpf_map_lookup_elem(&cgroup_places, &id);
+
+	if (named)
+		return *named;
+	if (!cgroup__learn(id, address))
+		return 0;
 	named = bpf_map_lookup_elem(&cgroup_places, &id);
 	return named ? *named : id;
 }
 
 /* @return the id of the cgroup that names the socket's, or 0 if it is not counted */
-static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings *s)
+static __always_inline __u64 cgroup__of_socket(struct sock *sk)
 {
 	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
 	struct kernfs_node *node;
@@ -216,13 +223,13 @@ static __always_inline __u64 cgroup__of_socket(struct sock *sk, struct settings 
 	if (!cgroup)
 		return 0;
 	node = cgroup->kn;
-	return node ? cgroup__counted(cgroup, node->id, (__u64)BPF_CORE_READ(sk, sk_cgrp_data.cgroup), s) : 0;
+	return node ? cgroup__counted(node->id, (__u64)BPF_CORE_READ(sk, sk_cgrp_data.cgroup)) : 0;
 }
 
 /* The same of a socket or thread that the verifier does not know: its cgroup is read as foreign memory. */
-static __always_inline __u64 cgroup__of_foreign(struct cgroup *cgroup, struct settings *s)
+static __always_inline __u64 cgroup__of_foreign(struct cgroup *cgroup)
 {
-	return cgroup ? cgroup__counted(cgroup, BPF_CORE_READ(cgroup, kn, id), (__u64)cgroup, s) : 0;
+	return cgroup ? cgroup__counted(BPF_CORE_READ(cgroup, kn, id), (__u64)cgroup) : 0;
 }
 
 #endif

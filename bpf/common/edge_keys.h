@@ -46,6 +46,16 @@ static __always_inline void address__collapse_loopback(__u8 *address)
 		address__from_v4(address, bpf_htonl(LOOPBACK_OTHERS));
 }
 
+/* Both ends of a key. Not static: the verifier looks at it once, and not for each caller. */
+__noinline int key__collapse_loopback(struct edge_key *key)
+{
+	if (!key)
+		return -1;
+	address__collapse_loopback(key->local_addr);
+	address__collapse_loopback(key->remote_addr);
+	return 0;
+}
+
 /* Fills all of a key but cgroup and role from a socket or request socket that is reached through `sc`. */
 static __always_inline void key__from_sock(struct edge_key *key, struct sock_common *sc, __u8 protocol)
 {
@@ -58,8 +68,7 @@ static __always_inline void key__from_sock(struct edge_key *key, struct sock_com
 		address__from_v6(key->local_addr, &sc->skc_v6_rcv_saddr);
 		address__from_v6(key->remote_addr, &sc->skc_v6_daddr);
 	}
-	address__collapse_loopback(key->local_addr);
-	address__collapse_loopback(key->remote_addr);
+	key__collapse_loopback(key);
 	if (key->role == ROLE_LISTENER)
 		__builtin_memset(key->remote_addr, 0, sizeof(key->remote_addr));
 	key->server_port = key->role == ROLE_CLIENT ? bpf_ntohs(sc->skc_dport) : sc->skc_num;

@@ -64,7 +64,7 @@ int namespaces(struct bpf_iter__task *ctx)
 	last = bpf_map_lookup_elem(&namespaces_seen, &row.netns);
 	if (last && *last == st->exchange)
 		return 0;
-	row.cgroup = cgroup__of_foreign(cgroup, s);
+	row.cgroup = cgroup__of_foreign(cgroup);
 	if (bpf_seq_write(ctx->meta->seq, &row, sizeof(row)))
 		return 0; /* the buffer is full: the kernel calls again for this task with an empty one */
 	bpf_map_update_elem(&namespaces_seen, &row.netns, &st->exchange, BPF_ANY);

@@ -42,7 +42,7 @@ static __always_inline void on_drop(struct sk_buff *skb, __u32 reason, __u64 rec
 	if (s->filter_cgroup || drop__has_reason(reason)) {
 		dev = packet__describe(&key, skb, owner, sk);
 		if (sk && sock__is_full(sk))
-			key.cgroup = cgroup__of_foreign(BPF_CORE_READ(sk, sk_cgrp_data.cgroup), s);
+			key.cgroup = cgroup__of_foreign(BPF_CORE_READ(sk, sk_cgrp_data.cgroup));
 		if (!key.cgroup && !namespace__is_counted(key.netns, s))
 			return;
 	}

@@ -61,7 +61,7 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 	if (!c || !c->start_ns) {
 		if (from == TCP_LISTEN)
 			listener__forget(sk); /* an older MPTCP socket's, which has the storage */
-		else if (from != TCP_SYN_RECV && cgroup__of_socket(sk, s) && !mptcp__forget_first(sk))
+		else if (from != TCP_SYN_RECV && cgroup__of_socket(sk) && !mptcp__forget_first(sk))
 			loss__count(LOSS_CLOSED_UNTRACKED);
 		return;
 	}

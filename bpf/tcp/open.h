@@ -29,7 +29,7 @@ static __always_inline void connection__forget(struct connection *c, struct sock
 /* @return the socket's storage, all zero but for its key and start; NULL where its cgroup is not counted or without memory */
 static __always_inline struct connection *connection__start(struct sock *sk, struct settings *s, __u8 role)
 {
-	__u64 cgroup = cgroup__of_socket(sk, s);
+	__u64 cgroup = cgroup__of_socket(sk);
 	struct connection *c;
 	bool is_reused;
 

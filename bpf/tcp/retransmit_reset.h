@@ -88,7 +88,7 @@ static __always_inline void on_retransmit_synack(struct sock *listener, struct r
 	struct edge_key key = { .role = ROLE_SERVER };
 	struct edge_value *edge;
 
-	key.cgroup = cgroup__of_socket(listener, s);
+	key.cgroup = cgroup__of_socket(listener);
 	if (!key.cgroup)
 		return;
 	key__from_sock(&key, &req->__req_common, IPPROTO_TCP);
