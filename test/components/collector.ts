@@ -8,8 +8,9 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePorts } from "../shared/free-ports.ts";
 import { component } from "./find.ts";
-import { answers, askUntil, freePorts, Running } from "./running.ts";
+import { answers, askUntil, Running } from "./running.ts";
 
 /** The configuration of deploy/otel-collector/. */
 export const SHIPPED_CONFIG = fileURLToPath(new URL("../../deploy/otel-collector/collector.yaml", import.meta.url));

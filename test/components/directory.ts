@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DirectoryStats } from "../../agent/directory/server/directory-server.ts";
-import { freePorts } from "./running.ts";
+import { freePorts } from "../shared/free-ports.ts";
 import { MALLOC_ENV, NODE_FLAGS } from "./shipped-node.ts";
 
 const BUNDLE = join(import.meta.dirname, "../../build/agent.mjs");

@@ -10,8 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JsonTraceRequest } from "../otlp/otlp-json.ts";
 import { type ReceivedSpan, spansOf } from "../otlp/spans.ts";
+import { freePorts } from "../shared/free-ports.ts";
 import { component } from "./find.ts";
-import { answers, askUntil, freePorts, Running } from "./running.ts";
+import { answers, askUntil, Running } from "./running.ts";
 
 /** Traces that it keeps, and gives at the most; the oldest go first. */
 const MAX_TRACES = 200_000;

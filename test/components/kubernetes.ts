@@ -11,8 +11,9 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApiObject } from "../kubernetes/kubernetes-objects.ts";
+import { freePorts } from "../shared/free-ports.ts";
 import { component } from "./find.ts";
-import { freePorts, Running } from "./running.ts";
+import { Running } from "./running.ts";
 
 const READY_MS = 90_000;
 

@@ -9,8 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
+import { freePorts } from "../shared/free-ports.ts";
 import { component } from "./find.ts";
-import { answers, askUntil, freePorts, Running } from "./running.ts";
+import { answers, askUntil, Running } from "./running.ts";
 
 const SHIPPED_CONFIG = fileURLToPath(new URL("../../deploy/otel-collector/prometheus.yaml", import.meta.url));
 

@@ -1,6 +1,5 @@
 /**
- * What the starters of real components share: free ports, a child process that ends by its own id, conditions
- * with a deadline.
+ * What the starters of real components share: a child process that ends by its own id, conditions with a deadline.
  *
  * The kernel kills a child when this process dies, however it dies; its last words are kept for the error
  * message.
@@ -8,7 +7,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const POLL_MS = 25;
@@ -114,13 +112,4 @@ export async function answers(url: string): Promise<boolean> {
   } catch {
     return false; // nobody there yet: the only thing that is asked
   }
-}
-
-/** All at once, so that no two are the same. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
 }

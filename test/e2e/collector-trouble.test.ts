@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import { createTransport, type ExportedSignal, type TransportOptions } from "../../agent/otlp/transport.ts";
 import { type Collector, startCollector } from "../components/collector.ts";
-import { freePorts } from "../components/running.ts";
 import { missing, needs } from "../machine/needs.ts";
+import { freePorts } from "../shared/free-ports.ts";
 import { makeCertificates } from "../unit/tls/certificates.ts";
 
 const made = makeCertificates();

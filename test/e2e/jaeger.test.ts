@@ -12,10 +12,10 @@ import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { expect, onTestFinished } from "vitest";
 import { startCollector } from "../components/collector.ts";
 import { startJaeger } from "../components/jaeger.ts";
-import { freePorts } from "../components/running.ts";
 import { needs } from "../machine/needs.ts";
 import type { JsonTraceRequest } from "../otlp/otlp-json.ts";
 import { spansOf } from "../otlp/spans.ts";
+import { freePorts } from "../shared/free-ports.ts";
 
 const DEPLOY = join(import.meta.dirname, "../../deploy/otel-collector");
 const SCOPE = { name: "flowspan", version: "0.2.0" };

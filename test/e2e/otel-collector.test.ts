@@ -16,7 +16,7 @@ import { FLOW_METRICS } from "../../agent/series/instruments.ts";
 import { type CollectorOptions, SHIPPED_CONFIG, startCollector } from "../components/collector.ts";
 import { component } from "../components/find.ts";
 import { type PrometheusOptions, startPrometheus } from "../components/prometheus.ts";
-import { freePorts } from "../components/running.ts";
+import { freePorts } from "../shared/free-ports.ts";
 import { flow, histogram } from "../unit/otlp/flows.ts";
 
 const DEPLOY = join(import.meta.dirname, "../../deploy/otel-collector");

@@ -7,6 +7,7 @@ import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 import type { Point } from "../../otlp/oracle.ts";
 import { type Arrival, type Behaviour, type ReceivedRequest, Receiver } from "../../otlp/receiver.ts";
 import type { ReceivedSpan } from "../../otlp/spans.ts";
+import { freePorts } from "../../shared/free-ports.ts";
 import { eventually } from "../programs/process.ts";
 import type { Collector } from "./trouble.ts";
 
@@ -21,7 +22,8 @@ export class ReturningReceiver implements Collector {
   }
 
   static async start(): Promise<ReturningReceiver> {
-    return new ReturningReceiver(await Receiver.start());
+    const [port = 0] = await freePorts(1);
+    return new ReturningReceiver(await Receiver.start({ port }));
   }
 
   get endpoint(): string {

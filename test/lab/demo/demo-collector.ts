@@ -2,8 +2,9 @@
  * A real OpenTelemetry Collector between the demo's agents and its receiver: OTLP in, OTLP out.
  */
 import { writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
+import { freePorts } from "../../shared/free-ports.ts";
 import { eventually, LabProcess } from "../programs/process.ts";
 import type { Lab } from "../world/lab.ts";
 import { runDirectory } from "../world/leftovers.ts";
@@ -16,7 +17,7 @@ export interface Collector {
 
 /** @param to an OTLP gRPC endpoint that everything is sent on to */
 export async function startCollector(lab: Lab, path: string, to: string): Promise<Collector> {
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const config = join(runDirectory(lab.id), "collector.yaml");
   writeFileSync(config, collectorConfig(port, to));
   const process = new LabProcess({ cgroup: lab.outsideCgroup }, [path, "--config", config]);
@@ -54,18 +55,6 @@ service:
       receivers: [otlp]
       exporters: [otlp_grpc]
 `;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 function accepts(port: number): Promise<boolean> {

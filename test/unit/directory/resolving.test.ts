@@ -2,7 +2,7 @@
 import { lookup } from "node:dns/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { liveness } from "../../../agent/telemetry/health.ts";
-import { freePorts } from "../../components/running.ts";
+import { freePorts } from "../../shared/free-ports.ts";
 import { eventually, nowMs, startAsking, startServing } from "./serving.ts";
 
 vi.mock("node:dns/promises", () => ({ lookup: vi.fn() }));

@@ -7,7 +7,7 @@ import { askDirectory, checkDirectory } from "../../../../agent/cli/doctor/check
 import { canRun, type Finding } from "../../../../agent/cli/doctor/finding.ts";
 import { settingsFrom } from "../../../../agent/config/setting-rows.ts";
 import type { Settings } from "../../../../agent/config/settings.ts";
-import { freePorts } from "../../../components/running.ts";
+import { freePorts } from "../../../shared/free-ports.ts";
 import { certificates, type ServingOptions, startServing as startBare } from "../../directory/serving.ts";
 import { node } from "../../naming/cluster-builders.ts";
 

@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import { expect, onTestFinished, test } from "vitest";
 import { isAlive, isReady, serveHealth } from "../../../../agent/directory/server/readiness.ts";
 import type { MetadataVitals } from "../../../../agent/model/metadata.ts";
-import { freePorts } from "../../../components/running.ts";
+import { freePorts } from "../../../shared/free-ports.ts";
 
 const watch = (name: string, more: Partial<MetadataVitals> = {}): MetadataVitals => ({
   name,
