@@ -141,12 +141,12 @@ export class ObservedLab {
     await this.exchanges(2);
   }
 
-  /** Waits until every agent has completed that many more, and has told so: what it tells of its own comes later than flows. */
+  /** Waits until every agent has completed that many more, and has told of itself since: its own metrics go by a clock of their own. */
   async exchanges(count: number): Promise<void> {
-    const before = this.#agents.map(({ node }) => this.#exchanges(node));
     await Promise.all(this.#agents.map((agent) => exchangesOf(agent, count, DEADLINE_MS)));
-    await this.until(`${count} more exchanges of every agent`, () =>
-      this.#agents.every(({ node }, i) => this.#exchanges(node) >= (before[i] ?? 0) + count),
+    const sinceNs = BigInt(Date.now()) * 1_000_000n;
+    await this.until("own metrics of every agent", () =>
+      this.#agents.every(({ node }) => (this.#lastOwn(node)?.timeUnixNs ?? 0n) >= sinceNs),
     );
   }
 
@@ -164,12 +164,11 @@ export class ObservedLab {
     return losses;
   }
 
-  /** Completed ones that the agent has told of. */
-  #exchanges(node: string): number {
-    const walks = this.points({ [ATTR_K8S_NODE_NAME]: node }).filter(
-      ({ metric }) => metric === METRIC_FLOWSPAN_WALK_DURATION.name,
+  /** The last point that an agent has sent of itself. */
+  #lastOwn(node: string): ReceivedPoint | undefined {
+    return this.receiver.points.findLast(
+      ({ metric, resource }) => metric === METRIC_FLOWSPAN_WALK_DURATION.name && resource[ATTR_K8S_NODE_NAME] === node,
     );
-    return walks.at(-1)?.count ?? 0;
   }
 }
 
