@@ -15,6 +15,7 @@ build() {
 		  - gomod: $contrib/processor/resourceprocessor $v
 		  - gomod: $contrib/processor/transformprocessor $v
 		  - gomod: $contrib/processor/filterprocessor $v
+		  - gomod: $contrib/processor/tailsamplingprocessor $v
 		exporters:
 		  - gomod: $core/exporter/otlpexporter $v
 		  - gomod: $core/exporter/otlphttpexporter $v
@@ -22,6 +23,8 @@ build() {
 		  - gomod: $contrib/exporter/fileexporter $v
 		  - gomod: $contrib/exporter/prometheusexporter $v
 		  - gomod: $contrib/exporter/prometheusremotewriteexporter $v
+		connectors:
+		  - gomod: $contrib/connector/spanmetricsconnector $v
 		extensions:
 		  - gomod: $contrib/extension/healthcheckextension $v
 	YAML
