@@ -142,3 +142,21 @@ function edgeOf({ key, establishedNs, endNs, ...record }: Connection): EdgeSum {
 function namespaceOf(): NamespaceCounters {
   return namespaceBooks({ netns: NETNS, activeOpens: 1, passiveOpens: 1, inSegs: 11, outSegs: 11 });
 }
+
+export const PLAIN_TRACE = traceOf(PLAIN_CALLS + PLAIN_WIRE + PLAIN_BOOKS);
+
+/** What a sound probe says, with other values in the records and the edges of one role. */
+export function changed(role: string, record: object, counters: object = {}, key: object = {}): Seen {
+  const { records, edges, namespace } = plainSeen();
+  return {
+    namespace,
+    records: records.map((each) =>
+      each.key.role === role ? { ...each, ...record, key: { ...each.key, ...key } } : each,
+    ),
+    edges: edges.map((each) =>
+      each.key.role === role
+        ? { ...each, key: { ...each.key, ...key }, counters: { ...each.counters, ...counters } }
+        : each,
+    ),
+  };
+}
