@@ -72,7 +72,8 @@ const OTLP: readonly Value[] = [
     path: "otlp.headers.secret",
     schema: text,
     default: "",
-    description: "A Secret with headers for every request, as `NAME=VALUE,NAME=VALUE`. Empty: no headers.",
+    description:
+      "A Secret with headers for every request, as `NAME=VALUE,NAME=VALUE`. Empty: no headers. A changed Secret counts from the pods' next start.",
   },
   { path: "otlp.headers.key", schema: text, default: "headers", description: "The key of that Secret." },
   {
@@ -80,7 +81,7 @@ const OTLP: readonly Value[] = [
     schema: text,
     default: "",
     description:
-      "A Secret with ca.crt, which signs the Collector's certificate. Empty: the system's certificates count. The endpoint must begin with https://.",
+      "A Secret with ca.crt, which signs the Collector's certificate. Empty: the system's certificates count. The endpoint must not begin with http://. Each new connection reads it anew.",
   },
   {
     path: "otlp.tls.clientCertificate",
