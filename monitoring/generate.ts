@@ -6,11 +6,10 @@
  *
  * The registry must be right: semconv/generate.ts says what is wrong with it.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readFindings } from "../semconv/findings.ts";
-import { findStale } from "../semconv/generate.ts";
+import { writeOrCheck } from "../semconv/generate.ts";
 import { loadRegistry, readModel } from "../semconv/load.ts";
 import { readLosses } from "../semconv/losses.ts";
 import { readUpstream } from "../semconv/upstream.ts";
@@ -51,19 +50,6 @@ export function generate(): Map<string, string> {
   ]);
 }
 
-function run(args: readonly string[]): number {
-  const texts = generate();
-  if (args.includes("--check")) {
-    const stale = findStale(texts, ROOT);
-    for (const path of stale) console.error(`${path} is stale: run \`npm run generate\``);
-    return stale.length === 0 ? 0 : 1;
-  }
-  for (const [path, text] of texts) {
-    mkdirSync(dirname(join(ROOT, path)), { recursive: true });
-    writeFileSync(join(ROOT, path), text);
-    console.error(`wrote ${path}`);
-  }
-  return 0;
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = writeOrCheck(generate(), process.argv.slice(2), ROOT, (line) => console.error(line));
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = run(process.argv.slice(2));

@@ -79,12 +79,26 @@ export function run(args: readonly string[], root: string, print: (line: string)
     for (const problem of generated.problems) print(formatProblem(problem));
     return 2;
   }
+  return writeOrCheck(generated.texts, args, root, print);
+}
+
+/**
+ * Writes texts below `root`, or with `--check` names those that are stale.
+ *
+ * @returns the exit code
+ */
+export function writeOrCheck(
+  texts: ReadonlyMap<string, string>,
+  args: readonly string[],
+  root: string,
+  print: (line: string) => void,
+): number {
   if (args.includes("--check")) {
-    const stale = findStale(generated.texts, root);
+    const stale = findStale(texts, root);
     for (const path of stale) print(`${path} is stale: run \`npm run generate\``);
     return stale.length === 0 ? 0 : 1;
   }
-  for (const [path, text] of generated.texts) {
+  for (const [path, text] of texts) {
     const file = join(root, path);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);

@@ -7,11 +7,11 @@
  *
  * monitoring/generate.ts comes first. Templates and Chart.yaml are written by hand.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROWS } from "../../agent/config/setting-rows.ts";
-import { findStale } from "../../semconv/generate.ts";
+import { writeOrCheck } from "../../semconv/generate.ts";
 import { renderReadme } from "./readme.ts";
 import { renderSchema } from "./schema.ts";
 import { VALUES } from "./values.ts";
@@ -41,19 +41,4 @@ function generate(): Map<string, string> {
   ]);
 }
 
-function run(args: readonly string[]): number {
-  const texts = generate();
-  if (args.includes("--check")) {
-    const stale = findStale(texts, ROOT);
-    for (const path of stale) console.error(`${path} is stale: run \`npm run generate\``);
-    return stale.length === 0 ? 0 : 1;
-  }
-  for (const [path, text] of texts) {
-    mkdirSync(dirname(join(ROOT, path)), { recursive: true });
-    writeFileSync(join(ROOT, path), text);
-    console.error(`wrote ${path}`);
-  }
-  return 0;
-}
-
-process.exitCode = run(process.argv.slice(2));
+process.exitCode = writeOrCheck(generate(), process.argv.slice(2), ROOT, (line) => console.error(line));
