@@ -123,7 +123,7 @@ function prometheusRules(): Manifest {
 
 /** Runs a block, or writes the file that it is. @throws Error with what the commands said */
 async function play({ language, text }: Block): Promise<void> {
-  if (language === "sh") return command(text);
+  if (language === "sh") await command(text);
   const [, file] = /^# (\S+)\n/.exec(text) ?? [];
   if (language !== "yaml" || file === undefined) return;
   const target = file === "kustomization.yaml" ? join(directory, "mine") : directory;
@@ -132,7 +132,14 @@ async function play({ language, text }: Block): Promise<void> {
   if (target !== directory) await command("kubectl apply --dry-run=server -k mine");
 }
 
-async function command(script: string): Promise<void> {
+/** Of the chart's notes: what needs no kubelet, and makes nothing that the page has made already. */
+function commandsOf(notes: string): string[] {
+  const lines = notes.split("\n").filter((line) => line.startsWith("    kubectl"));
+  return lines.map((line) => line.trim()).filter((line) => !/ exec | create secret /.test(line));
+}
+
+/** @returns what it said on stdout */
+async function command(script: string): Promise<string> {
   const env = {
     ...process.env,
     PATH: `${join(directory, "bin")}:${process.env.PATH}`,
@@ -141,7 +148,9 @@ async function command(script: string): Promise<void> {
     HELM_CONFIG_HOME: directory,
     HELM_DATA_HOME: directory,
   };
-  await promisify(execFile)("bash", ["-euo", "pipefail", "-c", script], { cwd: directory, env, timeout: BLOCK_MS });
+  const options = { cwd: directory, env, timeout: BLOCK_MS };
+  const { stdout } = await promisify(execFile)("bash", ["-euo", "pipefail", "-c", script], options);
+  return stdout;
 }
 
 const sectionOf = (name: string) => BLOCKS.filter(({ section }) => section === name);
@@ -183,9 +192,15 @@ test("Helm installs, changes and removes it as the page says", async () => {
   const before = await ours();
   for (const block of [...sectionOf("With Helm"), ...sectionOf("Does it work?")]) await play(block);
   const between = await ours();
+  const notes = commandsOf(await command("helm --namespace flowspan get notes flowspan"));
+  for (const line of notes) await command(line);
   await play(sectionOf("Uninstall")[0] as Block);
 
   expect(before).toEqual(["Secret/flowspan-trace-key"]);
+  expect(notes.map((line) => line.split(" ").slice(0, 4).join(" "))).toEqual([
+    "kubectl label --overwrite namespace",
+    "kubectl -n flowspan rollout",
+  ]);
   expect(between).toEqual(expect.arrayContaining(["DaemonSet/flowspan", "DaemonSet/flowspan-probe"]));
   expect(between).toEqual(expect.arrayContaining(["Deployment/flowspan-directory", "Secret/otlp-headers"]));
   expect(await ours()).toEqual(["Secret/flowspan-trace-key", "Secret/otlp-headers"]);
