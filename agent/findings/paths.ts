@@ -88,7 +88,10 @@ function placesOf({ local, remote }: Names, ownNode: string): PlaceName[] {
   const pod = podOf(local);
   const ends: PlaceName[] = [`local_pod ${pod}`, `pair ${pod} > ${remote.label}`];
   // Traffic within a node uses none of its devices.
-  if (remote.nodeName === ownNode) return remote.kind === "pod" ? [...ends, `peer_pod ${remote.label}`] : [];
+  if (remote.nodeName === ownNode) {
+    if (remote.kind === "node") return [];
+    return [...ends, ...peerPlaces(remote).filter((name) => !name.startsWith("peer_node "))];
+  }
   return [...ends, `local_node ${ownNode}`, ...peerPlaces(remote)];
 }
 
@@ -101,7 +104,7 @@ function peerPlaces({ kind, label, nodeName, podName }: RemoteEnd): PlaceName[] 
     case "node":
       return node;
     case "service":
-      return [`peer_service ${label}`];
+      return [...node, `peer_service ${label}`];
     case "external":
     case "cidr":
       return ["outside network", `peer_address ${label}`];

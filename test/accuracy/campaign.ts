@@ -1,0 +1,130 @@
+/**
+ * One lab for many scenarios: traffic, faults, what every node's agent finds, and the end of all of it before the next one begins.
+ *
+ *   traffic ─ an exchange ─ faults ─ EXCHANGES exchanges ─ no faults ─ until every finding has ended ─► what was found
+ */
+import {
+  ATTR_FLOWSPAN_FINDING_ID,
+  ATTR_FLOWSPAN_FINDING_PLACE,
+  ATTR_FLOWSPAN_FINDING_PLACE_CANDIDATES,
+  ATTR_FLOWSPAN_FINDING_PLACE_NAME,
+  ATTR_FLOWSPAN_FINDING_STATE,
+  ATTR_FLOWSPAN_PEER_K8S_POD_NAME,
+  ATTR_K8S_NAMESPACE_NAME,
+  ATTR_K8S_NODE_NAME,
+  ATTR_K8S_POD_NAME,
+  ATTR_SERVICE_PEER_NAMESPACE,
+} from "../../agent/generated/semconv.ts";
+import { ObservedLab } from "../lab/agents/observed.ts";
+import { eventually } from "../lab/programs/process.ts";
+import { describe } from "../lab/world/describe.ts";
+import type { ReceivedLog } from "../otlp/logs.ts";
+import { inject } from "./faults.ts";
+import { forgetPoints } from "./forget.ts";
+import { type Found, judge, type ScenarioVerdict } from "./judge.ts";
+import { CLUSTER, type Scenario } from "./scenario.ts";
+import { serveAll, startTraffic } from "./traffic.ts";
+
+/** How long a fault lasts: one of them is cut by its beginning. */
+export const EXCHANGES = 4;
+const DEADLINE_MS = 60_000;
+
+export interface Played {
+  readonly found: readonly Found[];
+  readonly verdict: ScenarioVerdict;
+}
+
+export class Campaign {
+  readonly #observed: ObservedLab;
+  readonly #intervalMs: number;
+
+  private constructor(observed: ObservedLab, intervalMs: number) {
+    this.#observed = observed;
+    this.#intervalMs = intervalMs;
+  }
+
+  static async start(intervalMs: number): Promise<Campaign> {
+    const observed = await ObservedLab.start(describe(CLUSTER), { intervalMs });
+    try {
+      await serveAll(observed.lab);
+      await observed.watch();
+      await observed.exchanges(3);
+    } catch (error) {
+      await observed.close();
+      throw error;
+    }
+    return new Campaign(observed, intervalMs);
+  }
+
+  close(): Promise<void> {
+    return this.#observed.close();
+  }
+
+  async play(scenario: Scenario): Promise<Played> {
+    const observed = this.#observed;
+    const { receiver, lab } = observed;
+    forgetPoints(observed);
+    const first = receiver.logs.length;
+    const endTraffic = await startTraffic(lab, scenario);
+    let from: bigint;
+    try {
+      await observed.exchanges(1);
+      from = BigInt(Date.now()) * 1_000_000n;
+      const faults = await Promise.all(scenario.faults.map((fault) => inject(lab, fault)));
+      await observed.exchanges(EXCHANGES);
+      await Promise.all(faults.map((fault) => fault.remove()));
+      await observed.exchanges(3);
+      await this.#allEnded(first);
+    } finally {
+      await endTraffic();
+    }
+    const found = foundOf(receiver.logs.slice(first), from, this.#intervalMs);
+    return { found, verdict: judge(scenario, found, (key) => `default/${observed.describedPod(key).name}`) };
+  }
+
+  /** A finding that goes on would be the next scenario's. */
+  async #allEnded(first: number): Promise<void> {
+    const active = () => {
+      const logs = this.#observed.receiver.logs.slice(first);
+      const ended = new Set(logs.filter(isEnd).map(idOf));
+      return logs.filter((log) => !ended.has(idOf(log)));
+    };
+    await eventually(
+      () => `an end of each finding; active: ${JSON.stringify(active())}`,
+      () => active().length === 0,
+      DEADLINE_MS,
+    );
+  }
+}
+
+const idOf = (log: ReceivedLog) => String(log.attributes[ATTR_FLOWSPAN_FINDING_ID]);
+const isEnd = (log: ReceivedLog) => log.attributes[ATTR_FLOWSPAN_FINDING_STATE] === "end";
+
+/** Each finding once: when by its start, where by its end, which knows most. */
+function foundOf(logs: readonly ReceivedLog[], fromUnixNs: bigint, intervalMs: number): Found[] {
+  const ends = new Map(logs.filter(isEnd).map((log) => [idOf(log), log]));
+  return logs
+    .filter((log) => !isEnd(log))
+    .map((start): Found => {
+      const { eventName, resource, attributes } = ends.get(idOf(start)) ?? start;
+      return {
+        name: eventName.replace("flowspan.finding.", ""),
+        node: String(resource[ATTR_K8S_NODE_NAME]),
+        subject: podOf(resource[ATTR_K8S_NAMESPACE_NAME], resource[ATTR_K8S_POD_NAME]),
+        peer: podOf(attributes[ATTR_SERVICE_PEER_NAMESPACE], attributes[ATTR_FLOWSPAN_PEER_K8S_POD_NAME]),
+        candidates: candidatesOf(attributes),
+        intervals: Math.ceil(Number((start.timeUnixNs - fromUnixNs) / 1_000_000n) / intervalMs),
+      };
+    });
+}
+
+function podOf(namespace: unknown, name: unknown): string | undefined {
+  return name === undefined ? undefined : `${namespace ?? "default"}/${name}`;
+}
+
+function candidatesOf(attributes: ReceivedLog["attributes"]): string[] {
+  const candidates = attributes[ATTR_FLOWSPAN_FINDING_PLACE_CANDIDATES];
+  if (Array.isArray(candidates)) return candidates.map(String);
+  const place = attributes[ATTR_FLOWSPAN_FINDING_PLACE];
+  return place === undefined ? [] : [`${place} ${attributes[ATTR_FLOWSPAN_FINDING_PLACE_NAME]}`];
+}

@@ -1,0 +1,52 @@
+/**
+ * The traffic of a scenario: requests and answers of about sixteen segments on connections that are kept, all pairs the same, or 80 % of
+ * it between one pair. A packet is a segment here: devices of pods build no larger ones.
+ */
+
+import type { Workload } from "../lab/programs/workload.ts";
+import type { Lab } from "../lab/world/lab.ts";
+import { peersOf, SERVED } from "./faults.ts";
+import { PODS, type Scenario } from "./scenario.ts";
+
+/** Bytes of a request, and of its answer. */
+const BYTES = 23_003;
+const EVERY_MS = 150;
+/** The share of all traffic that the busiest pair has. */
+const BUSIEST = 0.8;
+/** Connections of the busiest pair. */
+const BUSIEST_CONNECTIONS = 8;
+
+/** Servers for all scenarios, and packets as wires have them. */
+export async function serveAll(lab: Lab): Promise<void> {
+  await Promise.all(
+    PODS.map(async (pod) => {
+      await lab.pod(pod).exec(["ip", "link", "set", "eth0", "gso_max_segs", "1"]);
+      await lab.pod(pod).serve({ listen: [{ port: SERVED }], workers: 1 });
+    }),
+  );
+}
+
+/** @returns what ends it */
+export async function startTraffic(lab: Lab, { busiest }: Scenario): Promise<() => Promise<unknown>> {
+  const everyMs = busiest === undefined ? EVERY_MS : EVERY_MS / (1 - BUSIEST);
+  const to = (pods: readonly string[]) => pods.map((pod) => ({ address: lab.pod(pod).ips.v4, port: SERVED }));
+  const sized = { upload: BYTES, download: BYTES };
+  const clients: Workload[] = PODS.map((pod) => {
+    const peers = peersOf(pod);
+    return lab.pod(pod).start("hold", { to: to(peers), count: peers.length, everyMs, ...sized });
+  });
+  if (busiest !== undefined) {
+    const { client, server } = busiest;
+    const rate = (PODS.length * peersOf(client).length * BUSIEST) / EVERY_MS;
+    const perRound = 4;
+    const heavy = { upload: BYTES * perRound, download: BYTES * perRound };
+    const pace = (BUSIEST_CONNECTIONS * perRound) / rate;
+    clients.push(
+      lab
+        .pod(client)
+        .start("hold", { to: to([server]), count: BUSIEST_CONNECTIONS, everyMs: Math.round(pace), ...heavy }),
+    );
+  }
+  await Promise.all(clients.map((client) => client.ready()));
+  return () => Promise.all(clients.map((client) => client.process.stop("SIGKILL")));
+}
