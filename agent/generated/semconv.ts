@@ -493,6 +493,51 @@ export type FlowspanTcpSendState = "busy" | "receive_window_limited" | "send_buf
 /** The socket was in a BPF sockmap: what a program handed to another socket of the machine went around TCP, and is in no number of this span. An end that closes first is known by it only where a look found it open. */
 export const ATTR_FLOWSPAN_TCP_SOCKMAP = "flowspan.tcp.sockmap";
 
+/** Who held the connection up, by this end's own numbers. */
+export const ATTR_FLOWSPAN_TCP_VERDICT = "flowspan.tcp.verdict";
+export const FLOWSPAN_TCP_VERDICT_VALUE_CLIENT_APPLICATION = "client_application";
+export const FLOWSPAN_TCP_VERDICT_VALUE_CLIENT_NODE = "client_node";
+export const FLOWSPAN_TCP_VERDICT_VALUE_PATH = "path";
+export const FLOWSPAN_TCP_VERDICT_VALUE_SERVER_NODE = "server_node";
+export const FLOWSPAN_TCP_VERDICT_VALUE_SERVER_APPLICATION = "server_application";
+export const FLOWSPAN_TCP_VERDICT_VALUE_UNKNOWN = "unknown";
+export type FlowspanTcpVerdict =
+  | "client_application"
+  | "client_node"
+  | "path"
+  | "server_node"
+  | "server_application"
+  | "unknown";
+
+/** Which number led to the verdict. */
+export const ATTR_FLOWSPAN_TCP_VERDICT_REASON = "flowspan.tcp.verdict.reason";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_REFUSED = "refused";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_NO_ANSWER = "no_answer";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_UNREACHABLE = "unreachable";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_NO_LOCAL_PORT = "no_local_port";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_NOT_SENT = "not_sent";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_RESET = "reset";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_RECEIVE_WINDOW = "receive_window";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_SEND_BUFFER = "send_buffer";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_RETRANSMITS = "retransmits";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_TOO_LARGE = "too_large";
+export const FLOWSPAN_TCP_VERDICT_REASON_VALUE_ROUND_TRIP = "round_trip";
+export type FlowspanTcpVerdictReason =
+  | "refused"
+  | "no_answer"
+  | "unreachable"
+  | "no_local_port"
+  | "not_sent"
+  | "reset"
+  | "receive_window"
+  | "send_buffer"
+  | "retransmits"
+  | "too_large"
+  | "round_trip";
+
+/** That number. */
+export const ATTR_FLOWSPAN_TCP_VERDICT_VALUE = "flowspan.tcp.verdict.value";
+
 export const ATTR_HOST_NAME = "host.name";
 
 export const ATTR_K8S_CLUSTER_NAME = "k8s.cluster.name";

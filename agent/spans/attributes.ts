@@ -42,6 +42,9 @@ import {
   ATTR_FLOWSPAN_TCP_SEND_RECEIVE_WINDOW_LIMITED_TIME,
   ATTR_FLOWSPAN_TCP_SEND_SEND_BUFFER_LIMITED_TIME,
   ATTR_FLOWSPAN_TCP_SOCKMAP,
+  ATTR_FLOWSPAN_TCP_VERDICT,
+  ATTR_FLOWSPAN_TCP_VERDICT_REASON,
+  ATTR_FLOWSPAN_TCP_VERDICT_VALUE,
   ATTR_NETWORK_CONNECTION_STATE,
   ATTR_NETWORK_LOCAL_ADDRESS,
   ATTR_NETWORK_LOCAL_PORT,
@@ -61,6 +64,7 @@ import type { Attributes, AttributeValue } from "../model/attribute.ts";
 import type { Connection } from "../model/connection-record.ts";
 import type { EdgeKey } from "../model/edge.ts";
 import type { RemoteEnd } from "../model/names.ts";
+import type { ConnectionVerdict } from "./judge-connection.ts";
 
 /** Where attributes go: into an object, or straight into the bytes of a request. */
 export interface AttributeSink {
@@ -122,6 +126,13 @@ export function addEnd(into: AttributeSink, { handshakeUs, interims }: Connectio
 
 export function addInterim(into: AttributeSink, { interims }: Connection): void {
   into.add(ATTR_FLOWSPAN_TCP_INTERIM_INDEX, interims);
+}
+
+export function addVerdict(into: AttributeSink, verdict: ConnectionVerdict | undefined): void {
+  if (verdict === undefined) return;
+  into.add(ATTR_FLOWSPAN_TCP_VERDICT, verdict.who);
+  into.add(ATTR_FLOWSPAN_TCP_VERDICT_REASON, verdict.reason);
+  into.add(ATTR_FLOWSPAN_TCP_VERDICT_VALUE, verdict.value);
 }
 
 function addPorts(into: AttributeSink, { key, localPort, remotePort }: Connection): void {

@@ -30,9 +30,18 @@ import {
 import type { Attributes } from "../model/attribute.ts";
 import type { Connection } from "../model/connection-record.ts";
 import type { Names, RemoteEnd } from "../model/names.ts";
-import { type AttributeSink, addConnection, addEnd, addEnds, addInterim, attributesOf } from "./attributes.ts";
+import {
+  type AttributeSink,
+  addConnection,
+  addEnd,
+  addEnds,
+  addInterim,
+  addVerdict,
+  attributesOf,
+} from "./attributes.ts";
 import { addEvents, type EventSink, type SpanEvent } from "./events.ts";
 import { connectionSpanId, interimSpanId } from "./ids.ts";
+import { judgeConnection } from "./judge-connection.ts";
 import { traceStateOf } from "./sampling.ts";
 
 /** What a span says beside its attributes and events, which are made of its record when somebody reads or encodes them. */
@@ -114,12 +123,13 @@ export class Span {
   addOwn(into: AttributeSink): void {
     const { connection } = this;
     addConnection(into, connection);
+    const resetBy = isInterim(connection) ? undefined : resetByOf(connection);
+    addVerdict(into, judgeConnection(connection, this.#errorType, resetBy));
     if (isInterim(connection)) {
       addInterim(into, connection);
       return;
     }
     addEnd(into, connection);
-    const resetBy = resetByOf(connection);
     if (this.#errorType !== undefined) into.add(ATTR_ERROR_TYPE, this.#errorType);
     if (resetBy !== undefined) into.add(ATTR_FLOWSPAN_TCP_RESET_BY, resetBy);
   }
