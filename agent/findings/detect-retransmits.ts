@@ -1,9 +1,9 @@
 /**
  * Segments that were sent again → retransmits, one for each place that loses them. Pure.
  *
- * Two intervals in a row are judged together, and each must show the place: one hiccup is none. Where other places explain the
- * losses as well, the place is `unknown` and its candidates are named. This node sees what its own ends send: a peer's node stands
- * for the path to it, too.
+ * Up to four intervals in a row are judged together, and the last two must each show the place: one hiccup is none. Where other
+ * places explain the losses as well, the place is `unknown` and its candidates are named. This node sees what its own ends send: a
+ * peer's node stands for the path to it, too.
  */
 import {
   ATTR_FLOWSPAN_FINDING_PLACE,
@@ -23,15 +23,15 @@ import type { Attributes } from "../model/attribute.ts";
 import { connectionFacts, grown } from "./edge-places.ts";
 import type { Candidate, Detector, EdgeEvidence, Path } from "./evidence.ts";
 import { LOCALIZE, localize, type Suspect } from "./localize.ts";
+import type { Observation } from "./place-model.ts";
 import { edgePlaces } from "./places.ts";
 
 type Limits = Parameters<Detector<"retransmits">>[1];
 
 export const detectRetransmits: Detector<"retransmits"> = ({ paths, node }, limits) => {
-  const { now, before } = paths;
+  const [now, before] = paths;
   if (now === undefined || before === undefined) return [];
-  const seen = [...now, ...before].map(({ places, segments, lost }) => ({ places, trials: segments, bad: lost }));
-  return localize(seen, { minRate: limits.threshold / 2, surcharge }).map((suspect): Candidate => {
+  return localize(addUp(paths), { minRate: limits.threshold / 2, surcharge }).map((suspect): Candidate => {
     const here = throughAny(now, suspect);
     const lossy = here.flatMap(({ edges }) => edges);
     const isSeenTwice = [here, throughAny(before, suspect)].every((each) => shareOf(each) >= limits.threshold / 2);
@@ -55,6 +55,20 @@ export const detectRetransmits: Detector<"retransmits"> = ({ paths, node }, limi
     };
   });
 };
+
+/** Each path once. */
+function addUp(intervals: readonly (readonly Path[])[]): Observation[] {
+  const sums = new Map<string, { readonly places: readonly string[]; trials: number; bad: number }>();
+  for (const { id, places, segments, lost } of intervals.flat()) {
+    const sum = sums.get(id);
+    if (sum === undefined) sums.set(id, { places, trials: segments, bad: lost });
+    else {
+      sum.trials += segments;
+      sum.bad += lost;
+    }
+  }
+  return [...sums.values()];
+}
 
 /** A filter or a route of just two ends is rarer than a fault of one of them. */
 const surcharge = (place: string) => (place.startsWith("pair ") ? LOCALIZE.price : 0);

@@ -57,12 +57,12 @@ function withoutSilentNodes(evidence: Evidence, { partition }: FindingLimits): E
   const explained = new Set(suspects.map(({ node }) => node));
   const isOfThem = (remote: RemoteEnd | undefined) => explained.has(remote?.nodeName ?? "");
   const isExplained = ({ names }: EdgeEvidence) => isOfThem(names.remote);
-  const others = (of: readonly Path[] | undefined) => of?.filter(({ edges }) => !edges.some(isExplained));
+  const others = (of: readonly Path[]) => of.filter(({ edges }) => !edges.some(isExplained));
   return {
     ...evidence,
     edges: evidence.edges.filter((edge) => !isExplained(edge)),
     neighbours: evidence.neighbours.filter(({ remote }) => !isOfThem(remote)),
-    paths: { now: others(paths.now), before: others(paths.before) },
+    paths: paths.map(others),
   };
 }
 

@@ -17,6 +17,8 @@ import { pathsOf } from "./paths.ts";
 import { SilentNodes } from "./silent-nodes.ts";
 
 const NS_PER_MS = 1_000_000n;
+/** A loss of a tenth of a percent needs the segments of a minute on a quiet node. */
+const PATH_INTERVALS = 4;
 
 /** What an exchange brings beside its edges. */
 export interface Brought {
@@ -31,7 +33,7 @@ export class EvidenceReader {
   readonly #tables = new NeighbourTableGrowths();
   readonly #silent = new SilentNodes();
   #previousNs: bigint | undefined;
-  #previousPaths: Path[] | undefined;
+  #paths: readonly (readonly Path[])[] = [];
 
   /**
    * @param growth of one exchange; edges that have got names keep no trouble
@@ -46,16 +48,15 @@ export class EvidenceReader {
     const tables = this.#tables.take(neighbourTables);
     const troubled = takeTroubled(growth.edges);
     if (previousNs === undefined) return undefined;
-    const before = this.#previousPaths;
-    const now = pathsOf(growth.edges, troubled, node());
-    this.#previousPaths = now;
+    const paths = pathsOf(growth.edges, troubled, node());
+    this.#paths = paths === undefined ? [] : [paths, ...this.#paths].slice(0, PATH_INTERVALS);
     const time = { sinceNs: previousNs, untilNs: growth.clock.bootNs };
     const edges = [...troubled.values()];
     const neighbours = troubles.filter(({ key }) => key.kind !== "drop");
     return {
       intervalMs: Number((time.untilNs - time.sinceNs) / NS_PER_MS),
       edges,
-      paths: { now, before },
+      paths: this.#paths,
       ...this.#silent.take(growth.edges, edges, neighbours, nodeNameOf(node()), time),
       node,
       namespaces: new Map(grown.map((each) => [each.netns, namespaceEvidence(each, growth.edges, node)])),

@@ -18,8 +18,11 @@ export interface Evidence {
   readonly edges: readonly EdgeEvidence[];
   /** Growth of each net namespace's own counters, by its inode number. One that was not read before is absent. */
   readonly namespaces: ReadonlyMap<number, NamespaceEvidence>;
-  /** Who sent to whom, healthy traffic too: in this interval and in the one before. Undefined where nothing was lost. */
-  readonly paths: { readonly now: readonly Path[] | undefined; readonly before: readonly Path[] | undefined };
+  /**
+   * Who sent to whom, healthy traffic too: in this interval and those right before it, the newest first. It ends before the
+   * first one in which nothing was lost.
+   */
+  readonly paths: readonly (readonly Path[])[];
   /** This one. */
   readonly node: () => LocalEnd;
   /** Packets that the kernel dropped, with its reason. */
@@ -77,6 +80,8 @@ export interface EdgeEvidence {
 
 /** Segments of one end here to one peer in one interval. */
 export interface Path {
+  /** The same in each interval. */
+  readonly id: string;
   /** PlaceNames of paths.ts. */
   readonly places: readonly string[];
   readonly segments: number;

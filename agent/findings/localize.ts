@@ -7,7 +7,7 @@
  *
  * Must not guess: where another place explains as much, it is named too (`alternatives`), and the verdict is not known.
  */
-import { type Explanation, type Observation, type Place, PlaceModel } from "./place-model.ts";
+import { type Explanation, type Observation, type Place, PlaceModel, weighed } from "./place-model.ts";
 
 /** A place that adds trouble to all that passes it. */
 export interface Suspect {
@@ -29,6 +29,8 @@ export interface LocalizeOptions {
   readonly healthyRate: number;
   /** How many bad trials come together; 1 where each is for itself. */
   readonly burst: number;
+  /** By which share one place's rates differ from one observation to the next. */
+  readonly unevenness: number;
   /** How much a place must add to the log-likelihood to be named. */
   readonly price: number;
   /** What a place costs besides: those that are rarely at fault cost more. */
@@ -44,6 +46,7 @@ export interface LocalizeOptions {
 export const LOCALIZE: LocalizeOptions = {
   healthyRate: 2e-4,
   burst: 2,
+  unevenness: 0.15,
   price: 8,
   surcharge: () => 0,
   margin: 4,
@@ -70,13 +73,19 @@ interface Guess {
 
 class Search {
   readonly options: LocalizeOptions;
+  /** What is weighed. */
   readonly #model: PlaceModel;
+  /** What was counted. */
+  readonly #counted: PlaceModel;
   readonly #guesses = new Map<string, Guess>();
 
   constructor(observations: readonly Observation[], options: LocalizeOptions) {
     this.options = options;
     const tried = observations.filter(({ trials }) => trials > 0);
-    this.#model = new PlaceModel(tried, options.healthyRate, options.burst);
+    const { healthyRate, burst, unevenness } = options;
+    const light = tried.map((each) => weighed(each, burst, unevenness));
+    this.#model = new PlaceModel(light, healthyRate);
+    this.#counted = new PlaceModel(tried, healthyRate);
   }
 
   /** Steps to the best of the guesses next to it, until none is better. */
@@ -90,8 +99,12 @@ class Search {
   }
 
   suspects(guess: Guess): Suspect[] {
-    return guess.explanation.places.map(({ place, rate }): Suspect => {
-      const { name, trials } = place;
+    const names = guess.places.map(({ name }) => name);
+    const counted = this.#counted.explain(this.#counted.places.filter(({ name }) => names.includes(name)));
+    const rates = new Map(counted.places.map(({ place, rate }) => [place.name, { rate, trials: place.trials }]));
+    return guess.places.map((place): Suspect => {
+      const { name } = place;
+      const { rate, trials } = rates.get(name) ?? { rate: 0, trials: 0 };
       const without = this.#guess(guess.places.filter((each) => each !== place));
       const alternatives = this.#otherwise(guess, place)
         .filter(({ score }) => score >= guess.score - this.options.margin)

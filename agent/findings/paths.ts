@@ -53,7 +53,7 @@ export function pathsOf(
     const id = `${names.local.id} ${names.remote.kind} ${names.remote.label}`;
     let path = paths.get(id);
     if (path === undefined) {
-      path = { places: placesOf(names, ownNode), segments: 0, lost: 0, edges: [] };
+      path = { id, places: placesOf(names, ownNode), segments: 0, lost: 0, edges: [] };
       paths.set(id, path);
     }
     const lost = evidence === undefined ? 0 : lostOf(evidence);
@@ -66,6 +66,7 @@ export function pathsOf(
 }
 
 interface MutablePath {
+  readonly id: string;
   places: readonly string[];
   segments: number;
   lost: number;
@@ -134,8 +135,9 @@ function bounded(paths: readonly Path[]): Path[] {
       continue;
     }
     const places = path.places.filter((name) => SHARED.some((kind) => name.startsWith(`${kind} `)));
-    const shared = rest.get(places.join());
-    if (shared === undefined) rest.set(places.join(), { ...path, places, edges: [...path.edges] });
+    const id = places.join();
+    const shared = rest.get(id);
+    if (shared === undefined) rest.set(id, { ...path, id, places, edges: [...path.edges] });
     else {
       shared.segments += path.segments;
       shared.lost += path.lost;

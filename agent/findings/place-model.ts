@@ -2,8 +2,8 @@
  * How well faulty places explain what went wrong between many ends: a likelihood. Pure, no clock.
  *
  * Each observation is one direction of traffic and the places that it passes: its pods, its nodes, their pair. What went wrong in it
- * is a Poisson count of mean `trials × (healthy rate + the rate of each faulty place that it passes)`. Trouble comes in bursts, so
- * counts vary more than that: `burst` divides the evidence.
+ * is a Poisson count of mean `trials × (healthy rate + the rate of each faulty place that it passes)`. Trouble comes in bursts, and
+ * one place does not treat all traffic alike, so counts vary more than that: weighed() makes them smaller.
  *
  * Where nothing went wrong, the likelihood asks only how much passed each place. So the cost follows what went wrong, not the traffic.
  *
@@ -37,22 +37,28 @@ export interface Explanation {
   readonly expected: Float64Array;
 }
 
+/**
+ * Counts as small as what they tell: a count of n varies by `burst × n + (unevenness × n)²`, and not by n.
+ *
+ * @param burst how many bad trials come together, 1 where each is for itself
+ * @param unevenness by which share rates of one place differ from one observation to the next
+ */
+export function weighed({ places, trials, bad }: Observation, burst: number, unevenness: number): Observation {
+  const weight = 1 / (burst + unevenness * unevenness * bad);
+  return { places, trials: trials * weight, bad: bad * weight };
+}
+
 export class PlaceModel {
   /** Those that something went wrong through. */
   readonly places: readonly Place[];
   /** Those with something wrong. */
   readonly #observations: readonly Observation[];
   readonly #healthyRate: number;
-  readonly #burst: number;
 
-  /**
-   * @param healthyRate the share of trials that goes wrong where nothing is faulty, above 0
-   * @param burst how many bad trials come together, 1 where each is for itself
-   */
-  constructor(observations: readonly Observation[], healthyRate: number, burst: number) {
+  /** @param healthyRate the share of trials that goes wrong where nothing is faulty, above 0 */
+  constructor(observations: readonly Observation[], healthyRate: number) {
     this.#observations = observations.filter(({ bad }) => bad > 0);
     this.#healthyRate = healthyRate;
-    this.#burst = burst;
     const places = new Map<string, { readonly name: string; readonly through: number[]; trials: number }>();
     for (const [i, { places: names }] of this.#observations.entries())
       for (const name of names) {
@@ -91,7 +97,7 @@ export class PlaceModel {
     for (const [i, { bad }] of this.#observations.entries())
       evidence += bad * Math.log((expected[i] as number) / this.#healthyRate);
     for (const [of, { trials }] of places.entries()) evidence -= trials * (rates[of] as number);
-    return evidence / this.#burst;
+    return evidence;
   }
 
   /** What the log-likelihood grows by where `place` is faulty beside an explanation, whose rates stay. 0 where it explains nothing. */
@@ -107,7 +113,7 @@ export class PlaceModel {
       else high = middle;
     }
     const explained = sum(through, (i) => this.#at(i).bad * Math.log1p(low / (expected[i] as number)));
-    return (explained - trials * low) / this.#burst;
+    return explained - trials * low;
   }
 
   #expect(places: readonly Place[], rates: readonly number[]): Float64Array {

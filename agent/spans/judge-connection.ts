@@ -65,19 +65,15 @@ export function judgeConnection(
   errorType: string | undefined,
   resetBy: string | undefined,
 ): ConnectionVerdict | undefined {
-  if (resetBy !== undefined) return resetVerdict(connection, resetBy);
-  if (errorType !== undefined) {
-    const failed = failureVerdict(connection, errorType);
-    if (failed !== undefined) return failed;
-  }
-  return waitVerdict(connection) ?? lossVerdict(connection) ?? roundTripVerdict(connection);
-}
-
-/** Whoever sent it meant it; one that came may be of the peer or of a device in between. */
-function resetVerdict(connection: Connection, resetBy: string): ConnectionVerdict {
-  const own = resetBy === FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL;
-  const who = own ? applicationOf(connection, "local") : FLOWSPAN_TCP_VERDICT_VALUE_UNKNOWN;
-  return { who, reason: FLOWSPAN_TCP_VERDICT_REASON_VALUE_RESET, value: 1 };
+  if (resetBy === FLOWSPAN_TCP_RESET_BY_VALUE_LOCAL)
+    return verdict(applicationOf(connection, "local"), FLOWSPAN_TCP_VERDICT_REASON_VALUE_RESET, 1);
+  const failed = errorType === undefined ? undefined : failureVerdict(connection, errorType);
+  const waited = failed ?? waitVerdict(connection);
+  if (waited !== undefined) return waited;
+  // It may be of the peer or of a device in between.
+  if (resetBy !== undefined)
+    return verdict(FLOWSPAN_TCP_VERDICT_VALUE_UNKNOWN, FLOWSPAN_TCP_VERDICT_REASON_VALUE_RESET, 1);
+  return lossVerdict(connection) ?? roundTripVerdict(connection);
 }
 
 /** Of attempts, and of connections that the kernel gave up. */

@@ -40,9 +40,11 @@ for (const [what, faults] of SCENARIOS)
     async () => {
       const { verdict } = await campaign.play({ seed: 0, busiest: undefined, faults });
 
-      expect({ outcomes: verdict.faults.map(({ outcome }) => outcome), wrong: verdict.wrong }).toEqual({
+      const { wrong, wrongPlaces } = verdict;
+      expect({ outcomes: verdict.faults.map(({ outcome }) => outcome), wrong, wrongPlaces }).toEqual({
         outcomes: faults.map(() => "found"),
         wrong: [],
+        wrongPlaces: [],
       });
     },
     TIMEOUT_MS,

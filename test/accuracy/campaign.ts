@@ -3,6 +3,7 @@
  *
  *   traffic ─ an exchange ─ faults ─ EXCHANGES exchanges ─ no faults ─ until every finding has ended ─► what was found
  */
+import type { Suspect } from "../../agent/findings/localize.ts";
 import {
   ATTR_FLOWSPAN_FINDING_ID,
   ATTR_FLOWSPAN_FINDING_PLACE,
@@ -10,15 +11,14 @@ import {
   ATTR_FLOWSPAN_FINDING_PLACE_NAME,
   ATTR_FLOWSPAN_FINDING_STATE,
   ATTR_FLOWSPAN_PEER_K8S_POD_NAME,
-  ATTR_K8S_NAMESPACE_NAME,
   ATTR_K8S_NODE_NAME,
   ATTR_K8S_POD_NAME,
-  ATTR_SERVICE_PEER_NAMESPACE,
 } from "../../agent/generated/semconv.ts";
 import { ObservedLab } from "../lab/agents/observed.ts";
 import { eventually } from "../lab/programs/process.ts";
 import { describe } from "../lab/world/describe.ts";
 import type { ReceivedLog } from "../otlp/logs.ts";
+import { suspectsOfAll } from "./all-nodes.ts";
 import { inject } from "./faults.ts";
 import { forgetPoints } from "./forget.ts";
 import { type Found, judge, type ScenarioVerdict } from "./judge.ts";
@@ -26,11 +26,13 @@ import { CLUSTER, type Scenario } from "./scenario.ts";
 import { serveAll, startTraffic } from "./traffic.ts";
 
 /** How long a fault lasts: one of them is cut by its beginning. */
-export const EXCHANGES = 4;
+export const EXCHANGES = 6;
 const DEADLINE_MS = 60_000;
 
 export interface Played {
   readonly found: readonly Found[];
+  /** By all agents' counts together. */
+  readonly suspects: readonly Suspect[];
   readonly verdict: ScenarioVerdict;
 }
 
@@ -66,20 +68,26 @@ export class Campaign {
     forgetPoints(observed);
     const first = receiver.logs.length;
     const endTraffic = await startTraffic(lab, scenario);
-    let from: bigint;
+    let suspects: Suspect[];
+    let fromUnixNs: bigint;
     try {
       await observed.exchanges(1);
-      from = BigInt(Date.now()) * 1_000_000n;
+      fromUnixNs = unixNs();
       const faults = await Promise.all(scenario.faults.map((fault) => inject(lab, fault)));
       await observed.exchanges(EXCHANGES);
+      suspects = suspectsOfAll(receiver.points, fromUnixNs, unixNs());
       await Promise.all(faults.map((fault) => fault.remove()));
       await observed.exchanges(3);
       await this.#allEnded(first);
     } finally {
       await endTraffic();
     }
-    const found = foundOf(receiver.logs.slice(first), from, this.#intervalMs);
-    return { found, verdict: judge(scenario, found, (key) => `default/${observed.describedPod(key).name}`) };
+    const found = foundOf(receiver.logs.slice(first), (name) => this.#keyOf(name), fromUnixNs, this.#intervalMs);
+    return { found, suspects, verdict: judge(scenario, found, suspects) };
+  }
+
+  #keyOf(podName: string): string {
+    return this.#observed.lab.description.pods.find(({ name }) => name === podName)?.key ?? podName;
   }
 
   /** A finding that goes on would be the next scenario's. */
@@ -100,26 +108,28 @@ export class Campaign {
 const idOf = (log: ReceivedLog) => String(log.attributes[ATTR_FLOWSPAN_FINDING_ID]);
 const isEnd = (log: ReceivedLog) => log.attributes[ATTR_FLOWSPAN_FINDING_STATE] === "end";
 
+const unixNs = () => BigInt(Date.now()) * 1_000_000n;
+
+type KeyOf = (podName: string) => string;
+
 /** Each finding once: when by its start, where by its end, which knows most. */
-function foundOf(logs: readonly ReceivedLog[], fromUnixNs: bigint, intervalMs: number): Found[] {
+function foundOf(logs: readonly ReceivedLog[], keyOf: KeyOf, fromUnixNs: bigint, intervalMs: number): Found[] {
   const ends = new Map(logs.filter(isEnd).map((log) => [idOf(log), log]));
   return logs
     .filter((log) => !isEnd(log))
     .map((start): Found => {
       const { eventName, resource, attributes } = ends.get(idOf(start)) ?? start;
+      const subject = resource[ATTR_K8S_POD_NAME];
+      const peer = attributes[ATTR_FLOWSPAN_PEER_K8S_POD_NAME];
       return {
         name: eventName.replace("flowspan.finding.", ""),
         node: String(resource[ATTR_K8S_NODE_NAME]),
-        subject: podOf(resource[ATTR_K8S_NAMESPACE_NAME], resource[ATTR_K8S_POD_NAME]),
-        peer: podOf(attributes[ATTR_SERVICE_PEER_NAMESPACE], attributes[ATTR_FLOWSPAN_PEER_K8S_POD_NAME]),
-        candidates: candidatesOf(attributes),
+        subject: subject === undefined ? undefined : keyOf(String(subject)),
+        peer: peer === undefined ? undefined : keyOf(String(peer)),
+        candidates: candidatesOf(attributes).map((each) => each.replace(/default\/(\S+)/g, (_, name) => keyOf(name))),
         intervals: Math.ceil(Number((start.timeUnixNs - fromUnixNs) / 1_000_000n) / intervalMs),
       };
     });
-}
-
-function podOf(namespace: unknown, name: unknown): string | undefined {
-  return name === undefined ? undefined : `${namespace ?? "default"}/${name}`;
 }
 
 function candidatesOf(attributes: ReceivedLog["attributes"]): string[] {

@@ -1,10 +1,12 @@
 /**
  * What a scenario's agents found, held against what went wrong in it. Pure.
  *
- * A fault is found where a finding of its kind is about its place; a loss where all agents' places together name its place. A finding
- * is right where a fault explains it, wrong where none does. A loss of which only several candidates are named is `unknown`.
+ * A fault is found where a finding of its kind is about its ends. A loss is found where an agent has a finding that may be about its place,
+ * and all agents' counts together name that place alone; where they name several, it is `unknown`. A finding that no fault explains is wrong, and
+ * so is a place.
  */
-import { joinPlaces, linkOf, type Seen } from "./joined.ts";
+import type { Suspect } from "../../agent/findings/localize.ts";
+import { linkOf } from "./all-nodes.ts";
 import { type Fault, kindOf, type LossPlace, type Scenario } from "./scenario.ts";
 
 /** One finding, as its log records have it. */
@@ -13,10 +15,10 @@ export interface Found {
   readonly name: string;
   /** Of the agent. */
   readonly node: string;
-  /** Names of pods: `default/n1p1`; undefined where it is about a node, or the peer has no name. */
+  /** Keys of pods; undefined where it is about a node, or the peer has no name. */
   readonly subject: string | undefined;
   readonly peer: string | undefined;
-  /** Of retransmits. */
+  /** Of retransmits: `peer_node node-2`, `local_pod n1p1`, … */
   readonly candidates: readonly string[];
   /** Exchanges from the fault to the start. */
   readonly intervals: number;
@@ -27,6 +29,7 @@ export interface FaultVerdict {
   /** Share of packets lost. */
   readonly share: number | undefined;
   readonly skewed: boolean;
+  /** In the same scenario, with this one. */
   readonly faults: number;
   readonly outcome: "found" | "unknown" | "missed";
   /** Exchanges until its first finding started. */
@@ -36,73 +39,86 @@ export interface FaultVerdict {
 export interface ScenarioVerdict {
   readonly seed: number;
   readonly faults: readonly FaultVerdict[];
-  /** Places and findings that no fault explains. */
+  /** How many findings agents had. */
+  readonly findings: number;
+  /** Those that no fault explains. */
   readonly wrong: readonly string[];
+  /** Places that all counts together name, where an agent found a loss, and that are none of the faults'. */
+  readonly wrongPlaces: readonly string[];
 }
 
-/** @param podName `default/NAME` of a pod's key */
-export function judge(scenario: Scenario, found: readonly Found[], podName: (key: string) => string): ScenarioVerdict {
+/** @param suspects by all agents' counts together */
+export function judge(scenario: Scenario, found: readonly Found[], suspects: readonly Suspect[]): ScenarioVerdict {
   const { seed, busiest, faults } = scenario;
-  const losses = found.filter(({ name }) => name === "retransmits");
-  const joined = joinPlaces(losses.map(({ node, candidates }): Seen => ({ node, candidates })));
-  const places = new Map(
-    faults.flatMap((fault) => (fault.kind === "loss" ? [[placeName(fault.at, podName), fault]] : [])),
-  );
   const verdicts = faults.map((fault): FaultVerdict => {
-    const own = found.filter((each) => isOf(each, fault, podName));
+    const own = found.filter((each) => isOf(each, fault));
     const share = fault.kind === "loss" ? fault.share : undefined;
     const intervals = own.length === 0 ? undefined : Math.min(...own.map((each) => each.intervals));
-    const common = { kind: kindOf(fault), share, skewed: busiest !== undefined, faults: faults.length, intervals };
-    if (fault.kind !== "loss") return { ...common, outcome: own.length > 0 ? "found" : "missed" };
-    const place = placeName(fault.at, podName);
-    if (joined.places.includes(place)) return { ...common, outcome: "found" };
-    return { ...common, outcome: joined.undecided.includes(place) ? "unknown" : "missed" };
+    const outcome = own.length === 0 ? "missed" : fault.kind === "loss" ? placed(fault.at, suspects) : "found";
+    return { kind: kindOf(fault), share, skewed: busiest !== undefined, faults: faults.length, intervals, outcome };
   });
-  const wrongPlaces = joined.places.filter((place) => !places.has(place)).map((place) => `retransmits: ${place}`);
-  const undecided = joined.undecided.length > 0 && !joined.undecided.some((place) => places.has(place));
-  const wrongFindings = found
-    .filter(
-      (each) =>
-        each.name !== "retransmits" &&
-        !faults.some((fault) => isOf(each, fault, podName) || follows(each, fault, podName)),
-    )
-    .map(({ name, subject, peer, node }) => `${name}: ${subject ?? node} to ${peer ?? "?"}`);
+  const isExplained = (each: Found) => faults.some((fault) => isOf(each, fault) || follows(each, fault));
+  const wrong = found.filter((each) => !isExplained(each)).map(textOf);
+  // Without a finding nobody asks where.
+  const places = found.some(({ name }) => name === "retransmits") ? suspects : [];
+  const truth = faults.flatMap((fault) => (fault.kind === "loss" ? [placeName(fault.at)] : []));
+  const wrongPlaces = places.filter((suspect) => !namesOf(suspect).some((name) => truth.includes(name)));
   return {
     seed,
     faults: verdicts,
-    wrong: [
-      ...wrongPlaces,
-      ...(undecided ? [`retransmits: one of ${joined.undecided.join(", ")}`] : []),
-      ...wrongFindings,
-    ],
+    findings: found.length,
+    wrong,
+    wrongPlaces: wrongPlaces.map((suspect) => namesOf(suspect).join(" or ")),
   };
 }
 
-export function placeName(at: LossPlace, podName: (key: string) => string): string {
+function placed(at: LossPlace, suspects: readonly Suspect[]): FaultVerdict["outcome"] {
+  const place = placeName(at);
+  if (suspects.some((suspect) => suspect.place === place && suspect.alternatives.length === 0)) return "found";
+  return suspects.some((suspect) => namesOf(suspect).includes(place)) ? "unknown" : "missed";
+}
+
+function namesOf({ place, alternatives }: Suspect): string[] {
+  return [place, ...alternatives].flatMap((each) => each.split(" and "));
+}
+
+function placeName(at: LossPlace): string {
   switch (at.kind) {
     case "link":
       return linkOf(...at.nodes);
     case "node":
       return `node ${at.node}`;
     case "pod":
-      return `pod ${podName(at.pod)}`;
+      return `pod ${at.pod}`;
   }
 }
 
-function isOf(found: Found, fault: Fault, podName: (key: string) => string): boolean {
+function isOf(found: Found, fault: Fault): boolean {
   if (fault.kind === "loss") {
-    const place = placeName(fault.at, podName);
-    const { places, undecided } = joinPlaces([found]);
-    return found.name === "retransmits" && [...places, ...undecided].includes(place);
+    if (found.name !== "retransmits") return false;
+    const names = found.candidates.flatMap((each) => each.split(" and "));
+    return names.some((name) => clusterPlaces(found.node, name).includes(placeName(fault.at)));
   }
   if (found.name !== fault.kind) return false;
   // An accept queue is its listener's.
-  if (fault.kind === "listen_queue_overflow") return found.subject === podName(fault.server);
-  return found.subject === podName(fault.client) && (found.peer === undefined || found.peer === podName(fault.server));
+  if (fault.kind === "listen_queue_overflow") return found.subject === fault.server;
+  return found.subject === fault.client && (found.peer === undefined || found.peer === fault.server);
+}
+
+/** What a place may be that an agent names: a peer's node stands for the link to it. */
+function clusterPlaces(node: string, candidate: string): string[] {
+  const [kind = "", name = ""] = candidate.split(" ");
+  if (kind === "peer_node") return [`node ${name}`, linkOf(node, name)];
+  return [`${kind.replace(/^(local|peer)_/, "")} ${name}`];
 }
 
 /** Clients of a full accept queue get no answer, too. */
-function follows(found: Found, fault: Fault, podName: (key: string) => string): boolean {
+function follows(found: Found, fault: Fault): boolean {
   if (fault.kind !== "listen_queue_overflow") return false;
-  return found.name === "connect_unanswered" && found.subject === podName(fault.client);
+  return found.name === "connect_unanswered" && found.subject === fault.client;
+}
+
+function textOf({ name, node, subject, peer, candidates }: Found): string {
+  if (name === "retransmits") return `${name} at ${node}: ${candidates.join(" or ")}`;
+  return `${name} at ${node}: ${subject ?? "the node"} to ${peer ?? "?"}`;
 }

@@ -10,12 +10,17 @@ export interface Results {
 
 export function renderReport({ seed, interval, verdicts }: Results): string {
   const faults = verdicts.flatMap((verdict) => verdict.faults);
+  const all = verdicts.reduce((sum, { findings }) => sum + findings, 0);
   const wrong = verdicts.flatMap((verdict) => verdict.wrong);
-  const right = faults.filter(({ outcome }) => outcome === "found").length;
+  const wrongPlaces = verdicts.flatMap((verdict) => verdict.wrongPlaces);
+  const losses = faults.filter(({ share }) => share !== undefined);
+  const placed = count(losses, "found");
   return [
     `Seed ${seed}: ${verdicts.length} scenarios with ${faults.length} faults, intervals of ${interval} ms.`,
     "",
-    `Precision: ${ratio(right, right + wrong.length)} (${right} right, ${wrong.length} wrong). Named with candidates only: ${share(faults, "unknown")}.`,
+    `- Precision of findings: ${ratio(all - wrong.length, all)} (${all} findings of agents, ${wrong.length} of them wrong).`,
+    `- Precision of places, by all nodes together: ${ratio(placed, placed + wrongPlaces.length)} (${placed} right, ${wrongPlaces.length} wrong).`,
+    `- Found but with several candidates: ${count(faults, "unknown")} of ${faults.length} faults.`,
     "",
     table("Kind", faults, ({ kind }) => kind),
     "",
@@ -33,7 +38,8 @@ export function renderReport({ seed, interval, verdicts }: Results): string {
     "",
     table("Faults at once", faults, ({ faults: count }) => String(count)),
     "",
-    ...(wrong.length === 0 ? [] : ["Wrong:", "", ...wrong.map((each) => `- ${each}`), ""]),
+    ...wrongLines("Wrong findings", wrong),
+    ...wrongLines("Wrong places", wrongPlaces),
   ].join("\n");
 }
 
@@ -62,8 +68,8 @@ function count(faults: readonly FaultVerdict[], outcome: FaultVerdict["outcome"]
   return faults.filter((each) => each.outcome === outcome).length;
 }
 
-function share(faults: readonly FaultVerdict[], outcome: FaultVerdict["outcome"]): string {
-  return `${count(faults, outcome)} of ${faults.length}`;
+function wrongLines(title: string, wrong: readonly string[]): string[] {
+  return wrong.length === 0 ? [] : [`${title}:`, "", ...wrong.map((each) => `- ${each}`), ""];
 }
 
 function ratio(part: number, whole: number): string {

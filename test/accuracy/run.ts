@@ -48,18 +48,20 @@ async function playScenarios(): Promise<boolean> {
     for (let i = options.from; i < scenarios && Date.now() < deadline; i++) {
       const scenario = scenarioOf(programSeed(seed, i));
       if (verdicts.some((verdict) => verdict.seed === scenario.seed)) continue;
-      const { verdict, found } = await campaign.play(scenario);
+      const { verdict, found, suspects } = await campaign.play(scenario);
       verdicts.push(verdict);
       const results: Results = { seed, interval, verdicts };
       writeFileSync(file, JSON.stringify(results));
-      const isAsMade = verdict.wrong.length === 0 && verdict.faults.every(({ outcome }) => outcome === "found");
-      console.log(`${i}: ${isAsMade ? "right" : JSON.stringify({ scenario, verdict, found })}`);
+      const isAsMade =
+        verdict.wrong.length + verdict.wrongPlaces.length === 0 &&
+        verdict.faults.every(({ outcome }) => outcome === "found");
+      console.log(`${i}: ${isAsMade ? "right" : JSON.stringify({ scenario, verdict, found, suspects })}`);
     }
   } finally {
     await campaign.close();
   }
   console.log(renderReport({ seed, interval, verdicts }));
-  return verdicts.every(({ wrong }) => wrong.length === 0);
+  return verdicts.every(({ wrong, wrongPlaces }) => wrong.length + wrongPlaces.length === 0);
 }
 
 async function playHealthyMinutes(minutes: number): Promise<boolean> {
