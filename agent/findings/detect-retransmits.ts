@@ -34,13 +34,15 @@ export const detectRetransmits: Detector<"retransmits"> = ({ paths, node }, limi
   return localize(addUp(paths), { minRate: limits.threshold / 2, surcharge }).map((suspect): Candidate => {
     const here = throughAny(now, suspect);
     const lossy = here.flatMap(({ edges }) => edges);
-    const isSeenTwice = [here, throughAny(before, suspect)].every((each) => shareOf(each) >= limits.threshold / 2);
+    const lately = [here, throughAny(before, suspect)];
+    const isSeenTwice = lately.every((each) => shareOf(each) >= limits.threshold / 2);
+    const lost = sumOf(lately.flat(), (path) => path.lost) * (suspect.rate / (suspect.rate + LOCALIZE.healthyRate));
     return {
       key: suspect.place,
       otherKeys: suspect.alternatives,
       subject: onlyOne(lossy, ({ names }) => names.local.id)?.names.local ?? node(),
       value: suspect.rate,
-      holds: isSeenTwice && suspect.rate >= thresholdOf(suspect, limits) && suspect.explained >= limits.least,
+      holds: isSeenTwice && suspect.rate >= thresholdOf(suspect, limits) && lost >= limits.least,
       counts: {
         [ATTR_FLOWSPAN_TCP_SEGMENTS_SENT]: sumOf(here, ({ segments }) => segments),
         [ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT]: sumOf(here, ({ lost }) => lost),

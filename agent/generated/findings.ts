@@ -210,7 +210,7 @@ export const FINDINGS = {
       least: {
         default: 8,
         unit: "{segment}",
-        brief: "And how many of them in those intervals.",
+        brief: "And how many of them in the last two intervals.",
       },
     },
     cause: "A device, link, queue or filter at that place drops packets, or a pod there is starved of CPU.",
