@@ -34,6 +34,7 @@ export const LABEL = {
   feed: prometheusLabel(names.ATTR_FLOWSPAN_METADATA_FEED),
   finding: prometheusLabel(names.ATTR_FLOWSPAN_FINDING_NAME),
   findingSeverity: prometheusLabel(names.ATTR_FLOWSPAN_FINDING_SEVERITY),
+  trouble: prometheusLabel(names.ATTR_FLOWSPAN_PROBE_TROUBLE),
   netns: prometheusLabel(names.ATTR_FLOWSPAN_NETNS),
   zone: prometheusLabel(names.ATTR_CLOUD_AVAILABILITY_ZONE),
   peerZone: prometheusLabel(names.ATTR_FLOWSPAN_PEER_ZONE),

@@ -6,7 +6,7 @@
 import * as metrics from "../../agent/generated/semconv.ts";
 import type { Loss } from "../../semconv/losses.ts";
 import { LABEL, NODE, series } from "../prometheus-names.ts";
-import { type Alert, growth, type Pace, PLACE, perNode, type Recording } from "./rule.ts";
+import { type Alert, growth, held, type Pace, PLACE, perNode, type Recording } from "./rule.ts";
 
 /** What bpf/common/maps.h allows; the oldest go first there, and no metric says the limit. */
 export const CGROUPS_MAX = 4096;
@@ -27,6 +27,8 @@ const RECORDED = {
   metadataAge: "feed:flowspan_metadata_age_seconds:max",
   requests: "node:flowspan_export_requests_total:max",
   refusals: "replica:flowspan_directory_refusals_total:max",
+  unheard: "cluster:flowspan_directory_agents_missing:sum",
+  troubles: "node:flowspan_probe_troubles:max",
 } as const;
 
 export function recordings(pace: Pace): Recording[] {
@@ -34,6 +36,7 @@ export function recordings(pace: Pace): Recording[] {
   const usage = series(metrics.METRIC_FLOWSPAN_EDGES_USAGE);
   const limit = series(metrics.METRIC_FLOWSPAN_EDGES_LIMIT);
   const refusals = series(metrics.METRIC_FLOWSPAN_DIRECTORY_REFUSALS);
+  const asking = `${series(metrics.METRIC_FLOWSPAN_METADATA_AGE)}{${LABEL.feed}="directory"}`;
   const rows: readonly (readonly [keyof typeof RECORDED, string])[] = [
     ["agent", perNode("group", age)],
     ["exchangeAge", perNode("max", age)],
@@ -47,6 +50,8 @@ export function recordings(pace: Pace): Recording[] {
     ["cgroups", perNode("max", series(metrics.METRIC_FLOWSPAN_CGROUPS_USAGE))],
     ["metadataAge", perNode("max", series(metrics.METRIC_FLOWSPAN_METADATA_AGE), LABEL.service, LABEL.feed)],
     ["requests", perNode("max", series(metrics.METRIC_FLOWSPAN_EXPORT_REQUESTS), LABEL.error)],
+    ["unheard", `count(${asking}) - on () sum(${series(metrics.METRIC_FLOWSPAN_DIRECTORY_AGENTS)})`],
+    ["troubles", perNode("max", series(metrics.METRIC_FLOWSPAN_PROBE_TROUBLES), LABEL.trouble)],
     ["refusals", `max by (${LABEL.cluster}, ${LABEL.host}, ${LABEL.error}) (${refusals})`],
   ];
   return rows.map(([key, expr]) => ({ record: RECORDED[key], expr }));
@@ -55,17 +60,18 @@ export function recordings(pace: Pace): Recording[] {
 export function ownHealth(pace: Pace, losses: readonly Loss[]): Alert[] {
   return [
     ...presence(pace),
-    ...coverage(),
+    ...coverage(pace),
     ...lossAlerts(losses),
     spansDropped(pace),
-    ...tables(),
+    ...tables(pace),
     ...names(pace),
     ...exporting(pace),
     ...directory(pace),
   ];
 }
 
-function presence({ range, seconds }: Pace): Alert[] {
+function presence(pace: Pace): Alert[] {
+  const { range, seconds } = pace;
   const age = series(metrics.METRIC_FLOWSPAN_EXCHANGE_AGE);
   return [
     {
@@ -80,7 +86,7 @@ function presence({ range, seconds }: Pace): Alert[] {
     },
     {
       name: "FlowspanLabelsMissing",
-      expr: `count(${age}{${LABEL.service}=""}) > 0`,
+      expr: `count(${held(`${age}{${LABEL.service}=""}`, pace)}) > 0`,
       forMinutes: 10,
       severity: "warning",
       summary: "Series of {{ $value }} flowspan agents lack their Resource attributes.",
@@ -90,7 +96,7 @@ function presence({ range, seconds }: Pace): Alert[] {
     },
     {
       name: "FlowspanAgentDown",
-      expr: `(last_over_time(${RECORDED.agent}{${NODE}!=""}[${range(60)}]) unless ${RECORDED.agent})\nand on () ${RECORDED.agent}`,
+      expr: `(last_over_time(${RECORDED.agent}{${NODE}!=""}[${range(60)}]) unless ${RECORDED.agent})\nand on () ${held(RECORDED.agent, pace)}`,
       forMinutes: 5,
       severity: "warning",
       summary: `The flowspan agent on ${PLACE} has stopped reporting.`,
@@ -108,11 +114,21 @@ function presence({ range, seconds }: Pace): Alert[] {
         "The agent runs and its probe does not answer. Growth stays in the kernel; names of connections that end meanwhile may be missing.",
       runbook: "flowspan-probe-down",
     },
+    {
+      name: "FlowspanProbeTrouble",
+      expr: `${held(RECORDED.troubles, pace)} > 0`,
+      forMinutes: 5,
+      severity: "warning",
+      summary: `The probe on ${PLACE} has lost what it stands on: {{ $labels.${LABEL.trouble} }}.`,
+      description:
+        "Its pins, hooks or cgroup filter are not as it made them, and a start of the probe does not mend it. Connections may be missing.",
+      runbook: "flowspan-probe-trouble",
+    },
   ];
 }
 
-function coverage(): Alert[] {
-  const { connectionsSeen: connections, segmentsSeen: segments } = RECORDED;
+function coverage(pace: Pace): Alert[] {
+  const [connections, segments] = [RECORDED.connectionsSeen, RECORDED.segmentsSeen].map((each) => held(each, pace));
   const where = `net namespace {{ $labels.${LABEL.netns} }} on ${PLACE}`;
   return [
     {
@@ -179,12 +195,15 @@ function spansDropped(pace: Pace): Alert {
   };
 }
 
-function tables(): Alert[] {
-  const memory = `${series(metrics.METRIC_PROCESS_MEMORY_USAGE)} / ${series(metrics.METRIC_FLOWSPAN_MEMORY_LIMIT)}`;
+function tables(pace: Pace): Alert[] {
+  const [used, limit] = [metrics.METRIC_PROCESS_MEMORY_USAGE, metrics.METRIC_FLOWSPAN_MEMORY_LIMIT].map((metric) =>
+    held(series(metric), pace),
+  );
+  const memory = `${used} / ${limit}`;
   return [
     {
       name: "FlowspanEdgeTableFull",
-      expr: `${RECORDED.edges} > 0.9`,
+      expr: `${held(RECORDED.edges, pace)} > 0.9`,
       forMinutes: 5,
       severity: "warning",
       summary: `flowspan's edge table on ${PLACE} is {{ $value | humanizePercentage }} full.`,
@@ -194,7 +213,7 @@ function tables(): Alert[] {
     },
     {
       name: "FlowspanCgroupTableFull",
-      expr: `${RECORDED.cgroups} > ${0.9 * CGROUPS_MAX}`,
+      expr: `${held(RECORDED.cgroups, pace)} > ${0.9 * CGROUPS_MAX}`,
       forMinutes: 5,
       severity: "warning",
       summary: `flowspan keeps the names of {{ $value }} cgroups on ${PLACE}, of at most ${CGROUPS_MAX}.`,
@@ -246,11 +265,11 @@ function exporting(pace: Pace): Alert[] {
 
 function directory(pace: Pace): Alert[] {
   const agents = series(metrics.METRIC_FLOWSPAN_DIRECTORY_AGENTS);
-  const users = `count(${series(metrics.METRIC_FLOWSPAN_METADATA_AGE)}{${LABEL.feed}="directory"})`;
+  const asking = `${RECORDED.metadataAge}{${LABEL.feed}="directory"}`;
   return [
     {
       name: "FlowspanDirectoryDown",
-      expr: `${users} > 0 unless on () count(${agents})`,
+      expr: `count(${held(asking, pace)}) > 0 unless on () count(${agents})`,
       forMinutes: 5,
       severity: "critical",
       summary: "No replica of flowspan directory reports, and {{ $value }} agents ask it for names.",
@@ -259,7 +278,7 @@ function directory(pace: Pace): Alert[] {
     },
     {
       name: "FlowspanDirectoryAgentsMissing",
-      expr: `${users} - on () sum(${agents}) > 0`,
+      expr: `${held(RECORDED.unheard, pace)} > 0`,
       forMinutes: 10,
       severity: "warning",
       summary: "{{ $value }} agents have no open stream to flowspan directory.",

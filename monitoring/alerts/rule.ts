@@ -60,4 +60,12 @@ export function growth(counter: string, { range }: Pace): string {
   return `((${counter} unless ${isOld}) or increase(${counter}[${range(10)}]))`;
 }
 
+/**
+ * The newest value of the last five minutes. A scrape that fails ends all series of its target at once: without this, an alert that must
+ * hold for longer would begin to wait anew.
+ */
+export function held(series: string, { range }: Pace): string {
+  return `last_over_time(${series}[${range(5)}])`;
+}
+
 export const PLACE = `{{ $labels.${NODE} }}{{ with $labels.${LABEL.cluster} }} of {{ . }}{{ end }}`;

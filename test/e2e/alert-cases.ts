@@ -6,8 +6,8 @@
 import { FINDINGS } from "../../agent/generated/findings.ts";
 import { findingAlertName } from "../../monitoring/alerts/finding-alerts.ts";
 
-/** Values from the first minute on: how many minutes each holds. `_`: no sample. */
-type Values = readonly (readonly [value: number | "_", minutes: number])[];
+/** Values from the first minute on: how many minutes each holds. `_`: no sample. `stale`: what a failed scrape leaves, for one minute. */
+type Values = readonly (readonly [value: number | "_" | "stale", minutes: number])[];
 
 export interface AlertCase {
   readonly alert: string;
@@ -90,6 +90,20 @@ const OWN_HEALTH: readonly AlertCase[] = [
     fires: 13,
     labels: NODE,
     quiet: [4, 9, 20],
+  },
+  {
+    alert: "FlowspanProbeTrouble",
+    series: {
+      [`flowspan_probe_troubles_ratio{${AGENT},flowspan_probe_trouble="pins"}`]: [
+        [0, 5],
+        [1, 15],
+        [0, 30],
+      ],
+      [`flowspan_probe_troubles_ratio{${AGENT},flowspan_probe_trouble="hooks"}`]: [[0, 60]],
+    },
+    fires: 15,
+    labels: { ...NODE, flowspan_probe_trouble: "pins" },
+    quiet: [4, 8, 30],
   },
   {
     alert: "FlowspanBlind",
@@ -305,6 +319,35 @@ const OWN_HEALTH: readonly AlertCase[] = [
   },
 ];
 
+/** Each of these holds for as long as it must, although one scrape fails in the middle: that ends all series for a minute. */
+function withFailedScrape(story: AlertCase, minute: number): AlertCase {
+  const series = Object.entries({ ...HEALTHY, ...story.series }).map(([name, values]) => [
+    name,
+    failedAt(values, minute),
+  ]);
+  return { ...story, series: Object.fromEntries(series) };
+}
+
+function failedAt(values: Values, minute: number): Values {
+  const each = values.flatMap(([value, minutes]) => Array.from({ length: minutes }, () => value));
+  if (each[minute] !== undefined && each[minute] !== "_") each[minute] = "stale";
+  return each.map((value) => [value, 1] as const);
+}
+
+/** A minute before the alert fires first: begun anew, it would wait for longer than its story has it fire. */
+const FAILED_SCRAPES: readonly (readonly [alert: string, minute: number, fires: number])[] = [
+  ["FlowspanLabelsMissing", 12, 14],
+  ["FlowspanAgentDown", 18, 21],
+  ["FlowspanProbeTrouble", 9, 11],
+  ["FlowspanBlind", 18, 21],
+  ["FlowspanCoverageLow", 18, 21],
+  ["FlowspanEdgeTableFull", 9, 11],
+  ["FlowspanCgroupTableFull", 9, 11],
+  ["FlowspanMemoryNearLimit", 13, 16],
+  ["FlowspanDirectoryDown", 13, 16],
+  ["FlowspanDirectoryAgentsMissing", 13, 16],
+];
+
 const POD = {
   k8s_namespace_name: "shop",
   k8s_pod_name: "cart-6d4f5c7b8d-x2x9p",
@@ -331,4 +374,10 @@ const FOUND: readonly AlertCase[] = Object.entries(FINDINGS).map(([finding, { se
   };
 });
 
-export const CASES: readonly AlertCase[] = [...FOUND, ...OWN_HEALTH];
+const AFTER_A_FAILED_SCRAPE = FAILED_SCRAPES.map(([alert, minute, fires]) => {
+  const story = OWN_HEALTH.find((each) => each.alert === alert);
+  if (story === undefined) throw new Error(`${alert} has no story`);
+  return withFailedScrape({ ...story, fires }, minute);
+});
+
+export const CASES: readonly AlertCase[] = [...FOUND, ...OWN_HEALTH, ...AFTER_A_FAILED_SCRAPE];

@@ -69,7 +69,7 @@ function storyText({ alert, series, fires, labels, quiet }: AlertCase): string {
   const expr = 'ALERTS{alertstate="firing"}';
   const input = Object.entries({ ...HEALTHY, ...series }).map(([name, values]) => ({
     series: name,
-    values: values.map(([value, minutes]) => (value === "_" ? `_x${minutes}` : `${value}+0x${minutes - 1}`)).join(" "),
+    values: values.map(valuesText).join(" "),
   }));
   return stringify({
     rule_files: [RULES],
@@ -85,6 +85,11 @@ function storyText({ alert, series, fires, labels, quiet }: AlertCase): string {
       },
     ],
   });
+}
+
+function valuesText([value, minutes]: AlertCase["series"][string][number]): string {
+  if (value === "stale") return value;
+  return value === "_" ? `_x${minutes}` : `${value}+0x${minutes - 1}`;
 }
 
 function selector(labels: Readonly<Record<string, string>>): string {
