@@ -78,6 +78,7 @@ export interface ReceiverOptions {
 export class Receiver {
   readonly #server = new Server({ "grpc.max_receive_message_length": 4 << 20 });
   readonly #listeners = new Set<(points: readonly ReceivedPoint[]) => void>();
+  readonly #logListeners = new Set<(logs: readonly ReceivedLog[]) => void>();
   readonly #forget: boolean;
   readonly #takeBytes: ReceiverOptions["takeBytes"];
   readonly #check: LiveCheck | undefined;
@@ -128,6 +129,11 @@ export class Receiver {
   /** Hears the points of every accepted request. */
   onPoints(listener: (points: readonly ReceivedPoint[]) => void): void {
     this.#listeners.add(listener);
+  }
+
+  /** Hears the log records of every accepted request. */
+  onLogs(listener: (logs: readonly ReceivedLog[]) => void): void {
+    this.#logListeners.add(listener);
   }
 
   /** @throws what came and is not in the registry */
@@ -192,6 +198,7 @@ export class Receiver {
       this.logs.push(...logs);
     }
     for (const listener of this.#listeners) listener(points);
+    for (const listener of this.#logListeners) listener(logs);
   }
 }
 

@@ -54,6 +54,9 @@ service:
     traces:
       receivers: [otlp]
       exporters: [otlp_grpc]
+    logs:
+      receivers: [otlp]
+      exporters: [otlp_grpc]
 `;
 }
 

@@ -18,12 +18,9 @@ import {
   ATTR_SERVICE_PEER_NAMESPACE,
   FLOWSPAN_ROLE_VALUE_CLIENT,
   METRIC_FLOWSPAN_LOSSES,
-  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH,
-  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT,
   METRIC_FLOWSPAN_TCP_CONNECTIONS,
   METRIC_FLOWSPAN_TCP_CONNECTIONS_OPEN,
   METRIC_FLOWSPAN_TCP_IO,
-  METRIC_FLOWSPAN_TCP_LISTENER_DROPS,
   METRIC_FLOWSPAN_TCP_RETRANSMITS,
   METRIC_FLOWSPAN_TCP_RTT,
   METRIC_FLOWSPAN_TCP_SEGMENTS,
@@ -33,11 +30,6 @@ import type { Attributes } from "../../../agent/model/attribute.ts";
 import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 
 const WINDOW_MS = 10_000;
-const QUEUE_METRICS: ReadonlySet<string> = new Set([
-  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH.name,
-  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT.name,
-  METRIC_FLOWSPAN_TCP_LISTENER_DROPS.name,
-]);
 
 /** One line of the picture. Rates are per second over the window. */
 export interface DemoRow {
@@ -55,15 +47,6 @@ export interface DemoRow {
   readonly resent: number;
   /** Failed connections by error.type since the start. */
   readonly failed: ReadonlyMap<string, number>;
-}
-
-/** A listener that cannot keep up. */
-export interface QueueRow {
-  readonly who: string;
-  readonly port: number;
-  readonly depth: number;
-  readonly limit: number;
-  readonly drops: number;
 }
 
 interface Totals {
@@ -96,7 +79,6 @@ interface Series {
 export class DemoRows {
   readonly #series = new Map<string, Series>();
   readonly #flows = new Map<string, Flow>();
-  readonly #queues = new Map<string, { who: string; port: number; depth: number; limit: number; drops: number }>();
   readonly #nodes = new Set<string>();
   /** Points received. */
   points = 0;
@@ -121,15 +103,9 @@ export class DemoRows {
     return [...this.#flows.values()].map((flow) => rowOf(flow, nowMs)).sort((a, b) => weight(b) - weight(a));
   }
 
-  /** The listeners that turn connections away: their accept queue is full. */
-  queues(): QueueRow[] {
-    return [...this.#queues.values()].filter((queue) => queue.drops > 0 && queue.depth > queue.limit);
-  }
-
   #addPoint(point: ReceivedPoint): void {
     const { metric, attributes } = point;
     if (metric === METRIC_FLOWSPAN_LOSSES.name) this.losses += this.#growth(point).value;
-    else if (QUEUE_METRICS.has(metric)) this.#addQueue(point);
     else if (attributes[ATTR_FLOWSPAN_ROLE] === FLOWSPAN_ROLE_VALUE_CLIENT) this.#addFlow(this.#flowOf(point), point);
   }
 
@@ -146,17 +122,6 @@ export class DemoRows {
     else if (metric === METRIC_FLOWSPAN_TCP_RETRANSMITS.name) flow.totals.retransmits += growth.value;
     else if (metric === METRIC_FLOWSPAN_TCP_CONNECTIONS.name) addOutcome(flow, attributes, growth.value);
     else if (metric === METRIC_FLOWSPAN_TCP_RTT.name) addRtt(flow, point.scale ?? 0, growth.buckets);
-  }
-
-  #addQueue(point: ReceivedPoint): void {
-    const who = localName(point.resource);
-    const port = Number(point.attributes[ATTR_SERVER_PORT]);
-    const key = `${who} ${port}`;
-    const queue = this.#queues.get(key) ?? { who, port, depth: 0, limit: 0, drops: 0 };
-    this.#queues.set(key, queue);
-    if (point.metric === METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH.name) queue.depth = point.value;
-    if (point.metric === METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT.name) queue.limit = point.value;
-    if (point.metric === METRIC_FLOWSPAN_TCP_LISTENER_DROPS.name) queue.drops += this.#growth(point).value;
   }
 
   #flowOf({ resource, attributes }: ReceivedPoint): Flow {
@@ -246,11 +211,11 @@ export function quantile(counts: ReadonlyMap<number, number>, share: number): nu
   return undefined;
 }
 
-function localName(resource: Attributes): string {
+export function localName(resource: Attributes): string {
   return qualified(resource[ATTR_SERVICE_NAMESPACE], resource[ATTR_SERVICE_NAME] ?? "?");
 }
 
-function peerName(attributes: Attributes): string {
+export function peerName(attributes: Attributes): string {
   const name = attributes[ATTR_SERVICE_PEER_NAME] ?? `(${attributes[ATTR_FLOWSPAN_PEER_KIND] ?? "unknown"})`;
   return qualified(attributes[ATTR_SERVICE_PEER_NAMESPACE], name);
 }

@@ -1,13 +1,14 @@
 /**
- * The demo's picture as lines of text: a headline, the flows, the listeners in trouble. Pure; colour only
+ * The demo's picture as lines of text: a headline, the flows, what flowspan finds wrong. Pure; colour only
  * where asked for, and no line longer than the terminal is wide.
  */
-import type { DemoRow, QueueRow } from "./demo-rows.ts";
+import type { FindingRow } from "./demo-findings.ts";
+import type { DemoRow } from "./demo-rows.ts";
 
 export interface Picture {
   readonly headline: string;
   readonly rows: readonly DemoRow[];
-  readonly queues: readonly QueueRow[];
+  readonly findings: readonly FindingRow[];
 }
 
 export interface Paper {
@@ -17,6 +18,8 @@ export interface Paper {
   readonly colour: boolean;
 }
 
+/** Findings leave that much room to flows. */
+const FLOWS_AT_LEAST = 4;
 const BOLD = "1";
 const DIM = "2";
 const RED = "31";
@@ -33,7 +36,7 @@ const COLUMNS: readonly { readonly title: string; readonly width: number; readon
     { title: "RESENT", width: 7, cell: (row) => (row.resent === 0 ? "" : `${(row.resent * 100).toFixed(2)}%`) },
   ];
 
-export function pictureLines({ headline, rows, queues }: Picture, paper: Paper): string[] {
+export function pictureLines({ headline, rows, findings }: Picture, paper: Paper): string[] {
   const names = rows.map((row) => `${row.from} → ${row.to}:${row.port}`);
   const nameWidth = Math.max(12, ...names.map((name) => name.length));
   const title = [
@@ -41,11 +44,8 @@ export function pictureLines({ headline, rows, queues }: Picture, paper: Paper):
     ...COLUMNS.map((each) => each.title.padStart(each.width)),
     " FAILED",
   ];
-  const troubles = queues.map(
-    (queue) =>
-      `${queue.who} does not accept on port ${queue.port}: ${queue.depth} wait, limit ${queue.limit}, ${queue.drops} dropped`,
-  );
-  const fits = rows.slice(0, Math.max(1, paper.lines - 3 - (troubles.length > 0 ? troubles.length + 1 : 0)));
+  const found = findings.slice(0, Math.max(1, paper.lines - 3 - FLOWS_AT_LEAST));
+  const fits = rows.slice(0, Math.max(1, paper.lines - 3 - (found.length > 0 ? found.length + 1 : 0)));
   const paint = (text: string, code: string | undefined) => {
     const cut = text.slice(0, paper.columns);
     return paper.colour && code !== undefined ? `\x1b[${code}m${cut}\x1b[0m` : cut;
@@ -61,7 +61,7 @@ export function pictureLines({ headline, rows, queues }: Picture, paper: Paper):
         alarm(row),
       );
     }),
-    ...(troubles.length > 0 ? ["", ...troubles.map((text) => paint(text, RED))] : []),
+    ...(found.length > 0 ? ["", ...found.map(({ isError, text }) => paint(`! ${text}`, isError ? RED : YELLOW))] : []),
   ];
 }
 

@@ -43,6 +43,6 @@ export async function startTraffic(lab: Lab): Promise<void> {
   );
   calls("reports", service("postgres"), { paceMs: 2_000, parallel: 2, upload: 200, download: 2_000_000 });
   keeps("log-shipper", service("log-store"), { count: 1, everyMs: 500, upload: 100_000, download: 40 });
-  calls("cart", { address: lab.pod("checkout").ips.v4, port: 9090 }, { paceMs: 500 });
+  calls("cart", { address: lab.pod("checkout").ips.v4, port: 9090 }, { paceMs: 250 });
   calls("checkout", { address: lab.pod("payment").ips.v4, port: 9091 }, { paceMs: 500, synRetries: 1 });
 }

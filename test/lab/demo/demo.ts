@@ -1,6 +1,6 @@
 /**
  * `make demo`: a small shop on three lab nodes, one probe and one agent per node, and a live picture made of
- * nothing but the OTLP points that the agents export.
+ * nothing but the OTLP points and log records that the agents export.
  *
  *   workloads → kernel → flowspan-probe → flowspan agent → OTLP → this receiver → the picture
  *
@@ -17,6 +17,7 @@ import { shop } from "../world/describe.ts";
 import { type Lab, startLab } from "../world/lab.ts";
 import { startMetadata } from "../world/metadata.ts";
 import { startCollector } from "./demo-collector.ts";
+import { DemoFindings } from "./demo-findings.ts";
 import { DemoRows } from "./demo-rows.ts";
 import { pictureLines } from "./demo-table.ts";
 import { startTraffic } from "./demo-traffic.ts";
@@ -68,8 +69,10 @@ async function show(
   forMs: number | undefined,
 ): Promise<void> {
   const rows = new DemoRows();
+  const findings = new DemoFindings();
   const receiver = await Receiver.start({ forget: true });
   receiver.onPoints((points) => rows.add(points));
+  receiver.onLogs((logs) => findings.add(logs));
   const { api, kubeconfig } = await startMetadata(lab);
   const collector =
     collectorPath === undefined ? undefined : await startCollector(lab, collectorPath, receiver.endpoint);
@@ -77,9 +80,10 @@ async function show(
   say("starting a probe and an agent on each …");
   const agents = await startAgents(lab, { endpoint, kubeconfig, intervalMs: INTERVAL_MS });
   await startTraffic(lab);
+  const via = collector === undefined ? "embedded receiver" : "OpenTelemetry Collector";
   const end = forMs === undefined ? stop : AbortSignal.any([stop, AbortSignal.timeout(forMs)]);
   try {
-    await draw(rows, collector === undefined ? "embedded receiver" : "OpenTelemetry Collector", end, () => {
+    await draw({ rows, findings, via }, end, () => {
       const ended = agents.flatMap(({ agent, probe }) => [agent, probe]).find((process) => !process.isRunning);
       if (ended) throw new Error(`ended by itself: ${ended.describe()}`);
     });
@@ -91,8 +95,15 @@ async function show(
   }
 }
 
+/** What has come, and which way. */
+interface Seen {
+  readonly rows: DemoRows;
+  readonly findings: DemoFindings;
+  readonly via: string;
+}
+
 /** Draws once an interval until told to stop. @param check throws when the demo cannot go on */
-async function draw(rows: DemoRows, via: string, stop: AbortSignal, check: () => void): Promise<void> {
+async function draw({ rows, findings, via }: Seen, stop: AbortSignal, check: () => void): Promise<void> {
   const { stdout } = process;
   const started = performance.now();
   const restore = () => stdout.isTTY && stdout.write(BACK);
@@ -106,7 +117,7 @@ async function draw(rows: DemoRows, via: string, stop: AbortSignal, check: () =>
         ? { columns: stdout.columns, lines: stdout.rows - 1, colour: !process.env.NO_COLOR }
         : { columns: 200, lines: 100, colour: false };
       const headline = `flowspan demo, ${Math.round((nowMs - started) / 1000)} s: ${rows.nodes} nodes, ${rows.points} points by OTLP (${via}), ${rows.losses} facts lost; Ctrl-C ends it`;
-      const lines = pictureLines({ headline, rows: rows.rows(nowMs), queues: rows.queues() }, paper);
+      const lines = pictureLines({ headline, rows: rows.rows(nowMs), findings: findings.rows() }, paper);
       stdout.write(stdout.isTTY ? CLEAR + lines.join("\n") : `${lines.join("\n")}\n\n`);
       await pause(INTERVAL_MS, stop);
     }

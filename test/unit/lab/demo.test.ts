@@ -9,16 +9,15 @@ import {
   ATTR_SERVICE_NAMESPACE,
   ATTR_SERVICE_PEER_NAME,
   ATTR_SERVICE_PEER_NAMESPACE,
-  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH,
-  METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT,
   METRIC_FLOWSPAN_TCP_CONNECTIONS,
   METRIC_FLOWSPAN_TCP_IO,
-  METRIC_FLOWSPAN_TCP_LISTENER_DROPS,
   METRIC_FLOWSPAN_TCP_RTT,
 } from "../../../agent/generated/semconv.ts";
 import type { Attributes } from "../../../agent/model/attribute.ts";
+import { DemoFindings } from "../../lab/demo/demo-findings.ts";
 import { DemoRows, quantile } from "../../lab/demo/demo-rows.ts";
 import { bytesText, pictureLines, secondsText } from "../../lab/demo/demo-table.ts";
+import type { ReceivedLog } from "../../otlp/logs.ts";
 import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 
 const PLAIN = { columns: 200, lines: 50, colour: false };
@@ -116,22 +115,80 @@ test("a quantile of nothing is unknown", () => {
   expect(quantile(new Map(), 0.5)).toBeUndefined();
 });
 
-test("only a listener whose queue is full is shown as one that does not accept", () => {
-  const rows = new DemoRows();
-  const queue = (metric: MetricDescriptor, value: number, port: number) =>
-    point(metric, value, { kind: "moment", attributes: { [ATTR_SERVER_PORT]: port } });
+function finding(id: string, state: "start" | "end", more: Partial<ReceivedLog> = {}): ReceivedLog {
+  const { attributes, ...rest } = more;
+  return {
+    eventName: "flowspan.finding.connect_refused",
+    timeUnixNs: 1n,
+    severity: "WARN",
+    severityNumber: 13,
+    body: "Something is wrong.",
+    attributes: { "flowspan.finding.id": id, "flowspan.finding.state": state, ...attributes } as Attributes,
+    resource: { "k8s.pod.name": "cart-0", "service.name": "cart", "service.namespace": "shop" },
+    scope: "flowspan",
+    ...rest,
+  };
+}
 
-  for (const [port, depth] of [
-    [80, 0],
-    [81, 3],
-  ] as const)
-    rows.add([
-      queue(METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_DEPTH, depth, port),
-      queue(METRIC_FLOWSPAN_TCP_ACCEPT_QUEUE_LIMIT, 2, port),
-      queue(METRIC_FLOWSPAN_TCP_LISTENER_DROPS, 7, port),
-    ]);
+test("a finding is a line from its start to its end, errors first", () => {
+  const findings = new DemoFindings();
+  findings.add([
+    finding("a", "start"),
+    finding("b", "start"),
+    finding("c", "start", { severity: "ERROR", body: "Bad. So it is." }),
+  ]);
 
-  expect(rows.queues()).toEqual([{ who: "shop/cart", port: 81, depth: 3, limit: 2, drops: 7 }]);
+  findings.add([finding("b", "end")]);
+
+  expect(findings.rows()).toEqual([
+    { isError: true, text: "shop/cart: Bad. So it is." },
+    { isError: false, text: "shop/cart: Something is wrong." },
+  ]);
+});
+
+test.each<[string, Attributes, Attributes?]>([
+  [
+    "shop/cart → data/postgres:5432: Something is wrong.",
+    { "service.peer.name": "postgres", "service.peer.namespace": "data", "server.port": 5432 },
+  ],
+  [
+    "shop/cart:80: Something is wrong, 3 wait, limit 2.",
+    { "server.port": 80, "flowspan.listener.queue.length": 3, "flowspan.listener.queue.limit": 2 },
+  ],
+  [
+    "node-1: Something is wrong, at peer node node-2.",
+    { "flowspan.finding.place": "peer_node", "flowspan.finding.place.name": "node-2" },
+    { "k8s.node.name": "node-1" },
+  ],
+  [
+    "shop/cart: Something is wrong, at peer node node-2 or pair shop/cart-0 > b.",
+    {
+      "flowspan.finding.place": "unknown",
+      "flowspan.finding.place.candidates": ["peer_node node-2", "pair shop/cart-0 > b"],
+    },
+  ],
+  [
+    "node-1: Something is wrong, towards node-2.",
+    { "flowspan.peer.k8s.node.name": "node-2" },
+    { "k8s.node.name": "node-1" },
+  ],
+])("a finding's line says where: %s", (expected, attributes, resource) => {
+  const findings = new DemoFindings();
+
+  findings.add([finding("a", "start", { attributes, ...(resource === undefined ? {} : { resource }) })]);
+
+  expect(findings.rows().map(({ text }) => text)).toEqual([expected]);
+});
+
+test("findings stand below the flows, in red where something does not work", () => {
+  const findings = [
+    { isError: true, text: "a" },
+    { isError: false, text: "b" },
+  ];
+
+  const lines = pictureLines({ headline: "head", rows: [ROW], findings }, { columns: 200, lines: 50, colour: true });
+
+  expect(lines.slice(-3)).toEqual(["", "\x1b[31m! a\x1b[0m", "\x1b[33m! b\x1b[0m"]);
 });
 
 const ROW = {
@@ -149,7 +206,7 @@ const ROW = {
 };
 
 test("a line says who talks to whom, how fast, with what loss and which failures", () => {
-  const lines = pictureLines({ headline: "head", rows: [ROW], queues: [] }, PLAIN);
+  const lines = pictureLines({ headline: "head", rows: [ROW], findings: [] }, PLAIN);
 
   expect(lines).toEqual([
     "head",
@@ -160,10 +217,10 @@ test("a line says who talks to whom, how fast, with what loss and which failures
 });
 
 test("no line is longer than the terminal is wide, nor are there more than it has", () => {
-  const queues = [{ who: "shop/cart", port: 81, depth: 3, limit: 2, drops: 7 }];
+  const findings = Array.from({ length: 50 }, () => ({ isError: true, text: "shop/cart: ".repeat(9) }));
   const rows = Array.from({ length: 50 }, () => ROW);
 
-  const lines = pictureLines({ headline: "head", rows, queues }, { columns: 40, lines: 10, colour: false });
+  const lines = pictureLines({ headline: "head", rows, findings }, { columns: 40, lines: 10, colour: false });
 
   expect([lines.length, Math.max(...lines.map((line) => line.length))]).toEqual([10, 40]);
 });
