@@ -187,7 +187,7 @@ function onSecond(key: string) {
   return { key, node: "node-2" };
 }
 
-/** Readable by the agents' user. Edges go soon, all connections become spans, and nobody takes these. */
+/** Readable by the agents' user. Edges go soon, one pod may hold all of them, all connections become spans, and nobody takes these. */
 function configFile({ lab, endpoint }: MonitoredLab): string {
   const path = join(runDirectory(lab.id), "flowspan.yaml");
   const batch = { max_queue_size: 8, max_export_batch_size: 8, schedule_delay: 100 };
@@ -196,7 +196,7 @@ function configFile({ lab, endpoint }: MonitoredLab): string {
     file_format: "1.1",
     meter_provider: { readers: [{ periodic: { exporter: { otlp_grpc: { endpoint } } } }] },
     tracer_provider: { processors: [{ batch: { ...batch, exporter: nowhere } }] },
-    distribution: { flowspan: { probe: { idle: 5000 }, spans: { sampling: { probability: 1 } } } },
+    distribution: { flowspan: { probe: { idle: 5000, share: 10_000 }, spans: { sampling: { probability: 1 } } } },
   };
   writeFileSync(path, JSON.stringify(config), { mode: 0o644 });
   return path;
