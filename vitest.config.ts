@@ -2,7 +2,7 @@
  * Five suites by what they need: nothing (unit), root and BTF (kernel), the cluster in a box (lab), settings of the whole
  * machine (alone), real components (e2e). All but the first share one kernel. What is alone is a part of the suite lab (scripts/test).
  *
- * Files of the lab mostly wait for intervals, so two run at once: each has labs, pins, cgroups and ports of its own. What the machine hid
+ * Files of the lab and of e2e mostly wait for intervals, so two run at once: each has labs, pins, cgroups and ports of its own. What the machine hid
  * from BPF meanwhile (test/machine/hidden.ts) counts for both. A file that changes what no namespace has of its own is named
  * `*.alone.test.ts`.
  */
@@ -51,7 +51,7 @@ export default defineConfig({
       sharesTheKernel("kernel", 1, 60_000, 1, below("kernel")),
       sharesTheKernel("lab", 2, 120_000, 2, below("lab", "torture", "accuracy", "bench")),
       sharesTheKernel("alone", 3, 120_000, 1, [ALONE]),
-      sharesTheKernel("e2e", 4, 180_000, 1, below("e2e")),
+      sharesTheKernel("e2e", 4, 180_000, 2, below("e2e")),
     ],
   },
 });

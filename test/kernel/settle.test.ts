@@ -127,33 +127,36 @@ test("a row that was never sent, a row of an older exchange and a row that comes
   await tally.client.flush();
 });
 
-/** Enough rows to fill the probe's socket. */
-const EDGES = 2_000;
-const FROM = Array.from({ length: 97 }, (_, i) => `127.0.1.${i + 1}`);
-const LATE_PORTS = Array.from({ length: 100 }, (_, i) => 10_000 + i);
+/** Enough rows to fill the probe's socket: a client's, a server's and a listener's edge for each port. */
+const GROUPS = Array.from({ length: 10 }, (_, group) =>
+  Array.from({ length: 100 }, (__, i) => ({ address: "127.0.0.1", port: 10_000 + 100 * group + i })),
+);
+const EDGES = GROUPS.flat().length;
+
+/** One connection to each port, while this process stands still. */
+function playStill(): void {
+  for (const to of GROUPS) {
+    const churn = clientArguments("churn", { to, count: to.length });
+    const [file = "", ...rest] = enterArguments(lab.pod("both", "client").place, [program("workload"), ...churn]);
+    execFileSync(file, rest);
+  }
+}
 
 test("growth that comes while its exchange's rows are read leaves no start that is older than the next growth", async () => {
-  await lab.pod("both", "server").serve({ listen: LATE_PORTS.map((port) => ({ port })) });
-  const to = LATE_PORTS.map((port) => ({ address: "127.0.0.1", port }));
-  const churn = clientArguments("churn", { to, from: FROM, count: EDGES });
-  const [file = "", ...rest] = enterArguments(lab.pod("both", "client").place, [program("workload"), ...churn]);
-  const isClient = ({ id }: EdgeGrowth) => {
-    const { role, serverPort } = decodeEdgeKey(id);
-    return role === "client" && LATE_PORTS.includes(serverPort);
-  };
-  execFileSync(file, rest);
+  for (const listen of GROUPS) await lab.pod("both", "server").serve({ listen });
+  playStill();
   const late = tally.client.exchange();
   // The command is on its way; while this process stands still, the probe cannot send more than its socket holds.
   await setImmediate();
-  execFileSync(file, rest);
+  playStill();
   const { rows } = await late;
   tally.client.settle(rows);
   await tally.client.flush();
-  const both = new Set(rows.filter((row) => isClient(row) && opened([row]) === 2).map(({ id }) => id));
+  const both = new Set(rows.filter((row) => opened([row]) === 2).map(({ id }) => id));
   await tally.take();
   const { bootNs } = (await tally.take()).begin;
 
-  execFileSync(file, rest);
+  playStill();
   const next = (await exchanged(2 * EDGES)).rows;
 
   expect(both.size).toBeGreaterThan(EDGES / 10);

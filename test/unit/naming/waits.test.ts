@@ -16,10 +16,10 @@ test("more addresses than are waited for at once all get a name after the time o
       return identity.identify(key, ns(nowMs - INTERVAL_MS), ns(nowMs)).state === "pending";
     }).length;
 
-  const pending = [0, 1, 2, 3].map((turn) => pendingAt(START_MS + turn * INTERVAL_MS));
+  const pending = [START_MS, START_MS + PENDING_MS].map(pendingAt);
 
   // Those that find no room are not waited for; without room for all of them, none would ever be done.
-  expect(pending).toEqual([65_536, 65_536, 65_536, 0]);
+  expect(pending).toEqual([65_536, 0]);
 });
 
 test("a wait begins with the first question, and anew after the thing was there or nobody has asked for long", () => {
