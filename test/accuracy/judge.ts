@@ -112,10 +112,10 @@ function clusterPlaces(node: string, candidate: string): string[] {
   return [`${kind.replace(/^(local|peer)_/, "")} ${name}`];
 }
 
-/** Clients of a full accept queue get no answer, too. */
+/** Clients of a full accept queue get no answer, too, and are refused once its listener has been ended. */
 function follows(found: Found, fault: Fault): boolean {
-  if (fault.kind !== "listen_queue_overflow") return false;
-  return found.name === "connect_unanswered" && found.subject === fault.client;
+  if (fault.kind !== "listen_queue_overflow" || found.subject !== fault.client) return false;
+  return found.name === "connect_unanswered" || found.name === "connect_refused";
 }
 
 function textOf({ name, node, subject, peer, candidates }: Found): string {

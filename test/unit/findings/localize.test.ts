@@ -42,6 +42,16 @@ test("a node and its only pod are both named where nothing tells them apart", ()
   expect([suspect?.place, ...(suspect?.alternatives ?? [])].toSorted()).toEqual(["node:s2", "server:2"]);
 });
 
+test("a node whose links lose thousands, and not quite the same share, is one place", () => {
+  const lost = (client: number, server: number) => (server === 2 ? 20_000 + client * 1_000 : 0);
+
+  const suspects = localize(mesh(lost, 1_000_000));
+
+  // Links of thousands that differ by a tenth would be three.
+  expect(suspects).toHaveLength(1);
+  expect([suspects[0]?.place, ...(suspects[0]?.alternatives ?? [])].toSorted()).toEqual(["node:s2", "server:2"]);
+});
+
 test("two pods of a node are named in the place of their node where a third one is well", () => {
   const from = (pod: number, bad: number) =>
     [0, 1, 2].map((peer) => ({

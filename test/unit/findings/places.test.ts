@@ -85,6 +85,16 @@ test("one bad interval, or two with a healthy one between them, are no finding",
   expect(startsOf(bad, well, bad, well)).toEqual([]);
 });
 
+test("a loss that two intervals do not show is found in the third", () => {
+  const lab = world();
+  const quiet = (lost: number) =>
+    Object.fromEntries(
+      Object.keys(pairs(() => 0)).map((id) => [id, { segsOut: 2_400, retransmitsFast: id.includes("a1") ? lost : 0 }]),
+    );
+
+  expect([1, 2, 3, 4].map(() => told(lab.play({ grow: quiet(3) })))).toEqual([[], [], ["retransmits start"], []]);
+});
+
 test("losses below what healthy networks lose are no finding", () => {
   const few: Lost = () => 3;
 
