@@ -45,7 +45,8 @@ export function resultOf(heard: Heard): BatchResult {
   };
   const performed = heard.programs.map((program, i): Performed => {
     const trace = traces[i] as Trace;
-    return { program, trace, ...through(told.programs[i] as Told, program, trace, circumstances) };
+    const of = told.programs[i] as Told;
+    return { program, trace, points: of.points, ...through(of, program, trace, circumstances) };
   });
   const beyond = [
     ...told.strangers.map((stranger) => `stranger: ${stranger}`),

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
 import { startWitness } from "../machine/witness.ts";
+import type { ReceivedPoint } from "../otlp/metric-points.ts";
 import type { Seen } from "./compare.ts";
 import { Interpreter } from "./interpreter.ts";
 import type { Bench } from "./judge.ts";
@@ -28,6 +29,8 @@ export interface Performed {
   readonly beyond?: readonly string[];
   /** By each probe that came late or went early; undefined where one was there all the time. */
   readonly phases?: readonly Phase[] | undefined;
+  /** What a Collector got of it, point by point in the order in which they came. */
+  readonly points?: readonly ReceivedPoint[];
 }
 
 export interface BatchResult {

@@ -5,6 +5,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../lab/programs/run.ts";
+import type { ReceivedPoint } from "../otlp/metric-points.ts";
+import { ownerOf } from "./agent-cgroups.ts";
 import type { Performed } from "./batch.ts";
 import type { Seen } from "./compare.ts";
 import { formatProgram } from "./program.ts";
@@ -20,14 +22,20 @@ export function keepPlay(name: string, evidence: string): string {
   return file;
 }
 
-export function formatEvidence({ program, trace, seen, phases }: Performed): string {
+export function formatEvidence({ program, trace, seen, phases, points }: Performed): string {
   const parts: [title: string, text: string][] = [
     ["program", formatProgram(program)],
     ["interpreter", trace.lines.join("\n")],
     ...(phases?.map(({ seen }, i): [string, string] => [`phase ${i}`, formatSeen(seen)]) ?? []),
     ["seen", formatSeen(seen)],
+    ...(points ? [["points", points.map(formatPoint).join("\n")] as [string, string]] : []),
   ];
   return parts.map(([title, text]) => `## ${title}\n${text}\n`).join("\n");
+}
+
+/** Times are of one clock, so that it shows which point a later run supersedes. */
+function formatPoint({ metric, resource, attributes, kind, startUnixNs, timeUnixNs, value }: ReceivedPoint): string {
+  return `point ${startUnixNs} ${timeUnixNs} ${kind} ${metric} ${value} ${ownerOf(resource)?.puppet} ${json(attributes)}`;
 }
 
 function formatSeen({ edges, records, namespace }: Seen): string {
