@@ -5,7 +5,11 @@
  *   client on node-1 ── slow link, rules that drop and refuse ── server on node-2
  */
 import { afterAll, beforeAll, expect } from "vitest";
-import { METRIC_FLOWSPAN_TCP_CONNECTIONS } from "../../../agent/generated/semconv.ts";
+import {
+  ATTR_FLOWSPAN_TCP_VERDICT,
+  ATTR_FLOWSPAN_TCP_VERDICT_REASON,
+  METRIC_FLOWSPAN_TCP_CONNECTIONS,
+} from "../../../agent/generated/semconv.ts";
 import type { Attributes } from "../../../agent/model/attribute.ts";
 import { missing, needs } from "../../machine/needs.ts";
 import { seriesTotals } from "../../otlp/oracle.ts";
@@ -142,6 +146,25 @@ test("a SYN that is lost once: no failure, at the client's end with the SYN that
   expect([pairs.length, odd]).toEqual([3, []]);
   const slow = pairs.filter(({ client }) => Number(client.attributes["flowspan.tcp.handshake.time"]) > 0.9);
   expect(slow.length).toBe(3);
+});
+
+test("each end says who held its connection up, and by which number", () => {
+  const { healthy: _, ...ports } = PORTS;
+  const verdicts = Object.keys(ports).map((port) => [port, verdictsOf(port as keyof typeof PORTS)]);
+
+  expect(Object.fromEntries(verdicts)).toEqual({
+    resets: ["client: unknown, reset", "server: server_application, reset"],
+    resetByClient: ["client: client_application, reset", "server: unknown, reset"],
+    stuck: expect.arrayContaining(["client: unknown, no_answer"]),
+    silent: expect.arrayContaining(["client: unknown, no_answer"]),
+    lossy: ["client: unknown, no_answer", "server: -"],
+    dropped: ["client: unknown, no_answer"],
+    prohibited: ["client: path, unreachable"],
+    cancelled: ["client: -"],
+    unread: ["client: server_application, receive_window", "server: server_application, reset"],
+    closed: ["client: server_application, refused"],
+    noRoute: ["client: path, unreachable"],
+  });
 });
 
 test("every SYN that the kernel sent again is an event", () => {
@@ -300,4 +323,13 @@ function eventInWords(name: string, attributes: Attributes): string {
 
 function isUnestablished(events: ReceivedSpan["events"]): boolean {
   return events.every(({ name }) => name !== "flowspan.tcp.established");
+}
+
+/** Of all spans of a kind of failure, each verdict once. */
+function verdictsOf(kind: keyof typeof PORTS): string[] {
+  const texts = spansOf(kind).map(({ kind: end, attributes }) => {
+    const who = attributes[ATTR_FLOWSPAN_TCP_VERDICT];
+    return `${end}: ${who === undefined ? "-" : `${who}, ${attributes[ATTR_FLOWSPAN_TCP_VERDICT_REASON]}`}`;
+  });
+  return [...new Set(texts)].sort();
 }
