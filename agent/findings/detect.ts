@@ -57,7 +57,7 @@ function withoutSilentNodes(evidence: Evidence, { partition }: FindingLimits): E
   const explained = new Set(suspects.map(({ node }) => node));
   const isOfThem = (remote: RemoteEnd | undefined) => explained.has(remote?.nodeName ?? "");
   const isExplained = ({ names }: EdgeEvidence) => isOfThem(names.remote);
-  const others = (of: readonly Path[]) => of.filter(({ edges }) => !edges.some(isExplained));
+  const others = (of: readonly Path[]) => of.filter(({ peerNode }) => !explained.has(peerNode ?? ""));
   return {
     ...evidence,
     edges: evidence.edges.filter((edge) => !isExplained(edge)),

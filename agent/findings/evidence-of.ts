@@ -13,7 +13,7 @@ import type { NamespaceCounters } from "../model/probe-event.ts";
 import type { EdgeEvidence, Evidence, NamespaceEvidence, Path } from "./evidence.ts";
 import { type GrownNamespace, NamespaceGrowths } from "./namespace-growth.ts";
 import { NeighbourTableGrowths } from "./neighbour-table-growth.ts";
-import { pathsOf } from "./paths.ts";
+import { pathsOf, withoutEdges } from "./paths.ts";
 import { SilentNodes } from "./silent-nodes.ts";
 
 const NS_PER_MS = 1_000_000n;
@@ -49,7 +49,8 @@ export class EvidenceReader {
     const troubled = takeTroubled(growth.edges);
     if (previousNs === undefined) return undefined;
     const paths = pathsOf(growth.edges, troubled, node());
-    this.#paths = paths === undefined ? [] : [paths, ...this.#paths].slice(0, PATH_INTERVALS);
+    this.#paths =
+      paths === undefined ? [] : [paths, ...this.#paths.map((each) => each.map(withoutEdges))].slice(0, PATH_INTERVALS);
     const time = { sinceNs: previousNs, untilNs: growth.clock.bootNs };
     const edges = [...troubled.values()];
     const neighbours = troubles.filter(({ key }) => key.kind !== "drop");

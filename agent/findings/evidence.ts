@@ -87,7 +87,9 @@ export interface Path {
   readonly segments: number;
   /** Segments that were sent again, without those that the peer already had. */
   readonly lost: number;
-  /** Those that lost some. */
+  /** Where the peer is, if that is known. */
+  readonly peerNode: string | undefined;
+  /** Those that lost some; of the interval alone that is the newest. */
   readonly edges: readonly EdgeEvidence[];
 }
 

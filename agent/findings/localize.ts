@@ -20,7 +20,7 @@ export interface Suspect {
   readonly explained: number;
   /** How much better all is explained with it than without: a difference of log-likelihoods. */
   readonly evidence: number;
-  /** Places that may be faulty in its stead, the likeliest first. None: it is this one. */
+  /** Places that may be faulty in its stead, the likeliest eight first. None: it is this one. */
   readonly alternatives: readonly string[];
 }
 
@@ -51,7 +51,7 @@ export const LOCALIZE: LocalizeOptions = {
   surcharge: () => 0,
   margin: 4,
   minRate: 5e-4,
-  most: 8,
+  most: 5,
 };
 
 /** The fewest places that explain `observations`, the one with the most evidence first. */
@@ -109,9 +109,10 @@ class Search {
       const alternatives = this.#otherwise(guess, place)
         .filter(({ score }) => score >= guess.score - this.options.margin)
         .sort((a, b) => b.score - a.score)
-        .map(({ places }) => this.#difference(places, guess.places))
-        // Without it nearly as likely: its price has decided that already.
-        .filter((name) => name !== "");
+        .map(({ places }) => places.filter((each) => !guess.places.includes(each)))
+        // None: without it nearly as likely, which its price has decided already. Elsewhere: another fault, not this one.
+        .filter((others) => others.length > 0 && others.every((other) => haveCommon(other, place)))
+        .map((others) => others.map((other) => other.name).join(" and "));
       const evidence = guess.explanation.evidence - without.explanation.evidence;
       return {
         place: name,
@@ -119,16 +120,9 @@ class Search {
         trials,
         explained: rate * trials,
         evidence,
-        alternatives: [...new Set(alternatives)],
+        alternatives: [...new Set(alternatives)].slice(0, ALTERNATIVES),
       };
     });
-  }
-
-  #difference(places: readonly Place[], others: readonly Place[]): string {
-    return places
-      .filter((place) => !others.includes(place))
-      .map(({ name }) => name)
-      .join(" and ");
   }
 
   /** One place more. */
@@ -176,8 +170,14 @@ class Search {
 }
 
 const LIKELIEST = 6;
+const ALTERNATIVES = 8;
 /** Likelihoods that differ by less are equal. */
 const TIE = 1e-6;
+
+/** Whether something that went wrong passed both. */
+function haveCommon(a: Place, b: Place): boolean {
+  return a.through.some((i) => b.through.includes(i));
+}
 
 function highest(guesses: readonly Guess[]): Guess | undefined {
   return guesses.reduce<Guess | undefined>((best, each) => (best && best.score >= each.score ? best : each), undefined);
