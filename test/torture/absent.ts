@@ -36,7 +36,9 @@ function portOf({ conversation, use }: ExpectedEnd): number | undefined {
 
 /** What one end adds to a counter of its edge. */
 function countedBy(end: ExpectedEnd, counter: EdgeCountersField): Range {
-  const { established, bytesSent, bytesReceived, segments } = end;
+  const { established, bytesSent, bytesReceived, segments, use } = end;
+  // Closed while TCP_REPAIR is on, it is no close (tcp_close()), and nobody knows whether it still was.
+  if (counter === "closed" && use?.uncertain) return [0, established === false ? 0 : 1];
   if (counter === "opened" || counter === "closed")
     return [established === true ? 1 : 0, established === false ? 0 : 1];
   if (counter.startsWith("failed")) return [0, established === true ? 0 : 1];

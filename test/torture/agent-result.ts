@@ -11,6 +11,7 @@ import type { BatchResult, Performed } from "./batch.ts";
 import type { Failure } from "./judge.ts";
 import type { Program } from "./program.ts";
 import type { Trace } from "./trace.ts";
+import { usesOf } from "./uses.ts";
 
 /** One batch, as it was performed and heard. */
 export interface Heard {
@@ -50,10 +51,15 @@ export function resultOf(heard: Heard): BatchResult {
   });
   const beyond = [
     ...told.strangers.map((stranger) => `stranger: ${stranger}`),
-    ...batchDifferences({ ...befell, performed, spans, books, losses, justTaken }),
+    ...batchDifferences({ ...befell, performed, spans, books, losses, justTaken, repaired: repairedIn(heard) }),
     ...(copies.length > 0 && !befell.mayRepeat ? [`twice: ${copies.length} spans came again`] : []),
   ];
   return { performed, losses, spare: justTaken, beyond, hidden };
+}
+
+function repairedIn({ programs, traces }: Heard): number {
+  const uses = traces.flatMap((trace, i) => usesOf(trace, programs[i] as Program).uses);
+  return uses.reduce((sum, { restored, uncertain }) => sum + restored + (uncertain ? 1 : 0), 0);
 }
 
 function growthOf(

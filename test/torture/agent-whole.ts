@@ -1,7 +1,7 @@
 /**
  * What must hold for a batch as a whole: ids are nobody else's, and every record is a span or a loss by name. Pure.
  *
- *   ends that were counted = spans + agent_gone_records
+ *   ends that were counted, sockets that TCP_REPAIR took = spans + agent_gone_records
  */
 import type { ReceivedSpan } from "../otlp/spans.ts";
 import type { AgentBooks } from "./agent-books.ts";
@@ -18,6 +18,8 @@ export interface Whole {
   readonly isOneAgent: boolean;
   /** Spans that came while their agent died. */
   readonly justTaken: number;
+  /** Sockets that TCP_REPAIR has taken, or may have: each has a record, and is no end that was counted. */
+  readonly repaired: number;
 }
 
 /** Spans that came more than once, as after an answer that got lost, once; and the others of them. */
@@ -66,7 +68,7 @@ const ENDS = [
   ...(["failedNetUnreachable", "failedCancelled", "failedNoLocalPort", "failedNotSent", "failedOther"] as const),
 ];
 
-function recordsOf({ performed, spans, losses, mayLose, justTaken }: Whole): string[] {
+function recordsOf({ performed, spans, losses, mayLose, justTaken, repaired }: Whole): string[] {
   const counted = performed
     .flatMap(({ seen }) => seen.edges)
     .reduce((sum, { counters }) => sum + ENDS.reduce((part, name) => part + counters[name], 0), 0);
@@ -75,7 +77,7 @@ function recordsOf({ performed, spans, losses, mayLose, justTaken }: Whole): str
   const lost = losses.agent_gone_records ?? 0;
   if (lost > 0 && !mayLose) return [`losses: ${lost} agent_gone_records, though nothing was killed`];
   if (missing > lost) return [`record-sums: ${missing} ends have no span, and ${lost} are told as lost`];
-  if (lost > Math.max(missing, 0) + justTaken)
+  if (lost > Math.max(missing, 0) + justTaken + Math.max(repaired - checkpointed, 0))
     return [
       `record-sums: ${lost} are told as lost, ${missing} ends have no span, and at most ${justTaken} were just taken`,
     ];

@@ -33,7 +33,7 @@ function whole(ends: number, values: Partial<Whole>): Whole {
     spans,
     books: { losses: {}, observed: spans.length, accepted: spans.length, dropped: 0, pending: 0 },
     losses: {},
-    ...{ mayLose: false, isOneAgent: true, justTaken: 0 },
+    ...{ mayLose: false, isOneAgent: true, justTaken: 0, repaired: 0 },
     ...values,
   };
 }
@@ -61,6 +61,14 @@ test("a loss of what came is told only of spans that the Collector had just take
   expect(batchDifferences(whole(3, { ...killed, justTaken: 0 }))).toEqual([
     "record-sums: 2 are told as lost, 1 ends have no span, and at most 0 were just taken",
   ]);
+});
+
+test("a lost record of a socket that TCP_REPAIR may have taken is no end without a span, unless its span came", () => {
+  const killed = { losses: { agent_gone_records: 1 }, mayLose: true, repaired: 1 };
+  const attributes = { "flowspan.tcp.checkpointed": true };
+  expect(batchDifferences(whole(2, { ...killed, spans: TWO }))).toEqual([]);
+  expect(batchDifferences(whole(2, { ...killed, spans: [...TWO, span(3, { attributes })] }))).toHaveLength(1);
+  expect(batchDifferences(whole(2, { ...killed, spans: TWO, repaired: 0 }))).toHaveLength(1);
 });
 
 test("one that was taken off its socket has a span, and is no end that was counted", () => {

@@ -5,7 +5,7 @@ import type { Seen } from "../../torture/compare.ts";
 import { type Bench, failuresOf, judge } from "../../torture/judge.ts";
 import { PLAIN_CONNECTION } from "../../torture/plain.ts";
 import type { Program } from "../../torture/program.ts";
-import { changed, PLAIN_TRACE, plainSeen } from "./traces.ts";
+import { changed, PLAIN_BOOKS, PLAIN_CALLS, PLAIN_TRACE, PLAIN_WIRE, plainSeen, traceOf } from "./traces.ts";
 
 const NONE: ReadonlySet<string> = new Set();
 
@@ -51,6 +51,21 @@ test("the edge of a lost record still has what the end counted", () => {
   ]);
   expect(saidOf(batch(recordless({ segsIn: 5 }), lost))).toEqual([
     "sums: client 8000: segsIn of the edges is 5, must be 4",
+  ]);
+});
+
+test("a socket that could not be restored, and whose record is lost, may have closed or not: nobody knows whether TCP_REPAIR was on", () => {
+  const lost = { agent_gone_records: 1 };
+  const calls = PLAIN_CALLS.replace("call 10 ", "call 13 a repair 1 7500 7600 1 0\ncall 10 ");
+  const trace = traceOf(calls + PLAIN_WIRE + PLAIN_BOOKS);
+  const saidAfterRepair = (closed: number) => {
+    const performed = [{ program: [...PLAIN_CONNECTION, "a repair 1"], trace, seen: recordless({ closed }) }];
+    return saidOf(batch(plainSeen(), lost, { performed }));
+  };
+
+  expect([saidAfterRepair(0), saidAfterRepair(1)]).toEqual([undefined, undefined]);
+  expect(saidOf(batch(recordless({ closed: 0 }), lost))).toEqual([
+    "sums: client 8000: closed of the edges is 0, must be 1",
   ]);
 });
 
