@@ -58,13 +58,16 @@ export function faultRules(description: Description, input: RuleInput): FaultRul
   );
 }
 
-/** Loss on the link between two nodes, both ways; also where a delay relay carries it. */
+/**
+ * Loss on the link between two nodes, both ways; also where a delay relay carries it. Nobody reads the queue, so that the kernel frees
+ * the packet without a reason (nf_queue): a link has no rule of which it could tell.
+ */
 export function linkLossRules(description: Description, a: string, b: string, probability: number): FaultRule[] {
   return [[a, b] as const, [b, a] as const].flatMap(([node, peer]) =>
     (["v4", "v6"] as const).map((family) => ({
       node,
       family,
-      rule: `-i ${linkDevice(description, peer)}+${chance(probability)} -j DROP`,
+      rule: `-i ${linkDevice(description, peer)}+${chance(probability)} -j NFQUEUE --queue-num 61999`,
     })),
   );
 }

@@ -120,9 +120,9 @@ test("loss on a link strikes both directions and families once each", () => {
   const rules = linkLossRules(twoPods(), "node-1", "node-2", 0.1);
 
   expect(rules.map(({ node, family, rule }) => `${node} ${family} ${rule}`)).toEqual([
-    "node-1 v4 -i to-2+ -m statistic --mode random --probability 0.1 -j DROP",
-    "node-1 v6 -i to-2+ -m statistic --mode random --probability 0.1 -j DROP",
-    "node-2 v4 -i to-1+ -m statistic --mode random --probability 0.1 -j DROP",
-    "node-2 v6 -i to-1+ -m statistic --mode random --probability 0.1 -j DROP",
+    "node-1 v4 -i to-2+ -m statistic --mode random --probability 0.1 -j NFQUEUE --queue-num 61999",
+    "node-1 v6 -i to-2+ -m statistic --mode random --probability 0.1 -j NFQUEUE --queue-num 61999",
+    "node-2 v4 -i to-1+ -m statistic --mode random --probability 0.1 -j NFQUEUE --queue-num 61999",
+    "node-2 v6 -i to-1+ -m statistic --mode random --probability 0.1 -j NFQUEUE --queue-num 61999",
   ]);
 });
