@@ -22,3 +22,12 @@ export function nameOfEnd({ resource, label }: LocalEnd): string {
   const pod = resource[ATTR_K8S_POD_NAME];
   return pod === undefined ? label : `${resource[ATTR_K8S_NAMESPACE_NAME]}/${pod}`;
 }
+
+/** `shop/cart-6d4f5c7b8d-x2x9p` where the pod is known, else its workload or Service, else its address; "" where there is none. */
+export function nameOfPeer({ key, remote, direction }: EvidenceGrowth): string {
+  const isTurned = key.direction === "forward" && direction === "receive";
+  const address = (isTurned ? key.localAddress : key.remoteAddress) ?? "";
+  const name = remote?.podName ?? remote?.name;
+  if (name === undefined) return address;
+  return remote?.namespace === undefined ? name : `${remote.namespace}/${name}`;
+}

@@ -3,9 +3,11 @@ import type { FindingName } from "../generated/findings.ts";
 import type { RemoteEnd } from "../model/names.ts";
 import { detectConnectRefused } from "./detect-connect-refused.ts";
 import { detectConnectUnanswered } from "./detect-connect-unanswered.ts";
+import { detectConntrackFull, detectConntrackInsertFailed } from "./detect-conntrack.ts";
 import { detectSlowReader, detectSmallSendBuffer } from "./detect-limited-sender.ts";
 import { detectListenQueue } from "./detect-listen-queue.ts";
 import { detectNeighbourTable, detectNeighbourUnresolved } from "./detect-neighbours.ts";
+import { detectPacketsDropped } from "./detect-packets-dropped.ts";
 import { detectPartition } from "./detect-partition.ts";
 import { detectPortsExhausted } from "./detect-ports-exhausted.ts";
 import { detectRetransmits } from "./detect-retransmits.ts";
@@ -26,6 +28,9 @@ const DETECTORS: { readonly [Name in FindingName]: Detector<Name> } = {
   socket_memory: detectSocketMemory,
   neighbour_table_overflow: detectNeighbourTable,
   neighbour_unresolved: detectNeighbourUnresolved,
+  packets_dropped: detectPacketsDropped,
+  conntrack_full: detectConntrackFull,
+  conntrack_insert_failed: detectConntrackInsertFailed,
 };
 
 /** What a detector said, and of which finding. */

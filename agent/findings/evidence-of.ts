@@ -13,6 +13,7 @@ import type { NamespaceCounters } from "../model/probe-event.ts";
 import type { EdgeEvidence, Evidence, NamespaceEvidence, Path } from "./evidence.ts";
 import { type GrownNamespace, NamespaceGrowths } from "./namespace-growth.ts";
 import { NeighbourTableGrowths } from "./neighbour-table-growth.ts";
+import { PastDrops } from "./past-drops.ts";
 import { pathsOf, withoutEdges } from "./paths.ts";
 import { SilentNodes } from "./silent-nodes.ts";
 
@@ -31,6 +32,7 @@ export interface Brought {
 export class EvidenceReader {
   readonly #growths = new NamespaceGrowths();
   readonly #tables = new NeighbourTableGrowths();
+  readonly #pastDrops = new PastDrops();
   readonly #silent = new SilentNodes();
   #previousNs: bigint | undefined;
   #paths: readonly (readonly Path[])[] = [];
@@ -46,6 +48,7 @@ export class EvidenceReader {
     this.#previousNs = growth.clock.bootNs;
     const grown = this.#growths.take(namespaces);
     const tables = this.#tables.take(neighbourTables);
+    const drops = troubles.filter(({ key }) => key.kind === "drop");
     const troubled = takeTroubled(growth.edges);
     if (previousNs === undefined) return undefined;
     const paths = pathsOf(growth.edges, troubled, node());
@@ -61,7 +64,8 @@ export class EvidenceReader {
       ...this.#silent.take(growth.edges, edges, neighbours, nodeNameOf(node()), time),
       node,
       namespaces: new Map(grown.map((each) => [each.netns, namespaceEvidence(each, growth.edges, node)])),
-      drops: troubles.filter(({ key }) => key.kind === "drop"),
+      drops,
+      pastDrops: this.#pastDrops.before(drops, growth.clock.bootNs),
       neighbours,
       neighbourTables: tables,
     };
@@ -81,7 +85,7 @@ function takeTroubled(edges: readonly Edge[]): Map<Edge, EdgeEvidence> {
 }
 
 function namespaceEvidence(
-  { netns, cookie, growth }: GrownNamespace,
+  { netns, cookie, growth, conntrack }: GrownNamespace,
   edges: readonly Edge[],
   node: () => LocalEnd,
 ): NamespaceEvidence {
@@ -90,6 +94,7 @@ function namespaceEvidence(
     netns,
     id: `${netns} ${cookie}`,
     growth,
+    conntrack,
     // Few namespaces are asked for theirs, and a look goes over all edges.
     get subject() {
       subject ??= ownerOf(netns, edges) ?? node();

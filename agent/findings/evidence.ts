@@ -6,7 +6,7 @@ import type { FINDINGS, FindingName } from "../generated/findings.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { EdgeKey } from "../model/edge.ts";
 import type { EvidenceGrowth } from "../model/evidence-growth.ts";
-import type { NeighbourTable } from "../model/kernel-evidence.ts";
+import type { ConntrackCounters, NeighbourTable } from "../model/kernel-evidence.ts";
 import type { LocalEnd, Names } from "../model/names.ts";
 import type { NamespaceCounters } from "../model/probe-event.ts";
 
@@ -27,6 +27,8 @@ export interface Evidence {
   readonly node: () => LocalEnd;
   /** Packets that the kernel dropped, with its reason. */
   readonly drops: readonly EvidenceGrowth[];
+  /** Those of the seconds before, at least of the interval before: a SYN is sent again 1 s and 3 s after it was dropped. */
+  readonly pastDrops: readonly EvidenceGrowth[];
   /** Neighbours that did not answer, or found no room in their table. */
   readonly neighbours: readonly EvidenceGrowth[];
   /** Of each address family; absent where it was not read before. */
@@ -101,6 +103,8 @@ export interface NamespaceEvidence {
   /** Tells it from a later namespace with the same inode number. */
   readonly id: string;
   readonly growth: NamespaceGrowth;
+  /** Connection tracking: entries and limit as they are now, the rest as growth. */
+  readonly conntrack: ConntrackCounters;
   /** Who lives in it: what the Resources of all its ends have in common; the node where nobody is known. */
   readonly subject: LocalEnd;
 }

@@ -12,9 +12,23 @@ import type { Judged } from "./detect.ts";
 /** By symptom: the causes that explain it at the places that they account for, and for how long after they were seen. */
 const CAUSES: Partial<Readonly<Record<FindingName, { readonly of: readonly FindingName[]; readonly forS: number }>>> = {
   // The seventh SYN waits for 64 s, by net.ipv4.tcp_syn_retries = 6.
-  connect_unanswered: { of: ["neighbour_table_overflow", "neighbour_unresolved"], forS: 70 },
+  connect_unanswered: {
+    of: [
+      "neighbour_table_overflow",
+      "neighbour_unresolved",
+      "packets_dropped",
+      "conntrack_full",
+      "conntrack_insert_failed",
+    ],
+    forS: 70,
+  },
   // The timer doubles with each resend of one segment.
-  retransmits: { of: ["neighbour_table_overflow"], forS: 15 },
+  retransmits: {
+    of: ["neighbour_table_overflow", "packets_dropped", "conntrack_full", "conntrack_insert_failed"],
+    forS: 15,
+  },
+  // The two counts are read one after the other.
+  packets_dropped: { of: ["conntrack_full", "conntrack_insert_failed"], forS: 15 },
 };
 
 const KEPT_S = Math.max(...Object.values(CAUSES).map(({ forS }) => forS));

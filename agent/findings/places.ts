@@ -3,17 +3,23 @@
  *
  * Places are of addresses and of Resources: a connect, all that leads to one address, all that one end does.
  */
+import { ATTR_K8S_POD_UID } from "../generated/semconv.ts";
 import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { LocalEnd } from "../model/names.ts";
 import type { EdgeEvidence } from "./evidence.ts";
 
-export function endPlace({ id }: Pick<LocalEnd, "id">): string {
-  return `end ${id}`;
+export function endPlace(end: LocalEnd): string {
+  return `end ${ownerOf(end)}`;
+}
+
+/** A packet without a socket is a pod's, and not one of its containers'. */
+function ownerOf({ id, resource }: LocalEnd): string {
+  return String(resource[ATTR_K8S_POD_UID] ?? id);
 }
 
 /** All of an end that failed since the kernel itself has no way to a host. */
-export function unreachablePlace({ id }: Pick<LocalEnd, "id">): string {
-  return `unreachable ${id}`;
+export function unreachablePlace(end: LocalEnd): string {
+  return `unreachable ${ownerOf(end)}`;
 }
 
 export function targetPlace(address: string): string {
@@ -26,14 +32,32 @@ export function trafficPlace(one: string, other: string, serverPort: number): st
   return `between ${low} ${high} ${serverPort}`;
 }
 
-/** All places of an edge. */
-export function edgePlaces({ key, names }: EdgeEvidence): string[] {
-  const { localAddress, remoteAddress, serverPort } = key;
-  return [endPlace(names.local), targetPlace(remoteAddress), trafficPlace(localAddress, remoteAddress, serverPort)];
+/** All of a net namespace. */
+export function netnsPlace(netns: number): string {
+  return `netns ${netns}`;
 }
 
-/** Of a dropped packet; none where it shows no addresses. */
-export function dropPlaces({ key: { localAddress, remoteAddress, serverPort } }: EvidenceGrowth): string[] {
+/** All that an end sends to addresses of Services: which pod a packet of it goes to, its socket does not show. */
+function servicePlace(end: LocalEnd): string {
+  return `services ${ownerOf(end)}`;
+}
+
+/** All places of an edge but its namespace: rules there are not the cause of what it does. */
+export function edgePlaces({ key, names }: EdgeEvidence): string[] {
+  const { localAddress, remoteAddress, serverPort } = key;
+  return [
+    endPlace(names.local),
+    targetPlace(remoteAddress),
+    trafficPlace(localAddress, remoteAddress, serverPort),
+    ...(names.remote.kind === "service" ? [servicePlace(names.local)] : []),
+  ];
+}
+
+/** Of a dropped packet; none where it shows no addresses. One of a pod of this node may have been sent to a Service. */
+export function dropPlaces({ key, local, isOwned, direction }: EvidenceGrowth): string[] {
+  const { localAddress, remoteAddress, serverPort, role } = key;
   if (localAddress === undefined || remoteAddress === undefined || serverPort === 0) return [];
-  return [trafficPlace(localAddress, remoteAddress, serverPort)];
+  const isTurned = key.direction === "forward" && direction === "receive";
+  const isClients = isOwned && (role === "server") === isTurned;
+  return [trafficPlace(localAddress, remoteAddress, serverPort), ...(isClients ? [servicePlace(local)] : [])];
 }

@@ -271,6 +271,60 @@ export const FINDINGS = {
     command: "ip -s neigh show nud failed; ip route get ADDRESS; arping -I DEVICE ADDRESS",
     runbook: "neighbour-unresolved",
   },
+  packets_dropped: {
+    event: "flowspan.finding.packets_dropped",
+    meaning: "This node drops packets that are in order: a rule, a program of the network plugin, or a limit takes them away.",
+    subject: "node",
+    severity: "error",
+    startAfter: 1,
+    endAfter: 2,
+    thresholds: {
+      threshold: {
+        default: 3,
+        unit: "{packet}",
+        brief: "Packets in an interval that somebody misses: SYNs, datagrams, and those of connections that resend.",
+      },
+    },
+    cause: "`NETFILTER_DROP`: a rule of iptables or nftables, often of a policy or of another agent on the node. Other reasons: the runbook.",
+    command: "iptables -nvxL | grep DROP; nft list ruleset | grep drop",
+    runbook: "packets-dropped",
+  },
+  conntrack_full: {
+    event: "flowspan.finding.conntrack_full",
+    meaning: "Connection tracking is full: new connections find no entry, or old ones lose theirs.",
+    subject: "node",
+    severity: "error",
+    startAfter: 1,
+    endAfter: 2,
+    thresholds: {
+      threshold: {
+        default: 1,
+        unit: "{packet}",
+        brief: "Packets without room and entries that had to make room, in an interval.",
+      },
+    },
+    cause: "A net namespace has more connections than nf_conntrack_max, or entries live too long after their connections.",
+    command: "cat /proc/sys/net/netfilter/nf_conntrack_{count,max}; dmesg | grep 'table full'; conntrack -S",
+    runbook: "conntrack-full",
+  },
+  conntrack_insert_failed: {
+    event: "flowspan.finding.conntrack_insert_failed",
+    meaning: "Packets race for one entry of connection tracking: those that lose are dropped, and sent again 1 s later or not at all.",
+    subject: "node",
+    severity: "warn",
+    startAfter: 1,
+    endAfter: 2,
+    thresholds: {
+      threshold: {
+        default: 1,
+        unit: "{packet}",
+        brief: "Packets that lose a race in an interval.",
+      },
+    },
+    cause: "Source NAT gives two connections one port at once, or a resolver sends its A and AAAA questions at once to a translated address.",
+    command: "conntrack -S; iptables-save -t nat | grep -E 'MASQUERADE|SNAT'",
+    runbook: "conntrack-insert-failed",
+  },
 } as const satisfies Readonly<Record<string, FindingDescriptor>>;
 
 export type FindingName = keyof typeof FINDINGS;

@@ -228,7 +228,8 @@ export const evidenceKey = {
     direction: { offset: 57, type: "u8" },
     transport: { offset: 58, type: "u8" },
     role: { offset: 59, type: "u8" },
-    zero: { offset: 60, type: "bytes", length: 4 },
+    syn: { offset: 60, type: "u8" },
+    zero: { offset: 61, type: "bytes", length: 3 },
   },
 } as const;
 

@@ -79,6 +79,12 @@ export const ATTR_FLOWSPAN_CONNECT_REFUSED = "flowspan.connect.refused";
 /** Connects that the kernel gave up because no answer came. */
 export const ATTR_FLOWSPAN_CONNECT_TIMED_OUT = "flowspan.connect.timed_out";
 
+/** Growth of the net namespace's own `drop`: those that lost a race, and those for which there was no room. */
+export const ATTR_FLOWSPAN_CONNTRACK_DROP = "flowspan.conntrack.drop";
+
+/** Growth of the net namespace's own `early_drop`: entries that had to make room for new ones. */
+export const ATTR_FLOWSPAN_CONNTRACK_EARLY_DROP = "flowspan.conntrack.early_drop";
+
 /** What went wrong in connection tracking. */
 export const ATTR_FLOWSPAN_CONNTRACK_FAILURE = "flowspan.conntrack.failure";
 export const FLOWSPAN_CONNTRACK_FAILURE_VALUE_INSERT_FAILED = "insert_failed";
@@ -86,8 +92,26 @@ export const FLOWSPAN_CONNTRACK_FAILURE_VALUE_DROP = "drop";
 export const FLOWSPAN_CONNTRACK_FAILURE_VALUE_EARLY_DROP = "early_drop";
 export type FlowspanConntrackFailure = "insert_failed" | "drop" | "early_drop";
 
+/** Connections that the net namespace tracked when the interval ended. */
+export const ATTR_FLOWSPAN_CONNTRACK_FILL = "flowspan.conntrack.fill";
+
+/** Growth of the net namespace's own `insert_failed`: packets that lost a race for their entry. */
+export const ATTR_FLOWSPAN_CONNTRACK_INSERT_FAILED = "flowspan.conntrack.insert_failed";
+
+/** `nf_conntrack_max`: each net namespace may track so many. */
+export const ATTR_FLOWSPAN_CONNTRACK_MAXIMUM = "flowspan.conntrack.maximum";
+
+/** All packets of pods of this node that were dropped there for this reason. */
+export const ATTR_FLOWSPAN_DROP_PACKETS = "flowspan.drop.packets";
+
 /** Why the kernel dropped the packet, as its `enum skb_drop_reason` calls it, without `SKB_DROP_REASON_`. */
 export const ATTR_FLOWSPAN_DROP_REASON = "flowspan.drop.reason";
+
+/** Those of them that begin a connection, SYN or SYN-ACK. */
+export const ATTR_FLOWSPAN_DROP_SYNS = "flowspan.drop.syns";
+
+/** Servers with their ports whose traffic it hit in the last interval that showed it, the most hit first; at most ten. */
+export const ATTR_FLOWSPAN_DROP_TARGETS = "flowspan.drop.targets";
 
 /** From the end of the first interval that showed it to the end of the last one, in seconds. */
 export const ATTR_FLOWSPAN_FINDING_DURATION = "flowspan.finding.duration";

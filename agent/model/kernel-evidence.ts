@@ -31,6 +31,8 @@ export interface EvidenceKey {
   readonly transport: number;
   /** Of `localAddress`; undefined without a port. */
   readonly role: Role | undefined;
+  /** TCP: it begins a connection, as SYN or SYN-ACK. */
+  readonly syn: boolean;
 }
 
 /** Growth of one key since it was last settled. */

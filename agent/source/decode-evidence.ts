@@ -94,6 +94,7 @@ function keyOf(payload: Buffer): EvidenceKey | DecodeFailure {
     direction: DIRECTIONS.get(directionNumber),
     transport: payload[at.transport.offset] as number,
     role: ROLE_NAMES[roleNumber],
+    syn: payload[at.syn.offset] !== 0,
   };
 }
 

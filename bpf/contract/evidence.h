@@ -37,7 +37,8 @@ struct evidence_key {
 	__u8 direction;   /* enum packet_direction; 0 where it is no packet */
 	__u8 transport;   /* IPPROTO_…; 0: none */
 	__u8 role;        /* enum edge_role of `local_addr`, by server_port; 0 where that is 0 */
-	__u8 zero[4];
+	__u8 syn;         /* TCP: 1 where it begins a connection, as SYN or SYN-ACK */
+	__u8 zero[3];
 };
 
 #define DEVICE_NAME_MAX 16

@@ -57,8 +57,10 @@ static __always_inline void key__set_ports(struct evidence_key *key, const struc
 	__u16 source = bpf_ntohs(header->source), destination = bpf_ntohs(header->destination);
 	bool to_server = destination <= source, received = key->direction == PACKET_RECEIVE;
 
-	if (key->transport == IPPROTO_TCP && (header->flags & TCP_FLAG_SYN))
+	if (key->transport == IPPROTO_TCP && (header->flags & TCP_FLAG_SYN)) {
 		to_server = !(header->flags & TCP_FLAG_ACK);
+		key->syn = 1;
+	}
 	key->server_port = to_server ? destination : source;
 	if (key->server_port)
 		key->role = to_server == received ? ROLE_SERVER : ROLE_CLIENT;

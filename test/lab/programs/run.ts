@@ -26,6 +26,7 @@ export function program(
     | "openings"
     | "held"
     | "refuse"
+    | "sameport"
     | "sockmap"
     | "flood"
     | "torture",

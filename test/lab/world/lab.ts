@@ -19,6 +19,7 @@ import {
   Workload,
 } from "../programs/workload.ts";
 import { buildCgroups, containerCgroup, findCgroupMount, unitCgroup } from "./cgroups.ts";
+import { limitConntrack, restoreConntrack } from "./conntrack.ts";
 import type { Addresses, Description, PodDescription, ServiceDescription } from "./describe.ts";
 import {
   applyRules,
@@ -82,6 +83,8 @@ export interface Lab {
   delay(a: string, b: string, delayMs: number): Promise<DelayFault>;
   /** Gives the neighbour table that many places, for the whole machine: close the lab soon. */
   limitNeighbourTable(family: Family, entries: number): Fault;
+  /** Lets each net namespace track that many connections, on the whole machine: close the lab soon. */
+  limitConntrack(entries: number): Fault;
   /** For the fake or a real API server. */
   kubernetesObjects(): ApiObject[];
   /** Ends all processes and removes all that was made. */
@@ -182,6 +185,10 @@ function labOf(id: string, mount: string, description: Description, remove: () =
     limitNeighbourTable(family, entries) {
       limitNeighbourTable(runDirectory(id), family, entries);
       return { remove: async () => restoreNeighbourTables(runDirectory(id)) };
+    },
+    limitConntrack(entries) {
+      limitConntrack(runDirectory(id), entries);
+      return { remove: async () => restoreConntrack(runDirectory(id)) };
     },
     kubernetesObjects: () => labObjects(description),
     close: async () => remove(),

@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, wr
 import { join } from "node:path";
 import { runSync } from "../programs/run.ts";
 import { findCgroupMount } from "./cgroups.ts";
+import { restoreConntrack } from "./conntrack.ts";
 import { removeMemoryGroup } from "./memory-group.ts";
 import { restoreNeighbourTables } from "./neighbours.ts";
 
@@ -74,6 +75,7 @@ export function removeLab(lab: string): void {
   );
   if (namespaces) throw new Error(`lab ${lab}: ${namespaces}`);
   restoreNeighbourTables(runDirectory(lab));
+  restoreConntrack(runDirectory(lab));
   // Unlinking pins detaches programs and frees maps.
   rmSync(pinsDirectory(lab), { recursive: true, force: true });
   rmSync(runDirectory(lab), { recursive: true, force: true });

@@ -1,5 +1,8 @@
 /** What a row's growth, and a namespace's, is found to be: which finding, with which numbers, and which growth is none. */
 import { describe, expect, test } from "vitest";
+import type { EvidenceGrowth } from "../../../agent/model/evidence-growth.ts";
+import type { EvidenceKey } from "../../../agent/model/kernel-evidence.ts";
+import type { RemoteEnd } from "../../../agent/model/names.ts";
 import type { Counts } from "../series/kernel.ts";
 import { CLIENT, FindingLab, type Interval, LISTENER, NETNS, NODE, told, troubleOf } from "./evidence.ts";
 
@@ -15,6 +18,13 @@ const WHOLE_INTERVAL_US = 15_000_000;
 
 const unresolved = (count: number) =>
   troubleOf({ key: { kind: "neighbour-unresolved", remoteAddress: "10.0.0.2" }, count });
+
+/** Three packets that a rule of the node drops on their way from the client to its server. */
+const dropped = (key: Partial<EvidenceKey> = {}, more: Partial<EvidenceGrowth> = {}) =>
+  troubleOf({ reason: "NETFILTER_DROP", count: 3, key, remote: peer("pod"), ...more });
+const peer = (kind: RemoteEnd["kind"]): RemoteEnd => {
+  return { kind, name: "shop", namespace: undefined, podName: undefined, label: "shop" };
+};
 
 describe("a trouble is its own finding and no other one", () => {
   test.each<[string, Interval, number]>([
@@ -42,6 +52,25 @@ describe("a trouble is its own finding and no other one", () => {
       1,
     ],
     ["neighbour_unresolved", { troubles: [unresolved(3)] }, 1],
+    ["packets_dropped", { troubles: [dropped({ syn: true })] }, 1],
+    ["packets_dropped", { troubles: [dropped({ transport: 17 })] }, 1],
+    [
+      "packets_dropped",
+      { troubles: [dropped({ syn: true })], ...ofClient({ failedTimedOut: 3, retransmitsSyn: 3 }) },
+      1,
+    ],
+    ["packets_dropped", { troubles: [dropped()], ...ofClient({ segsOut: 100_000, retransmitsFast: 1 }) }, 1],
+    ["conntrack_full", { conntrack: { drop: 3 }, troubles: [dropped({ syn: true })] }, 1],
+    ["conntrack_full", { conntrack: { earlyDrop: 3 } }, 1],
+    [
+      "conntrack_insert_failed",
+      {
+        conntrack: { drop: 3, insertFailed: 3 },
+        troubles: [dropped({ syn: true })],
+        ...ofClient({ failedTimedOut: 3, retransmitsSyn: 3 }),
+      },
+      1,
+    ],
     ["neighbour_unresolved", { troubles: [unresolved(3)], ...ofClient({ failedHostUnreachable: 3 }) }, 1],
   ])("%s", (name, trouble, startAfter) => {
     const start = [`${name} start`];
@@ -71,6 +100,14 @@ describe("no evidence, no finding", () => {
       { grow: { [LISTENER]: { listenerDrops: 23 } } },
     ],
     ["overflows of a namespace whose listener dropped nothing", { books: { listenOverflows: 23 } }],
+    ["the end of connections that are tracked no more, which nobody misses", { troubles: [dropped()] }],
+    ["two dropped SYNs", { troubles: [dropped({ syn: true }, { count: 2 })] }],
+    [
+      "SYNs of strangers that a rule keeps out",
+      { troubles: [dropped({ syn: true }, { direction: "receive", remote: peer("external") })] },
+    ],
+    ["SYNs to what is no pod or unit", { troubles: [dropped({ syn: true }, { isOwned: false })] }],
+    ["SYNs to a closed port", { troubles: [dropped({ syn: true }, { reason: "NO_SOCKET" })] }],
     ["a neighbour that did not answer twice", { troubles: [unresolved(2)] }],
     ["a full queue that dropped nothing", { waiting: { open: 129, limit: 128 } }],
     [

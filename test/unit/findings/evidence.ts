@@ -1,7 +1,7 @@
 /** Kernel, steps and findings in memory: rows and namespaces' counters in, log records out, as the pipeline calls them. */
 import { Findings } from "../../../agent/findings/all-findings.ts";
 import type { EvidenceGrowth } from "../../../agent/model/evidence-growth.ts";
-import type { EvidenceKey } from "../../../agent/model/kernel-evidence.ts";
+import type { ConntrackCounters, EvidenceKey } from "../../../agent/model/kernel-evidence.ts";
 import type { LogRecord } from "../../../agent/model/log-record.ts";
 import type { LocalEnd } from "../../../agent/model/names.ts";
 import type { NamespaceCounters } from "../../../agent/model/probe-event.ts";
@@ -24,6 +24,8 @@ export interface Interval {
   readonly books?: Partial<NamespaceCounters>;
   readonly waiting?: { readonly open: number; readonly limit: number };
   readonly troubles?: readonly EvidenceGrowth[];
+  /** How far the namespace's counters of connection tracking move. */
+  readonly conntrack?: Partial<ConntrackCounters>;
   /** Entries that find no room in the IPv4 neighbour table. */
   readonly tableFulls?: number;
 }
@@ -36,7 +38,7 @@ export function troubleOf(
   const ends = { role, serverPort, localAddress, remoteAddress, netns, cgroup };
   const key: EvidenceKey = {
     ...ends,
-    ...{ kind: "drop", reason: 76, ifindex: 2, etherType: 0x0800, direction: "forward", transport: 6 },
+    ...{ kind: "drop", reason: 76, ifindex: 2, etherType: 0x0800, direction: "forward", transport: 6, syn: false },
     ...more.key,
   };
   const names = { local: endOf("cart"), isOwned: true, remote: undefined, direction: "transmit" as const };
@@ -64,12 +66,14 @@ export class FindingLab {
   }
 
   /** Plays one interval. Nothing is ever accepted: rows repeat what they had. */
-  play({ grow = {}, books = {}, waiting, troubles = [], tableFulls = 0 }: Interval = {}): LogRecord[] {
+  play({ grow = {}, books = {}, waiting, troubles = [], conntrack = {}, tableFulls = 0 }: Interval = {}): LogRecord[] {
     for (const [id, counts] of Object.entries(grow)) this.kernel.grow(id, counts);
     if (waiting !== undefined) this.kernel.open(LISTENER, waiting.open, waiting.limit);
     const grown = { ...this.#books } as unknown as Record<string, number>;
     for (const [name, count] of Object.entries(books)) grown[name] = (grown[name] as number) + (count as number);
-    this.#books = grown as unknown as NamespaceCounters;
+    const tracked = { ...this.#books.conntrack };
+    for (const name of ["insertFailed", "drop", "earlyDrop"] as const) tracked[name] += conntrack[name] ?? 0;
+    this.#books = { ...(grown as unknown as NamespaceCounters), conntrack: tracked };
     const exchange = this.kernel.exchange([this.#books]);
     const growth = this.#steps.edges.observe(exchange);
     this.#tableFulls += tableFulls;

@@ -230,7 +230,7 @@ export function evidenceFrame(values: EvidenceValues = {}): Frame {
     {
       ...{ cgroup: 0n, netns: 4026531840, ifindex: 2, reason: 76, serverPort: 8080, etherType: 0x0800, transport: 6 },
       ...values,
-      ...{ kind: KINDS[kind], direction: DIRECTIONS[direction], role: ROLES[role] },
+      ...{ kind: KINDS[kind], direction: DIRECTIONS[direction], role: ROLES[role], syn: (values.syn ?? true) ? 1 : 0 },
       ...{ localAddr: addressBytes(localAddress), remoteAddr: addressBytes(remoteAddress) },
     },
     payload,

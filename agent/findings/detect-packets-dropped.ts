@@ -1,0 +1,117 @@
+/**
+ * Packets that a rule, a program or a limit of this node takes away → packets_dropped, one for each reason and net namespace. Pure.
+ *
+ * Some drops are in order: the end of a connection that is tracked no more, what a stranger sends to a closed port. So only such
+ * packets speak for the finding as somebody misses: those that begin a connection, datagrams, and those of connections that
+ * resend in the same interval. All ends must be the cluster's, or this node's pod must be the sender. The rest is counted beside them.
+ */
+import {
+  ATTR_FLOWSPAN_AFFECTED,
+  ATTR_FLOWSPAN_DROP_PACKETS,
+  ATTR_FLOWSPAN_DROP_REASON,
+  ATTR_FLOWSPAN_DROP_SYNS,
+  ATTR_FLOWSPAN_DROP_TARGETS,
+  ATTR_FLOWSPAN_NETNS,
+  ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN,
+} from "../generated/semconv.ts";
+import type { EvidenceGrowth } from "../model/evidence-growth.ts";
+import { most, nameOfEnd, nameOfPeer } from "./affected.ts";
+import { TROUBLE_REASONS } from "./drop-reasons.ts";
+import { grown } from "./edge-places.ts";
+import type { Candidate, Detector, EdgeEvidence, NamespaceEvidence } from "./evidence.ts";
+import { dropPlaces, edgePlaces, netnsPlace } from "./places.ts";
+
+const UDP = 17;
+/** Whose packets a cluster's own rules may be expected to refuse. */
+const STRANGERS: ReadonlySet<string> = new Set(["external", "unknown", "cidr"]);
+
+export const detectPacketsDropped: Detector<"packets_dropped"> = (evidence, { threshold }) => {
+  const { drops, pastDrops, edges, node, namespaces } = evidence;
+  const subjectOf = ({ key, local }: EvidenceGrowth) => (key.direction === "forward" ? node() : local);
+  const keyOf = (drop: EvidenceGrowth) => `${subjectOf(drop).id} ${drop.reason} ${drop.key.netns}`;
+  const groupsOf = (rows: readonly EvidenceGrowth[]) =>
+    Map.groupBy(
+      rows.filter(({ reason, isOwned }) => isOwned && TROUBLE_REASONS.has(reason)),
+      keyOf,
+    );
+  const [now, past] = [groupsOf(drops), groupsOf(pastDrops)];
+  return [...new Set([...now.keys(), ...past.keys()])].map((key) => {
+    const [here = [], before = []] = [now.get(key), past.get(key)];
+    const [first] = [...here, ...before] as [EvidenceGrowth, ...EvidenceGrowth[]];
+    const byConntrack = isByConntrack(here, namespaces.get(first.key.netns));
+    const shows = byConntrack ? [[netnsPlace(first.key.netns)]] : [];
+    return { key, subject: subjectOf(first), shows, ...judge(here, before, edges, threshold) };
+  });
+};
+
+/** @param before rows of the seconds before: what they have caused comes now; one of both is there */
+function judge(
+  rows: readonly EvidenceGrowth[],
+  before: readonly EvidenceGrowth[],
+  edges: readonly EdgeEvidence[],
+  threshold: number,
+): Omit<Candidate, "key" | "subject" | "shows"> {
+  const [{ reason, key: first }] = [...rows, ...before] as [EvidenceGrowth, ...EvidenceGrowth[]];
+  const resending = new Set(edges.filter((edge) => resentOf(edge) > 0).flatMap(edgePlaces));
+  const missed = rows.filter((row) => isMissed(row, resending));
+  const value = packetsOf(missed);
+  const recent = [...missed, ...before];
+  const places = new Set(recent.flatMap(dropPlaces));
+  const hit = edges.filter((edge) => edgePlaces(edge).some((place) => places.has(place)));
+  return {
+    value,
+    holds: value >= threshold,
+    counts: {
+      [ATTR_FLOWSPAN_DROP_PACKETS]: packetsOf(rows),
+      [ATTR_FLOWSPAN_DROP_SYNS]: packetsOf(rows.filter((row) => row.key.syn)),
+      [ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN]: hit.reduce((sum, edge) => sum + grown(edge, "retransmitsSyn"), 0),
+    },
+    facts: {
+      [ATTR_FLOWSPAN_DROP_REASON]: reason,
+      [ATTR_FLOWSPAN_NETNS]: first.netns,
+      [ATTR_FLOWSPAN_AFFECTED]: most(recent, clientOf),
+      [ATTR_FLOWSPAN_DROP_TARGETS]: most(recent, targetOf),
+    },
+    accountsFor: [...new Set(missed.flatMap(dropPlaces))],
+  };
+}
+
+/**
+ * Whether connection tracking has dropped most of them: they have the same reason as those of a rule. Its count is read a moment before
+ * or after that of the packets.
+ */
+function isByConntrack(rows: readonly EvidenceGrowth[], namespace: NamespaceEvidence | undefined): boolean {
+  if (rows.some(({ reason }) => reason !== "NETFILTER_DROP")) return false;
+  return 2 * (namespace?.conntrack.drop ?? 0) >= packetsOf(rows);
+}
+
+function isMissed(row: EvidenceGrowth, resending: ReadonlySet<string>): boolean {
+  const { key, direction, remote } = row;
+  if (direction === "receive" && STRANGERS.has(remote?.kind ?? "unknown")) return false;
+  return key.syn || key.transport === UDP || dropPlaces(row).some((place) => resending.has(place));
+}
+
+function resentOf(edge: EdgeEvidence): number {
+  const counters = ["retransmitsFast", "retransmitsTimeout", "retransmitsTlp", "retransmitsOther"] as const;
+  return counters.reduce((sum, counter) => sum + grown(edge, counter), 0);
+}
+
+function packetsOf(rows: readonly EvidenceGrowth[]): number {
+  return rows.reduce((sum, { count }) => sum + count, 0);
+}
+
+/** `key.role` is that of `key.localAddress`, which of a forwarded packet is its sender, whichever end is local. */
+function isOfClient({ key, direction }: EvidenceGrowth): boolean {
+  const isTurned = key.direction === "forward" && direction === "receive";
+  return (key.role === "server") === isTurned;
+}
+
+function clientOf(row: EvidenceGrowth): string {
+  return isOfClient(row) ? nameOfEnd(row.local) : nameOfPeer(row);
+}
+
+/** `shop/cart:8080` */
+function targetOf(row: EvidenceGrowth): string {
+  const name = isOfClient(row) ? nameOfPeer(row) : nameOfEnd(row.local);
+  return row.key.serverPort === 0 || name === "" ? name : `${name}:${row.key.serverPort}`;
+}
