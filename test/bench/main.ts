@@ -16,6 +16,7 @@ import { ROOT } from "../lab/programs/run.ts";
 import { missing } from "../machine/needs.ts";
 import { measureClusterMemory } from "./cluster-memory.ts";
 import { measureDirectory } from "./directory.ts";
+import { measureDrops } from "./drops.ts";
 import { measureEdgesToOtlp } from "./edges-to-otlp.ts";
 import { measureLatency } from "./latency.ts";
 import { busyCores, QUIET } from "./machine-load.ts";
@@ -39,6 +40,7 @@ const BENCHMARKS: Readonly<Record<string, (scale: Scale) => Promise<Row[]>>> = {
   directory: measureDirectory,
   latency: measureLatency,
   scenario: measureScenario,
+  drops: measureDrops,
 };
 
 const HELP = `Usage: npm run bench -- [--only NAME]... [--quick] [--json FILE] [--markdown FILE]

@@ -113,6 +113,8 @@ const BUDGETS = {
     what: "the same: agent of a node and Collector together",
     must: "< 3.5 % of a core, < 250 MB, < 5 ms (published of a collector)",
   },
+  "drops-healthy": { what: "programs on dropped packets: runs for healthy traffic", must: "≤ 1 a connection" },
+  drop: { what: "a dropped packet: in-kernel cost, all counted", must: "≤ 300 ns" },
 } as const satisfies Readonly<Record<string, Budget>>;
 
 export type BudgetName = keyof typeof BUDGETS;

@@ -1,0 +1,135 @@
+/**
+ * Troubles of a pod's own kernel limits, made on real sockets, are each a finding and no other one: no local port, no memory for
+ * what arrives, no room for handshakes. Evidence is the kernel's own count.
+ *
+ *   client on node-1 ── server on node-2, a probe and an agent on each node, an exchange a second
+ */
+import { afterAll, beforeAll, expect } from "vitest";
+import {
+  ATTR_FLOWSPAN_CONNECT_NO_LOCAL_PORT,
+  ATTR_FLOWSPAN_KERNEL_RCV_PRUNED,
+  ATTR_FLOWSPAN_KERNEL_SYNCOOKIES_SENT,
+  ATTR_K8S_POD_NAME,
+} from "../../../agent/generated/semconv.ts";
+import { missing, needs } from "../../machine/needs.ts";
+import { FindingWatch } from "../agents/finding-watch.ts";
+import { ObservedLab } from "../agents/observed.ts";
+import { enterArguments } from "../programs/process.ts";
+import { program, run } from "../programs/run.ts";
+import { clientArguments, Workload } from "../programs/workload.ts";
+import { twoPods } from "../world/describe.ts";
+import { booksGrowth } from "../world/kernel-books.ts";
+
+const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
+const test = needs(...NEEDS);
+
+const INTERVAL_MS = 1_000;
+const LOCAL = 8082;
+const FLOODED = 8083;
+/** Of a whole test on a machine that others use, too. */
+const TIMEOUT_MS = 180_000;
+
+let observed: ObservedLab;
+
+beforeAll(async () => {
+  if (missing(...NEEDS) !== undefined) return;
+  observed = await ObservedLab.start(twoPods(), { intervalMs: INTERVAL_MS });
+  // A namespace is seen while a task lives in it.
+  for (const key of ["client", "server"] as const) pod(key).spawn(["sleep", "infinity"]);
+  await observed.watch();
+  // The first exchange judges nothing, and of a namespace the second one.
+  await observed.exchanges(3);
+}, TIMEOUT_MS);
+
+afterAll(() => observed?.close());
+
+const pod = (key: "client" | "server") => observed.lab.pod(key);
+const server = (port: number) => [{ address: pod("server").ips.v4, port }];
+
+/** How far a group of a pod's counters has moved. */
+async function moved<T>(key: "client" | "server", group: string, during: () => Promise<T>) {
+  const before = await pod(key).books();
+  const result = await during();
+  return { result, growth: booksGrowth(before, await pod(key).books(), group) };
+}
+
+test(
+  "connects without a free local port are ports_exhausted, as many as the client counted",
+  async () => {
+    const watch = new FindingWatch(observed);
+    await pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.ip_local_port_range=50000 50004"]);
+    const connects = Array.from({ length: 28 }, (_, i) => `connect ${1 + i} ${LOCAL}`);
+
+    const said = await run(
+      enterArguments(pod("client").place, [program("calls")]),
+      [`listen 0 ${LOCAL}`, ...connects].join("\n"),
+    );
+    await pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.ip_local_port_range=32768 60999"]);
+    await watch.over();
+
+    expect(said.match(/connect \d+ EADDRNOTAVAIL/g)).toHaveLength(23);
+    expect({
+      failed: watch.sum("ports_exhausted", ATTR_FLOWSPAN_CONNECT_NO_LOCAL_PORT),
+      names: watch.names,
+    }).toEqual({ failed: 23, names: ["ports_exhausted"] });
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "segments that a full receive queue dropped are socket_memory, as many as the namespace counted",
+  async () => {
+    const watch = new FindingWatch(observed);
+
+    const { growth } = await moved("client", "TcpExt", () =>
+      run(
+        enterArguments(pod("client").place, [program("calls")]),
+        [
+          `listen 0 ${LOCAL}`,
+          `connect 1 ${LOCAL}`,
+          "accept 2 0",
+          "send 1 40009",
+          "drained 1",
+          "rcvbuf 2 2048",
+          "send 1 10007",
+        ]
+          .concat("pause 0 300")
+          .join("\n"),
+      ),
+    );
+    await watch.over();
+
+    expect(growth.RcvPruned).toBeGreaterThan(0);
+    expect(watch.sum("socket_memory", ATTR_FLOWSPAN_KERNEL_RCV_PRUNED)).toBe(growth.RcvPruned);
+    expect(watch.starts("socket_memory")[0]?.resource[ATTR_K8S_POD_NAME]).toBe(observed.describedPod("client").name);
+    expect(watch.names).toEqual(["socket_memory"]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a SYN queue that is full of handshakes which nobody completes is syn_cookies, as many as the namespace sent",
+  async () => {
+    const watch = new FindingWatch(observed);
+    await pod("server").serve({ listen: [{ port: FLOODED, backlog: 4 }] });
+    const lost = await observed.lab.drop({ from: "server", to: "client" });
+    // Outside of what the probe counts, as an attacker is.
+    const { netns } = pod("client").place;
+    const place = { cgroup: observed.lab.outsideCgroup, netns };
+
+    const { growth } = await moved("server", "TcpExt", async () => {
+      const flood = new Workload(
+        place,
+        clientArguments("fail", { to: server(FLOODED), count: 61, parallel: 61, synRetries: 1 }),
+      );
+      await flood.process.ended;
+    });
+    await lost.remove();
+    await watch.over();
+
+    expect(growth.SyncookiesSent).toBeGreaterThan(0);
+    expect(watch.sum("syn_cookies", ATTR_FLOWSPAN_KERNEL_SYNCOOKIES_SENT)).toBe(growth.SyncookiesSent);
+    expect(watch.names).toEqual(["syn_cookies"]);
+  },
+  TIMEOUT_MS,
+);
