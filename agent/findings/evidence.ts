@@ -66,7 +66,7 @@ export interface SilentNode {
   readonly received: number;
   /** Whether its segments come, so that the way to it alone is broken. */
   readonly isHeard: boolean;
-  /** Whether any other node has answered since. */
+  /** Whether any other node has answered since: in this interval, or after the first one of the silence. */
   readonly othersAnswer: boolean;
 }
 

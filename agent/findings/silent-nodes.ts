@@ -26,6 +26,8 @@ export interface IntervalTime {
 /** Since the node is silent. */
 class Silence {
   readonly sinceNs: bigint;
+  /** End of its first interval. */
+  firstUntilNs = 0n;
   triedNs: bigint;
   intervals = 0;
   /** Pods and the node itself, each with its workload; and workloads that were asked by their Services. */
@@ -139,8 +141,10 @@ export class SilentNodes {
   #extend(node: string, { segments, unanswered, unresolved }: Seen, { sinceNs, untilNs }: IntervalTime): void {
     const silence = this.#silences.get(node) ?? new Silence(sinceNs);
     this.#silences.set(node, silence);
-    if (silence.intervals++ === 0) silence.receivedAtFirst = segments;
-    else silence.receivedLater += segments;
+    if (silence.intervals++ === 0) {
+      silence.firstUntilNs = untilNs;
+      silence.receivedAtFirst = segments;
+    } else silence.receivedLater += segments;
     for (const edge of unanswered) silence.add(edge, untilNs);
     for (const neighbour of unresolved) silence.addUnresolved(neighbour, untilNs);
   }
@@ -155,7 +159,8 @@ export class SilentNodes {
       received: receivedAtFirst + receivedLater,
       // Segments of the first interval prove nothing where later ones had none.
       isHeard: intervals === 1 ? receivedAtFirst > 0 : receivedLater > 0,
-      othersAnswer: this.#answeredNs > sinceNs,
+      // Where all fall silent at once, one may have answered last just before the interval, and another just after.
+      othersAnswer: this.#answeredNs > silence.firstUntilNs || this.#answeredNs === untilNs,
     };
   }
 }

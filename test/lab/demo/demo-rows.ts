@@ -31,6 +31,14 @@ import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 
 const WINDOW_MS = 10_000;
 
+/** Dropped packets have a role, too, and addresses behind a Service. */
+const FLOW_METRICS: ReadonlySet<string> = new Set(
+  [
+    ...[METRIC_FLOWSPAN_TCP_IO, METRIC_FLOWSPAN_TCP_SEGMENTS, METRIC_FLOWSPAN_TCP_RETRANSMITS, METRIC_FLOWSPAN_TCP_RTT],
+    ...[METRIC_FLOWSPAN_TCP_CONNECTIONS, METRIC_FLOWSPAN_TCP_CONNECTIONS_OPEN],
+  ].map(({ name }) => name),
+);
+
 /** One line of the picture. Rates are per second over the window. */
 export interface DemoRow {
   readonly from: string;
@@ -106,7 +114,8 @@ export class DemoRows {
   #addPoint(point: ReceivedPoint): void {
     const { metric, attributes } = point;
     if (metric === METRIC_FLOWSPAN_LOSSES.name) this.losses += this.#growth(point).value;
-    else if (attributes[ATTR_FLOWSPAN_ROLE] === FLOWSPAN_ROLE_VALUE_CLIENT) this.#addFlow(this.#flowOf(point), point);
+    else if (FLOW_METRICS.has(metric) && attributes[ATTR_FLOWSPAN_ROLE] === FLOWSPAN_ROLE_VALUE_CLIENT)
+      this.#addFlow(this.#flowOf(point), point);
   }
 
   #addFlow(flow: Flow, point: ReceivedPoint): void {

@@ -136,6 +136,35 @@ export async function cutLink(lab: string, description: Description, from: strin
   };
 }
 
+/** Two nodes on one wire of which neither answers for its address any more, as where the wire or a VLAN is broken. IPv4 alone. */
+export async function muteNeighbours(lab: string, description: Description, a: string, b: string): Promise<Fault> {
+  const ends = (
+    [
+      [a, b],
+      [b, a],
+    ] as const
+  ).map(([node, peer]) => ({
+    namespace: nodeNamespace(lab, node),
+    device: linkDevice(description, peer),
+  }));
+  const ignore = (mode: number) =>
+    Promise.all(
+      ends.map(({ namespace, device }) =>
+        run(["ip", "netns", "exec", namespace, "sysctl", "-qw", `net.ipv4.conf.${device}.arp_ignore=${mode}`]),
+      ),
+    );
+  await ignore(DO_NOT_REPLY);
+  // Each would go on by what it knows.
+  await Promise.all(ends.map(({ namespace, device }) => run(["ip", "-n", namespace, "neigh", "flush", "dev", device])));
+  return {
+    remove: async () => {
+      await ignore(0);
+    },
+  };
+}
+
+const DO_NOT_REPLY = 8;
+
 /**
  * Makes the link between two nodes slow, both ways, by a relay over TUN devices. Packets that find the
  * relay's queue full are lost, as on a real link.

@@ -28,6 +28,7 @@ import {
   type Fault,
   faultRules,
   linkLossRules,
+  muteNeighbours,
   type RuleInput,
   slowLink,
 } from "./faults.ts";
@@ -77,6 +78,8 @@ export interface Lab {
   loss(a: string, b: string, probability: number): Promise<Fault>;
   /** Loses all that goes from one node to another, one way, without a trace on either. */
   cut(from: string, to: string): Promise<Fault>;
+  /** No ARP request between two nodes is answered any more. */
+  mute(a: string, b: string): Promise<Fault>;
   /** Drops or rejects packets of one direction, like a NetworkPolicy. */
   drop(rule: RuleInput): Promise<Fault>;
   /** Adds travel time to a link, each way. */
@@ -180,6 +183,7 @@ function labOf(id: string, mount: string, description: Description, remove: () =
     service: (name) => find(description.services, (each) => each.name === name, `service ${name}`),
     loss: (a, b, probability) => applyRules(id, linkLossRules(description, a, b, probability)),
     cut: (from, to) => cutLink(id, description, from, to),
+    mute: (a, b) => muteNeighbours(id, description, a, b),
     drop: (rule) => applyRules(id, faultRules(description, rule)),
     delay: (a, b, delayMs) => slowLink(id, description, outsideCgroup, [a, b], delayMs),
     limitNeighbourTable(family, entries) {

@@ -169,6 +169,27 @@ describe("this node is cut off", () => {
     expect(records[0]?.attributes).not.toHaveProperty("flowspan.peer.k8s.node.name");
   });
 
+  test("also where one of them answered last just before an interval, and the other just after", () => {
+    const lab = labOf({ partition: { threshold: 20 } });
+    lab.play({ grow: { ...both(2, UNANSWERED), ...both(3, ANSWERED) } });
+
+    const records = lab.play({ grow: { ...both(2, UNANSWERED), ...both(3, UNANSWERED) } });
+
+    expect(told(records)).toEqual(["partition start"]);
+    expect(records[0]?.attributes).toMatchObject({ "flowspan.partition.nodes": 2 });
+  });
+
+  test("not where two of three are silent: each has its own finding, also while the third has no traffic", () => {
+    const lab = labOf({}, { [pod(4, 1)]: { nodeName: "node-4" } });
+    const cut = { ...both(2, UNANSWERED), ...both(3, UNANSWERED) };
+
+    const first = told(lab.play({ grow: { ...cut, [edge(4, 1)]: ANSWERED } }));
+    lab.play({ grow: { ...cut, [edge(4, 1)]: ANSWERED } });
+    const later = [lab.play({ grow: cut }), lab.play({ grow: cut })].flatMap(told);
+
+    expect([first, later]).toEqual([["partition start", "partition start"], []]);
+  });
+
   test("no more where one of them answers again: the other one has its own finding", () => {
     const lab = labOf();
     lab.play({ grow: { ...both(2, UNANSWERED), ...both(3, UNANSWERED) } });

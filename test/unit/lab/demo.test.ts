@@ -9,6 +9,7 @@ import {
   ATTR_SERVICE_NAMESPACE,
   ATTR_SERVICE_PEER_NAME,
   ATTR_SERVICE_PEER_NAMESPACE,
+  METRIC_FLOWSPAN_PACKET_DROPS,
   METRIC_FLOWSPAN_TCP_CONNECTIONS,
   METRIC_FLOWSPAN_TCP_IO,
   METRIC_FLOWSPAN_TCP_RTT,
@@ -109,6 +110,14 @@ test("round-trip times are read from exponential buckets in seconds", () => {
 
   expect(row?.rttP50).toBeCloseTo(Math.sqrt(1 / 16 / 8));
   expect(row?.rttP99).toBeCloseTo(Math.SQRT2);
+});
+
+test("dropped packets make no line", () => {
+  const rows = new DemoRows();
+
+  rows.add([point(METRIC_FLOWSPAN_PACKET_DROPS, 23)]);
+
+  expect(rows.rows(1000)).toEqual([]);
 });
 
 test("a quantile of nothing is unknown", () => {
