@@ -7,6 +7,7 @@
  */
 import {
   ATTR_ERROR_TYPE,
+  ATTR_FLOWSPAN_LOSS_REASON,
   ATTR_FLOWSPAN_PEER_KIND,
   ATTR_FLOWSPAN_ROLE,
   ATTR_K8S_NODE_NAME,
@@ -90,11 +91,17 @@ export class DemoRows {
   readonly #nodes = new Set<string>();
   /** Points received. */
   points = 0;
-  /** Facts that flowspan says it lost. */
-  losses = 0;
+  /** Facts that flowspan says it lost, by reason. */
+  readonly #losses = new Map<string, number>();
 
   get nodes(): number {
     return this.#nodes.size;
+  }
+
+  /** `nothing lost`, or how much under which names. */
+  get losses(): string {
+    const lost = [...this.#losses].map(([reason, count]) => `${count} ${reason}`);
+    return lost.length === 0 ? "nothing lost" : `lost: ${lost.join(", ")}`;
   }
 
   add(points: readonly ReceivedPoint[]): void {
@@ -113,9 +120,14 @@ export class DemoRows {
 
   #addPoint(point: ReceivedPoint): void {
     const { metric, attributes } = point;
-    if (metric === METRIC_FLOWSPAN_LOSSES.name) this.losses += this.#growth(point).value;
+    if (metric === METRIC_FLOWSPAN_LOSSES.name) this.#addLoss(String(attributes[ATTR_FLOWSPAN_LOSS_REASON]), point);
     else if (FLOW_METRICS.has(metric) && attributes[ATTR_FLOWSPAN_ROLE] === FLOWSPAN_ROLE_VALUE_CLIENT)
       this.#addFlow(this.#flowOf(point), point);
+  }
+
+  #addLoss(reason: string, point: ReceivedPoint): void {
+    const count = this.#growth(point).value;
+    if (count > 0) this.#losses.set(reason, (this.#losses.get(reason) ?? 0) + count);
   }
 
   #addFlow(flow: Flow, point: ReceivedPoint): void {

@@ -47,7 +47,7 @@ export function pictureLines({ headline, rows, findings }: Picture, paper: Paper
   const found = findings.slice(0, Math.max(1, paper.lines - 3 - FLOWS_AT_LEAST));
   const fits = rows.slice(0, Math.max(1, paper.lines - 3 - (found.length > 0 ? found.length + 1 : 0)));
   const paint = (text: string, code: string | undefined) => {
-    const cut = text.slice(0, paper.columns);
+    const cut = text.length > paper.columns ? `${text.slice(0, paper.columns - 1)}…` : text;
     return paper.colour && code !== undefined ? `\x1b[${code}m${cut}\x1b[0m` : cut;
   };
   return [

@@ -116,7 +116,7 @@ async function draw({ rows, findings, via }: Seen, stop: AbortSignal, check: () 
       const paper = stdout.isTTY
         ? { columns: stdout.columns, lines: stdout.rows - 1, colour: !process.env.NO_COLOR }
         : { columns: 200, lines: 100, colour: false };
-      const headline = `flowspan demo, ${Math.round((nowMs - started) / 1000)} s: ${rows.nodes} nodes, ${rows.points} points by OTLP (${via}), ${rows.losses} facts lost; Ctrl-C ends it`;
+      const headline = `flowspan demo, ${Math.round((nowMs - started) / 1000)} s: ${rows.nodes} nodes, ${rows.points} points by OTLP (${via}), ${rows.losses}; Ctrl-C ends it`;
       const lines = pictureLines({ headline, rows: rows.rows(nowMs), findings: findings.rows() }, paper);
       stdout.write(stdout.isTTY ? CLEAR + lines.join("\n") : `${lines.join("\n")}\n\n`);
       await pause(INTERVAL_MS, stop);

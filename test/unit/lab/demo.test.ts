@@ -9,6 +9,7 @@ import {
   ATTR_SERVICE_NAMESPACE,
   ATTR_SERVICE_PEER_NAME,
   ATTR_SERVICE_PEER_NAMESPACE,
+  METRIC_FLOWSPAN_LOSSES,
   METRIC_FLOWSPAN_PACKET_DROPS,
   METRIC_FLOWSPAN_TCP_CONNECTIONS,
   METRIC_FLOWSPAN_TCP_IO,
@@ -118,6 +119,17 @@ test("dropped packets make no line", () => {
   rows.add([point(METRIC_FLOWSPAN_PACKET_DROPS, 23)]);
 
   expect(rows.rows(1000)).toEqual([]);
+});
+
+test("what was lost is said by its names", () => {
+  const rows = new DemoRows();
+  const before = rows.losses;
+
+  const lost = (reason: string, value: number) =>
+    point(METRIC_FLOWSPAN_LOSSES, value, { attributes: { "flowspan.loss.reason": reason } });
+  rows.add([lost("span_gave_up", 23), lost("storage_failed", 0), lost("span_gave_up", 29)]);
+
+  expect([before, rows.losses]).toEqual(["nothing lost", "lost: 29 span_gave_up"]);
 });
 
 test("a quantile of nothing is unknown", () => {
