@@ -127,7 +127,6 @@ describe("it goes on", () => {
 describe("no partition", () => {
   test.each<[string, Growth, Readonly<Record<string, Partial<RemoteEnd>>>?]>([
     ["one pod that does not answer beside one that does", { [edge(2, 1)]: UNANSWERED, [edge(2, 2)]: ANSWERED }],
-    ["one pod that refuses", { [edge(2, 1)]: UNANSWERED, [edge(2, 2)]: { failedRefused: 1 } }],
     ["one pod that does not answer, and no other one is asked", { [edge(2, 1)]: UNANSWERED }],
     ["pods of this node", both(1, UNANSWERED)],
     ["peers whose node is not known", { [edge(9, 1)]: UNANSWERED, [edge(9, 2)]: UNANSWERED }],
@@ -147,6 +146,18 @@ describe("no partition", () => {
     const lab = labOf({}, peers);
 
     expect([1, 2, 3].flatMap(() => told(lab.play({ grow })))).toEqual([]);
+  });
+
+  test.each<[string, Counts]>([
+    ["opens a connection", { opened: 1 }],
+    ["acknowledges a segment", { rttUs: 23 }],
+    ["refuses one", { failedRefused: 1 }],
+  ])("two pods that do not answer, where a third one %s", (_, answer) => {
+    const lab = labOf({}, { [pod(2, 3)]: { nodeName: "node-2" } });
+
+    const found = [1, 2, 3].flatMap(() => told(lab.play({ grow: { ...both(2, UNANSWERED), [edge(2, 3)]: answer } })));
+
+    expect(found.filter((each) => each.startsWith("partition"))).toEqual([]);
   });
 
   test("a silence shorter than the threshold", () => {
