@@ -4,16 +4,17 @@
  *
  *   one pod: container `client` ── lo ── container `server`, this process in the agent's place
  */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
 import { FLOWSPAN_PROTOCOL } from "../../agent/generated/layout.ts";
 import { Tally } from "../lab/agents/tally.ts";
-import { eventually } from "../lab/programs/process.ts";
-import { output, run } from "../lab/programs/run.ts";
+import { eventually, LabProcess } from "../lab/programs/process.ts";
+import { output, PROBE, program, run } from "../lab/programs/run.ts";
 import { clientArguments, Workload } from "../lab/programs/workload.ts";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
+import { pinsDirectory, runDirectory } from "../lab/world/leftovers.ts";
 import { missing, needs } from "../machine/needs.ts";
 
 const PORT = 8080;
@@ -71,12 +72,31 @@ test("the kernel lets nobody detach a hook while the probe holds it", async () =
     "link",
     "detach",
     "id",
-    String(await linkOf(here, "tcp_send_reset")),
+    String((await linkOf(here.probe.probe.pid, "tcp_send_reset")).id),
   ]);
 
   expect(stdout + stderr).toContain("not supported");
   await play(here, 23);
   expect(opened(here)).toBe(2 * 23);
+});
+
+test("a walk that somebody leads to another program ends the probe, whose next start walks again", async () => {
+  const walkOf = (pid: number) => linkOf(pid, "bpf_sk_storage_map", "task_file");
+  const here = await start();
+  await play(here, 19);
+  const other = await startOther();
+
+  try {
+    const [ours, others] = [await walkOf(here.probe.probe.pid), await walkOf(other.pid)];
+    await run([program("relink"), String(ours.id), String(others.prog_id)]);
+    await startedAgain(here, "leads to another program");
+  } finally {
+    await other.stop();
+  }
+  await play(here, 47);
+
+  expect(opened(here)).toBe(2 * (19 + 47));
+  expect(here.losses).toEqual({ hook_gap: 1 });
 });
 
 test("a generation that was changed by hand is put back and counted, and the probe does not end", async () => {
@@ -138,6 +158,21 @@ async function start(probeArguments: readonly string[] = []): Promise<Tally> {
   return tally;
 }
 
+/** Another probe on the same node, whose programs iterate over the same. */
+async function startOther(): Promise<LabProcess> {
+  const socket = join(runDirectory(lab.id), "other.sock");
+  const pins = join(pinsDirectory(lab.id), "other");
+  const other = new LabProcess({ cgroup: lab.outsideCgroup }, [
+    ...[PROBE, "--socket", socket, "--pins", pins, "--cgroup", lab.nodeCgroup("node-1")],
+  ]);
+  await eventually(
+    () => `a probe that listens: ${other.describe()}`,
+    () => existsSync(socket),
+    30_000,
+  );
+  return other;
+}
+
 /** Waits until the probe has ended by itself with those words, and does what its supervisor does then. */
 async function startedAgain(here: Tally, words: string): Promise<void> {
   const before = here.probe.probe;
@@ -189,13 +224,22 @@ function pinsOf({ probe }: Tally): string {
   return join(probe.pins, `v${FLOWSPAN_PROTOCOL}`);
 }
 
-/** The id of the probe's link to this tracepoint or iterator. */
-async function linkOf({ probe }: Tally, name: string): Promise<number> {
-  const directory = `/proc/${probe.probe.pid}/fdinfo`;
+interface LinkInfo {
+  readonly id: number;
+  readonly prog_id: number;
+  readonly tp_name?: string;
+  readonly target_name?: string;
+}
+
+/** A probe's link to one of these tracepoints or targets of iterators: the first of them that it has. */
+async function linkOf(pid: number, ...names: readonly string[]): Promise<LinkInfo> {
+  const directory = `/proc/${pid}/fdinfo`;
   const held = readdirSync(directory).map((fd) => readFileSync(join(directory, fd), "utf8"));
   const ids = new Set(held.flatMap((info) => /^link_id:\t(\d+)$/m.exec(info)?.[1] ?? []).map(Number));
-  const links = JSON.parse(await run(["bpftool", "-j", "link", "show"])) as Record<string, unknown>[];
-  const link = links.find((each) => ids.has(each.id as number) && [each.tp_name, each.target_name].includes(name));
-  if (link === undefined) throw new Error(`the probe holds no link to ${name}`);
-  return link.id as number;
+  const links = (JSON.parse(await run(["bpftool", "-j", "link", "show"])) as LinkInfo[]).filter(({ id }) =>
+    ids.has(id),
+  );
+  const found = names.flatMap((name) => links.find((link) => [link.tp_name, link.target_name].includes(name)) ?? []);
+  if (found[0] === undefined) throw new Error(`the probe holds no link to ${names}`);
+  return found[0];
 }

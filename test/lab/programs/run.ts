@@ -29,6 +29,7 @@ export function program(
     | "sameport"
     | "sockmap"
     | "flood"
+    | "relink"
     | "torture",
 ): string {
   return `${ROOT}build/lab/${name}`;
