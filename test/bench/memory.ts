@@ -2,6 +2,7 @@
  * Resident memory: of the agent on a busy node, of the probe with a large edge table.
  */
 import type { Lab } from "../lab/world/lab.ts";
+import { ownManyAddresses } from "../lab/world/network.ts";
 import { Books, oneNode } from "./books.ts";
 import { BUSY_NODE, FEWER_WORKLOADS, type WorldSize, withLoadedAgent } from "./loaded-agent.ts";
 import { processCpuUs, processResident, type Scale } from "./measure.ts";
@@ -83,11 +84,12 @@ async function probeMemory(): Promise<Row> {
 
 async function makeEdges(lab: Lab, addresses: number, ports: number): Promise<void> {
   const pod = lab.pod("server");
+  await ownManyAddresses(pod.place);
   const listen = Array.from({ length: ports }, (_, i) => ({ address: "127.0.0.1", port: 9000 + i }));
   const server = await pod.serve({ listen, workers: 1 });
   await pod.play("churn", {
     to: listen,
-    from: Array.from({ length: addresses }, (_, i) => `127.0.1.${i + 1}`),
+    from: Array.from({ length: addresses }, (_, i) => `198.18.0.${i + 1}`),
     count: addresses * ports,
     workers: 1,
   });
