@@ -110,7 +110,7 @@ export const SETTINGS = {
     edges: integer(
       {
         summary:
-          "Room in the kernel's edge table, for an agent that starts the probe; what finds none is counted without detail.",
+          "Room in the kernel's edge table, for an agent that starts the probe; what finds none is counted without detail. Also how many edges of one exchange an agent takes from any probe: where it does not start the probe, set it to the probe's own.",
         default: 65_536,
         live: false,
         flag: "edges",

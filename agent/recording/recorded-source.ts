@@ -32,6 +32,8 @@ export interface ReplayOptions {
   /** A file that `--record` wrote; gzip is known by its content. */
   readonly path: string;
   readonly listeners?: SourceListeners;
+  /** As in ProbeOptions. */
+  readonly edgesMax?: number;
 }
 
 /** One recorded connection. */
@@ -67,7 +69,7 @@ export class ReplaySource implements ProbeSource {
   readonly #entries: AsyncGenerator<Entry>;
   readonly #ledger = new SettleLedger();
   readonly #evidence = new EvidenceLedger();
-  #connection = this.#newConnection();
+  #connection: Connection;
   #hello: Hello | undefined;
   /** What the entries read so far have yielded and nobody has asked for yet. */
   readonly #outcomes: (Outcome | SourceError)[] = [];
@@ -83,10 +85,13 @@ export class ReplaySource implements ProbeSource {
   #bytes = 0;
   #frames = 0;
   readonly #unread = new Map<string, Unread>();
+  readonly #edgesMax: number | undefined;
   /** Where the entry under way begins. */
   #at = 0;
 
   constructor(options: ReplayOptions) {
+    this.#edgesMax = options.edgesMax;
+    this.#connection = this.#newConnection();
     this.#listeners = options.listeners ?? {};
     this.#entries = readEntries(readChunks(options.path), FLOWSPAN_PROTOCOL);
   }
@@ -289,16 +294,19 @@ export class ReplaySource implements ProbeSource {
   }
 
   #newConnection(): Connection {
-    const fromProbe = new ExchangeReader({
-      event: (event) => this.#take(event),
-      exchange: (exchange) => this.#takeExchange(exchange),
-      // Counted by the reader; what comes next may be whole.
-      outOfOrder: () => {},
-      beyondHello: (why) => {
-        throw this.#damage(why);
+    const fromProbe = new ExchangeReader(
+      {
+        event: (event) => this.#take(event),
+        exchange: (exchange) => this.#takeExchange(exchange),
+        // Counted by the reader; what comes next may be whole.
+        outOfOrder: () => {},
+        beyondHello: (why) => {
+          throw this.#damage(why);
+        },
+        failure: (name, count) => this.#count(name, count),
       },
-      failure: (name, count) => this.#count(name, count),
-    });
+      this.#edgesMax,
+    );
     return { fromProbe, toProbe: new FrameSplitter(), commands: 0, greeted: false, asked: false };
   }
 

@@ -42,6 +42,7 @@ export function linkProbe(live: LiveConfig, spans: SpanSignal, recorder: Recorde
   const source = new ProbeClient({
     path: settings.probe.socket,
     log,
+    edgesMax: settings.probe.edges,
     pendingRecords: () => spans.pendingRecords,
     listeners: {
       ...spans.listeners,

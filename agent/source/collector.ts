@@ -1,8 +1,8 @@
 /**
  * Events → whole exchanges. Used by the live source and by replay, so that both hand out the same.
  *
- * Bounded by the edge table that HELLO reports: it keeps one exchange at most, and the cgroups that were not handed out
- * of yet. Before HELLO it keeps nothing.
+ * Bounded by the edge table that HELLO reports and by what this agent allows: it keeps one exchange at most, and the cgroups
+ * that were not handed out of yet. Before HELLO it keeps nothing.
  */
 
 import type { EdgeGrowth } from "../model/edge.ts";
@@ -29,7 +29,13 @@ export const BEYOND_HELLO = "beyond_hello";
 const OVERFLOW_EDGES = 3;
 /** What `flowspan-probe --edges` takes at most. */
 const EDGES_MAX = 1_000_000;
-/** More net namespaces than a node has, more BPF programs and rows of evidence than a probe. HELLO does not report them. */
+/** What Linux can be built for (NR_CPUS). */
+const CPUS_MAX = 8_192;
+/** Twice what the kernel's table of cgroup names holds; each may take 4 KiB of names here. */
+const CGROUPS_MAX = 8_192;
+/** More net namespaces than a node has; coverage takes 4 KiB for each. */
+const NAMESPACES_MAX = 16_384;
+/** More BPF programs and rows of evidence than a probe has. HELLO does not report them. */
 const OTHERS_MAX = 65_536;
 
 type PartOfExchange = ProbeEvent & {
@@ -54,9 +60,15 @@ export class ExchangeCollector {
   /** Kept until an exchange is complete: a connection says each cgroup once. */
   #cgroups: Cgroup[] = [];
   #unfinished: Unfinished | undefined;
-  /** By HELLO: rows of an exchange. A cgroup comes before its first row, so there are no more of those. */
+  readonly #edgesMax: number;
+  /** Rows of an exchange. A cgroup comes before its first row, so there are no more of those. */
   #rowsMax = 0;
   #pages = new RowPages();
+
+  /** @param edgesMax edges of an exchange, whatever HELLO has room for */
+  constructor(edgesMax = EDGES_MAX) {
+    this.#edgesMax = Math.min(edgesMax, EDGES_MAX);
+  }
 
   /** Where the rows of the exchange under way lie. */
   get pages(): RowPages {
@@ -67,10 +79,10 @@ export class ExchangeCollector {
   take(event: ProbeEvent): ExchangeData | typeof OUT_OF_ORDER | typeof BEYOND_HELLO | undefined {
     switch (event.kind) {
       case "hello":
-        this.#rowsMax = rowsMax(event);
+        this.#rowsMax = rowsMax(event, this.#edgesMax);
         return undefined;
       case "cgroup":
-        return pushUpTo(this.#rowsMax, this.#cgroups, event);
+        return pushUpTo(Math.min(this.#rowsMax, CGROUPS_MAX), this.#cgroups, event);
       case "exchange-begin":
         return this.#begin(event);
       case "exchange-end":
@@ -106,7 +118,7 @@ export class ExchangeCollector {
       case "edge":
         return pushUpTo(this.#rowsMax, unfinished.rows, event);
       case "namespace":
-        return pushUpTo(OTHERS_MAX, unfinished.namespaces, event);
+        return pushUpTo(NAMESPACES_MAX, unfinished.namespaces, event);
       case "program":
         return pushUpTo(OTHERS_MAX, unfinished.programs, event);
       case "evidence":
@@ -134,8 +146,8 @@ export class ExchangeCollector {
 }
 
 /** Each CPU may add an edge to a table that has just become full. */
-function rowsMax({ edgeCapacity, cpus }: Hello): number {
-  return Math.min(edgeCapacity, EDGES_MAX) + OVERFLOW_EDGES + Math.min(cpus, EDGES_MAX);
+function rowsMax({ edgeCapacity, cpus }: Hello, edgesMax: number): number {
+  return Math.min(edgeCapacity, edgesMax) + OVERFLOW_EDGES + Math.min(cpus, CPUS_MAX);
 }
 
 function pushUpTo<Item>(max: number, list: Item[], item: Item): typeof BEYOND_HELLO | undefined {

@@ -28,15 +28,17 @@ export interface ReaderSink {
 export class ExchangeReader {
   readonly #sink: ReaderSink;
   readonly #splitter = new FrameSplitter();
-  readonly #collector = new ExchangeCollector();
+  readonly #collector: ExchangeCollector;
   #stopped = false;
   bytes = 0;
   frames = 0;
   /** Frames of records, also of those that could not be decoded. */
   records = 0;
 
-  constructor(sink: ReaderSink) {
+  /** @param edgesMax edges of an exchange, whatever HELLO has room for; undefined: what a probe can have */
+  constructor(sink: ReaderSink, edgesMax?: number) {
     this.#sink = sink;
+    this.#collector = new ExchangeCollector(edgesMax);
   }
 
   /** @returns why the stream cannot be split any further; undefined while it can */
@@ -78,7 +80,9 @@ export class ExchangeReader {
     }
     if (result === BEYOND_HELLO) {
       this.#sink.failure(BEYOND_HELLO, 1);
-      this.#sink.beyondHello(`the probe sent more frames of kind ${event.kind} than its HELLO allows`);
+      this.#sink.beyondHello(
+        `the probe sent more frames of kind ${event.kind} than its HELLO allows, or probe.edges here: where it is rightly so many edges, set that to the probe's own`,
+      );
       return;
     }
     this.#sink.exchange(result);

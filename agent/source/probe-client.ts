@@ -49,6 +49,7 @@ export class ProbeClient implements ProbeSource {
   readonly #listeners: SourceListeners;
   readonly #tap: Tap | undefined;
   readonly #answerTimeoutMs: number;
+  readonly #edgesMax: number | undefined;
 
   readonly #abort = new AbortController();
   readonly #running: Promise<void>;
@@ -92,6 +93,7 @@ export class ProbeClient implements ProbeSource {
     this.#account = new RecordAccount(options.pendingRecords ?? (() => 0));
     this.#tap = options.tap;
     this.#answerTimeoutMs = options.answerTimeoutMs ?? 15_000;
+    this.#edgesMax = options.edgesMax;
     this.#watchdog = new AnswerWatchdog({
       timeoutMs: this.#answerTimeoutMs,
       owesAnswer: () => this.#owesAnswer,
@@ -189,13 +191,16 @@ export class ProbeClient implements ProbeSource {
       return new SourceError("disconnected", why, { cause: opened });
     }
     this.#connects++;
-    const reader = new ExchangeReader({
-      event: (event) => this.#take(event),
-      exchange: (exchange) => this.#takeExchange(exchange),
-      outOfOrder: (kind) => this.#giveUpOrder(kind),
-      beyondHello: (why) => this.#giveUp("bad_stream", why),
-      failure: (name, count) => this.#count(name, count),
-    });
+    const reader = new ExchangeReader(
+      {
+        event: (event) => this.#take(event),
+        exchange: (exchange) => this.#takeExchange(exchange),
+        outOfOrder: (kind) => this.#giveUpOrder(kind),
+        beyondHello: (why) => this.#giveUp("bad_stream", why),
+        failure: (name, count) => this.#count(name, count),
+      },
+      this.#edgesMax,
+    );
     const why = await new Promise<string>((end) => {
       const bytes = (chunk: Buffer) => {
         const failure = reader.read(chunk);

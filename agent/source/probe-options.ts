@@ -13,6 +13,8 @@ export interface ProbeOptions {
    * Left out: none, a record is done with when the listener was called.
    */
   readonly pendingRecords?: () => number;
+  /** Edges of an exchange, whatever HELLO has room for: what the agent's memory is for. Left out: what a probe can have. */
+  readonly edgesMax?: number;
   /** Sees all bytes of all connections. */
   readonly tap?: Tap;
   /** How long a probe that owes an answer may be silent, and how long a call waits for a connection. */

@@ -46,15 +46,21 @@ export class Replayer implements Disposable {
   }
 }
 
-/** When it resolves, the program is loaded. */
-async function start(): Promise<ChildProcess> {
+/** What the launcher sets of V8 and of malloc. */
+export function launcherSettings(): { readonly flags: string[]; readonly env: Record<string, string> } {
   const launcher = readFileSync(fileURLToPath(new URL("../../flowspan", import.meta.url)), "utf8");
   const flags = launcher.match(/--max-semi-space-size=\d+|--heap-growing-percent=\d+/g) ?? [];
   const settings = [...launcher.matchAll(/(MALLOC_\w+)="\$\{\1:-(\d+)\}"/g)].map(([, name, value]) => [name, value]);
-  const child = fork(fileURLToPath(import.meta.url), [], {
-    execArgv: [...new Set(flags), "--disable-warning=ExperimentalWarning"],
-    env: { PATH: process.env.PATH, ...Object.fromEntries(settings) },
-  });
+  return {
+    flags: [...new Set(flags), "--disable-warning=ExperimentalWarning"],
+    env: Object.fromEntries(settings),
+  };
+}
+
+/** When it resolves, the program is loaded. */
+async function start(): Promise<ChildProcess> {
+  const { flags, env } = launcherSettings();
+  const child = fork(fileURLToPath(import.meta.url), [], { execArgv: flags, env: { PATH: process.env.PATH, ...env } });
   await once(child, "message");
   return child;
 }

@@ -47,7 +47,7 @@ export const replayCommand: Command = {
     export: { type: "boolean", summary: "Send to the Collector instead of printing." },
     host: { type: "string", placeholder: "NAME", summary: "The recorded machine's name (default: recorded)." },
   },
-  settings: ["config", "endpoint", "flows", "peer-pod", "peer-address", "log-level"],
+  settings: ["config", "endpoint", "flows", "edges", "peer-pod", "peer-address", "log-level"],
   positionals: ["FILE"],
   run: (flags, [file], terminal) => replay(file as string, flags, terminal),
 };
@@ -64,7 +64,7 @@ async function replay(file: string, flags: Flags, { env, stdout }: Terminal): Pr
     connection: (connection: Connection) => spans.add(connection),
     clocks: (moment: Moment) => spans.clocks(moment),
   };
-  const source = new ReplaySource({ path: file, listeners });
+  const source = new ReplaySource({ path: file, listeners, edgesMax: config.settings.probe.edges });
   try {
     await play(source, spans, config, flags, log, write);
   } finally {

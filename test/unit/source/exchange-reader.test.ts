@@ -21,21 +21,24 @@ const WHOLE = [
   endFrame({ exchange: 5n, edges: 2 }),
 ];
 
-function reading(stopAt?: string) {
+function reading(stopAt?: string, edgesMax?: number) {
   const told: string[] = [];
-  const reader = new ExchangeReader({
-    event: ({ kind }) => {
-      told.push(kind);
-      if (kind === stopAt) reader.stop();
+  const reader = new ExchangeReader(
+    {
+      event: ({ kind }) => {
+        told.push(kind);
+        if (kind === stopAt) reader.stop();
+      },
+      exchange: ({ rows, end }) => told.push(`exchange ${end.exchange} of ${rows.length} rows`),
+      outOfOrder: (kind) => told.push(`${kind} out of order`),
+      beyondHello: (why) => {
+        told.push(why);
+        reader.stop();
+      },
+      failure: (name, count) => told.push(`${name} ${count}`),
     },
-    exchange: ({ rows, end }) => told.push(`exchange ${end.exchange} of ${rows.length} rows`),
-    outOfOrder: (kind) => told.push(`${kind} out of order`),
-    beyondHello: (why) => {
-      told.push(why);
-      reader.stop();
-    },
-    failure: (name, count) => told.push(`${name} ${count}`),
-  });
+    edgesMax,
+  );
   return { reader, told };
 }
 
@@ -101,8 +104,17 @@ test("rows beyond what HELLO has room for are refused and counted, and a probe t
   expect(told.slice(-3)).toEqual([
     "edge",
     "beyond_hello 1",
-    "the probe sent more frames of kind edge than its HELLO allows",
+    expect.stringContaining("more frames of kind edge than its HELLO allows"),
   ]);
+});
+
+test("rows beyond what this agent allows are refused, whatever HELLO has room for", () => {
+  const { reader, told } = reading(undefined, 16);
+  const rows = Array.from({ length: 16 + 3 + 2 + 1 }, (_, port) => edgeFrame({ key: { serverPort: port + 1 } }));
+
+  reader.read(packFrames([helloFrame({ edgeCapacity: 1_000_000, cpus: 2 }), beginFrame({ exchange: 5n }), ...rows]));
+
+  expect(told.slice(-3)).toEqual(["edge", "beyond_hello 1", expect.stringContaining("or probe.edges here")]);
 });
 
 test.each([

@@ -44,7 +44,8 @@ export class FakeConnection {
   constructor(socket: Socket) {
     const splitter = new FrameSplitter();
     this.#socket = socket;
-    this.#closed = once(socket, "close");
+    // Not once(): an error comes before it where bytes were on their way to an agent that has gone.
+    this.#closed = new Promise((resolve) => socket.once("close", resolve));
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => {
       splitter.push(chunk, (kind, payload) => {
