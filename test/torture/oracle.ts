@@ -115,7 +115,7 @@ function endOf(role: Role, talk: Conversation, by: Partial<Record<Role, Use>>, o
   const ours = talk.sent[role];
   // A timer that ends a socket has sent something again before (tcp_write_timeout(), tcp_probe_timer(), tcp_keepalive_timer()).
   const facts = { ...of, timedOut: of.timedOut && (filtered || ours.repeats) };
-  const established = isEstablished(role, talk, use, filtered);
+  const established = isEstablished(role, talk, use, of);
   return {
     role,
     conversation: talk,
@@ -130,15 +130,21 @@ function endOf(role: Role, talk: Conversation, by: Partial<Record<Role, Use>>, o
   };
 }
 
-function isEstablished(role: Role, talk: Conversation, use: Use | undefined, filtered: boolean): boolean | undefined {
+function isEstablished(role: Role, talk: Conversation, use: Use | undefined, of: Facts): boolean | undefined {
   if (use?.errno === 0) return true;
-  if (talk.sent[role].acknowledged) return true;
+  if (talk.sent[role].acknowledged && !mayBeRequest(role, talk, of)) return true;
   if (role === "client") {
     if (use?.errno !== undefined) return false;
-    return filtered ? undefined : false;
+    return of.lossy ? undefined : false;
   }
   // Its answer to the last ACK is silence: only the sum can tell, unless the client never got so far.
   return talk.sent.client.acknowledged ? undefined : false;
+}
+
+/** A request that waits on, since bare answers are dropped, acknowledges what is out of its window or too old (tcp_check_req()). */
+function mayBeRequest(role: Role, { sent }: Conversation, { answersDropped }: Facts): boolean {
+  const own = sent[role].packets.filter(({ syn, rst, forged }) => !syn && !rst && !forged);
+  return role === "server" && answersDropped && own.every(({ isBare }) => isBare);
 }
 
 /** One SYN-ACK, one answer to it, and no data before that: of a SYN-ACK that was sent again none knows which was answered. */

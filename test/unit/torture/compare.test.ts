@@ -268,3 +268,18 @@ test("a server's process is the one that listened on the socket that accepted it
   expect(said(sharedAt(1250, unaccepted), 103)).toEqual([]);
   expect(said(sharedAt(1_000_000, unaccepted), 103)).toHaveLength(1);
 });
+
+test("a bare ACK of a server may be a request's that drops bare answers; what acknowledges more than the SYN is a connection's", () => {
+  const calls = PLAIN_CALLS.split("\n")
+    .filter((line) => !/ accept | b (?:recv|send|close) 2 /.test(line))
+    .join("\n");
+  const dropped = PLAIN_BOOKS.replace("TcpExt.ListenDrops=0", "TcpExt.ListenDrops=0 TcpExt.TCPDeferAcceptDrop=1");
+  const established = (acknowledged: number, books: string) => {
+    const wire = `\n> 2020 S 100 0\n< 2030 SA 500 101\n> 2040 A 101 501\n> 8020 FA 101 501\n< 8030 A 501 ${acknowledged}\n`;
+    const { ends } = truthOf(PLAIN_CONNECTION, traceOf(calls + wire + books));
+    return ends.find(({ role }) => role === "server")?.established;
+  };
+
+  expect([established(101, dropped), established(102, dropped)]).toEqual([undefined, true]);
+  expect(established(101, PLAIN_BOOKS)).toBe(true);
+});
