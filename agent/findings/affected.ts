@@ -31,3 +31,20 @@ export function nameOfPeer({ key, remote, direction }: EvidenceGrowth): string {
   if (name === undefined) return address;
   return remote?.namespace === undefined ? name : `${remote.namespace}/${name}`;
 }
+
+/** `key.role` is that of `key.localAddress`, which of a forwarded packet is its sender, whichever end is local. */
+function isOfClient({ key, direction }: EvidenceGrowth): boolean {
+  const isTurned = key.direction === "forward" && direction === "receive";
+  return (key.role === "server") === isTurned;
+}
+
+/** Who opened the connection, or asks. */
+export function clientOf(row: EvidenceGrowth): string {
+  return isOfClient(row) ? nameOfEnd(row.local) : nameOfPeer(row);
+}
+
+/** `shop/cart:8080` */
+export function targetOf(row: EvidenceGrowth): string {
+  const name = isOfClient(row) ? nameOfPeer(row) : nameOfEnd(row.local);
+  return row.key.serverPort === 0 || name === "" ? name : `${name}:${row.key.serverPort}`;
+}

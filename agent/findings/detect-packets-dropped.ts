@@ -15,7 +15,7 @@ import {
   ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN,
 } from "../generated/semconv.ts";
 import type { EvidenceGrowth } from "../model/evidence-growth.ts";
-import { most, nameOfEnd, nameOfPeer } from "./affected.ts";
+import { clientOf, most, targetOf } from "./affected.ts";
 import { TROUBLE_REASONS } from "./drop-reasons.ts";
 import { grown } from "./edge-places.ts";
 import type { Candidate, Detector, EdgeEvidence, NamespaceEvidence } from "./evidence.ts";
@@ -98,20 +98,4 @@ function resentOf(edge: EdgeEvidence): number {
 
 function packetsOf(rows: readonly EvidenceGrowth[]): number {
   return rows.reduce((sum, { count }) => sum + count, 0);
-}
-
-/** `key.role` is that of `key.localAddress`, which of a forwarded packet is its sender, whichever end is local. */
-function isOfClient({ key, direction }: EvidenceGrowth): boolean {
-  const isTurned = key.direction === "forward" && direction === "receive";
-  return (key.role === "server") === isTurned;
-}
-
-function clientOf(row: EvidenceGrowth): string {
-  return isOfClient(row) ? nameOfEnd(row.local) : nameOfPeer(row);
-}
-
-/** `shop/cart:8080` */
-function targetOf(row: EvidenceGrowth): string {
-  const name = isOfClient(row) ? nameOfPeer(row) : nameOfEnd(row.local);
-  return row.key.serverPort === 0 || name === "" ? name : `${name}:${row.key.serverPort}`;
 }

@@ -6,6 +6,7 @@ import { detectConnectUnanswered } from "./detect-connect-unanswered.ts";
 import { detectConntrackFull, detectConntrackInsertFailed } from "./detect-conntrack.ts";
 import { detectSlowReader, detectSmallSendBuffer } from "./detect-limited-sender.ts";
 import { detectListenQueue } from "./detect-listen-queue.ts";
+import { detectMtuBlackHole } from "./detect-mtu-black-hole.ts";
 import { detectNeighbourTable, detectNeighbourUnresolved } from "./detect-neighbours.ts";
 import { detectPacketsDropped } from "./detect-packets-dropped.ts";
 import { detectPartition } from "./detect-partition.ts";
@@ -29,6 +30,7 @@ const DETECTORS: { readonly [Name in FindingName]: Detector<Name> } = {
   neighbour_table_overflow: detectNeighbourTable,
   neighbour_unresolved: detectNeighbourUnresolved,
   packets_dropped: detectPacketsDropped,
+  mtu_black_hole: detectMtuBlackHole,
   conntrack_full: detectConntrackFull,
   conntrack_insert_failed: detectConntrackInsertFailed,
 };

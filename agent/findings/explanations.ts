@@ -24,7 +24,7 @@ const CAUSES: Partial<Readonly<Record<FindingName, { readonly of: readonly Findi
   },
   // The timer doubles with each resend of one segment.
   retransmits: {
-    of: ["neighbour_table_overflow", "packets_dropped", "conntrack_full", "conntrack_insert_failed"],
+    of: ["neighbour_table_overflow", "packets_dropped", "mtu_black_hole", "conntrack_full", "conntrack_insert_failed"],
     forS: 15,
   },
   // The two counts are read one after the other.

@@ -325,6 +325,24 @@ export const FINDINGS = {
     command: "conntrack -S; iptables-save -t nat | grep -E 'MASQUERADE|SNAT'",
     runbook: "conntrack-insert-failed",
   },
+  mtu_black_hole: {
+    event: "flowspan.finding.mtu_black_hole",
+    meaning: "A black hole for large packets: this node drops what is larger than the next link's MTU, and the sender does not learn it.",
+    subject: "node",
+    severity: "error",
+    startAfter: 2,
+    endAfter: 9,
+    thresholds: {
+      threshold: {
+        default: 1,
+        unit: "{packet}",
+        brief: "Packets of one client and server that are too large in an interval.",
+      },
+    },
+    cause: "ICMP's \"fragmentation needed\" does not reach the sender, as a rule drops it, or pods and links have different MTUs.",
+    command: "ip link; ping -M do -s 1472 ADDRESS; iptables -nvL | grep icmp",
+    runbook: "mtu-black-hole",
+  },
 } as const satisfies Readonly<Record<string, FindingDescriptor>>;
 
 export type FindingName = keyof typeof FINDINGS;

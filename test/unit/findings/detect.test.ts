@@ -1,16 +1,18 @@
 /** What a row's growth, and a namespace's, is found to be: which finding, with which numbers, and which growth is none. */
 import { describe, expect, test } from "vitest";
+import { FINDINGS, type FindingName } from "../../../agent/generated/findings.ts";
 import type { EvidenceGrowth } from "../../../agent/model/evidence-growth.ts";
 import type { EvidenceKey } from "../../../agent/model/kernel-evidence.ts";
 import type { RemoteEnd } from "../../../agent/model/names.ts";
 import type { Counts } from "../series/kernel.ts";
 import { CLIENT, FindingLab, type Interval, LISTENER, NETNS, NODE, told, troubleOf } from "./evidence.ts";
 
-/** What is told of a trouble of two intervals, and of four without. */
-function findingsOf(trouble: Interval, settings?: object): string[][] {
+/** What is told of a trouble of two intervals, and of some without. */
+function findingsOf(trouble: Interval, settings?: object, quiet = 4): string[][] {
   const lab = new FindingLab(settings);
   lab.play({ grow: { [CLIENT]: { opened: 1 } } });
-  return [trouble, trouble, {}, {}, {}, {}].map((interval) => told(lab.play(interval)));
+  const without = Array.from({ length: quiet }, (): Interval => ({}));
+  return [trouble, trouble, ...without].map((interval) => told(lab.play(interval)));
 }
 
 const ofClient = (counts: Counts): Interval => ({ grow: { [CLIENT]: counts } });
@@ -27,7 +29,7 @@ const peer = (kind: RemoteEnd["kind"]): RemoteEnd => {
 };
 
 describe("a trouble is its own finding and no other one", () => {
-  test.each<[string, Interval, number]>([
+  test.each<[FindingName, Interval, number]>([
     ["listen_queue_overflow", { grow: { [LISTENER]: { listenerDrops: 23 } }, books: { listenOverflows: 23 } }, 1],
     ["syn_cookies", { books: { syncookiesSent: 23 } }, 1],
     ["ports_exhausted", ofClient({ failedNoLocalPort: 23 }), 1],
@@ -60,6 +62,7 @@ describe("a trouble is its own finding and no other one", () => {
       1,
     ],
     ["packets_dropped", { troubles: [dropped()], ...ofClient({ segsOut: 100_000, retransmitsFast: 1 }) }, 1],
+    ["mtu_black_hole", { troubles: [dropped({}, { reason: "PKT_TOO_BIG", count: 1 })] }, 2],
     ["conntrack_full", { conntrack: { drop: 3 }, troubles: [dropped({ syn: true })] }, 1],
     ["conntrack_full", { conntrack: { earlyDrop: 3 } }, 1],
     [
@@ -74,11 +77,13 @@ describe("a trouble is its own finding and no other one", () => {
     ["neighbour_unresolved", { troubles: [unresolved(3)], ...ofClient({ failedHostUnreachable: 3 }) }, 1],
   ])("%s", (name, trouble, startAfter) => {
     const start = [`${name} start`];
+    const { endAfter } = FINDINGS[name];
 
-    const found = findingsOf(trouble);
+    const found = findingsOf(trouble, {}, endAfter + 2);
 
-    // Each ends after two intervals without it.
-    expect(found).toEqual([startAfter === 1 ? start : [], startAfter === 2 ? start : [], [], [`${name} end`], [], []]);
+    const goesOn = Array.from({ length: endAfter - 1 }, () => []);
+    const over = [[`${name} end`], [], []];
+    expect(found).toEqual([startAfter === 1 ? start : [], startAfter === 2 ? start : [], ...goesOn, ...over]);
   });
 });
 
