@@ -322,7 +322,7 @@ export const FINDINGS = {
       },
     },
     cause: "Source NAT gives two connections one port at once, or a resolver sends its A and AAAA questions at once to a translated address.",
-    command: "conntrack -S; iptables-save -t nat | grep -E 'MASQUERADE|SNAT'",
+    command: "conntrack -S; iptables-save -t nat | awk '/MASQUERADE|SNAT/'",
     runbook: "conntrack-insert-failed",
   },
   mtu_black_hole: {
@@ -339,7 +339,7 @@ export const FINDINGS = {
         brief: "Packets of one client and server that are too large in an interval.",
       },
     },
-    cause: "ICMP's \"fragmentation needed\" does not reach the sender, as a rule drops it, or pods and links have different MTUs.",
+    cause: "A rule drops the ICMP message that would tell the sender, or pods and links have different MTUs.",
     command: "ip link; ping -M do -s 1472 ADDRESS; iptables -nvL | grep icmp",
     runbook: "mtu-black-hole",
   },
