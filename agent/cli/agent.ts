@@ -5,10 +5,10 @@
  */
 import { type ConfigSources, configFile, loadConfig, loadSchemaCheck } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
-import { proxyWarnings } from "../otlp/grpc-proxy.ts";
+import { proxyWarnings } from "../otlp/proxy-warnings.ts";
 import { Recorder } from "../recording/recorder.ts";
 import { runAgent } from "../runtime/assemble.ts";
-import { secretsOf } from "../runtime/options.ts";
+import { protocolsOf, secretsOf } from "../runtime/options.ts";
 import {
   dropPrivileges,
   forbidsNewPrivileges,
@@ -62,7 +62,7 @@ async function agent(flags: Flags, { env }: Terminal): Promise<number> {
   const secrets = [...secretsOf(settings), ...secretsIn(sources.env)];
   hide(secrets);
   const log = createLog({ level: settings.logLevel, secrets });
-  for (const warning of [...config.warnings, ...proxyWarnings(sources.env)])
+  for (const warning of [...config.warnings, ...proxyWarnings(protocolsOf(config.settings), sources.env)])
     log.warn({ warning: warning.split("\n") }, "about the configuration");
   if (await answersOn(settings.admin.socket)) {
     throw new Error(`another agent answers on ${settings.admin.socket}: stop it, or choose another --admin-socket`);

@@ -15,7 +15,7 @@ import type { ReviewOptions } from "../directory/server/reviewed-tokens.ts";
 import { FEEDS_OF } from "../kubernetes/reads.ts";
 import { reviewToken } from "../kubernetes/token-review.ts";
 import { watchCluster } from "../kubernetes/watch-cluster.ts";
-import { proxyWarnings } from "../otlp/grpc-proxy.ts";
+import { proxyWarnings } from "../otlp/proxy-warnings.ts";
 import { createTransport } from "../otlp/transport.ts";
 import { type Cluster, clusterOf } from "../runtime/cluster.ts";
 import { checkServing } from "../runtime/directory-problems.ts";
@@ -67,7 +67,7 @@ async function directory(flags: Flags, { env }: Terminal): Promise<number> {
   const secrets = [...secretsOf(settings), ...secretsIn(sources.env)];
   hide(secrets);
   const log = createLog({ level: settings.logLevel, secrets });
-  for (const warning of [...warnings, ...proxyWarnings(sources.env)])
+  for (const warning of [...warnings, ...proxyWarnings([settings.otlp.protocol], sources.env)])
     log.warn({ warning: warning.split("\n") }, "about the configuration");
   const cluster = clusterOf({ ...settings, kubernetes: { ...settings.kubernetes, enabled: "on" } }, sources.env);
   if ("none" in cluster) throw new Error(cluster.none);

@@ -62,17 +62,30 @@ distribution:
 
 ## Where metrics and spans go
 
+flowspan sends OTLP over gRPC, or as protobuf over HTTP: \`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\`, or that of one signal. In a file the exporter's
+name says it: \`otlp_http\` has the fields of \`otlp_grpc\`, and \`encoding\`, which is \`protobuf\`. Both are sent once, and what is not accepted
+is sent again by the same rules.
+
+| where | over gRPC | over HTTP |
+|---|---|---|
+| nothing is set | \`http://localhost:4317\` | \`http://localhost:4318/v1/metrics\`, \`/v1/traces\`, \`/v1/logs\` |
+| \`OTEL_EXPORTER_OTLP_ENDPOINT\`, \`--endpoint\` | host and port | a base: each signal's path is appended |
+| \`OTEL_EXPORTER_OTLP_METRICS_ENDPOINT\` and its like, \`endpoint\` in a file | host and port | the whole URL, taken as it is |
+
 In a file, each field that is not set for spans is as for metrics. An exporter of spans with an
-\`endpoint\` of its own inherits only \`compression\` and \`timeout\`, since headers and certificates were meant for the other server.
-Variables are for each signal alone, as OpenTelemetry has it: \`OTEL_EXPORTER_OTLP_METRICS_*\` does not apply to spans. The flag
+\`endpoint\` or a protocol of its own inherits only \`compression\` and \`timeout\`, since headers and certificates were meant for the other server.
+Where it inherits the
+metrics' \`endpoint\` over HTTP, its own path replaces \`/v1/metrics\` at the end. Variables are for each signal alone, as OpenTelemetry has it: \`OTEL_EXPORTER_OTLP_METRICS_*\` does not apply to spans. The flag
 \`--endpoint\` is for both.
 
-Without a file, variables mean the same as for the stock OpenTelemetry JS exporter, with these differences
-(test/unit/config/otlp-variables.test.ts compares both):
+Without a file, variables mean the same as for the stock OpenTelemetry JS exporters for gRPC and HTTP, with these differences
+(test/unit/config/otlp-variables.test.ts and otlp-http-variables.test.ts compare them):
 
 | variable | flowspan | the stock exporter |
 |---|---|---|
-| \`…_ENDPOINT=http://HOST\`, \`http://HOST:80\` | port 80, and a warning where no port is written | port 443 |
+| \`…_ENDPOINT=http://HOST\`, \`http://HOST:80\` over gRPC | port 80, and a warning where no port is written | port 443 |
+| \`…_ENDPOINT=HOST:PORT\` over HTTP | TLS, or none, by \`…_INSECURE\`, as over gRPC | no request is made |
+| \`…_ENDPOINT=https://USER:PASSWORD@HOST/PATH?QUERY\` over HTTP | user, password and query are left out, with a warning | sent, and a path is appended to the query |
 | \`…_ENDPOINT=unix:PATH\` | a socket, without TLS | a host named \`unix\`; with \`unix://\` TLS on the socket |
 | \`…_ENDPOINT\` with an IPv6 address without brackets | takes it | throws |
 | \`…_ENDPOINT\` with another scheme | ignored with a warning | TLS, or none, by \`…_INSECURE\` |
@@ -81,7 +94,7 @@ Without a file, variables mean the same as for the stock OpenTelemetry JS export
 | \`…_HEADERS=a=1;x\` | the value is \`1;x\` | the value is \`1\` |
 | \`…_TIMEOUT\` | whole milliseconds from 1 to 600000 | any positive number |
 | \`…_COMPRESSION\`, \`…_INSECURE\` of one signal that cannot be read | as if not set: the general one counts | the default |
-| \`…_PROTOCOL\` other than \`grpc\` | ignored with a warning | another exporter |
+| \`…_PROTOCOL=http/json\` | ignored with a warning: flowspan sends no JSON | another exporter |
 | \`…_CERTIFICATE\`, \`…_CLIENT_*\` that cannot be used | refused at the start | ignored |
 | \`OTEL_RESOURCE_ATTRIBUTES\` with an equals sign in a value, or one of more than 255 characters | taken | all of it is discarded |
 
@@ -91,7 +104,8 @@ Without a \`ca_file\` flowspan trusts the certificates that the system trusts: \
 files. It adds \`NODE_EXTRA_CA_CERTS\`. For OTLP and the directory, \`GRPC_DEFAULT_SSL_ROOTS_FILE_PATH\` replaces them. Where there are none, as in a
 slim image, it trusts those that come with Node. The same holds for the directory and for an API server whose kubeconfig names no CA.
 gRPC uses the proxy of \`grpc_proxy\`, \`https_proxy\` or \`http_proxy\` (in small letters, \`http://\` only). It uses no proxy for a host that ends
-like an entry of \`no_grpc_proxy\` or \`no_proxy\`.
+like an entry of \`no_grpc_proxy\` or \`no_proxy\`. Over HTTP Node uses the proxy of \`https_proxy\` or \`http_proxy\`, by the endpoint's scheme, and
+\`no_proxy\`, in capitals too; the proxy itself is \`http://\` or \`https://\`. \`GRPC_DEFAULT_SSL_ROOTS_FILE_PATH\` is for gRPC alone.
 
 ## Changes while the agent runs
 

@@ -11,7 +11,7 @@ import { type Field, type Read, refuse, type Words } from "./field.ts";
 import { checkedText } from "./fields.ts";
 import { withoutSecrets } from "./problem.ts";
 
-/** As written: a scheme that is left out is left to `insecure` (see `fullEndpoint`). */
+/** As written: what is left out, and what of it counts, is the protocol's (see `grpcEndpoint`, `httpEndpoint`). */
 export function endpoint(words: Words<string>): Field<string> {
   return checkedText(words, "http://HOST:PORT, https://HOST:PORT, HOST:PORT or unix:PATH", "URL", readEndpoint);
 }
@@ -33,13 +33,10 @@ function readEndpoint(text: string): Read<string> {
   const address = bracketed(authority);
   const problem = addressProblem(address);
   if (problem !== undefined) return refuse({ remedy: problem });
-  const notes = [
-    userinfo === undefined ? "" : "user and password in it are left out: gRPC carries credentials as headers",
-    rest.replace(/^\//, "") === "" ? "" : "its path is left out: the paths of OTLP over gRPC are fixed",
-    hasPort(address) ? "" : "it names no port, so the scheme's is taken (http 80, https 443); a Collector has 4317",
-  ].filter(Boolean);
-  const value = scheme === "" ? address : `${scheme.toLowerCase()}://${address}`;
-  return notes.length === 0 ? { value } : { value, note: notes.join("; ") };
+  const value = `${scheme === "" ? "" : `${scheme.toLowerCase()}://`}${address}${rest}`;
+  return userinfo === undefined
+    ? { value }
+    : { value, note: "user and password in it are left out: OTLP carries credentials as headers" };
 }
 
 const ADDRESS = "write http://HOST:PORT, an IPv6 address in brackets: http://[fd00::5]:4317";
@@ -53,13 +50,51 @@ function addressProblem(address: string): string | undefined {
 
 const hasPort = (address: string): boolean => /:\d+$/.test(address.replace(/^\[.*\]/, ""));
 
+/** An endpoint as its transport takes it, and what of the written one is left out or guessed. */
+export interface FullEndpoint {
+  readonly value: string;
+  readonly note?: string;
+}
+
 /**
- * The endpoint with its scheme and its port.
+ * `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
  *
+ * @param written as the field has it
  * @param insecure whether one without a scheme is spoken to without TLS
  */
-export function fullEndpoint(endpoint: string, insecure: boolean): string {
-  if (endpoint.startsWith("unix:")) return endpoint;
-  const [, scheme = insecure ? "http" : "https", address = ""] = /^(?:(https?):\/\/)?(.*)$/.exec(endpoint) ?? [];
-  return `${scheme}://${address}${hasPort(address) ? "" : scheme === "http" ? ":80" : ":443"}`;
+export function grpcEndpoint(written: string, insecure: boolean): FullEndpoint {
+  if (written.startsWith("unix:")) return { value: written };
+  const { origin, rest, portNote } = partsOf(written, insecure, 4317);
+  const pathNote = rest.replace(/^\//, "") === "" ? "" : "its path is left out: the paths of OTLP over gRPC are fixed";
+  return noted(origin, [pathNote, portNote]);
+}
+
+/**
+ * The same with a path: `http://HOST:PORT/v1/metrics`.
+ *
+ * @param below of the signal, where the endpoint is a base for all of them: the specification appends it
+ */
+export function httpEndpoint(written: string, insecure: boolean, below: string | undefined): FullEndpoint {
+  if (written.startsWith("unix:")) return { value: written };
+  const { origin, rest, portNote } = partsOf(written, insecure, 4318);
+  const [, path = "", query = ""] = /^([^?#]*)(.*)$/s.exec(rest) ?? [];
+  const { pathname } = new URL(`${origin}${path}`);
+  const whole = below === undefined ? pathname : pathname.replace(/\/$/, "") + below;
+  const queryNote = query === "" ? "" : "what follows its path is left out: OTLP carries credentials as headers";
+  return noted(`${origin}${whole}`, [queryNote, portNote]);
+}
+
+function partsOf(written: string, insecure: boolean, port: number) {
+  const [, scheme = insecure ? "http" : "https", , address = "", rest = ""] = PARTS.exec(written) ?? [];
+  const isWhole = hasPort(address);
+  const origin = `${scheme}://${address}${isWhole ? "" : scheme === "http" ? ":80" : ":443"}`;
+  const portNote = isWhole
+    ? ""
+    : `it names no port, so the scheme's is taken (http 80, https 443); a Collector has ${port}`;
+  return { origin, rest, portNote };
+}
+
+function noted(value: string, notes: readonly string[]): FullEndpoint {
+  const said = notes.filter(Boolean);
+  return said.length === 0 ? { value } : { value, note: said.join("; ") };
 }

@@ -23,7 +23,7 @@ export function exporterSettings({ signal, otlp, items }: SignalExporter) {
     endpoint: optional(
       {
         ...AS_METRICS,
-        summary: `Where the Collector takes ${items}, as OTLP over gRPC.`,
+        summary: `Where the Collector takes ${items}; over HTTP the whole URL, with its path.`,
         standard: `${otlp}.endpoint`,
         env: [`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`, "OTEL_EXPORTER_OTLP_ENDPOINT"],
       },
@@ -31,7 +31,7 @@ export function exporterSettings({ signal, otlp, items }: SignalExporter) {
     ),
     protocol: protocol(signal),
     headers: headersList({
-      summary: `Headers (gRPC metadata) of every request with ${items}.`,
+      summary: `Headers of every request with ${items}.`,
       default: {},
       defaultText: "as the metrics' exporter has them",
       live: false,

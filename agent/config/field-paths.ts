@@ -7,6 +7,29 @@
 import { suggest } from "./problem.ts";
 import { OURS, ROWS } from "./setting-rows.ts";
 
+/** Where OTel puts an exporter in the file, and the group of `Settings` that it is. */
+const EXPORTERS: Readonly<Record<string, string>> = {
+  "meter_provider.readers[0].periodic.exporter": "otlp",
+  "tracer_provider.processors[0].batch.exporter": "traces",
+  "logger_provider.processors[0].batch.exporter": "logs",
+};
+
+const PROTOCOLS = { otlp_grpc: "grpc", otlp_http: "http/protobuf" } as const;
+
+/** What an exporter's name says: the setting, and its value; undefined for any other path. */
+export function protocolAt(path: string): { readonly keys: readonly string[]; readonly value: string } | undefined {
+  const [, place = "", name = ""] = /^(.*)\.([^.]+)$/.exec(path) ?? [];
+  const group = EXPORTERS[place];
+  if (group === undefined || !(name in PROTOCOLS)) return undefined;
+  return { keys: [group, "protocol"], value: PROTOCOLS[name as keyof typeof PROTOCOLS] };
+}
+
+/** Both exporters have the same fields: the path of the row that is meant. */
+export const canonical = (path: string): string => path.replace(/(\.exporter)\.otlp_http(?=$|\.|\[)/, "$1.otlp_grpc");
+
+/** flowspan sends no JSON. */
+export const isEncoding = (path: string): boolean => /\.exporter\.otlp_http\.encoding$/.test(path);
+
 export const ROW_BY_PATH = new Map(ROWS.filter(({ path }) => path !== "").map((row) => [row.path, row]));
 
 /** Rows by their former path. */
@@ -31,7 +54,8 @@ export function knownBelow(path: string): string[] {
   const below = [...(path === "" ? ["file_format"] : []), ...ROW_BY_PATH.keys()].filter((candidate) =>
     candidate.startsWith(start),
   );
-  return [...new Set(below.map((candidate) => candidate.slice(start.length).split(/[.[]/)[0] as string))];
+  const names = below.map((candidate) => candidate.slice(start.length).split(/[.[]/)[0] as string);
+  return [...new Set([...names, ...(path in EXPORTERS ? ["otlp_http"] : [])])];
 }
 
 /** Another distribution's section, or a field of a kind that OTel leaves to others. */
@@ -62,11 +86,11 @@ export const isUnused = (path: string): boolean => UNUSED.some((pattern) => patt
 const INSTEAD: readonly (readonly [RegExp, string])[] = [
   [
     /^meter_provider\.readers\[0\]\.pull$/,
-    "flowspan pushes: use periodic with an otlp_grpc exporter, and let the Collector serve Prometheus",
+    "flowspan pushes: use periodic with an otlp_grpc or otlp_http exporter, and let the Collector serve Prometheus",
   ],
-  [/\.exporter\.(otlp_http|otlp_file\/development|console)$/, "use otlp_grpc, and port 4317 of the Collector"],
+  [/\.exporter\.(otlp_file\/development|console)$/, "use otlp_grpc or otlp_http, and let the Collector write"],
   [/^tracer_provider\.sampler$/, "set distribution.flowspan.spans.sampling"],
-  [/^(tracer|logger)_provider\.processors\[0\]\.simple$/, "use batch with an otlp_grpc exporter"],
+  [/^(tracer|logger)_provider\.processors\[0\]\.simple$/, "use batch with an otlp_grpc or otlp_http exporter"],
   [
     /^(tracer|logger)_provider\.processors\[[1-9]\d*\]$/,
     "keep one processor; let the Collector send to several places",
@@ -81,4 +105,4 @@ const SECRETS = ROWS.filter(({ field }) => field.secret).map(({ path }) => path)
 
 /** Of what stands at the path, in it or below it. */
 export const holdsSecret = (path: string): boolean =>
-  SECRETS.some((secret) => path.startsWith(secret) || secret.startsWith(path));
+  SECRETS.some((secret) => canonical(path).startsWith(secret) || secret.startsWith(canonical(path)));

@@ -7,17 +7,20 @@ import type { Document, LineCounter } from "yaml";
 import { isCollection, isMap, isScalar, isSeq } from "yaml";
 import type { Written } from "./field.ts";
 import {
+  canonical,
   GROUPS,
   holdsSecret,
   insteadOf,
+  isEncoding,
   isForeign,
   isUnused,
   knownBelow,
+  protocolAt,
   ROW_BY_FORMER_PATH,
   ROW_BY_PATH,
 } from "./field-paths.ts";
 import { textOf } from "./fields.ts";
-import { emptyLayer, type Layer, take } from "./layer.ts";
+import { emptyLayer, type Layer, type Origin, take } from "./layer.ts";
 import { foundText, type Problem, refusalProblem, suggest } from "./problem.ts";
 import { OURS, type Row } from "./setting-rows.ts";
 import { substitute } from "./substitute.ts";
@@ -98,7 +101,7 @@ export class FileReader {
   }
 
   #readGroup(group: object, keys: readonly (string | number)[], path: string): void {
-    const known = knownBelow(path);
+    const known = knownBelow(canonical(path));
     for (const [key, value] of Object.entries(group)) {
       const isItem = Array.isArray(group);
       const herePath = isItem ? `${path}[${key}]` : path === "" ? nameText(key) : `${path}.${key}`;
@@ -107,16 +110,18 @@ export class FileReader {
   }
 
   #readField(value: unknown, keys: readonly (string | number)[], path: string, known: readonly string[]): void {
-    const renamed = ROW_BY_FORMER_PATH.get(path);
+    this.#readProtocol(value, keys, path);
+    const place = canonical(path);
+    const renamed = ROW_BY_FORMER_PATH.get(place);
     if (renamed !== undefined) this.#layer.warnings.push(`${this.#file}: ${path} is called ${renamed.path} now`);
-    const row = renamed ?? ROW_BY_PATH.get(path);
+    const row = renamed ?? ROW_BY_PATH.get(place);
     if (row !== undefined) this.#readValue(row, value, keys, path);
-    else if (path === "file_format" || isForeign(path) || value === null) return;
-    else if (isUnused(path)) this.#layer.warnings.push(`${this.#file}: ${path} has no effect on flowspan`);
-    else if (!GROUPS.has(path)) this.#unknown(path, keys, known);
+    else if (path === "file_format" || isForeign(path) || value === null || isEncoding(path)) return;
+    else if (isUnused(place)) this.#layer.warnings.push(`${this.#file}: ${path} has no effect on flowspan`);
+    else if (!GROUPS.has(place)) this.#unknown(path, keys, known);
     else if (typeof value === "object") this.#readGroup(value as object, keys, path);
     else {
-      const fields = knownBelow(path);
+      const fields = knownBelow(place);
       const isList = fields.length === 0;
       this.#problem(keys, path, {
         // `headers_list:a=b`, without the space that makes it a field, is text.
@@ -125,6 +130,20 @@ export class FileReader {
         remedy: isList ? "write it as a list, or remove it" : `write ${fields[0]}: on a line of its own below it`,
       });
     }
+  }
+
+  /** An exporter's name says its protocol, also where it has no fields. */
+  #readProtocol(value: unknown, keys: readonly (string | number)[], path: string): void {
+    const said = protocolAt(path);
+    if (said !== undefined) take(this.#layer, said.keys, this.#where(keys, path), said);
+    if (!isEncoding(path) || value === null || value === "protobuf") return;
+    const remedy = "write protobuf, or remove it: flowspan sends no JSON";
+    this.#problem(keys, path, { found: foundText(value), allowed: "protobuf", remedy });
+  }
+
+  #where(keys: readonly (string | number)[], path: string): Origin {
+    const line = this.#lineOf(keys);
+    return { source: line === undefined ? this.#file : `${this.#file}:${line}`, path };
   }
 
   #readValue(row: Row, value: unknown, keys: readonly (string | number)[], path: string): void {
@@ -144,8 +163,7 @@ export class FileReader {
     }
     const result = field.fromYaml(value, written);
     const below = "refused" in result ? (result.below ?? "") : "";
-    const line = this.#lineOf([...keys, ...keysOf(below)]);
-    const where = { source: line === undefined ? this.#file : `${this.#file}:${line}`, path: path + below };
+    const where = this.#where([...keys, ...keysOf(below)], path + below);
     if (!("refused" in result)) take(this.#layer, row.keys, where, result);
     else this.#layer.problems.push(refusalProblem(where, field, result, value, written(below)));
   }
@@ -163,8 +181,7 @@ export class FileReader {
   }
 
   #problem(keys: readonly (string | number)[], path: string, words: Omit<Problem, "source" | "path">): void {
-    const line = this.#lineOf(keys);
-    this.#layer.problems.push({ source: line === undefined ? this.#file : `${this.#file}:${line}`, path, ...words });
+    this.#layer.problems.push({ ...this.#where(keys, path), ...words });
   }
 
   /** The line of the innermost key that exists in the file itself (an alias's content stands elsewhere). */

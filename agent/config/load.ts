@@ -64,11 +64,11 @@ export function loadConfig(sources: ConfigSources): Config {
   const { problems } = layers;
   if (problems.length > 0) throw new ConfigError(problems);
 
-  const { settings, origins } = merge(layers, file !== undefined);
+  const { settings, origins, warnings } = merge(layers, file !== undefined);
   const originOf = (key: string) => origins.get(key) ?? unsetOrigin(key, file);
   problems.push(...checkTogether(settings, originOf), ...directoryProblems(settings, file ?? "configuration"));
   if (problems.length > 0) throw new ConfigError(problems);
-  return { settings, originOf, file, warnings: [...new Set(layers.warnings)] };
+  return { settings, originOf, file, warnings: [...new Set([...layers.warnings, ...warnings])] };
 }
 
 /** Where a setting that has its default would be set. */

@@ -3,11 +3,11 @@
  * asks twice. Pure.
  *
  * OTLP's exporters. In a file, spans and log records are sent as metrics are where nothing else is set for them; an exporter
- * with an endpoint of its own gets nothing that was meant for the other one's server. By variables, each signal
+ * with an endpoint or a protocol of its own gets nothing that was meant for the other one's server. By variables, each signal
  * stands alone, as OTel's specification has it. A flag is for all of them.
  */
 import { ATTR_SERVICE_NAME } from "../generated/semconv.ts";
-import { fullEndpoint } from "./endpoint.ts";
+import { type FullEndpoint, grpcEndpoint, httpEndpoint } from "./endpoint.ts";
 import type { Layer, Origin } from "./layer.ts";
 import type { Pairs } from "./otlp-fields.ts";
 import { settingsFrom } from "./setting-rows.ts";
@@ -17,6 +17,8 @@ import type { Settings } from "./settings.ts";
 export interface Merged {
   readonly settings: Settings;
   readonly origins: ReadonlyMap<string, Origin>;
+  /** What of an endpoint was left out or guessed. */
+  readonly warnings: readonly string[];
 }
 
 /** @param hasFile whether there is a configuration file, so that OTel's variables do not count */
@@ -25,13 +27,8 @@ export function merge({ values, origins }: Layer, hasFile: boolean): Merged {
   const from = new Map(origins);
   const { otlp, resource } = stated;
   const serviceName: Pairs = resource.serviceName === undefined ? {} : { [ATTR_SERVICE_NAME]: resource.serviceName };
-  const metrics = {
-    ...otlp,
-    endpoint: fullEndpoint(otlp.endpoint, otlp.insecure),
-    headers: { ...otlp.headersList, ...otlp.headers },
-  };
   const exporterOf = <Own extends Exporter>(group: Other, own: Own): Merging<Own> =>
-    hasFile ? inheriting(group, own, otlp, origins) : alone(own);
+    hasFile ? inheriting(group, own, otlp, origins) : { settings: alone(own), inherited: [] };
   const others = { traces: exporterOf("traces", stated.traces), logs: exporterOf("logs", stated.logs) };
   for (const [group, { inherited }] of Object.entries(others)) {
     for (const [key, place] of inherited) {
@@ -39,32 +36,50 @@ export function merge({ values, origins }: Layer, hasFile: boolean): Merged {
       if (origin !== undefined) from.set(`${group}.${key}`, origin);
     }
   }
+  const flagged = origins.get("otlp.endpoint");
+  const isFlagged = flagged?.source === "command line";
+  if (isFlagged) for (const group of Object.keys(others)) from.set(`${group}.endpoint`, flagged);
+  const [traces, logs] = [others.traces.settings, others.logs.settings];
+  const warnings: string[] = [];
+  const placed = <Own extends Pick<Exporter, "protocol" | "insecure">>(group: Group, own: Own, set?: string) => {
+    const written = isFlagged ? otlp.endpoint : set;
+    const origin = from.get(`${group}.endpoint`);
+    const { value, note } = fullEndpoint(written, { ...own, group, origin });
+    if (note !== undefined && origin !== undefined) warnings.push(`${origin.source}: ${origin.path}: ${note}`);
+    return { ...own, endpoint: value };
+  };
   const settings = {
     ...stated,
     interval: values.has("interval") ? stated.interval : (otlp.readerInterval ?? stated.interval),
-    otlp: metrics,
-    traces: others.traces.settings,
-    logs: others.logs.settings,
+    otlp: placed(
+      "otlp",
+      { ...otlp, headers: { ...otlp.headersList, ...otlp.headers } },
+      flagged === undefined ? undefined : otlp.endpoint,
+    ),
+    traces: placed("traces", traces, traces.endpoint),
+    logs: placed("logs", logs, logs.endpoint),
     resource: { ...resource, attributes: { ...resource.attributesList, ...resource.attributes, ...serviceName } },
   };
-  const flagged = origins.get("otlp.endpoint");
-  if (flagged?.source !== "command line") return { settings, origins: from };
-  for (const group of Object.keys(others)) from.set(`${group}.endpoint`, flagged);
-  const flaggedFor = <Own extends Exporter>(own: Own): Own => ({
-    ...own,
-    endpoint: fullEndpoint(otlp.endpoint, own.insecure ?? false),
-  });
-  const { traces, logs } = settings;
-  return { settings: { ...settings, traces: flaggedFor(traces), logs: flaggedFor(logs) }, origins: from };
+  return { settings, origins: from, warnings };
 }
 
 /** Signals beside metrics. */
 type Other = "traces" | "logs";
+type Group = "otlp" | Other;
 
 /** What their exporters have in common. */
 type Exporter = Pick<
   Settings[Other],
-  "endpoint" | "insecure" | "headers" | "headersList" | "compression" | "timeout" | "caFile" | "certFile" | "keyFile"
+  | "endpoint"
+  | "protocol"
+  | "insecure"
+  | "headers"
+  | "headersList"
+  | "compression"
+  | "timeout"
+  | "caFile"
+  | "certFile"
+  | "keyFile"
 >;
 
 interface Merging<Own extends Exporter> {
@@ -73,23 +88,29 @@ interface Merging<Own extends Exporter> {
   readonly inherited: readonly (readonly [key: string, from: string])[];
 }
 
-/** What was not set for the signal has OTel's default. */
-function alone<Own extends Exporter>(own: Own): Merging<Own> {
-  const { endpoint = DEFAULT_ENDPOINT, insecure = false, compression = "none", timeout = 10_000 } = own;
-  return {
-    settings: {
-      ...own,
-      endpoint: fullEndpoint(endpoint, insecure),
-      headers: { ...own.headersList, ...own.headers },
-      insecure,
-      compression,
-      timeout,
-    },
-    inherited: [],
-  };
+/** Below a base endpoint. */
+const PATHS = { otlp: "/v1/metrics", traces: "/v1/traces", logs: "/v1/logs" } as const;
+
+interface Way extends Pick<Exporter, "protocol" | "insecure"> {
+  readonly group: Group;
+  /** Undefined: nothing was set. */
+  readonly origin: Origin | undefined;
 }
 
-const DEFAULT_ENDPOINT = "http://localhost:4317";
+/** What is for all signals is a base to which each signal's path is appended; what is for one is taken as it is. */
+function fullEndpoint(written: string | undefined, { group, origin, protocol, insecure = false }: Way): FullEndpoint {
+  if (protocol !== "http/protobuf") return grpcEndpoint(written ?? "http://localhost:4317", insecure);
+  const below = PATHS[group];
+  if (written === undefined) return httpEndpoint("http://localhost:4318", insecure, below);
+  const isBase = origin?.source === "command line" || origin?.path === "OTEL_EXPORTER_OTLP_ENDPOINT";
+  return httpEndpoint(written, insecure, isBase ? below : undefined);
+}
+
+/** What was not set for the signal has OTel's default. */
+function alone<Own extends Exporter>(own: Own): Own {
+  const { insecure = false, compression = "none", timeout = 10_000, protocol = "grpc" } = own;
+  return { ...own, headers: { ...own.headersList, ...own.headers }, insecure, compression, timeout, protocol };
+}
 
 /** What was not set for the signal is as for metrics, unless it belongs to another server. */
 function inheriting<Own extends Exporter>(
@@ -102,24 +123,23 @@ function inheriting<Own extends Exporter>(
   const common = ["compression", "timeout"].filter((key) => !own(key));
   const ownHeaders = own("headers") || own("headersList");
   const headers = { ...set.headersList, ...set.headers };
-  const { compression = otlp.compression, timeout = otlp.timeout } = set;
-  if (set.endpoint !== undefined) {
+  const { compression = otlp.compression, timeout = otlp.timeout, protocol = otlp.protocol } = set;
+  if (set.endpoint !== undefined || protocol !== otlp.protocol) {
     const insecure = set.insecure ?? false;
     return {
-      settings: { ...set, endpoint: fullEndpoint(set.endpoint, insecure), insecure, headers, compression, timeout },
+      settings: { ...set, protocol, insecure, headers, compression, timeout },
       inherited: common.map((key) => [key, key]),
     };
   }
   const insecure = set.insecure ?? otlp.insecure;
   const ownPair = own("certFile") || own("keyFile");
+  // Over HTTP the metrics' endpoint has their path.
+  const endpoint = origins.has("otlp.endpoint") ? otlp.endpoint.replace(/\/v1\/metrics$/, PATHS[group]) : undefined;
   return {
     settings: {
       ...set,
-      endpoint: fullEndpoint(otlp.endpoint, insecure),
-      insecure,
+      ...{ endpoint, protocol, insecure, compression, timeout },
       headers: ownHeaders ? headers : { ...otlp.headersList, ...otlp.headers },
-      compression,
-      timeout,
       caFile: set.caFile ?? otlp.caFile,
       certFile: ownPair ? set.certFile : otlp.certFile,
       keyFile: ownPair ? set.keyFile : otlp.keyFile,

@@ -3,7 +3,7 @@
  * defaults. What flowspan adds are words and bounds.
  */
 import { endpoint } from "./endpoint.ts";
-import type { Read } from "./field.ts";
+import { field, type Read, refuse } from "./field.ts";
 import { boolean, choice, logLevel, milliseconds, optional, text } from "./fields.ts";
 import { headersList, headersText, pairsList, pairsText, temporality } from "./otlp-fields.ts";
 
@@ -11,24 +11,45 @@ const READER = "meter_provider.readers[0].periodic";
 const OTLP = `${READER}.exporter.otlp_grpc`;
 const optionalText = { summary: "", default: "", live: false } as const;
 
-/** Of one signal; there is nothing to choose, but a variable that asks for something else must be reported. */
-export function protocol(signal: "METRICS" | "TRACES" | "LOGS") {
-  const field = choice(
-    {
-      summary: "Only gRPC is spoken. In the file: the exporter's name, `otlp_grpc`.",
-      default: "grpc",
-      live: false,
-      standard: "",
-      env: [`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, "OTEL_EXPORTER_OTLP_PROTOCOL"],
+const PROTOCOLS = ["grpc", "http/protobuf"] as const;
+
+const protocolWords = (signal: "METRICS" | "TRACES" | "LOGS") =>
+  ({
+    summary:
+      "OTLP over gRPC, or protobuf over HTTP. In the file: the exporter's name, `otlp_grpc` or `otlp_http`, which has the same fields.",
+    live: false,
+    standard: "",
+    env: [`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, "OTEL_EXPORTER_OTLP_PROTOCOL"],
+  }) as const;
+
+const protocolField = field(
+  { ...protocolWords("METRICS"), default: "grpc" as Protocol },
+  {
+    allowed: PROTOCOLS.join(", "),
+    placeholder: PROTOCOLS.join("|"),
+    fromYaml: () => refuse(),
+    fromText(text): Read<Protocol> {
+      const value = PROTOCOLS.find((one) => one === text.trim().toLowerCase());
+      if (value !== undefined) return { value };
+      const remedy =
+        text.trim().toLowerCase() === "http/json"
+          ? "set it to http/protobuf, which the same port takes: flowspan sends no JSON"
+          : "set it to one of them; a Collector has port 4317 for grpc and 4318 for http/protobuf";
+      return refuse({ remedy });
     },
-    ["grpc"],
-  );
-  const remedy = "set it to grpc, and let the endpoint name a port for gRPC: a Collector has 4317, and 4318 for HTTP";
-  const fromText = (text: string): Read<"grpc"> => {
-    const read = field.fromText(text);
-    return "refused" in read ? { ...read, remedy } : read;
+  },
+);
+
+export type Protocol = (typeof PROTOCOLS)[number];
+
+/** Of a signal beside metrics; what is left out is the merging's (merge.ts). */
+export function protocol(signal: "TRACES" | "LOGS") {
+  const words = {
+    ...protocolWords(signal),
+    default: undefined,
+    defaultText: "as the metrics' exporter has it; by variables `grpc`",
   };
-  return { ...field, fromText };
+  return optional(words, protocolField);
 }
 
 export const STANDARD_SETTINGS = {
@@ -88,8 +109,10 @@ export const STANDARD_SETTINGS = {
       milliseconds({ summary: "", default: 0, live: true }, { min: 100, max: 3_600_000 }),
     ),
     endpoint: endpoint({
-      summary: "Where the Collector takes OTLP over gRPC. The flag is for spans too.",
+      summary:
+        "Where the Collector takes OTLP. The general variable and the flag are for all signals: over HTTP each signal's path, as `/v1/metrics`, is appended to them. What is for one signal is taken as it is.",
       default: "http://localhost:4317",
+      defaultText: "`http://localhost:4317`; over HTTP `http://localhost:4318`",
       live: false,
       flag: "endpoint",
       standard: `${OTLP}.endpoint`,
@@ -106,8 +129,8 @@ export const STANDARD_SETTINGS = {
       },
       ["otlp", "none"],
     ),
-    protocol: protocol("METRICS"),
-    /** Like protocol(): who asks for another form must hear of it. */
+    protocol: protocolField,
+    /** Who asks for another form must hear of it. */
     histogramAggregation: choice(
       {
         summary: "Histograms are exponential, as the kernel keeps them; another aggregation is refused with a warning.",
@@ -119,7 +142,7 @@ export const STANDARD_SETTINGS = {
       ["base2_exponential_bucket_histogram"],
     ),
     headers: headersList({
-      summary: "Headers (gRPC metadata) of every export.",
+      summary: "Headers of every export; over gRPC they are its metadata.",
       default: {},
       defaultText: "none",
       live: false,

@@ -8,7 +8,7 @@ export type ExportOutcome =
     }
   | {
       readonly state: "failed";
-      /** One of a bounded set: a gRPC status name, an errno, `UNUSABLE_FILE` (a certificate's) or `not_sent`. */
+      /** One of a bounded set: a gRPC status name, an HTTP status, a code of Node's, `UNUSABLE_FILE` (a certificate's) or `not_sent`. */
       readonly reason: string;
       /** For people: the words of the server or the network. */
       readonly message?: string;

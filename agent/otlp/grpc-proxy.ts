@@ -25,7 +25,7 @@ export function proxyFor(host: string, env: NodeJS.ProcessEnv = process.env): Pr
 }
 
 /** What a user should know of proxies that are named and not used for OTLP. Without what the variables hold. */
-export function proxyWarnings(env: NodeJS.ProcessEnv): string[] {
+export function grpcProxyWarnings(env: NodeJS.ProcessEnv): string[] {
   const used = VARIABLES.find((name) => env[name]);
   const text = used === undefined ? "" : (env[used] ?? "");
   if (used === undefined) return [];

@@ -34,6 +34,12 @@ export function failureOf(error: Pick<ServiceError, "code" | "details" | "metada
   };
 }
 
+/** @param details a serialized google.rpc.Status @returns its words for people; empty where it has none */
+export function messageOf(details: Uint8Array): string {
+  const [text] = messages(details, 2);
+  return text === undefined ? "" : Buffer.from(text).toString("utf8");
+}
+
 const RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo";
 
 /** @param details a serialized google.rpc.Status */

@@ -5,6 +5,7 @@
 import type { Config } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { DEFAULT_PROBABILITY } from "../config/span-settings.ts";
+import type { Protocol } from "../config/standard-settings.ts";
 import type { LogLimits } from "../otlp/log-exporter.ts";
 import type { ExportedSignal, TransportOptions } from "../otlp/transport.ts";
 import type { SettingNames } from "../otlp/trouble.ts";
@@ -34,17 +35,23 @@ export function exportedSignals(settings: Settings): ExportedSignal[] {
   ];
 }
 
+/** By which protocols what is sent is sent. */
+export function protocolsOf(settings: Settings): (Protocol | undefined)[] {
+  return exportedSignals(settings).map((signal) => settings[signal === "metrics" ? "otlp" : signal].protocol);
+}
+
 /** What a signal is sent with, and the names by which the user knows it. */
 export function transportOptions(
   { settings, originOf, file }: Pick<Config, "settings" | "originOf" | "file">,
   signal: ExportedSignal,
 ): TransportOptions & { readonly names: SettingNames } {
   const group = signal === "metrics" ? "otlp" : signal;
-  const { endpoint, headers, headersList, timeout, compression, caFile, certFile, keyFile } = settings[group];
+  const { endpoint, protocol, headers, headersList, timeout, compression, caFile, certFile, keyFile } = settings[group];
   const name = (key: string) => originOf(`${group}.${key}`);
   return {
     // Only before settings are merged may one of these be missing.
     endpoint: endpoint as string,
+    protocol: protocol as Protocol,
     headers,
     timeoutMs: timeout as number,
     compression: compression as "gzip" | "none",

@@ -14,7 +14,7 @@ import { makeCertificates } from "../unit/tls/certificates.ts";
 const made = makeCertificates();
 const { path } = made;
 let collector: Collector | undefined;
-let ports: { plain: number; http: number; tls: number; mutual: number };
+let ports: Record<"plain" | "http" | "tls" | "mutual" | "httpTls" | "httpMutual", number>;
 
 const CONFIG = `
 receivers:
@@ -27,10 +27,16 @@ receivers:
       grpc:
         endpoint: "127.0.0.1:\${env:TLS_PORT}"
         tls: { cert_file: ${path("server.pem")}, key_file: ${path("server.key")} }
+      http:
+        endpoint: "127.0.0.1:\${env:HTTP_TLS_PORT}"
+        tls: { cert_file: ${path("server.pem")}, key_file: ${path("server.key")} }
   otlp/mutual:
     protocols:
       grpc:
         endpoint: "127.0.0.1:\${env:MUTUAL_PORT}"
+        tls: { cert_file: ${path("server.pem")}, key_file: ${path("server.key")}, client_ca_file: ${path("ca.pem")} }
+      http:
+        endpoint: "127.0.0.1:\${env:HTTP_MUTUAL_PORT}"
         tls: { cert_file: ${path("server.pem")}, key_file: ${path("server.key")}, client_ca_file: ${path("ca.pem")} }
 exporters: { debug: {} }
 service: { pipelines: { metrics: { receivers: [otlp, otlp/tls, otlp/mutual], exporters: [debug] } } }
@@ -38,12 +44,15 @@ service: { pipelines: { metrics: { receivers: [otlp, otlp/tls, otlp/mutual], exp
 
 beforeAll(async () => {
   if (missing("otelcol") !== undefined) return;
-  const [http = 0, tls = 0, mutual = 0] = await freePorts(3);
+  const [http = 0, tls = 0, mutual = 0, httpTls = 0, httpMutual = 0] = await freePorts(5);
   const config = join(made.directory, "collector.yaml");
   writeFileSync(config, CONFIG);
-  const env = { HTTP_PORT: String(http), TLS_PORT: String(tls), MUTUAL_PORT: String(mutual) };
+  const env = {
+    ...{ HTTP_PORT: String(http), TLS_PORT: String(tls), MUTUAL_PORT: String(mutual) },
+    ...{ HTTP_TLS_PORT: String(httpTls), HTTP_MUTUAL_PORT: String(httpMutual) },
+  };
   collector = await startCollector({ configs: [config], env });
-  ports = { plain: collector.ports.otlp, http, tls, mutual };
+  ports = { plain: collector.ports.otlp, http, tls, mutual, httpTls, httpMutual };
 });
 afterAll(async () => {
   await collector?.stop();
@@ -70,6 +79,22 @@ test("the Collector takes metrics where everything is right, in plain text, by T
   ];
 
   expect(outcomes.map(({ state }) => state)).toEqual(["accepted", "accepted", "accepted"]);
+});
+
+/** Over HTTP, to the path of metrics. */
+const http = (scheme: "http" | "https", port: number, below = "/v1/metrics") =>
+  ({ protocol: "http/protobuf", endpoint: `${scheme}://localhost:${port}${below}` }) as const;
+
+test("it takes them over HTTP too, in plain text, compressed, by TLS and with a certificate", async () => {
+  const client = { certFile: path("client.pem"), keyFile: path("client.key") };
+  const outcomes = [
+    await outcomeOf(http("http", ports.http)),
+    await outcomeOf({ ...http("http", ports.http), compression: "gzip" }),
+    await outcomeOf({ ...http("https", ports.httpTls), caFile }),
+    await outcomeOf({ ...http("https", ports.httpMutual), caFile, ...client }),
+  ];
+
+  expect(outcomes.map(({ state }) => state)).toEqual(["accepted", "accepted", "accepted", "accepted"]);
 });
 
 const CASES: [name: string, options: () => TransportOptions, signal: ExportedSignal, cause: string, named: string][] = [
@@ -125,6 +150,30 @@ const CASES: [name: string, options: () => TransportOptions, signal: ExportedSig
   [
     "no certificate where it wants one",
     () => ({ endpoint: `https://localhost:${ports.mutual}`, caFile }),
+    "metrics",
+    "client_certificate",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+  ],
+  ["HTTP to its port for gRPC", () => http("http", ports.plain), "metrics", "not_http", "4318"],
+  [
+    "spans over HTTP to a Collector without a pipeline for them",
+    () => http("http", ports.http, "/v1/traces"),
+    "traces",
+    "no_path",
+    "a pipeline for traces",
+  ],
+  ["a base where the whole URL belongs", () => http("http", ports.http, ""), "metrics", "no_path", "/v1/metrics"],
+  ["plain HTTP to its port for HTTPS", () => http("http", ports.httpTls), "metrics", "closed", "https://"],
+  [
+    "HTTPS to its port for plain HTTP",
+    () => ({ ...http("https", ports.http), caFile }),
+    "metrics",
+    "not_tls",
+    "http://",
+  ],
+  [
+    "no certificate over HTTPS where it wants one",
+    () => ({ ...http("https", ports.httpMutual), caFile }),
     "metrics",
     "client_certificate",
     "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",

@@ -12,7 +12,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Flow, Resource } from "../../agent/model/flow.ts";
 import { FlowEncoder } from "../../agent/otlp/encode.ts";
 import { createFlowExporter, type RequestResult } from "../../agent/otlp/flow-exporter.ts";
-import { createTransport } from "../../agent/otlp/transport.ts";
+import { createTransport, type TransportOptions } from "../../agent/otlp/transport.ts";
 import { startSelfMetrics } from "../../agent/telemetry/agent-metrics.ts";
 import { SelfState } from "../../agent/telemetry/agent-state.ts";
 import { createLosses } from "../../agent/telemetry/losses.ts";
@@ -23,15 +23,25 @@ import {
   collectorPorts,
   startCollector as startReal,
 } from "../components/collector.ts";
+import { freePorts } from "../components/running.ts";
 import { metricRequestOf } from "../otlp/protobuf.ts";
 import { flow, histogram, METRICS, SCOPE } from "../unit/otlp/flows.ts";
 
 const DEADLINE_MS = 30_000;
 
+/** Each protocol, and how a failing connection is called there. */
+const PROTOCOLS = [
+  ["grpc", "UNAVAILABLE"],
+  ["http/protobuf", "ECONNREFUSED"],
+] as const;
+type Protocol = (typeof PROTOCOLS)[number][0];
+
 let directory: string;
+let httpPort: number;
 let collectors: Collector[];
 
-beforeEach(() => {
+beforeEach(async () => {
+  [httpPort = 0] = await freePorts(1);
   directory = mkdtempSync(join(tmpdir(), "flowspan-export-"));
   collectors = [];
 });
@@ -40,53 +50,63 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-test("requests of many Resources with histograms and exemplars are held by the Collector as they were sent", {
-  timeout: 90_000,
-}, async () => {
-  const ports = await collectorPorts();
-  await startCollector(ports);
-  const flows = [...Array(23).keys()].map(shopFlow);
-  const sent: Uint8Array[] = [];
+test.each(PROTOCOLS)(
+  "requests of many Resources with histograms and exemplars are held as they were sent: %s",
+  {
+    timeout: 90_000,
+  },
+  async (protocol) => {
+    const ports = await collectorPorts();
+    await startCollector(ports);
+    const flows = [...Array(23).keys()].map(shopFlow);
+    const sent: Uint8Array[] = [];
 
-  const results = await exportAll(ports.otlp, flows, sent);
+    const results = await exportAll(wayOf(protocol, ports), flows, sent);
 
-  expect(outcomesOf(results)).toEqual(sent.map(() => "accepted"));
-  expect(sent.length).toBeGreaterThan(2);
-  const held = await readBack(sent.length);
-  expect(sorted(held)).toEqual(sorted(sent.map((bytes) => comparable(metricRequestOf(bytes)))));
-});
+    expect(outcomesOf(results)).toEqual(sent.map(() => "accepted"));
+    expect(sent.length).toBeGreaterThan(2);
+    const held = await readBack(sent.length);
+    expect(sorted(held)).toEqual(sorted(sent.map((bytes) => comparable(metricRequestOf(bytes)))));
+  },
+);
 
-test("a Collector that goes and comes back costs failed requests and nothing else", { timeout: 90_000 }, async () => {
-  const ports = await collectorPorts();
-  const transport = createTransport({ endpoint: `http://127.0.0.1:${ports.otlp}`, timeoutMs: 2000 });
-  const logged: string[] = [];
-  const log = {
-    info: (_: object, message: string) => logged.push(message),
-    warn: (_: object, message: string) => logged.push(message),
-  };
-  const encoder = new FlowEncoder({ metrics: METRICS, temporality: "cumulative", scope: SCOPE });
-  const exporter = createFlowExporter({ encoder, transport, log });
-  const flows = [shopFlow(0), shopFlow(1)];
-  const exportOnce = async () => outcomesOf(await exporter.exportFlows(flows))[0];
+test.each(PROTOCOLS)(
+  "a Collector that goes and comes back costs failed requests and nothing else: %s",
+  {
+    timeout: 90_000,
+  },
+  async (protocol, away) => {
+    const ports = await collectorPorts();
+    const transport = createTransport({ ...wayOf(protocol, ports), timeoutMs: 2000 });
+    const logged: string[] = [];
+    const log = {
+      info: (_: object, message: string) => logged.push(message),
+      warn: (_: object, message: string) => logged.push(message),
+    };
+    const encoder = new FlowEncoder({ metrics: METRICS, temporality: "cumulative", scope: SCOPE });
+    const exporter = createFlowExporter({ encoder, transport, log });
+    const flows = [shopFlow(0), shopFlow(1)];
+    const exportOnce = async () => outcomesOf(await exporter.exportFlows(flows))[0];
 
-  const before = await exportOnce();
-  const first = await startCollector(ports);
-  const afterStart = await until(exportOnce, (outcome) => outcome === "accepted");
-  await first.stop();
-  const whileAway = await exportOnce();
-  await startCollector(ports);
-  const afterReturn = await until(exportOnce, (outcome) => outcome === "accepted");
-  await exporter.shutdown();
+    const before = await exportOnce();
+    const first = await startCollector(ports);
+    const afterStart = await until(exportOnce, (outcome) => outcome === "accepted");
+    await first.stop();
+    const whileAway = await exportOnce();
+    await startCollector(ports);
+    const afterReturn = await until(exportOnce, (outcome) => outcome === "accepted");
+    await exporter.shutdown();
 
-  expect([before, afterStart, whileAway, afterReturn]).toEqual(["UNAVAILABLE", "accepted", "UNAVAILABLE", "accepted"]);
-  expect((await readBack(2)).length).toBe(2);
-  expect(logged).toEqual([
-    "export failed: growth stays in the kernel",
-    "export works again",
-    "export failed: growth stays in the kernel",
-    "export works again",
-  ]);
-});
+    expect([before, afterStart, whileAway, afterReturn]).toEqual([away, "accepted", away, "accepted"]);
+    expect((await readBack(2)).length).toBe(2);
+    expect(logged).toEqual([
+      "export failed: growth stays in the kernel",
+      "export works again",
+      "export failed: growth stays in the kernel",
+      "export works again",
+    ]);
+  },
+);
 
 test("the agent's own metrics reach the Collector under the agent's own Resource", { timeout: 90_000 }, async () => {
   const ports = await collectorPorts();
@@ -188,8 +208,17 @@ function shopFlow(i: number): Flow {
   });
 }
 
-async function exportAll(port: number, flows: readonly Flow[], sent: Uint8Array[]): Promise<readonly RequestResult[]> {
-  const stock = createTransport({ endpoint: `http://127.0.0.1:${port}`, timeoutMs: 10_000, compression: "gzip" });
+function wayOf(protocol: Protocol, { otlp }: CollectorPorts) {
+  const endpoint = protocol === "grpc" ? `http://127.0.0.1:${otlp}` : `http://127.0.0.1:${httpPort}/v1/metrics`;
+  return { protocol, endpoint };
+}
+
+async function exportAll(
+  way: Pick<TransportOptions, "protocol" | "endpoint">,
+  flows: readonly Flow[],
+  sent: Uint8Array[],
+): Promise<readonly RequestResult[]> {
+  const stock = createTransport({ ...way, timeoutMs: 10_000, compression: "gzip" });
   const transport = {
     target: stock.target,
     shutdown: () => stock.shutdown(),
@@ -221,7 +250,7 @@ async function startCollector(ports: CollectorPorts): Promise<Collector> {
   writeFileSync(
     config,
     `receivers:
-  otlp: { protocols: { grpc: { endpoint: "\${env:OTLP_ENDPOINT}" } } }
+  otlp: { protocols: { grpc: { endpoint: "\${env:OTLP_ENDPOINT}" }, http: { endpoint: "127.0.0.1:${httpPort}" } } }
 exporters:
   file: { path: "${join(directory, "held.jsonl")}", append: true, flush_interval: 50ms }
 service:

@@ -67,7 +67,8 @@ async function faultsOfTaken(config: Config, printed: string[]): Promise<string[
   spanLimits(settings);
   for (const signal of exportedSignals(settings)) {
     const options = transportOptions(config, signal);
-    if (!/^https?:\/\/\S+:\d+$|^unix:./.test(options.endpoint))
+    const path = options.protocol === "http/protobuf" ? "/\\S*" : "";
+    if (!new RegExp(`^https?://[^/]+:\\d+${path}$|^unix:.`).test(options.endpoint))
       faults.push(`an endpoint that is none: ${options.endpoint}`);
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(options.headers ?? {})) metadata.set(name, value);

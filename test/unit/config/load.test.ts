@@ -6,7 +6,13 @@ import { exportsMetrics } from "../../../agent/runtime/options.ts";
 import { load, ours, yaml } from "./given.ts";
 
 describe("layers", () => {
-  const EXPORTER = { endpoint: "http://localhost:4317", insecure: false, compression: "none", timeout: 10_000 };
+  const EXPORTER = {
+    protocol: "grpc",
+    endpoint: "http://localhost:4317",
+    insecure: false,
+    compression: "none",
+    timeout: 10_000,
+  };
 
   test("without anything set, every setting has the table's default", () => {
     const defaults = settingsFrom(new Map());
@@ -124,7 +130,7 @@ describe("layers", () => {
     ["OTEL_METRICS_EXPORTER", "prometheus", "otlp, none"],
     ["OTEL_METRICS_EXPORTER", "otlp,console", "otlp, none"],
     ["OTEL_TRACES_EXPORTER", "zipkin", "otlp, none"],
-    ["OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "grpc"],
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "grpc, http/protobuf"],
     [
       "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
       "explicit_bucket_histogram",

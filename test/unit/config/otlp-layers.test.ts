@@ -20,7 +20,7 @@ function spans(given: Given) {
 }
 
 const AS_METRICS = {
-  ...{ endpoint: "https://m:1", compression: "gzip", timeoutMs: 23, headers: { a: "metrics" } },
+  ...{ endpoint: "https://m:1", protocol: "grpc", compression: "gzip", timeoutMs: 23, headers: { a: "metrics" } },
   ...{ caFile: "/m.ca", certFile: "/m.cert", keyFile: "/m.key" },
 };
 const NO_FILES = { caFile: undefined, certFile: undefined, keyFile: undefined };
@@ -40,7 +40,7 @@ describe("in a file", () => {
     const file = yaml(METRICS(...ALL), SPANS("endpoint: 's:2'"));
 
     expect(spans({ file })).toEqual({
-      ...{ endpoint: "https://s:2", compression: "gzip", timeoutMs: 23, headers: {} },
+      ...{ endpoint: "https://s:2", protocol: "grpc", compression: "gzip", timeoutMs: 23, headers: {} },
       ...NO_FILES,
     });
   });
@@ -49,6 +49,61 @@ describe("in a file", () => {
     const file = yaml(METRICS(...ALL), SPANS("tls: {cert_file: /s.cert}"));
 
     expect(() => load({ file })).toThrow(/certFile|cert_file without key_file/);
+  });
+});
+
+describe("an exporter's name in a file is its protocol", () => {
+  const HTTP_METRICS = (...lines: string[]) => METRICS(...lines).replace("otlp_grpc", "otlp_http");
+  const HTTP_SPANS = (...lines: string[]) => SPANS(...lines).replace("otlp_grpc", "otlp_http");
+  const waysOf = (file: string) => {
+    const config = load({ file });
+    return (["metrics", "traces", "logs"] as const).map((signal) => {
+      const { protocol, endpoint, headers } = transportOptions(config, signal);
+      return { protocol, endpoint, headers };
+    });
+  };
+  const http = (endpoint: string, headers = {}) => ({ protocol: "http/protobuf", endpoint, headers });
+  const grpc = (endpoint: string, headers = {}) => ({ protocol: "grpc", endpoint, headers });
+
+  test.each<[string, string, object[]]>([
+    [
+      "otlp_http without a field",
+      HTTP_METRICS(),
+      ["metrics", "traces", "logs"].map((name) => http(`http://localhost:4318/v1/${name}`)),
+    ],
+    [
+      "an endpoint for metrics, whose path others do not take over",
+      HTTP_METRICS("endpoint: 'https://v.example/otlp/v1/metrics'", "headers: [{name: a, value: m}]"),
+      ["metrics", "traces", "logs"].map((name) => http(`https://v.example:443/otlp/v1/${name}`, { a: "m" })),
+    ],
+    [
+      "spans by the other protocol get nothing of the metrics' server",
+      [HTTP_METRICS("endpoint: 'https://v:1/x'", "headers: [{name: a, value: m}]"), SPANS()].join("\n"),
+      [http("https://v:1/x", { a: "m" }), grpc("http://localhost:4317"), http("https://v:1/x", { a: "m" })],
+    ],
+    [
+      "spans alone over HTTP",
+      [METRICS("endpoint: 'https://m:1'"), HTTP_SPANS("endpoint: 'http://s:2/v1/traces'", "encoding: protobuf")].join(
+        "\n",
+      ),
+      [grpc("https://m:1"), http("http://s:2/v1/traces"), grpc("https://m:1")],
+    ],
+  ])("%s", (_, text, ways) => {
+    expect(waysOf(yaml(text))).toEqual(ways);
+  });
+
+  test("JSON is refused, with its line", () => {
+    const file = yaml(HTTP_METRICS("encoding: json"));
+
+    expect(() => load({ file })).toThrow(/otlp_http\.encoding\n {2}found: {3}"json"\n {2}allowed: protobuf/);
+  });
+
+  test("what is wrong in it is named as it is written", () => {
+    const file = yaml(HTTP_METRICS("timeout: -1", "compresion: gzip"));
+
+    expect(() => load({ file })).toThrow(
+      /otlp_http\.timeout[\s\S]*otlp_http\.compresion[\s\S]*did you mean compression/,
+    );
   });
 });
 
@@ -63,7 +118,7 @@ describe("by variables", () => {
     };
 
     expect(spans({ env })).toEqual({
-      ...{ endpoint: "http://localhost:4317", compression: "none", timeoutMs: 10_000, headers: {} },
+      ...{ endpoint: "http://localhost:4317", protocol: "grpc", compression: "none", timeoutMs: 10_000, headers: {} },
       ...NO_FILES,
     });
   });
@@ -105,7 +160,7 @@ describe("the flag --endpoint is for metrics and spans", () => {
 });
 
 describe("a protocol that is not spoken is ignored with a warning, and what is to be sent is sent", () => {
-  const HTTP = { OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf", OTEL_EXPORTER_OTLP_ENDPOINT: "http://c:1" };
+  const AS_JSON = { OTEL_EXPORTER_OTLP_PROTOCOL: "http/json", OTEL_EXPORTER_OTLP_ENDPOINT: "http://c:1" };
 
   test.each<[string, Record<string, string>, string[]]>([
     ["alone", {}, ["metrics", "traces", "logs"]],
@@ -115,7 +170,7 @@ describe("a protocol that is not spoken is ignored with a warning, and what is t
     ["without metrics", { OTEL_METRICS_EXPORTER: "none" }, ["traces", "logs"]],
     ["without log records", { OTEL_LOGS_EXPORTER: "none" }, ["metrics", "traces"]],
   ])("%s", (_, more, signals) => {
-    const config = load({ env: { ...HTTP, ...more } });
+    const config = load({ env: { ...AS_JSON, ...more } });
 
     const said = config.warnings.filter((line) => line.includes("OTEL_EXPORTER_OTLP_PROTOCOL"));
     expect(said).toEqual([expect.stringContaining("the variable is ignored")]);

@@ -1,10 +1,11 @@
 /**
  * Every OTEL_EXPORTER_OTLP_* variable in every form, general and of each signal, against what the stock OTel JS
- * exporter does with the same environment. Where flowspan differs, the difference stands here with its reason.
+ * exporter for gRPC does with the same environment. Where flowspan differs, the difference stands here with its reason.
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { transportOptions } from "../../../agent/runtime/options.ts";
+import { FORMS, TOGETHER_OTHERWISE } from "./forms.ts";
 import { load } from "./given.ts";
 import { type Effective, stockSettings } from "./stock.ts";
 
@@ -22,26 +23,6 @@ function ourSettings(signal: Signal, env: Record<string, string>): Effective {
     timeoutMs: options.timeoutMs ?? 0,
   };
 }
-
-/** Forms that both read alike. */
-const FORMS = {
-  ENDPOINT: [
-    ...["http://collector:4317", "https://collector:4317", "collector:4317", "collector", "https://collector"],
-    ...["http://10.0.0.5:4317", "http://[fd00::5]:4317", "[fd00::5]:4317", " http://collector:4317 ", ""],
-    ...["http://collector:4317/", "http://collector:4317/v1/metrics", "http://collector:4317?x=1"],
-    ...["http://user:password@collector:4317", "otel_collector:4317", "collector.observability.svc:4317"],
-  ],
-  INSECURE: ["true", "false", "TRUE", " true ", "1", "yes", ""],
-  HEADERS: [
-    ...["a=1", "a=1,b=2", "A=1", "a= 1 , b = 2", "authorization=Bearer%20x", "a=%2C%3D", "a=b=c", "a=", "a=,b=2", ""],
-    ...["x-api.key_1=v"],
-  ],
-  COMPRESSION: ["gzip", "none", " gzip ", "zstd", ""],
-  TIMEOUT: ["2500", "1", " 700 ", "0", "-1", "soon", ""],
-} as const;
-
-/** Read alike alone; beside another variable they are among the differences below. */
-const TOGETHER_OTHERWISE: ReadonlySet<string> = new Set(["1", "yes", "zstd", "0", "-1", "soon", "collector"]);
 
 type Kind = keyof typeof FORMS;
 const KINDS = Object.keys(FORMS) as Kind[];

@@ -101,11 +101,11 @@ command line: --flows
     ],
     [
       "an exporter that flowspan does not have",
-      { file: yaml("meter_provider: {readers: [{periodic: {exporter: {otlp_http: {}}}}]}") },
-      `FILE:2: meter_provider.readers[0].periodic.exporter.otlp_http
+      { file: yaml("meter_provider: {readers: [{periodic: {exporter: {console: {}}}}]}") },
+      `FILE:2: meter_provider.readers[0].periodic.exporter.console
   found:   something that flowspan does not do
-  allowed: otlp_grpc
-  remedy:  use otlp_grpc, and port 4317 of the Collector`,
+  allowed: otlp_grpc, otlp_http
+  remedy:  use otlp_grpc or otlp_http, and let the Collector write`,
     ],
     [
       "a secret in the wrong form, without showing it",

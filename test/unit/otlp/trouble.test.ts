@@ -6,7 +6,7 @@ import { type AddressInfo, createServer as createTcp, type Server as TcpServer }
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { ExportOutcome } from "../../../agent/model/export-outcome.ts";
-import { proxyWarnings } from "../../../agent/otlp/grpc-proxy.ts";
+import { grpcProxyWarnings } from "../../../agent/otlp/grpc-proxy.ts";
 import { createTransport, type TransportOptions } from "../../../agent/otlp/transport.ts";
 import { makeCertificates } from "../tls/certificates.ts";
 import { ACCEPT, fail, startFakeCollector } from "./fake-collector.ts";
@@ -159,11 +159,11 @@ test.each([
   ["socks5://127.0.0.1:1", "environment: https_proxy: gRPC knows only proxies of http://, so OTLP takes none"],
   ["proxy 3128", "environment: https_proxy: it is no URL, so OTLP takes no proxy: write http://HOST:PORT"],
 ])("a proxy that gRPC passes over is told, and what its variable holds is not: %s", (https_proxy, said) => {
-  expect(proxyWarnings({ https_proxy })).toEqual([said]);
+  expect(grpcProxyWarnings({ https_proxy })).toEqual([said]);
 });
 
 test("a proxy that gRPC takes needs no word, nor does none", () => {
-  expect([proxyWarnings({ http_proxy: "http://user:x@proxy:3128" }), proxyWarnings({})]).toEqual([[], []]);
+  expect([grpcProxyWarnings({ http_proxy: "http://user:x@proxy:3128" }), grpcProxyWarnings({})]).toEqual([[], []]);
 });
 
 test("gRPC's own variable for what is trusted is named where its file cannot be used", () => {
