@@ -23,8 +23,8 @@ import {
   collectorPorts,
   startCollector as startReal,
 } from "../components/collector.ts";
-import { freePorts } from "../components/running.ts";
 import { metricRequestOf } from "../otlp/protobuf.ts";
+import { freePorts } from "../shared/free-ports.ts";
 import { flow, histogram, METRICS, SCOPE } from "../unit/otlp/flows.ts";
 
 const DEADLINE_MS = 30_000;
