@@ -24,6 +24,8 @@ export function renderReport({ seed, interval, verdicts }: Results): string {
     "",
     table("Kind", faults, ({ kind }) => kind),
     "",
+    ...confusion(verdicts),
+    "",
     table(
       "Loss, uniform traffic",
       faults.filter(({ share, skewed }) => share !== undefined && !skewed),
@@ -43,6 +45,34 @@ export function renderReport({ seed, interval, verdicts }: Results): string {
   ].join("\n");
 }
 
+/** Two whole ones, after the one that the fault began in. */
+const SOON = 3;
+const SEVERAL = "several places";
+const NOTHING = "nothing";
+
+/** What was made in rows, what was said of it in columns. The last row is what was said of nothing. */
+function confusion(verdicts: readonly ScenarioVerdict[]): string[] {
+  const faults = verdicts.flatMap((verdict) => verdict.faults);
+  const saidOf = ({ kind, outcome }: FaultVerdict) =>
+    outcome === "found" ? kind : outcome === "unknown" ? SEVERAL : NOTHING;
+  const pairs = [
+    ...faults.map((fault) => [fault.kind, saidOf(fault)]),
+    ...verdicts.flatMap(({ wrong, wrongPlaces }) => [
+      ...wrong.map((text) => [NOTHING, text.slice(0, text.indexOf(" at "))]),
+      ...wrongPlaces.map((text) => [NOTHING, `loss at a ${text.slice(0, text.indexOf(" "))}`]),
+    ]),
+  ];
+  const kinds = [...new Set(faults.map(({ kind }) => kind))].sort();
+  const others = pairs.map(([, said = ""]) => said).filter((said) => !kinds.includes(said));
+  const columns = [...kinds, ...new Set(others)];
+  const cell = (made: string, said: string) => pairs.filter(([a, b]) => a === made && b === said).length || "";
+  return [
+    `| made ↓ said → | ${columns.join(" | ")} |`,
+    `|---|${columns.map(() => "---|").join("")}`,
+    ...[...kinds, NOTHING].map((made) => `| ${made} | ${columns.map((said) => cell(made, said)).join(" | ")} |`),
+  ];
+}
+
 function strength({ share }: FaultVerdict): string {
   return `${((share ?? 0) * 100).toFixed(2)} %`;
 }
@@ -50,15 +80,13 @@ function strength({ share }: FaultVerdict): string {
 function table(title: string, faults: readonly FaultVerdict[], of: (fault: FaultVerdict) => string): string {
   const groups = [...Map.groupBy(faults, of)].sort(([a], [b]) => (a < b ? -1 : 1));
   const rows = groups.map(([name, group]) => {
-    const intervals = group
-      .map((each) => each.intervals)
-      .filter((each) => each !== undefined)
-      .sort((a, b) => a - b);
-    const median = intervals.at(Math.floor(intervals.length / 2));
-    return `| ${name} | ${group.length} | ${count(group, "found")} | ${count(group, "unknown")} | ${count(group, "missed")} | ${ratio(count(group, "found"), group.length)} | ${median ?? "-"} |`;
+    const found = group.filter(({ outcome }) => outcome === "found");
+    const soon = found.filter(({ intervals = Infinity }) => intervals <= SOON).length;
+    const counts = [group.length, found.length, soon, count(group, "unknown"), count(group, "missed")];
+    return `| ${name} | ${counts.join(" | ")} | ${ratio(found.length, group.length)} |`;
   });
   return [
-    `| ${title} | faults | found | unknown | missed | recall | intervals, median |`,
+    `| ${title} | faults | found | within ${SOON} intervals | unknown | missed | recall |`,
     "|---|---|---|---|---|---|---|",
     ...rows,
   ].join("\n");

@@ -90,11 +90,13 @@ test("the report counts what was found, what was missed and what is wrong", () =
   const missed = { ...fault, outcome: "missed" as const, intervals: undefined };
   const verdicts = [
     { seed: 1, faults: [{ ...fault, outcome: "found" as const }], findings: 1, wrong: [], wrongPlaces: [] },
-    { seed: 2, faults: [missed], findings: 1, wrong: ["syn_cookies: a to b"], wrongPlaces: [] },
+    { seed: 2, faults: [missed], findings: 1, wrong: ["syn_cookies at node-1: a to b"], wrongPlaces: [] },
   ];
 
   const report = renderReport({ seed: 7, interval: 2000, verdicts });
 
   expect(report).toContain("Precision of findings: 0.50 (2 findings of agents, 1 of them wrong)");
-  expect(report).toContain("| connect_refused | 2 | 1 | 0 | 1 | 0.50 | 2 |");
+  expect(report).toContain("| connect_refused | 2 | 1 | 1 | 0 | 1 | 0.50 |");
+  expect(report).toContain("| made ↓ said → | connect_refused | nothing | syn_cookies |");
+  expect(report).toContain("| connect_refused | 1 | 1 |  |\n| nothing |  |  | 1 |");
 });

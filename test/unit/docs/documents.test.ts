@@ -12,6 +12,7 @@ const DOCUMENTS = [
   "deploy/helm/flowspan/README.md",
   "deploy/manifests/README.md",
   "deploy/otel-collector/README.md",
+  "docs/accuracy.md",
   "docs/configuration.md",
   "docs/directory.md",
   "docs/install.md",
