@@ -19,14 +19,15 @@ export interface DirectoryLimits {
 }
 
 /**
- * Measured: a key takes 0.55 KiB, a stream's own part of it 0.05 with its mark, a connection with TLS some 70. So keys are bounded to
- * 0.25 GiB and streams to 0.35, beside the cluster's objects.
+ * Measured: a key takes 0.55 KiB, a stream's own part of it 0.05 with its mark, a connection with TLS some 70. So a replica with all
+ * keys, or with all that streams may follow, stays below 256 MiB (test/unit/hostile/directory-memory.test.ts), beside the cluster's objects;
+ * streams with TLS are bounded to 0.35 GiB.
  */
 export const LIMITS: DirectoryLimits = {
   waiting: 256,
   streams: 5_000,
-  keys: 262_144,
-  followed: 2_097_152,
+  keys: 196_608,
+  followed: 1_572_864,
   idleMs: 15_000,
 };
 

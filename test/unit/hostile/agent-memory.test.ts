@@ -3,13 +3,14 @@
  * of it is bounded, and it lives.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { FrameKind } from "../../../agent/generated/layout.ts";
 import { type Frame, packFrames } from "../../../agent/source/frames.ts";
+import { watchAnonymousMemory } from "../../hostile/anonymous-memory.ts";
 import { ALLOWED_MIB } from "../../hostile/recordings.ts";
 import { launcherSettings } from "../../hostile/replayer.ts";
 import { type FakeConnection, FakeProbe } from "../source/fake-probe.ts";
@@ -70,7 +71,7 @@ test.each(ATTACKS)(
     onTestFinished(() => probe.close());
     for (const path of [join(probe.path, ".."), probe.path]) chmodSync(path, 0o777);
     const agent = startAgent(probe.path);
-    const peak = watch(agent);
+    const peak = watchAnonymousMemory(agent);
     let said = 0;
     let refused = false;
     const connection = await probe.welcome({ edgeCapacity: 1_000_000 });
@@ -107,17 +108,6 @@ function startAgent(socket: string): ChildProcess {
     rmSync(directory, { recursive: true, force: true });
   });
   return agent;
-}
-
-/** @returns the most anonymous memory that it has had, MiB: what Kubernetes counts */
-function watch({ pid }: ChildProcess): () => number {
-  let peakKib = 0;
-  const reading = setInterval(() => {
-    const [, kib = "0"] = /^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-    peakKib = Math.max(peakKib, Number(kib));
-  }, 20);
-  onTestFinished(() => clearInterval(reading));
-  return () => Math.ceil(peakKib / 1024);
 }
 
 /** Answers flushes until the agent asks for an exchange. */
