@@ -932,6 +932,13 @@ export const METRIC_FLOWSPAN_PROBE_MEMORY_USAGE: MetricDescriptor = {
   instrument: "updowncounter",
 };
 
+export const METRIC_FLOWSPAN_PROBE_MEMORY_NEEDED: MetricDescriptor = {
+  name: "flowspan.probe.memory.needed",
+  unit: "By",
+  description: "Memory that a limit of the probe's cgroup has to allow for the edges and open sockets of now.",
+  instrument: "updowncounter",
+};
+
 export const METRIC_FLOWSPAN_PROBE_RECORDS: MetricDescriptor = {
   name: "flowspan.probe.records",
   unit: "{record}",

@@ -43,6 +43,7 @@ import {
   METRIC_FLOWSPAN_LOGS_PENDING,
   METRIC_FLOWSPAN_LOSSES,
   METRIC_FLOWSPAN_PROBE_CPU_TIME,
+  METRIC_FLOWSPAN_PROBE_MEMORY_NEEDED,
   METRIC_FLOWSPAN_PROBE_MEMORY_USAGE,
   METRIC_FLOWSPAN_PROBE_RECORDS,
   METRIC_FLOWSPAN_PROBE_SOCKETS_ADOPTED,
@@ -57,6 +58,7 @@ import {
 } from "../generated/semconv.ts";
 import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
 import type { LogStats } from "../model/log-record.ts";
+import { probeMemory } from "../model/probe-memory.ts";
 import type { Logger } from "../shared/logger.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
 import type { DurationListeners, SelfState } from "./agent-state.ts";
@@ -153,6 +155,13 @@ const READINGS: readonly Reading<SelfState>[] = [
     },
   ],
   [METRIC_FLOWSPAN_PROBE_MEMORY_USAGE, ofStatus((status) => status.probeRssBytes)],
+  [
+    METRIC_FLOWSPAN_PROBE_MEMORY_NEEDED,
+    (state, result) => {
+      const { status, walkSockets } = state;
+      if (status !== undefined && walkSockets !== undefined) result.observe(probeMemory(status.edges, walkSockets));
+    },
+  ],
   [METRIC_FLOWSPAN_PROBE_RECORDS, ofStatus((status) => status.records)],
   [METRIC_FLOWSPAN_PROBE_SOCKETS_ADOPTED, ofStatus((status) => status.adopted)],
   [
