@@ -1,7 +1,7 @@
 /**
  * A captured terminal (text with ANSI colours on stdin) as an SVG on stdout: how docs/demo.svg was made.
  *
- *     tmux new-session -d -x 118 -y 22 'make demo SECONDS=60'
+ *     tmux new-session -d -x 118 -y 19 'make demo SECONDS=60'
  *     tmux capture-pane -e -p | node scripts/terminal-to-svg.ts >docs/demo.svg
  *
  * Knows the few attributes that flowspan's screens use; each run of cells has a fixed length, so that no
