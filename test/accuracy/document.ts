@@ -38,7 +38,10 @@ nodes find with what was made wrong. \`make accuracy SEED=… SCENARIOS=…\` re
 - **Traffic.** Requests and answers of sixteen segments on 60 kept connections, about 13,000 segments a second in all, each a packet of its own. In half of
   the scenarios one pair of pods has 80 % of it.
 - **Time is compressed.** An interval is two seconds, not 15. A fault lasts for six of them. So a link carries in an interval what it would carry in one of 15 s at
-  about 230 segments a second each way, and a pod at 140. A tenth of a percent needs some 20 lost segments in four intervals: 20,000 segments through the place.
+  about 230 segments a second each way, and a pod at 140. To see a loss of 0.1 %, with a lower threshold, takes some 20 lost segments in four intervals: 20,000 segments through the place.
+- **Small losses of little traffic are missed.** Where one pair has 80 % of the traffic, another pod sends some 430 segments in an interval. Half a percent of
+  them are two, and eight lost in two intervals is the least that is called a finding. So misses of more than 0.1 % are at places off the busiest pair's way.
+- **A tenth of a percent is mostly below the threshold.** \`findings.retransmits.threshold\` is 0.1 % above the 0.02 % that healthy networks lose.
 - **Found** is a loss where an agent has a finding that may be about its place, and all nodes' counts together name that place alone, by the method that each
   agent uses for its own node. **Unknown**: they name it among others. Another fault is found where its finding is about its client and server.
 - **Wrong** is a finding that no fault explains. A client of a full accept queue may get no answer, or be refused once its server is ended: that is right.

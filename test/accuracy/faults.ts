@@ -30,8 +30,8 @@ function lossesOf(lab: Lab, at: LossPlace, probability: number): Promise<Removab
       return NODES.filter((node) => node !== at.node).map((peer) => lab.loss(at.node, peer, probability));
     case "pod":
       return NODES.flatMap((node) => [
-        lab.drop({ from: node, to: at.pod, probability }),
-        lab.drop({ from: at.pod, to: node, probability }),
+        lab.drop({ from: node, to: at.pod, probability, answer: "lose" }),
+        lab.drop({ from: at.pod, to: node, probability, answer: "lose" }),
       ]);
   }
 }
@@ -44,7 +44,7 @@ const APPLICATIONS: {
     return { remove: () => connects.process.stop("SIGKILL") };
   },
   async connect_unanswered(lab, client, server) {
-    const drop = await lab.drop({ from: client, to: server, port: SILENT });
+    const drop = await lab.drop({ from: client, to: server, port: SILENT, answer: "lose" });
     const to = [addressOf(lab, server, SILENT)];
     const connects = lab.pod(client).start("send", { to, count: 0, paceMs: 100, parallel: 64, synRetries: 1 });
     return {

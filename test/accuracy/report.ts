@@ -5,10 +5,12 @@ export interface Results {
   readonly seed: number;
   /** Milliseconds. */
   readonly interval: number;
+  /** The commit that was measured, where somebody noted it. */
+  readonly commit?: string;
   readonly verdicts: readonly ScenarioVerdict[];
 }
 
-export function renderReport({ seed, interval, verdicts }: Results): string {
+export function renderReport({ seed, interval, commit, verdicts }: Results): string {
   const faults = verdicts.flatMap((verdict) => verdict.faults);
   const all = verdicts.reduce((sum, { findings }) => sum + findings, 0);
   const wrong = verdicts.flatMap((verdict) => verdict.wrong);
@@ -16,7 +18,7 @@ export function renderReport({ seed, interval, verdicts }: Results): string {
   const losses = faults.filter(({ share }) => share !== undefined);
   const placed = count(losses, "found");
   return [
-    `Seed ${seed}: ${verdicts.length} scenarios with ${faults.length} faults, intervals of ${interval} ms.`,
+    `Seed ${seed}${commit === undefined ? "" : `, commit ${commit}`}: ${verdicts.length} scenarios with ${faults.length} faults, intervals of ${interval} ms.`,
     "",
     `- Precision of findings: ${ratio(all - wrong.length, all)} (${all} findings of agents, ${wrong.length} of them wrong).`,
     `- Precision of places, by all nodes together: ${ratio(placed, placed + wrongPlaces.length)} (${placed} right, ${wrongPlaces.length} wrong).`,

@@ -28,8 +28,8 @@ export interface RuleInput {
   readonly to: string;
   /** TCP destination port. */
   readonly port?: number;
-  /** drop: no answer. reset: RST. refuse: ICMP port unreachable. prohibit: ICMP administratively prohibited. */
-  readonly answer?: "drop" | "reset" | "refuse" | "prohibit";
+  /** drop: no answer. lose: the same without a rule's reason, as on a link (linkLossRules). reset: RST. refuse: ICMP port unreachable. prohibit: ICMP administratively prohibited. */
+  readonly answer?: "drop" | "lose" | "reset" | "refuse" | "prohibit";
   /** Only that share of the packets. */
   readonly probability?: number;
 }
@@ -58,6 +58,9 @@ export function faultRules(description: Description, input: RuleInput): FaultRul
   );
 }
 
+/** Of a queue that nobody reads. */
+const LOSE = "-j NFQUEUE --queue-num 61999";
+
 /**
  * Loss on the link between two nodes, both ways; also where a delay relay carries it. Nobody reads the queue, so that the kernel frees
  * the packet without a reason (nf_queue): a link has no rule of which it could tell.
@@ -67,7 +70,7 @@ export function linkLossRules(description: Description, a: string, b: string, pr
     (["v4", "v6"] as const).map((family) => ({
       node,
       family,
-      rule: `-i ${linkDevice(description, peer)}+${chance(probability)} -j NFQUEUE --queue-num 61999`,
+      rule: `-i ${linkDevice(description, peer)}+${chance(probability)} ${LOSE}`,
     })),
   );
 }
@@ -89,6 +92,8 @@ function chance(probability: number | undefined): string {
 function jump(answer: NonNullable<RuleInput["answer"]>, family: Family): string {
   const v6 = family === "v6";
   switch (answer) {
+    case "lose":
+      return LOSE;
     case "drop":
       return "-j DROP";
     case "reset":
