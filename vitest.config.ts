@@ -1,10 +1,11 @@
 /**
  * Five suites by what they need: nothing (unit), root and BTF (kernel), the cluster in a box (lab), settings of the whole
- * machine (alone), real components (e2e). All but the first share one kernel. What is alone is a part of the suite lab (scripts/test).
+ * machine (alone), real components (e2e). All but the first share one kernel. What is alone is a part of the suite lab
+ * (scripts/test).
  *
- * Files of the lab and of e2e mostly wait for intervals, so two run at once: each has labs, pins, cgroups and ports of its own. What the machine hid
- * from BPF meanwhile (test/machine/hidden.ts) counts for both. A file that changes what no namespace has of its own is named
- * `*.alone.test.ts`.
+ * Files of the lab and of e2e mostly wait for intervals, so two run at once: each has labs, pins, cgroups and ports of its
+ * own. What the machine hid from BPF meanwhile (test/machine/hidden.ts) counts for both. Files of the kernel suite run one by
+ * one: the longest of them uses all cores. A file that changes what no namespace has of its own is named `*.alone.test.ts`.
  */
 import { defineConfig } from "vitest/config";
 
