@@ -198,7 +198,7 @@ __noinline int undecided__pass(__u32 place, bool is_over, __u64 now)
 	edge = u->otherwise ? edge__enter(&u->key, EDGE_MISS_OVERFLOWS) : NULL;
 	if (edge) {
 		edge__add(edge->growth.reset_received, 1);
-		edge__touch(edge, u->time_ns);
+		edge__touch(edge, now); /* what is added now belongs to this interval, whenever it happened */
 		edge__leave(edge);
 	}
 	undecided__send_record(u, u->otherwise);
