@@ -13,7 +13,7 @@ type Values = Readonly<Record<string, Value>>;
 export interface SentPoint {
   readonly metric: string;
   readonly unit: string;
-  readonly instrument: "gauge" | "sum" | "exponential_histogram";
+  readonly instrument: "gauge" | "sum" | "histogram" | "exponential_histogram";
   /** `moment`: no growth, a gauge's or a non-monotonic sum's. */
   readonly kind: "moment" | "delta" | "cumulative";
   readonly attributes: Values;
@@ -160,6 +160,6 @@ function usesOf({ uses, shared }: { readonly uses: readonly Use[]; readonly shar
 
 function instrumentOf({ instrument, kind }: SentPoint): Metric["instrument"] {
   if (instrument === "gauge") return "gauge";
-  if (instrument === "exponential_histogram") return "histogram";
+  if (instrument === "histogram" || instrument === "exponential_histogram") return "histogram";
   return kind === "moment" ? "updowncounter" : "counter";
 }

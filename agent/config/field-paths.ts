@@ -77,7 +77,6 @@ const UNUSED = [
   /^resource\.(schema_url|detection\/development)$/,
   /^meter_provider\.(views|exemplar_filter|meter_configurator\/development)$/,
   /^meter_provider\.readers\[0\]\.periodic\.(timeout|producers|cardinality_limits|max_export_batch_size\/development)$/,
-  /\.otlp_grpc\.default_histogram_aggregation$/,
 ];
 
 export const isUnused = (path: string): boolean => UNUSED.some((pattern) => pattern.test(path));

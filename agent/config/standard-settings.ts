@@ -130,16 +130,16 @@ export const STANDARD_SETTINGS = {
       ["otlp", "none"],
     ),
     protocol: protocolField,
-    /** Who asks for another form must hear of it. */
     histogramAggregation: choice(
       {
-        summary: "Histograms are exponential, as the kernel keeps them; another aggregation is refused with a warning.",
+        summary:
+          "The form of histograms: exponential as the kernel keeps them, or explicit buckets that end where the kernel's do (docs/telemetry.md).",
         default: "base2_exponential_bucket_histogram",
         live: false,
-        standard: "",
+        standard: `${OTLP}.default_histogram_aggregation`,
         env: ["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"],
       },
-      ["base2_exponential_bucket_histogram"],
+      ["base2_exponential_bucket_histogram", "explicit_bucket_histogram"],
     ),
     headers: headersList({
       summary: "Headers of every export; over gRPC they are its metadata.",

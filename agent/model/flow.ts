@@ -76,4 +76,7 @@ export interface Flow {
     | undefined;
 }
 
+/** The form of histograms: OTLP's base-2 exponential one, or buckets with explicit bounds. */
+export type HistogramForm = "exponential" | "explicit";
+
 export type Temporality = "cumulative" | "delta";

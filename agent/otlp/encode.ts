@@ -11,9 +11,10 @@
  */
 import type { Attributes } from "../model/attribute.ts";
 import type { Role } from "../model/edge.ts";
-import type { Flow, Resource, Temporality } from "../model/flow.ts";
+import type { Flow, HistogramForm, Resource, Temporality } from "../model/flow.ts";
 import type { FlowMetric } from "../model/metric.ts";
 import { encodeAttributes, FIRST_FIELD_TAG, retag } from "./attribute-bytes.ts";
+import { explicitRoom, writeExplicit } from "./explicit.ts";
 import { SECONDS_SCALE, secondsIndex } from "./exponential.ts";
 import {
   encodeScope,
@@ -39,6 +40,7 @@ const MAX_REQUEST_BYTES = 3.5 * 1024 * 1024;
 export interface EncoderOptions {
   readonly metrics: readonly FlowMetric[];
   readonly temporality: Temporality;
+  readonly histograms?: HistogramForm;
   readonly scope: InstrumentationScope;
   readonly maxRequestBytes?: number;
 }
@@ -55,6 +57,10 @@ const NUMBER_POINT_ROOM = 40;
 const HISTOGRAM_POINT_ROOM = 90;
 const METRIC_ROOM = 24;
 const RESOURCE_ROOM = 24;
+
+/** Fields of HistogramDataPoint that have another number in ExponentialHistogramDataPoint. */
+const HISTOGRAM_ATTRIBUTE_TAG = 0x4a;
+const HISTOGRAM_EXEMPLAR_TAG = 0x42;
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 const MICROSECONDS = 1_000_000;
@@ -86,7 +92,7 @@ export class FlowEncoder {
   #points = 0;
 
   constructor(options: EncoderOptions) {
-    this.#plans = planMetrics(options.metrics, options.temporality);
+    this.#plans = planMetrics(options.metrics, options.temporality, options.histograms);
     this.#rolePoints = {
       client: pointsOfRole(this.#plans, "client"),
       server: pointsOfRole(this.#plans, "server"),
@@ -158,7 +164,8 @@ export class FlowEncoder {
     for (const point of points.histograms) {
       const span = prepared[point.histogram];
       if (point.always || span.count > 0) {
-        bytes += HISTOGRAM_POINT_ROOM + attributes.length + point.attributes.length + span.packedBytes;
+        bytes += HISTOGRAM_POINT_ROOM + attributes.length + point.attributes.length;
+        bytes += point.bounds === undefined ? span.packedBytes : explicitRoom(point.bounds);
       }
     }
     if (exemplars !== undefined) {
@@ -266,7 +273,7 @@ export class FlowEncoder {
     const attributes = w.at;
     w.raw(prepared.attributes);
     w.raw(point.attributes);
-    retag(w, attributes, w.at, FIRST_FIELD_TAG);
+    retag(w, attributes, w.at, point.bounds === undefined ? FIRST_FIELD_TAG : HISTOGRAM_ATTRIBUTE_TAG);
     w.byte(0x11);
     w.fixed64(prepared.startLow, prepared.startHigh);
     w.byte(0x19);
@@ -275,6 +282,20 @@ export class FlowEncoder {
     w.integer64(histogram.count);
     w.byte(0x29);
     w.double((prepared.counters[point.sum] as number) / MICROSECONDS);
+    if (point.bounds === undefined) this.#writeExponential(histogram);
+    else writeExplicit(w, histogram, point.bounds);
+    const exemplars = w.at;
+    if (prepared.exemplars !== undefined && point.histogram !== "duration") {
+      w.raw(prepared.exemplars[point.histogram]);
+      if (point.bounds !== undefined) retag(w, exemplars, w.at, HISTOGRAM_EXEMPLAR_TAG);
+    }
+    w.close(start);
+    this.#points++;
+  }
+
+  /** What only an ExponentialHistogramDataPoint has. */
+  #writeExponential(histogram: PreparedHistogram): void {
+    const w = this.#writer;
     w.byte(0x30);
     w.zigzag(SECONDS_SCALE);
     w.byte(0x42);
@@ -282,11 +303,6 @@ export class FlowEncoder {
     // negative: present and empty, as the stock serializer writes it.
     w.byte(0x4a);
     w.byte(0);
-    if (prepared.exemplars !== undefined && point.histogram !== "duration") {
-      w.raw(prepared.exemplars[point.histogram]);
-    }
-    w.close(start);
-    this.#points++;
   }
 
   /** ExponentialHistogramDataPoint.Buckets: every second bucket at SECONDS_SCALE is empty. */

@@ -5,9 +5,10 @@
  */
 import { EDGE_COUNTERS } from "../generated/layout.ts";
 import type { Role } from "../model/edge.ts";
-import type { Temporality } from "../model/flow.ts";
+import type { HistogramForm, Temporality } from "../model/flow.ts";
 import type { FlowMetric, FlowPoint } from "../model/metric.ts";
 import { encodeAttributes, NUMBER_ATTRIBUTE_TAG } from "./attribute-bytes.ts";
+import { EXPLICIT_BOUNDS, type ExplicitBounds } from "./explicit.ts";
 import { encodeMessage, encodeText } from "./wire.ts";
 
 export interface InstrumentationScope {
@@ -34,6 +35,8 @@ export interface HistogramPoint {
   readonly histogram: HistogramName;
   /** Place of its sum in EDGE_COUNTERS. */
   readonly sum: number;
+  /** Of explicit buckets; undefined: exponential. */
+  readonly bounds: ExplicitBounds | undefined;
   readonly always: boolean;
 }
 
@@ -41,7 +44,7 @@ export interface HistogramPoint {
 export interface MetricPlan {
   /** Name, description and unit as they stand in Metric. */
   readonly header: Uint8Array;
-  /** Tag of Metric's field gauge, sum or exponential_histogram. */
+  /** Tag of Metric's field gauge, sum, histogram or exponential_histogram. */
   readonly dataTag: number;
   /** What follows the points: temporality and monotonicity. */
   readonly tail: Uint8Array;
@@ -63,17 +66,21 @@ export interface RolePoints {
 }
 
 /** One plan a metric name: entries of the table that share a descriptor become one Metric. */
-export function planMetrics(metrics: readonly FlowMetric[], temporality: Temporality): MetricPlan[] {
+export function planMetrics(
+  metrics: readonly FlowMetric[],
+  temporality: Temporality,
+  form: HistogramForm = "exponential",
+): MetricPlan[] {
   const byName = new Map<string, FlowMetric[]>();
   for (const metric of metrics) {
     const same = byName.get(metric.metric.name);
     if (same === undefined) byName.set(metric.metric.name, [metric]);
     else same.push(metric);
   }
-  return [...byName.values()].map((entries) => planMetric(entries, temporality));
+  return [...byName.values()].map((entries) => planMetric(entries, temporality, form));
 }
 
-function planMetric(entries: readonly FlowMetric[], temporality: Temporality): MetricPlan {
+function planMetric(entries: readonly FlowMetric[], temporality: Temporality, form: HistogramForm): MetricPlan {
   const descriptor = (entries[0] as FlowMetric).metric;
   const { instrument } = descriptor;
   const isHistogram = instrument === "histogram";
@@ -87,12 +94,16 @@ function planMetric(entries: readonly FlowMetric[], temporality: Temporality): M
   const perRole = entries.flatMap(({ roles, points }) => roles.map((role) => ({ role, points })));
   return {
     header: encodeDescriptor(descriptor.name, descriptor.description, descriptor.unit),
-    dataTag: { gauge: 0x2a, counter: 0x3a, updowncounter: 0x3a, histogram: 0x52 }[instrument],
+    dataTag: { gauge: 0x2a, counter: 0x3a, updowncounter: 0x3a, histogram: form === "explicit" ? 0x4a : 0x52 }[
+      instrument
+    ],
     tail: encodeTail(instrument, temporality),
     // A sum of the moment (open connections) has no start of its own among deltas: unknown, not wrong.
     startTime: !(instrument === "updowncounter" && temporality === "delta"),
     numbers: isHistogram ? [] : perRole.map(({ role, points }) => ({ role, points: points.map(planNumber) })),
-    histograms: isHistogram ? perRole.map(({ role, points }) => ({ role, points: points.map(planHistogram) })) : [],
+    histograms: isHistogram
+      ? perRole.map(({ role, points }) => ({ role, points: points.map((point) => planHistogram(point, form)) }))
+      : [],
   };
 }
 
@@ -109,11 +120,15 @@ function planNumber({ attributes, from, emit }: FlowPoint): NumberPoint {
   };
 }
 
-function planHistogram({ attributes, from, emit }: FlowPoint): HistogramPoint {
+function planHistogram({ attributes, from, emit }: FlowPoint, form: HistogramForm): HistogramPoint {
   if (!("histogram" in from)) throw new TypeError("not a histogram");
   const { histogram } = from;
   const sum = EDGE_COUNTERS.indexOf(`${histogram}Us`);
-  return { attributes: encodeAttributes(attributes, NUMBER_ATTRIBUTE_TAG), histogram, sum, always: emit === "always" };
+  return {
+    attributes: encodeAttributes(attributes, NUMBER_ATTRIBUTE_TAG),
+    ...{ histogram, sum, always: emit === "always" },
+    bounds: form === "explicit" ? EXPLICIT_BOUNDS[histogram] : undefined,
+  };
 }
 
 /** 1e-6 is no double, 1e6 is: dividing by it rounds once. */

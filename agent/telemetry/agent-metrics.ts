@@ -57,6 +57,7 @@ import {
   METRIC_FLOWSPAN_WALK_SOCKETS,
 } from "../generated/semconv.ts";
 import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
+import type { HistogramForm } from "../model/flow.ts";
 import type { LogStats } from "../model/log-record.ts";
 import { probeMemory } from "../model/probe-memory.ts";
 import type { Logger } from "../shared/logger.ts";
@@ -86,12 +87,17 @@ export function startSelfMetrics(
   log: Logger,
   sending?: Sending,
 ): SelfMetrics {
-  return measureSelf(state, attributes, sendingReader(options, log, sending));
+  return measureSelf(state, attributes, sendingReader(options, log, sending), options.histograms);
 }
 
 /** Registers every instrument on a provider with this one reader. */
-export function measureSelf(state: SelfState, attributes: ResourceAttributes, reader: MetricReader): SelfMetrics {
-  const { meter, ...metrics } = measure(state, READINGS, attributes, reader);
+export function measureSelf(
+  state: SelfState,
+  attributes: ResourceAttributes,
+  reader: MetricReader,
+  histograms?: HistogramForm,
+): SelfMetrics {
+  const { meter, ...metrics } = measure(state, READINGS, attributes, reader, histograms);
   state.durations = recordDurations(meter);
   return metrics;
 }

@@ -9,6 +9,7 @@ import {
   type DataPoint,
   DataPointType,
   type ExponentialHistogram,
+  type Histogram,
   type MetricData,
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
@@ -19,7 +20,7 @@ export interface Growth {
   readonly accept: () => void;
 }
 
-type Value = number | ExponentialHistogram;
+type Value = number | ExponentialHistogram | Histogram;
 type Buckets = ExponentialHistogram["positive"];
 
 export class Deltas {
@@ -50,6 +51,10 @@ export class Deltas {
     const delta = { aggregationTemporality: AggregationTemporality.DELTA };
     if (metric.dataPointType === DataPointType.SUM && metric.isMonotonic)
       return { ...metric, ...delta, dataPoints: since(metric.dataPoints, (now, before) => now - before) };
+    if (metric.dataPointType === DataPointType.HISTOGRAM) {
+      const explicit = since(metric.dataPoints, explicitLess).filter(({ value }) => value.count > 0);
+      return { ...metric, ...delta, dataPoints: explicit };
+    }
     if (metric.dataPointType !== DataPointType.EXPONENTIAL_HISTOGRAM) return metric;
     const grown = since(metric.dataPoints, histogramLess).filter(({ value }) => value.count > 0);
     return { ...metric, ...delta, dataPoints: grown };
@@ -58,6 +63,16 @@ export class Deltas {
 
 function seriesOf(name: string, { attributes }: DataPoint<Value>): string {
   return JSON.stringify([name, ...Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1))]);
+}
+
+/** Bounds are the same for ever. Smallest and largest value are of all, so they are left out. */
+function explicitLess(now: Histogram, before: Histogram): Histogram {
+  const { boundaries, counts } = now.buckets;
+  return {
+    count: now.count - before.count,
+    sum: (now.sum ?? 0) - (before.sum ?? 0),
+    buckets: { boundaries, counts: counts.map((count, i) => count - (before.buckets.counts[i] ?? 0)) },
+  };
 }
 
 /** The scale of what only grows can only shrink. Smallest and largest value are of all, so they are left out. */

@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Settings } from "../config/settings.ts";
+import type { HistogramForm } from "../model/flow.ts";
 import type { Transport } from "../otlp/transport.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { selfAttributes } from "./provider.ts";
@@ -21,5 +22,11 @@ export function selfExport(name: string, settings: Settings, transport: Transpor
     configured: settings.resource.attributes,
   });
   const { temporality, timeout: timeoutMs } = settings.otlp;
-  return { attributes, options: { transport, timeoutMs, temporality, intervalMs: settings.interval } };
+  const histograms = histogramForm(settings);
+  return { attributes, options: { transport, timeoutMs, temporality, histograms, intervalMs: settings.interval } };
+}
+
+/** The form of all histograms that are exported. */
+export function histogramForm({ otlp }: Settings): HistogramForm {
+  return otlp.histogramAggregation === "explicit_bucket_histogram" ? "explicit" : "exponential";
 }

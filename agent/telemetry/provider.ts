@@ -11,6 +11,7 @@ import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { ProtobufMetricsSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
+  type AggregationOption,
   AggregationType,
   InstrumentType,
   MeterProvider,
@@ -32,7 +33,8 @@ import {
 } from "../generated/semconv.ts";
 import type { Attributes as ResourceAttributes } from "../model/attribute.ts";
 import type { ExportOutcome } from "../model/export-outcome.ts";
-import type { Temporality } from "../model/flow.ts";
+import type { HistogramForm, Temporality } from "../model/flow.ts";
+import { EXPLICIT_BOUNDS } from "../otlp/explicit.ts";
 import type { Transport } from "../otlp/transport.ts";
 import type { Logger } from "../shared/logger.ts";
 import { Deltas } from "./deltas.ts";
@@ -79,6 +81,7 @@ export interface SendOptions {
   /** Of one request. */
   readonly timeoutMs?: number;
   readonly temporality: Temporality;
+  readonly histograms?: HistogramForm;
 }
 
 /** Called when metrics that were collected just now are sent. @returns what is called with the Collector's answer */
@@ -93,18 +96,27 @@ export function sendingReader(options: SendOptions, log: Logger, sending: Sendin
   });
 }
 
+const AGGREGATIONS: Readonly<Record<HistogramForm, AggregationOption>> = {
+  exponential: { type: AggregationType.EXPONENTIAL_HISTOGRAM },
+  explicit: {
+    type: AggregationType.EXPLICIT_BUCKET_HISTOGRAM,
+    options: { boundaries: [...EXPLICIT_BOUNDS.handshake.seconds] },
+  },
+};
+
 /** Registers every reading on a provider with this one reader; `meter` takes what else there is. */
 export function measure<State>(
   state: State,
   readings: readonly Reading<State>[],
   attributes: ResourceAttributes,
   reader: MetricReader,
+  histograms: HistogramForm = "exponential",
 ): SelfMetrics & { readonly meter: Meter } {
   const provider = new MeterProvider({
     resource: resourceFromAttributes({ ...attributes } as Attributes),
     readers: [reader],
     // The SDK's default bounds are made for milliseconds.
-    views: [{ instrumentType: InstrumentType.HISTOGRAM, aggregation: { type: AggregationType.EXPONENTIAL_HISTOGRAM } }],
+    views: [{ instrumentType: InstrumentType.HISTOGRAM, aggregation: AGGREGATIONS[histograms] }],
   });
   const meter = provider.getMeter("flowspan", String(attributes[ATTR_SERVICE_VERSION] ?? ""), {
     schemaUrl: SCHEMA_URL,

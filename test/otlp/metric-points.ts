@@ -16,7 +16,7 @@ import { metricRequestOf } from "./protobuf.ts";
 export interface ReceivedPoint extends Point {
   readonly scope: string;
   readonly unit: string;
-  readonly instrument: "gauge" | "sum" | "exponential_histogram";
+  readonly instrument: "gauge" | "sum" | "histogram" | "exponential_histogram";
   /** Of a histogram. */
   readonly scale: number | undefined;
   readonly count: number | undefined;
@@ -50,7 +50,7 @@ export function pointsOf({ resourceMetrics = [] }: JsonMetricRequest): ReceivedP
     const about = attributesOf(resource?.attributes);
     for (const { scope, metrics = [] } of scopeMetrics)
       for (const metric of metrics) {
-        const data = metric.sum ?? metric.exponentialHistogram ?? metric.gauge;
+        const data = metric.sum ?? metric.histogram ?? metric.exponentialHistogram ?? metric.gauge;
         for (const point of data?.dataPoints ?? []) points.push(pointOf(metric, point, about, scope?.name ?? ""));
       }
   }
@@ -58,7 +58,8 @@ export function pointsOf({ resourceMetrics = [] }: JsonMetricRequest): ReceivedP
 }
 
 function pointOf(metric: JsonMetric, point: JsonPoint, resource: Attributes, scope: string): ReceivedPoint {
-  const { sum, exponentialHistogram: histogram } = metric;
+  const { sum, exponentialHistogram } = metric;
+  const histogram = metric.histogram ?? exponentialHistogram;
   const isMoment = histogram === undefined && sum?.isMonotonic !== true;
   const isHistogram = histogram !== undefined;
   const { aggregationTemporality } = sum ?? histogram ?? {};
@@ -73,8 +74,14 @@ function pointOf(metric: JsonMetric, point: JsonPoint, resource: Attributes, sco
     ...(isHistogram && { buckets: bucketsOf(point) }),
     scope,
     unit: metric.unit ?? "",
-    instrument: isHistogram ? "exponential_histogram" : sum === undefined ? "gauge" : "sum",
-    scale: isHistogram ? (point.scale ?? 0) : undefined,
+    instrument: isHistogram
+      ? exponentialHistogram === undefined
+        ? "histogram"
+        : "exponential_histogram"
+      : sum === undefined
+        ? "gauge"
+        : "sum",
+    scale: exponentialHistogram !== undefined ? (point.scale ?? 0) : undefined,
     count: isHistogram ? Number(point.count ?? 0) : undefined,
     exemplars: (point.exemplars ?? []).map(exemplarOf),
   };
@@ -84,7 +91,10 @@ function exemplarOf({ traceId, spanId, timeUnixNano = "0", asInt, asDouble }: Js
   return { traceId, spanId, timeUnixNs: BigInt(timeUnixNano), value: Number(asInt ?? asDouble ?? 0) };
 }
 
-function bucketsOf({ positive, zeroCount = 0 }: JsonPoint): Map<number, number> {
+/** By index at the point's scale; of explicit buckets by their place in the point. */
+function bucketsOf({ positive, zeroCount = 0, bucketCounts = [] }: JsonPoint): Map<number, number> {
+  const explicit = bucketCounts.flatMap((count, i) => (Number(count) > 0 ? [[i, Number(count)] as const] : []));
+  if (explicit.length > 0) return new Map(explicit);
   const buckets = new Map<number, number>();
   // Zeros have no bucket of their own in this map: ours go to the smallest.
   if (Number(zeroCount) > 0) buckets.set(Number.NEGATIVE_INFINITY, Number(zeroCount));

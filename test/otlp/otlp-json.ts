@@ -64,6 +64,7 @@ export interface JsonMetric {
   readonly unit?: string;
   readonly sum?: JsonData;
   readonly gauge?: JsonData;
+  readonly histogram?: JsonData;
   readonly exponentialHistogram?: JsonData;
 }
 
@@ -84,6 +85,9 @@ export interface JsonPoint {
   readonly scale?: number;
   readonly zeroCount?: string | number;
   readonly positive?: { readonly offset?: number; readonly bucketCounts?: readonly (string | number)[] } | null;
+  /** Of explicit buckets. */
+  readonly bucketCounts?: readonly (string | number)[];
+  readonly explicitBounds?: readonly number[];
   readonly exemplars?: readonly JsonExemplar[];
 }
 

@@ -26,12 +26,18 @@ message AnyValue {
 message ArrayValue { repeated AnyValue values = 1; }
 message Metric {
   string name = 1; string description = 2; string unit = 3;
-  oneof data { Gauge gauge = 5; Sum sum = 7; ExponentialHistogram exponential_histogram = 10; }
+  oneof data { Gauge gauge = 5; Sum sum = 7; Histogram histogram = 9; ExponentialHistogram exponential_histogram = 10; }
 }
 message Gauge { repeated NumberDataPoint data_points = 1; }
 message Sum { repeated NumberDataPoint data_points = 1; uint32 aggregation_temporality = 2; bool is_monotonic = 3; }
 message ExponentialHistogram {
   repeated ExponentialHistogramDataPoint data_points = 1; uint32 aggregation_temporality = 2;
+}
+message Histogram { repeated HistogramDataPoint data_points = 1; uint32 aggregation_temporality = 2; }
+message HistogramDataPoint {
+  repeated KeyValue attributes = 9; fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3;
+  fixed64 count = 4; optional double sum = 5; repeated fixed64 bucket_counts = 6; repeated double explicit_bounds = 7;
+  repeated Exemplar exemplars = 8; uint32 flags = 10; optional double min = 11; optional double max = 12;
 }
 message NumberDataPoint {
   repeated KeyValue attributes = 7; fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3;
@@ -78,13 +84,16 @@ const { root } = protobuf.parse(SCHEMA);
 /**
  * @param bytes an ExportMetricsServiceRequest
  * @returns absent scalars as their default
- * @throws Error for a metric that is no gauge, sum or exponential histogram
+ * @throws Error for a metric that is no gauge, sum or histogram
  */
 export function metricRequestOf(bytes: Uint8Array): JsonMetricRequest {
   const request = plain("Metrics", bytes) as JsonMetricRequest;
   for (const { scopeMetrics = [] } of request.resourceMetrics ?? [])
-    for (const { name, sum, gauge, exponentialHistogram } of scopeMetrics.flatMap(({ metrics = [] }) => metrics))
-      if ((sum ?? gauge ?? exponentialHistogram) === undefined) throw new Error(`metric ${name} is of another kind`);
+    for (const { name, sum, gauge, histogram, exponentialHistogram } of scopeMetrics.flatMap(
+      ({ metrics = [] }) => metrics,
+    ))
+      if ((sum ?? gauge ?? histogram ?? exponentialHistogram) === undefined)
+        throw new Error(`metric ${name} is of another kind`);
   return request;
 }
 

@@ -6,17 +6,18 @@
  */
 
 import { AT } from "../../edges/counters.ts";
-import type { Flow, Histogram, Temporality } from "../../model/flow.ts";
+import type { Flow, Histogram, HistogramForm, Temporality } from "../../model/flow.ts";
 import type { FlowMetric, FlowPoint } from "../../model/metric.ts";
 import type { NumberPoint } from "../../model/point.ts";
+import { EXPLICIT_BOUNDS, explicitCounts } from "../../otlp/explicit.ts";
 import { SECONDS_SCALE, secondsIndex, spanOf } from "../../otlp/exponential.ts";
 import { FLOW_METRICS } from "../../series/instruments.ts";
 import { sorted } from "./sorted.ts";
 
-export function flowLines(flow: Flow, temporality: Temporality): string[] {
+export function flowLines(flow: Flow, temporality: Temporality, form: HistogramForm = "exponential"): string[] {
   return FLOW_METRICS.filter(({ roles }) => roles.includes(flow.role)).flatMap((metric) =>
     metric.points.flatMap((point) => {
-      const value = pointValue(flow, point);
+      const value = pointValue(flow, point, form);
       return value === undefined ? [] : [JSON.stringify({ ...pointHead(flow, metric, point, temporality), ...value })];
     }),
   );
@@ -37,13 +38,20 @@ function pointHead(flow: Flow, { metric }: FlowMetric, point: FlowPoint, tempora
 }
 
 /** @returns undefined where the point is left out */
-function pointValue(flow: Flow, { from, emit }: FlowPoint): object | undefined {
+function pointValue(flow: Flow, { from, emit }: FlowPoint, form: HistogramForm): object | undefined {
   if ("histogram" in from) {
-    const histogram = histogramValue(flow[from.histogram]);
+    const { histogram: name } = from;
+    const histogram = form === "explicit" ? explicitValue(flow[name], name) : histogramValue(flow[name]);
     return histogram.count === 0 && emit === "nonzero" ? undefined : histogram;
   }
   const value = "gauge" in from ? flow[from.gauge] : (flow.counters[AT[from.counter]] as number) * (from.scale ?? 1);
   return value === 0 && emit === "nonzero" ? undefined : { value };
+}
+
+function explicitValue({ buckets, sumUs }: Histogram, name: keyof typeof EXPLICIT_BOUNDS) {
+  const bounds = EXPLICIT_BOUNDS[name];
+  const bucketCounts = explicitCounts({ pairs: buckets, length: buckets.length }, bounds);
+  return { count: spanOf(buckets).count, sum: sumUs / 1e6, bucketCounts, explicitBounds: bounds.seconds };
 }
 
 function histogramValue({ buckets, sumUs }: Histogram) {

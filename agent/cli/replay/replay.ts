@@ -7,7 +7,7 @@
 
 import { type Config, loadConfig, loadSchemaCheck } from "../../config/load.ts";
 import type { Connection } from "../../model/connection-record.ts";
-import type { Flow } from "../../model/flow.ts";
+import type { Flow, HistogramForm } from "../../model/flow.ts";
 import { createIdentity } from "../../naming/identify.ts";
 import type { FlowExporter, RequestResult } from "../../otlp/flow-exporter.ts";
 import { createTransport, type Transport } from "../../otlp/transport.ts";
@@ -25,6 +25,7 @@ import { SourceError } from "../../source/source.ts";
 import type { Span } from "../../spans/span.ts";
 import { Spans } from "../../spans/spans.ts";
 import type { Moment } from "../../spans/wall-clock.ts";
+import { histogramForm } from "../../telemetry/export-options.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "../command.ts";
 import { flowLines, pointLine } from "./flow-lines.ts";
 import { replayFindings } from "./replay-findings.ts";
@@ -103,7 +104,9 @@ async function play(
   let failure: Error | undefined;
   const { temporality } = settings.otlp;
   const transport = flags.export ? createTransport(transportOptions(config, "metrics")) : undefined;
-  const exporter = transport ? makeExporter(transport, settings, log, onResult) : printing(write, temporality);
+  const exporter = transport
+    ? makeExporter(transport, settings, log, onResult)
+    : printing(write, temporality, histogramForm(settings));
   const deliver = transport ? deliverBy(transport, settings, onResult) : printingPoints(write, temporality);
   const stop = new AbortController();
   await runPipeline({
@@ -179,11 +182,12 @@ function makeReplaySpans(config: Config, log: Log, write: ((lines: string) => Pr
 function printing(
   write: (lines: string) => Promise<void>,
   temporality: "cumulative" | "delta",
+  form: HistogramForm,
 ): Pick<FlowExporter, "exportFlows" | "shutdown"> {
   return {
     async exportFlows(given) {
       const flows: Flow[] = [...given];
-      const lines = flows.flatMap((flow) => flowLines(flow, temporality));
+      const lines = flows.flatMap((flow) => flowLines(flow, temporality, form));
       if (lines.length > 0) await write(`${lines.join("\n")}\n`);
       const outcome = { state: "accepted", rejectedPoints: 0, message: "" } as const;
       return flows.length === 0 ? [] : [{ flows, points: lines.length, bytes: 0, durationMs: 0, outcome }];

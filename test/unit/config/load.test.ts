@@ -133,8 +133,8 @@ describe("layers", () => {
     ["OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "grpc, http/protobuf"],
     [
       "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-      "explicit_bucket_histogram",
-      "base2_exponential_bucket_histogram",
+      "summary",
+      "base2_exponential_bucket_histogram, explicit_bucket_histogram",
     ],
   ])("who asks for what is not spoken is told: %s=%s", (name, found, allowed) => {
     const { warnings } = load({ env: { [name]: found } });

@@ -14,20 +14,22 @@ import {
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
 import { EDGE_COUNTERS } from "../../../agent/generated/layout.ts";
-import type { Flow, Temporality } from "../../../agent/model/flow.ts";
+import type { Flow, HistogramForm, Temporality } from "../../../agent/model/flow.ts";
 import type { FlowMetric, FlowPoint } from "../../../agent/model/metric.ts";
+import { EXPLICIT_BOUNDS } from "../../../agent/otlp/explicit.ts";
 import { SCOPE } from "./flows.ts";
 
 export function stockBytes(
   flows: readonly Flow[],
   metrics: readonly FlowMetric[],
   temporality: Temporality,
+  form: HistogramForm = "exponential",
 ): Uint8Array {
   const resources = [...new Map(flows.map((flow) => [flow.resource.id, flow.resource])).values()];
   const requests = resources.flatMap((resource) => {
     const own = flows.filter((flow) => flow.resource.id === resource.id);
     const data = metrics
-      .map((metric) => metricData(metric, own, temporality))
+      .map((metric) => metricData(metric, own, temporality, form))
       .filter((one) => one.dataPoints.length > 0);
     if (data.length === 0) return [];
     const value: ResourceMetrics = {
@@ -43,10 +45,11 @@ function metricData(
   { metric, roles, points }: FlowMetric,
   flows: readonly Flow[],
   temporality: Temporality,
+  form: HistogramForm,
 ): MetricData {
   const own = roles.flatMap((role) => flows.filter((flow) => flow.role === role));
   const dataPoints = own.flatMap((flow) =>
-    points.filter((point) => emitted(flow, point)).map((p) => dataPoint(flow, p)),
+    points.filter((point) => emitted(flow, point)).map((p) => dataPoint(flow, p, form)),
   );
   const scaled = points.some((point) => "counter" in point.from && point.from.scale !== undefined);
   const aggregationTemporality =
@@ -59,7 +62,7 @@ function metricData(
       counter: DataPointType.SUM,
       updowncounter: DataPointType.SUM,
       gauge: DataPointType.GAUGE,
-      histogram: DataPointType.EXPONENTIAL_HISTOGRAM,
+      histogram: form === "explicit" ? DataPointType.HISTOGRAM : DataPointType.EXPONENTIAL_HISTOGRAM,
     }[metric.instrument],
     aggregationTemporality,
     isMonotonic: metric.instrument === "counter",
@@ -75,12 +78,13 @@ function emitted(flow: Flow, { emit, from }: FlowPoint): boolean {
   return numberOf(flow, from) !== 0;
 }
 
-function dataPoint(flow: Flow, { attributes, from }: FlowPoint) {
+function dataPoint(flow: Flow, { attributes, from }: FlowPoint, form: HistogramForm) {
+  const histogram = form === "explicit" ? explicit : exponential;
   return {
     startTime: hrTime(flow.startUnixNs),
     endTime: hrTime(flow.timeUnixNs),
     attributes: { ...flow.attributes, ...attributes },
-    value: "histogram" in from ? exponential(flow, from.histogram) : numberOf(flow, from),
+    value: "histogram" in from ? histogram(flow, from.histogram) : numberOf(flow, from),
   };
 }
 
@@ -111,6 +115,20 @@ function exponential(flow: Flow, name: "handshake" | "rtt" | "duration") {
     positive: { offset: used.length === 0 ? 0 : 2 * first - 159, bucketCounts },
     negative: { offset: 0, bucketCounts: [] },
   };
+}
+
+/** Each kernel bucket ends at 2^((slot + 1) / 4) µs, and counts go where a bound is not below that. */
+function explicit(flow: Flow, name: "handshake" | "rtt" | "duration") {
+  const { buckets, sumUs } = flow[name];
+  const boundaries = [...EXPLICIT_BOUNDS[name].seconds];
+  const counts = new Array(boundaries.length + 1).fill(0);
+  for (let i = 0; i < buckets.length; i += 2) {
+    const endUs = 2 ** (((buckets[i] as number) + 1) / 4);
+    const bucket = boundaries.findIndex((bound) => endUs <= bound * 1e6 * (1 + 1e-9));
+    counts[bucket < 0 ? boundaries.length : bucket] += buckets[i + 1] as number;
+  }
+  const count = counts.reduce((sum, one) => sum + one, 0);
+  return { count, sum: sumUs / 1_000_000, buckets: { boundaries, counts } };
 }
 
 function hrTime(ns: bigint): [number, number] {

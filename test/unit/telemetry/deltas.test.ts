@@ -1,5 +1,5 @@
 /** Own metrics as deltas: what the Collector did not take comes again with the next request. */
-import { AggregationType, InstrumentType, MeterProvider } from "@opentelemetry/sdk-metrics";
+import { type AggregationOption, AggregationType, InstrumentType, MeterProvider } from "@opentelemetry/sdk-metrics";
 import { expect, test } from "vitest";
 import type { ReceivedPoint } from "../../otlp/metric-points.ts";
 import { seriesTotals } from "../../otlp/oracle.ts";
@@ -70,6 +70,51 @@ test("a histogram's growth is what was recorded since, bucket by bucket, also wh
     );
   const [zero, one, million] = middles(second);
   expect([zero, Math.round(one ?? 0), Math.abs((million ?? 0) / 1e6 - 1) < 0.05]).toEqual([0, 1, true]);
+});
+
+test("so is that of one with explicit buckets", async () => {
+  const receiving = receivingReader("delta");
+  const aggregation: AggregationOption = {
+    type: AggregationType.EXPLICIT_BUCKET_HISTOGRAM,
+    options: { boundaries: [1, 2] },
+  };
+  const views = [{ instrumentType: InstrumentType.HISTOGRAM, aggregation }];
+  const provider = new MeterProvider({ readers: [receiving.reader], views });
+  const histogram = provider.getMeter("test").createHistogram("duration");
+
+  for (const value of [1, 2, 23]) histogram.record(value);
+  await provider.forceFlush();
+  receiving.isAway = true;
+  histogram.record(2);
+  await provider.forceFlush().catch(() => {});
+  receiving.isAway = false;
+  histogram.record(1);
+  await provider.forceFlush();
+  await provider.shutdown();
+
+  expect(receiving.points.map(({ count, value, buckets, kind }) => [kind, count, value, [...(buckets ?? [])]])).toEqual(
+    [
+      [
+        "delta",
+        3,
+        26,
+        [
+          [0, 1],
+          [1, 1],
+          [2, 1],
+        ],
+      ],
+      [
+        "delta",
+        2,
+        3,
+        [
+          [0, 1],
+          [1, 1],
+        ],
+      ],
+    ],
+  );
 });
 
 test("what a reader adds up is what was counted, whatever the Collector took", async () => {
