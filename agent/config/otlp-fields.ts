@@ -156,16 +156,18 @@ function headerProblem(key: string, value: string): string | undefined {
   return undefined;
 }
 
-/** Sums since the series' start, or growth since the last export; OTel's low memory preference means growth here. */
-export function temporality(stated: Words<"cumulative" | "delta">): Field<"cumulative" | "delta"> {
-  const read = (value: unknown): Read<"cumulative" | "delta"> => {
-    if (value === "low_memory" || value === "lowmemory") return { value: "delta" };
+export type TemporalityPreference = "cumulative" | "delta" | "low_memory";
+
+/** Sums since the series' start, or growth since the last export; the file and the variable call the third differently. */
+export function temporality(stated: Words<TemporalityPreference>): Field<TemporalityPreference> {
+  const read = (value: unknown): Read<TemporalityPreference> => {
+    if (value === "low_memory" || value === "lowmemory") return { value: "low_memory" };
     if (value === "cumulative" || value === "delta") return { value };
     return refuse({ remedy: "write one of them; cumulative is the default" });
   };
   return field(stated, {
     allowed: "cumulative, delta, low_memory",
-    placeholder: "cumulative|delta",
+    placeholder: "cumulative|delta|low_memory",
     fromYaml: read,
     fromText: (value) => read(value.trim().toLowerCase()),
   });

@@ -219,7 +219,8 @@ export const STANDARD_SETTINGS = {
       text(optionalText, "a path", "PATH"),
     ),
     temporality: temporality({
-      summary: "Whether sums start at the series' start or at each export.",
+      summary:
+        "Whether sums start at the series' start or at each export. `low_memory` (the variable: `lowmemory`): deltas, but for flowspan's own counters.",
       default: "cumulative",
       live: false,
       standard: `${OTLP}.temporality_preference`,

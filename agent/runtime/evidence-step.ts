@@ -13,6 +13,7 @@ import type { RequestResult } from "../otlp/flow-exporter.ts";
 import { pointRequests } from "../otlp/point-request.ts";
 import type { Transport } from "../otlp/transport.ts";
 import type { SettledRow } from "../source/source.ts";
+import { flowTemporality } from "../telemetry/export-options.ts";
 import { SCOPE } from "./instrumentation-scope.ts";
 
 /** More than a node has pods, reasons and peers in trouble. */
@@ -34,10 +35,10 @@ export class EvidenceStep {
   readonly #evidence: Evidence;
 
   constructor(options: EvidenceStepOptions) {
-    const { otlp, budget, peer } = options.settings;
+    const { budget, peer } = options.settings;
     this.#options = options;
     this.#evidence = new Evidence(options.identity, {
-      temporality: otlp.temporality,
+      temporality: flowTemporality(options.settings),
       idleNs: BigInt(budget.idle) * NS_PER_MS,
       limit: SERIES_MAX,
       peerAddress: peer.address,
@@ -70,11 +71,11 @@ export class EvidenceStep {
 /** Through the transport of flows; ends with the first request that is not accepted. */
 export function deliverBy(
   transport: Pick<Transport, "send">,
-  { otlp }: Settings,
+  settings: Settings,
   onResult: (result: RequestResult) => void,
 ): DeliverPoints {
   return async function* (points) {
-    for (const { bytes, points: some } of pointRequests(points, SCOPE, otlp.temporality)) {
+    for (const { bytes, points: some } of pointRequests(points, SCOPE, flowTemporality(settings))) {
       const startMs = performance.now();
       const size = bytes.length;
       const outcome = await transport.send(bytes);

@@ -5,7 +5,7 @@ import { createFlowExporter, type FlowExporter, type RequestResult } from "../ot
 import type { Transport } from "../otlp/transport.ts";
 import { FLOW_METRICS } from "../series/instruments.ts";
 import type { Log } from "../shared/log.ts";
-import { histogramForm } from "../telemetry/export-options.ts";
+import { flowTemporality, histogramForm } from "../telemetry/export-options.ts";
 import { SCOPE } from "./instrumentation-scope.ts";
 
 export function makeExporter(
@@ -14,7 +14,7 @@ export function makeExporter(
   log: Log,
   onResult: (result: RequestResult) => void,
 ): FlowExporter {
-  const { temporality } = settings.otlp;
+  const temporality = flowTemporality(settings);
   const histograms = histogramForm(settings);
   const encoder = new FlowEncoder({ metrics: FLOW_METRICS, temporality, histograms, scope: SCOPE });
   return createFlowExporter({ encoder, transport, log, onResult });

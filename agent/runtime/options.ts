@@ -14,6 +14,7 @@ import type { PrefixRule, ProbeSettings, RecordSettings } from "../source/source
 import type { SpanLimits } from "../spans/export.ts";
 import { thresholdOf } from "../spans/sampling.ts";
 import { DEFAULT_TRACE_KEY, type TraceKey } from "../spans/trace-key.ts";
+import { flowTemporality } from "../telemetry/export-options.ts";
 
 /** Where false, nothing is settled either: the kernel keeps what it counts. */
 export function exportsMetrics({ disabled, otlp }: Settings): boolean {
@@ -66,9 +67,10 @@ export function transportOptions(
   };
 }
 
-export function aggregateOptions({ otlp, budget, peer }: Settings): AggregateOptions {
+export function aggregateOptions(settings: Settings): AggregateOptions {
+  const { budget, peer } = settings;
   return {
-    temporality: otlp.temporality,
+    temporality: flowTemporality(settings),
     flowLimit: budget.flows,
     idleMs: budget.idle,
     peerZone: peer.zone,

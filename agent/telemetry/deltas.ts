@@ -2,7 +2,7 @@
  * Cumulative points of the SDK → deltas since what the Collector has accepted last, so that a request that fails loses
  * nothing. The SDK's own deltas are since the last collection, accepted or not.
  *
- * What goes up and down has no growth, and stays as it is. Holds one point a series.
+ * What goes up and down has no growth, and stays as it is. With low memory observable sums stay too: all of ours are. Holds one point a series.
  */
 import {
   AggregationTemporality,
@@ -24,7 +24,12 @@ type Value = number | ExponentialHistogram | Histogram;
 type Buckets = ExponentialHistogram["positive"];
 
 export class Deltas {
+  readonly #preference: "delta" | "low_memory";
   readonly #accepted = new Map<string, DataPoint<Value>>();
+
+  constructor(preference: "delta" | "low_memory" = "delta") {
+    this.#preference = preference;
+  }
 
   /** @param metrics cumulative; neither kept nor changed, but for its points */
   since(metrics: ResourceMetrics): Growth {
@@ -49,7 +54,7 @@ export class Deltas {
         return { ...point, startTime: before.endTime, value: less(point.value, before.value) };
       });
     const delta = { aggregationTemporality: AggregationTemporality.DELTA };
-    if (metric.dataPointType === DataPointType.SUM && metric.isMonotonic)
+    if (metric.dataPointType === DataPointType.SUM && metric.isMonotonic && this.#preference === "delta")
       return { ...metric, ...delta, dataPoints: since(metric.dataPoints, (now, before) => now - before) };
     if (metric.dataPointType === DataPointType.HISTOGRAM) {
       const explicit = since(metric.dataPoints, explicitLess).filter(({ value }) => value.count > 0);

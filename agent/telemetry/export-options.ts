@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Settings } from "../config/settings.ts";
-import type { HistogramForm } from "../model/flow.ts";
+import type { HistogramForm, Temporality } from "../model/flow.ts";
 import type { Transport } from "../otlp/transport.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { selfAttributes } from "./provider.ts";
@@ -24,6 +24,11 @@ export function selfExport(name: string, settings: Settings, transport: Transpor
   const { temporality, timeout: timeoutMs } = settings.otlp;
   const histograms = histogramForm(settings);
   return { attributes, options: { transport, timeoutMs, temporality, histograms, intervalMs: settings.interval } };
+}
+
+/** Of flows and evidence. The kernel gives their growth, as a synchronous instrument does, so low memory means deltas. */
+export function flowTemporality({ otlp }: Settings): Temporality {
+  return otlp.temporality === "cumulative" ? "cumulative" : "delta";
 }
 
 /** The form of all histograms that are exported. */

@@ -80,7 +80,8 @@ export interface SendOptions {
   readonly intervalMs: number;
   /** Of one request. */
   readonly timeoutMs?: number;
-  readonly temporality: Temporality;
+  /** `low_memory`: own counters are read at each collection (observable), and stay cumulative by OTel's rule. */
+  readonly temporality: Temporality | "low_memory";
   readonly histograms?: HistogramForm;
 }
 
@@ -155,7 +156,7 @@ class OwnMetricsExporter implements PushMetricExporter {
 
   constructor(options: SendOptions, log: Logger, sending: Sending) {
     this.#options = options;
-    this.#deltas = options.temporality === "delta" ? new Deltas() : undefined;
+    this.#deltas = options.temporality === "cumulative" ? undefined : new Deltas(options.temporality);
     this.#log = log;
     this.#sending = sending;
   }

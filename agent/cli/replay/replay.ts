@@ -25,7 +25,7 @@ import { SourceError } from "../../source/source.ts";
 import type { Span } from "../../spans/span.ts";
 import { Spans } from "../../spans/spans.ts";
 import type { Moment } from "../../spans/wall-clock.ts";
-import { histogramForm } from "../../telemetry/export-options.ts";
+import { flowTemporality, histogramForm } from "../../telemetry/export-options.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "../command.ts";
 import { flowLines, pointLine } from "./flow-lines.ts";
 import { replayFindings } from "./replay-findings.ts";
@@ -102,7 +102,7 @@ async function play(
     if (outcome.state === "failed") refused++;
   };
   let failure: Error | undefined;
-  const { temporality } = settings.otlp;
+  const temporality = flowTemporality(settings);
   const transport = flags.export ? createTransport(transportOptions(config, "metrics")) : undefined;
   const exporter = transport
     ? makeExporter(transport, settings, log, onResult)

@@ -88,7 +88,7 @@ describe("layers", () => {
       2500,
       "gzip",
       "/ca.pem",
-      "delta",
+      "low_memory",
     ]);
     expect(resource.attributes).toEqual({ "deployment.environment.name": "prod", "service.name": "watcher" });
     expect([settings.interval, settings.logLevel, settings.disabled, warnings]).toEqual([7000, "trace", true, []]);

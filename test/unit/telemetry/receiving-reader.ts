@@ -10,7 +10,7 @@ export interface Receiving {
   isAway: boolean;
 }
 
-export function receivingReader(temporality: Temporality): Receiving {
+export function receivingReader(temporality: Temporality | "low_memory"): Receiving {
   const points: ReceivedPoint[] = [];
   const send = async (bytes: Uint8Array) => {
     if (receiving.isAway)
