@@ -14,7 +14,7 @@ import {
   ATTR_FLOWSPAN_CONNTRACK_MAXIMUM,
   ATTR_FLOWSPAN_NETNS,
 } from "../generated/semconv.ts";
-import { most, nameOfEnd } from "./affected.ts";
+import { clientOf, most } from "./affected.ts";
 import type { Candidate, Detector, Evidence, NamespaceEvidence } from "./evidence.ts";
 import { dropPlaces, netnsPlace } from "./places.ts";
 
@@ -54,7 +54,7 @@ function candidates(
           [ATTR_FLOWSPAN_NETNS]: netns,
           [ATTR_FLOWSPAN_CONNTRACK_FILL]: conntrack.entries,
           [ATTR_FLOWSPAN_CONNTRACK_MAXIMUM]: conntrack.limit,
-          [ATTR_FLOWSPAN_AFFECTED]: most(dropped, ({ local }) => nameOfEnd(local)),
+          [ATTR_FLOWSPAN_AFFECTED]: most(dropped, clientOf),
         },
         accountsFor: [netnsPlace(netns), ...new Set(dropped.flatMap(dropPlaces))],
       };
