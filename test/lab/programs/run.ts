@@ -29,6 +29,7 @@ export function program(
     | "sameport"
     | "sockmap"
     | "flood"
+    | "ask-as"
     | "relink"
     | "torture",
 ): string {
