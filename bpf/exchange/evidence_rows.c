@@ -64,16 +64,20 @@ static void shares__clear(struct pinned_maps *maps, __u32 side)
 		bpf_map_delete_elem(maps->evidence_shares, &key);
 }
 
-/* Empties the table that programs do not use. False: there is no room for more that is unsettled. */
+/*
+ * Empties the table that programs do not use. The next key is asked for before its entry goes: behind one that is gone the
+ * kernel begins at its first bucket again. False: there is no room for more that is unsettled.
+ */
 static bool table__drain(struct pinned_maps *maps, __u32 side)
 {
 	int table = maps->evidence_tables[side];
 	struct evidence_growth growth;
-	struct evidence_key key;
-	bool any = false;
+	struct evidence_key key, next;
+	bool any, more;
 
-	while (bpf_map_get_next_key(table, NULL, &key) == 0) {
-		any = true;
+	more = any = bpf_map_get_next_key(table, NULL, &key) == 0;
+	for (; more; key = next) {
+		more = bpf_map_get_next_key(table, &key, &next) == 0;
 		if (bpf_map_lookup_elem(table, &key, &growth) == 0 && entry__take(maps, &key, &growth))
 			return false;
 		bpf_map_delete_elem(table, &key);
