@@ -147,7 +147,7 @@ const PROBE: readonly Value[] = [
     schema: { type: "array", items: text },
     default: [],
     description:
-      "More arguments of flowspan-probe, as --edges=131072. `flowspan doctor` names the memory limit for it.",
+      "More arguments of flowspan-probe, as --edges=131072. `flowspan doctor` names the memory limit for it, and `probe.edges` of the agents must be as many.",
   },
   {
     path: "probe.socketDirectory",
