@@ -94,8 +94,12 @@ int bpffs__make(const char *path)
 	    bpffs__mount(BPFFS_USUAL) == 0)
 		log_info("mounted bpffs at " BPFFS_USUAL);
 	path__existing(path, existing, sizeof(existing));
-	if (directory__make(path, 0700))
+	if (directory__make(path, 0700)) {
+		if (!bpffs__is(existing))
+			log_error("--pins %s: no bpffs is mounted there; in a container mount the host's " BPFFS_USUAL,
+				  path);
 		return -1;
+	}
 	if (!bpffs__is(existing) && !bpffs__is(path)) {
 		if (bpffs__mount(path)) {
 			log_error("%s is not on a bpffs, and mounting one there failed: %s; choose a directory "

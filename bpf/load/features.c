@@ -168,7 +168,8 @@ void features__detect(struct features *features, bool walk_files)
 	features->cgroup_v2 = cgroup2__is_used();
 	if (stat("/proc/self/ns/pid", &namespace) == 0)
 		features->pid_namespace = (unsigned)namespace.st_ino;
-	features->proc_snmp = features->pid_namespace != 0 && access("/proc/1/net/snmp", R_OK) == 0;
+	/* As the first process of its pid namespace, the probe is alone in it: a container's, and not the host's. */
+	features->proc_snmp = features->pid_namespace != 0 && getpid() != 1 && access("/proc/1/net/snmp", R_OK) == 0;
 }
 
 uint64_t features__bits(const struct features *features)

@@ -83,7 +83,10 @@ static void why__set(struct refusal *refusal, const char *why, const char *remed
 void refusal__explain(struct refusal *refusal, const struct refusal_facts *facts)
 {
 	if (!rights__are_held(facts))
-		why__set(refusal, "CAP_BPF and CAP_PERFMON are missing",
+		why__set(refusal,
+			 facts->bpf       ? "CAP_PERFMON is missing"
+			 : facts->perfmon ? "CAP_BPF is missing"
+					  : "CAP_BPF and CAP_PERFMON are missing",
 			 "run with sudo; in a container add BPF and PERFMON");
 	else if (facts->call_refused && facts->seccomp_filter)
 		why__set(refusal,

@@ -21,6 +21,7 @@
 #include "load/capability.h"
 #include "load/programs.h"
 #include "load/refusal.h"
+#include "probe/privileges.h"
 
 static const char *boolean(bool value)
 {
@@ -75,7 +76,7 @@ static const char *bpffs__wanted(const char *pins)
 
 int check__print(const struct options *options)
 {
-	const char *bpffs = bpffs__wanted(options->pins);
+	const char *bpffs = bpffs__wanted(options->pins), *missing = privileges__missing(options->stay_root);
 	char cgroup2[PATH_MAX] = "", problem[1024] = "";
 	bool attached[HOOKS_MAX] = { false }, loaded, cgroup2_mounted, can_run;
 	struct features features;
@@ -94,6 +95,8 @@ int check__print(const struct options *options)
 		snprintf(problem, sizeof(problem), "%s", refusal.why);
 	else if (!features.btf)
 		snprintf(problem, sizeof(problem), "no BTF: the kernel must be built with CONFIG_DEBUG_INFO_BTF=y");
+	else if (missing)
+		snprintf(problem, sizeof(problem), "%s", missing);
 	loaded = !problem[0] && programs__try(&features, attached, problem, sizeof(problem)) == 0;
 	can_run = loaded && attached[0] && (bpffs || capability__held(CAP_SYS_ADMIN));
 
@@ -103,7 +106,7 @@ int check__print(const struct options *options)
 	printf("  \"load\": {\"ok\": %s, \"problem\": ", boolean(loaded));
 	text__print(problem);
 	printf(", \"remedy\": ");
-	text__print(refused ? refusal.remedy : "");
+	text__print(refused ? refusal.remedy : missing ? PRIVILEGES_REMEDY : "");
 	printf("},\n");
 	hooks__print(&features, attached);
 	printf("  \"iterators\": {\"bpf_sk_storage_map\": %s, \"task_file\": %s, \"walk_files\": %s},\n",

@@ -58,12 +58,18 @@ static int probe__run(const struct options *options, int lifeline)
 
 	if (refusal__report())
 		return EXIT_CANNOT_START;
+	if (privileges__missing(options->stay_root)) {
+		log_error("%s: %s", privileges__missing(options->stay_root), PRIVILEGES_REMEDY);
+		return EXIT_CANNOT_START;
+	}
 	features__detect(&features, options->walk_files);
 	if (!features.cgroup_v2)
 		log_warn("no cgroup v2 groups on this machine: sockets are told apart by net namespace and address "
 			 "only");
 	if (!features.proc_snmp)
-		log_warn("the host's /proc is not visible (hostPID): no coverage");
+		log_warn("the host's processes are not visible (hostPID): no coverage, and no connection that is older "
+			 "than "
+			 "this probe");
 	if (cgroup_filter__find(&filter, options->cgroup) || pins__open(&pins, options->pins))
 		return EXIT_CANNOT_START;
 	if (options->socket_path && listener__open(&listener, options))

@@ -55,6 +55,18 @@ static int user__become(uid_t user)
 	return 0;
 }
 
+const char *privileges__missing(bool stay)
+{
+	bool uid = capability__held(CAP_SETUID), gid = capability__held(CAP_SETGID);
+
+	if (geteuid() != 0 || stay || (uid && gid))
+		return NULL;
+	if (uid)
+		return "CAP_SETGID is missing, so root cannot become another user";
+	return gid ? "CAP_SETUID is missing, so root cannot become another user"
+		   : "CAP_SETUID and CAP_SETGID are missing, so root cannot become another user";
+}
+
 int privileges__drop(uid_t user, bool stay)
 {
 	/* Before 5.8 there was no CAP_BPF; no such kernel runs our programs. */

@@ -6,6 +6,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#define PRIVILEGES_REMEDY "add SETUID and SETGID to the container's capabilities, or --stay-root to the arguments"
+
+/* Which capabilities root lacks to become another user: asked before anything is loaded. NULL: none. */
+const char *privileges__missing(bool stay);
+
 /*
  * Gives up everything that a running probe does not need: becomes `user` (unless `stay` or not root),
  * keeps CAP_BPF alone, empties the bounding, inheritable and ambient sets, forbids new privileges.

@@ -105,7 +105,12 @@ int listener__open(struct listener *listener, const struct options *options)
 	path__new(options, &address);
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	listener->directory = directory__open_parent(options->socket_path, DIRECTORY_SHARED, 0755);
-	if (listener->directory < 0 || path__clear(listener->directory, address.sun_path) ||
+	if (listener->directory < 0) {
+		log_error("--socket %s: its directory cannot be used; in a container mount one that the agent has too",
+			  options->socket_path);
+		return -1;
+	}
+	if (path__clear(listener->directory, address.sun_path) ||
 	    socket__find(listener->directory, options->socket_path, &file) < 0)
 		return -1;
 	if (listener->fd < 0 || socket__bind(listener->fd, &address) || listen(listener->fd, 4)) {

@@ -1,14 +1,13 @@
 /**
  * Both containers of deploy/manifests, run by runc with the users, groups, capabilities and namespaces that their manifests
- * give them: they work together, nothing that they hold is superfluous, and what one of them, or another pod of the node, could try
+ * give them: they work together, and what one of them, or another pod of the node, could try
  * against the others is refused.
  *
  * Each attack first succeeds on a process that is open to it, so that it could be seen to succeed.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { USER_AGENT, USER_PROBE } from "../../agent/generated/layout.ts";
@@ -18,69 +17,23 @@ import { holds } from "../components/running.ts";
 import { NODE_FLAGS } from "../components/shipped-node.ts";
 import { missing, needs } from "../machine/needs.ts";
 import { Receiver } from "../otlp/receiver.ts";
-import { type ContainerSetup, RunningContainer } from "./container.ts";
-import { MANIFESTS, podOf } from "./manifests.ts";
+import { RunningContainer } from "./container.ts";
+import { MANIFESTS } from "./manifests.ts";
+import {
+  agentSetup,
+  makeVolumes,
+  ofProbe,
+  probeSetup,
+  started,
+  type Volumes,
+  volumesOfTest,
+} from "./node-containers.ts";
 
 const NEEDS = ["root", "btf", "build", "runc"] as const;
 const test = needs(...NEEDS);
-const BUILD = join(import.meta.dirname, "../../build");
-const PROBE = "/flowspan-probe";
 const CAP_BPF = 1n << 39n;
 /** The user of every distroless image that is not root. */
 const NONROOT = 65_532;
-
-const ofAgent = podOf("flowspan");
-const ofProbe = podOf("flowspan-probe");
-const added = ofProbe.container.securityContext.capabilities.add ?? [];
-
-/** What a kubelet makes of the volumes of a node: a directory of root's, and one that all containers of a pod may write to. */
-function makeVolumes() {
-  const directory = mkdtempSync(join(tmpdir(), "flowspan-deploy-"));
-  const socket = join(directory, "run-flowspan");
-  const own = join(directory, "own");
-  chmodSync(directory, 0o755);
-  for (const path of [socket, own]) mkdirSync(path);
-  chmodSync(socket, 0o755);
-  chownSync(own, 0, USER_AGENT);
-  chmodSync(own, 0o2777);
-  return { directory, socket, own };
-}
-
-type Volumes = ReturnType<typeof makeVolumes>;
-
-function probeSetup({ socket }: Volumes, more: readonly string[] = []): ContainerSetup {
-  return {
-    ...ofProbe,
-    argv: [PROBE, ...(ofProbe.container.args ?? []), ...more],
-    volumes: { run: socket, bpf: "bpf", cgroup: "/sys/fs/cgroup" },
-    files: { [PROBE]: join(BUILD, "flowspan-probe") },
-  };
-}
-
-function agentSetup({ socket, own }: Volumes, argv: readonly string[]): ContainerSetup {
-  const env = Object.fromEntries(
-    (ofAgent.container.env ?? []).flatMap(({ name, value }) => (value ? [[name, value]] : [])),
-  );
-  return {
-    ...ofAgent,
-    argv,
-    env: { FLOWSPAN_PROBE_SOCKET: env.FLOWSPAN_PROBE_SOCKET ?? "" },
-    volumes: { probe: socket, run: own },
-    files: { "/node": process.execPath, "/app": BUILD },
-    hostNetwork: true,
-  };
-}
-
-async function started(setup: ContainerSetup): Promise<RunningContainer> {
-  const container = new RunningContainer(setup);
-  const isUp = await holds(
-    async () => (await container.exec("true")).code === 0,
-    20_000,
-    () => container.hasEnded,
-  );
-  if (!isUp) throw new Error(container.words());
-  return container;
-}
 
 interface Rights {
   readonly uid: number;
@@ -233,32 +186,6 @@ describe("probe and agent of one node", () => {
 });
 
 describe("the probe's container", () => {
-  for (const capability of added) {
-    test(`does not start without ${capability}`, async () => {
-      const volumes = volumesOfTest();
-      const setup = probeSetup(volumes);
-      const { securityContext } = setup.container;
-      const capabilities = { drop: ["ALL"], add: added.filter((each) => each !== capability) };
-      const container = { ...setup.container, securityContext: { ...securityContext, capabilities } };
-
-      const probe = new RunningContainer({ ...setup, container });
-      onTestFinished(() => probe.remove());
-
-      expect(await probe.ended, probe.words()).not.toBe(0);
-      expect(probe.words()).toContain('"name":"probe"');
-    });
-  }
-
-  test("does not start where its socket may not go to the agent's group, and says so", async () => {
-    const setup = probeSetup(volumesOfTest());
-
-    const probe = new RunningContainer({ ...setup, spec: { ...setup.spec, securityContext: {} } });
-    onTestFinished(() => probe.remove());
-
-    expect(await probe.ended).toBe(1);
-    expect(probe.words()).toContain("cannot give /run/flowspan/probe.sock away");
-  });
-
   test("says of itself that it can run, asked as README.md says", async () => {
     const check = new RunningContainer(probeSetup(volumesOfTest(), ["--check"]));
     onTestFinished(() => check.remove());
@@ -274,12 +201,6 @@ describe("the probe's container", () => {
     expect(readFileSync(join(MANIFESTS, "README.md"), "utf8")).toContain(asked);
   });
 });
-
-function volumesOfTest(): Volumes {
-  const volumes = makeVolumes();
-  onTestFinished(() => rmSync(volumes.directory, { recursive: true }));
-  return volumes;
-}
 
 function startVictim(user: number): { readonly pid: number; end(): Promise<void> } {
   const argv = [`--reuid=${user}`, `--regid=${user}`, "--clear-groups", "--pdeathsig", "KILL", "sleep", "600"];

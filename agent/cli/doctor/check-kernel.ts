@@ -204,7 +204,7 @@ function checkSnmp({ proc_snmp }: ProbeCheck): Finding {
     name,
     state: "warn",
     found: "only this pid namespace is visible",
-    lost: "coverage: nothing says how much of the traffic was seen",
+    lost: "coverage: nothing says how much of the traffic was seen; connections that are older than the probe",
     remedy: "set hostPID: true in the pod's spec",
   };
 }

@@ -129,7 +129,13 @@ describe("the kernel", () => {
     [
       "the host's /proc",
       { proc_snmp: false },
-      [["host's /proc", "warn", "coverage: nothing says how much of the traffic was seen"]],
+      [
+        [
+          "host's /proc",
+          "warn",
+          "coverage: nothing says how much of the traffic was seen; connections that are older than the probe",
+        ],
+      ],
     ],
   ];
 
