@@ -19,7 +19,7 @@ const CONNECTIONS = 23;
 /** What the reader of a picture has chosen. */
 const PICTURED = { namespace: "shop", service: "frontend", role: "client" };
 
-/** Findings of the demo's shop come and go: what is asked of the others holds for as long as it runs. */
+/** Findings of the demo's shop come and go: finding-alerts.test.ts asks their dashboard. The others hold for as long as the shop runs. */
 const DASHBOARDS = shippedDashboards().filter(({ uid }) => uid !== "flowspan-findings");
 /** What the lab has not: no answer is the right one. */
 const WITHOUT: Readonly<Record<string, string>> = {
