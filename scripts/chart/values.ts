@@ -54,7 +54,13 @@ const OTLP: readonly Value[] = [
     schema: text,
     default: `http://\${HOST_IP}:4317`,
     description:
-      "Where the Collector takes OTLP over gRPC. The default is port 4317 of each node's own address. One behind a Service: http://otel-collector.observability:4317",
+      "Where the Collector takes OTLP. The default is port 4317 of each node's own address, over HTTP 4318. One behind a Service: http://otel-collector.observability:4317. Over HTTP a base: /v1/metrics and its like are appended.",
+  },
+  {
+    path: "otlp.protocol",
+    schema: choice("grpc", "http/protobuf"),
+    default: "grpc",
+    description: "OTLP over gRPC, or as protobuf over HTTP.",
   },
   {
     path: "otlp.compression",
@@ -66,7 +72,8 @@ const OTLP: readonly Value[] = [
     path: "otlp.exporter",
     schema: anyObject,
     default: {},
-    description: "More fields of the exporter otlp_grpc: timeout, temporality_preference, … (docs/configuration.md).",
+    description:
+      "More fields of the exporter, otlp_grpc or otlp_http: timeout, temporality_preference, … (docs/configuration.md).",
   },
   {
     path: "otlp.headers.secret",

@@ -48,6 +48,12 @@ const byItself: Readonly<Record<string, ValueCase>> = {
     changes: [...CONFIGS, AGENT, DIRECTORY],
     line: "endpoint: http://otel-collector.observability:4317",
   },
+  "otlp.protocol": {
+    value: "http/protobuf",
+    given: withDirectory,
+    changes: [...CONFIGS, AGENT, DIRECTORY],
+    line: `endpoint: http://\${HOST_IP}:4318/v1/metrics`,
+  },
   "otlp.compression": { value: "none", changes: ["ConfigMap/flowspan", AGENT], line: "compression: none" },
   "otlp.exporter": { value: { timeout: 5000 }, changes: ["ConfigMap/flowspan", AGENT], line: "timeout: 5000" },
   "otlp.headers.secret": {

@@ -2,7 +2,14 @@
 
 {{- define "flowspan.exporter" -}}
 {{- $otlp := .Values.otlp -}}
-{{- $exporter := dict "endpoint" $otlp.endpoint "compression" $otlp.compression -}}
+{{- $endpoint := $otlp.endpoint -}}
+{{- if eq $otlp.protocol "http/protobuf" -}}
+{{- if eq $endpoint "http://${HOST_IP}:4317" -}}
+{{- $endpoint = "http://${HOST_IP}:4318" -}}
+{{- end -}}
+{{- $endpoint = printf "%s/v1/metrics" (trimSuffix "/" $endpoint) -}}
+{{- end -}}
+{{- $exporter := dict "endpoint" $endpoint "compression" $otlp.compression -}}
 {{- with $otlp.tls.secret -}}
 {{- if hasPrefix "http://" $otlp.endpoint -}}
 {{- fail "otlp.tls.secret is set, but otlp.endpoint begins with http://: write https://" -}}
@@ -27,7 +34,8 @@
 {{/* own: the fields of distribution.flowspan; config: what the user merges over all; key: where he does that. */}}
 {{- define "flowspan.config" -}}
 {{- $exporter := include "flowspan.exporter" .root | fromYaml -}}
-{{- $reader := dict "periodic" (dict "exporter" (dict "otlp_grpc" $exporter)) -}}
+{{- $name := eq .root.Values.otlp.protocol "grpc" | ternary "otlp_grpc" "otlp_http" -}}
+{{- $reader := dict "periodic" (dict "exporter" (dict $name $exporter)) -}}
 {{- if hasKey .config "meter_provider" -}}
 {{- fail (printf "%s.meter_provider would replace all of otlp: set otlp.exporter instead" .key) -}}
 {{- end -}}
