@@ -18,7 +18,7 @@ export const SAMPLE_NEVER = 0x100000000000000n;
 export const USER_PROBE = 2140035691;
 export const USER_AGENT = 2140035692;
 export const USER_DIRECTORY = 2140035693;
-export const FLOWSPAN_PROTOCOL = 4;
+export const FLOWSPAN_PROTOCOL = 5;
 
 export const EdgeRole = {
   ROLE_CLIENT: 1,

@@ -20,6 +20,6 @@
 #include "contract/identities.h"
 
 /* Raised when a struct or a frame changes its meaning; also names the directory of the pins. */
-#define FLOWSPAN_PROTOCOL 4
+#define FLOWSPAN_PROTOCOL 5
 
 #endif
