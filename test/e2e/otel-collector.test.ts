@@ -8,10 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, expect, onTestFinished, test } from "vitest";
-import type { Flow, Resource } from "../../agent/model/flow.ts";
+import type { Flow, HistogramForm, Resource } from "../../agent/model/flow.ts";
 import { FlowEncoder } from "../../agent/otlp/encode.ts";
+import { EXPLICIT_BOUNDS } from "../../agent/otlp/explicit.ts";
 import { createFlowExporter } from "../../agent/otlp/flow-exporter.ts";
-import { createTransport } from "../../agent/otlp/transport.ts";
+import { createTransport, type TransportOptions } from "../../agent/otlp/transport.ts";
 import { FLOW_METRICS } from "../../agent/series/instruments.ts";
 import { type CollectorOptions, SHIPPED_CONFIG, startCollector } from "../components/collector.ts";
 import { component } from "../components/find.ts";
@@ -122,6 +123,33 @@ test("through collector.yaml, the file holds the bytes and Prometheus answers wi
   expect(median[0]?.value).toBeLessThan(1218e-6);
 });
 
+test("over HTTP with explicit buckets, Prometheus without native histograms has exact counts in every bucket", async () => {
+  const [http = 0] = await freePorts(1);
+  const overHttp = join(directory, "http.yaml");
+  writeFileSync(overHttp, `receivers: { otlp: { protocols: { http: { endpoint: "127.0.0.1:${http}" } } } }\n`);
+  const collector = await collectorOf({ configs: [SHIPPED_CONFIG, overHttp] });
+  const prometheus = await prometheusOf({ scrapeTargets: [collector.scrapeTarget], nativeHistograms: false });
+  // Two slots that end at bounds, one on either side of one, and one beyond the last.
+  const spec = { ...CART_TO_CATALOG, rtt: histogram({ 39: 5, 40: 7, 43: 11, 44: 13, 111: 3 }, 39_000_001) };
+
+  await exportTo(`http://127.0.0.1:${http}/v1/metrics`, [now(spec)], { protocol: "http/protobuf", form: "explicit" });
+
+  const samples = await prometheus.queryOnce("flowspan_tcp_rtt_seconds_bucket", (all) => all.length > 0);
+  const byBound = Object.fromEntries(
+    samples.map(({ labels, value }) => [Number(labels.le?.replace("+Inf", "Infinity")), value]),
+  );
+  const wanted = EXPLICIT_BOUNDS.rtt.seconds.map((bound) => {
+    const count = bound < 0.001024 ? 0 : bound < 0.002048 ? 5 : bound < 0.004096 ? 23 : 36;
+    return [bound, count];
+  });
+  expect(byBound).toEqual({ ...Object.fromEntries(wanted), Infinity: 39 });
+  const sums = await prometheus.query("flowspan_tcp_rtt_seconds_sum");
+  const counts = await prometheus.query("flowspan_tcp_rtt_seconds_count");
+  expect([...sums, ...counts].map(({ value }) => value)).toEqual([39.000001, 39]);
+  const sent = await prometheus.query('flowspan_tcp_io_bytes_total{network_io_direction="transmit"}');
+  expect(sent.map(({ value }) => value)).toEqual([23_029]);
+});
+
 test("through snippet.yaml beside an existing Collector, a host's points keep their own Resource", async () => {
   const [otlp = 0, scrape = 0] = await freePorts(2);
   await collectorOf({
@@ -180,10 +208,18 @@ function now(spec: Parameters<typeof flow>[0]): Flow {
   return flow({ ...spec, startUnixNs: timeUnixNs - 15_000_000_000n, timeUnixNs });
 }
 
-async function exportTo(endpoint: string, flows: readonly Flow[]): Promise<void> {
+async function exportTo(
+  endpoint: string,
+  flows: readonly Flow[],
+  {
+    protocol = "grpc",
+    form = "exponential",
+  }: Partial<Pick<TransportOptions, "protocol">> & { form?: HistogramForm } = {},
+): Promise<void> {
   const silent = { info: () => {}, warn: () => {} };
-  const encoder = new FlowEncoder({ metrics: FLOW_METRICS, temporality: "cumulative", scope: SCOPE });
-  const transport = createTransport({ endpoint, timeoutMs: 10_000 });
+  const options = { metrics: FLOW_METRICS, temporality: "cumulative", scope: SCOPE } as const;
+  const encoder = new FlowEncoder({ ...options, histograms: form });
+  const transport = createTransport({ endpoint, protocol, timeoutMs: 10_000 });
   const exporter = createFlowExporter({ encoder, transport, log: silent });
   const results = await exporter.exportFlows(flows);
   await exporter.shutdown();
