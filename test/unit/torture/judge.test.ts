@@ -72,6 +72,8 @@ test("a socket that could not be restored, and whose record is lost, may have cl
 test("a loss that is no record's is every program's, unless the machine hid something", () => {
   expect(saidOf(batch(plainSeen(), { closed_untracked: 1 }))).toEqual(["losses: 1 closed_untracked, must be 0"]);
   expect(saidOf(batch(plainSeen(), { closed_untracked: 1 }, { hidden: 1 }))).toBeUndefined();
+  // Of others' packets, too.
+  expect(saidOf(batch(plainSeen(), { evidence_full_detail: 1 }))).toBeUndefined();
 });
 
 const WRONG = changed("server", { segsIn: 7 }, { segsIn: 7 });
