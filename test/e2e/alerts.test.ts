@@ -10,7 +10,6 @@ import { afterAll, beforeAll, describe, expect } from "vitest";
 import { pace } from "../../monitoring/alerts/rule.ts";
 import { rulesFile } from "../../monitoring/alerts/rules-file.ts";
 import { ruleGroups } from "../../monitoring/generate.ts";
-import { askUntil } from "../components/running.ts";
 import type { NodeAgent } from "../lab/agents/agents.ts";
 import { output } from "../lab/programs/run.ts";
 import { clientArguments, Workload } from "../lab/programs/workload.ts";
@@ -23,7 +22,6 @@ import { toldCommands, toldQueries } from "./runbooks.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "otelcol", "prometheus"] as const;
 const test = needs(...NEEDS);
-const DEADLINE_MS = 90_000;
 const BOOKMARK_MS = 500;
 const PORT = 8080;
 /** Of node-2's table: the smallest that the probe allows. */
@@ -172,14 +170,7 @@ describe("alerts of flowspan's own health", () => {
 
   /** Each of them has fired once. */
   async function fire(...alerts: string[]): Promise<void> {
-    const seen = new Set<string>();
-    const look = async () => {
-      for (const alert of await monitored.firing()) seen.add(alert);
-      return alerts.filter((alert) => !seen.has(alert));
-    };
-
-    const left = await askUntil(look, (still) => still.length === 0, DEADLINE_MS);
-    expect(left, await numbers()).toEqual([]);
+    expect(await monitored.untilFired(alerts), await numbers()).toEqual([]);
   }
 
   /** What the alerts that can lack a cause are of, for the message. */
@@ -193,9 +184,7 @@ describe("alerts of flowspan's own health", () => {
   }
 
   async function resolve(...alerts: string[]): Promise<void> {
-    const look = async () => (await monitored.firing()).filter((alert) => alerts.includes(alert));
-
-    expect(await askUntil(look, (left) => left.length === 0, DEADLINE_MS)).toEqual([]);
+    expect(await monitored.untilResolved(alerts)).toEqual([]);
   }
 });
 

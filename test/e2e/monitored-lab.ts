@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Collector, collectorPorts, SHIPPED_CONFIG, startCollector } from "../components/collector.ts";
 import { type Prometheus, type PrometheusOptions, startPrometheus } from "../components/prometheus.ts";
+import { askUntil } from "../components/running.ts";
 import type { FakeApiServer } from "../kubernetes/fake-api-server.ts";
 import { type AgentSetup, type NodeAgent, startAgents } from "../lab/agents/agents.ts";
 import type { Description } from "../lab/world/describe.ts";
@@ -14,6 +15,7 @@ import { type Lab, startLab } from "../lab/world/lab.ts";
 import { startMetadata } from "../lab/world/metadata.ts";
 
 const INTERVAL_MS = 500;
+const ALERT_MS = 90_000;
 
 /** A series that is not renewed goes after this; the shipped five minutes would hide an agent's death for as long. */
 const EXPIRES_SOON = "exporters: { prometheus: { metric_expiration: 4s } }";
@@ -25,21 +27,21 @@ export class MonitoredLab {
   readonly prometheus: Prometheus;
   /** Where agents send to, whether or not a Collector is there. */
   readonly endpoint: string;
-  readonly #kubeconfig: string;
+  readonly kubeconfig: string;
   readonly #ports: Awaited<ReturnType<typeof collectorPorts>>;
   readonly #directory: string;
   readonly #undo: (() => unknown)[];
   #collector: Collector | undefined;
 
   private constructor(
-    parts: Pick<MonitoredLab, "lab" | "api" | "prometheus"> & { readonly kubeconfig: string },
+    parts: Pick<MonitoredLab, "lab" | "api" | "prometheus" | "kubeconfig">,
     ports: Awaited<ReturnType<typeof collectorPorts>>,
     undo: (() => unknown)[],
   ) {
     this.lab = parts.lab;
     this.api = parts.api;
     this.prometheus = parts.prometheus;
-    this.#kubeconfig = parts.kubeconfig;
+    this.kubeconfig = parts.kubeconfig;
     this.#ports = ports;
     this.endpoint = `http://127.0.0.1:${ports.otlp}`;
     this.#directory = mkdtempSync(join(tmpdir(), "flowspan-monitored-"));
@@ -85,7 +87,7 @@ export class MonitoredLab {
   /** One probe and one agent on a node. Where the setup has a configuration file, that names the endpoint. */
   async watch(node: string, setup: Partial<AgentSetup> = {}): Promise<NodeAgent> {
     const { lab, endpoint } = this;
-    const basic = { endpoint, endpointByVariable: true, kubeconfig: this.#kubeconfig, intervalMs: INTERVAL_MS };
+    const basic = { endpoint, endpointByVariable: true, kubeconfig: this.kubeconfig, intervalMs: INTERVAL_MS };
     const [agent] = await startAgents(lab, { ...basic, ...setup }, [node]);
     if (agent === undefined) throw new Error(`the lab has no node ${node}`);
     this.#undo.push(() => agent.stop());
@@ -96,6 +98,22 @@ export class MonitoredLab {
   async firing(): Promise<string[]> {
     const samples = await this.prometheus.query('ALERTS{alertstate="firing"}');
     return samples.map(({ labels }) => labels.alertname ?? "").sort();
+  }
+
+  /** Waits until each has fired once. @returns those that have not */
+  async untilFired(alerts: readonly string[]): Promise<string[]> {
+    const seen = new Set<string>();
+    const look = async () => {
+      for (const alert of await this.firing()) seen.add(alert);
+      return alerts.filter((alert) => !seen.has(alert));
+    };
+    return askUntil(look, (left) => left.length === 0, ALERT_MS);
+  }
+
+  /** Waits until none fires any more. @returns those that do */
+  async untilResolved(alerts: readonly string[]): Promise<string[]> {
+    const look = async () => (await this.firing()).filter((alert) => alerts.includes(alert));
+    return askUntil(look, (left) => left.length === 0, ALERT_MS);
   }
 
   async close(): Promise<void> {
