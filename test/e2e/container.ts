@@ -42,6 +42,8 @@ export interface ContainerSetup {
   readonly files: Readonly<Record<string, string>>;
   /** System calls that fail with EPERM, as in a runtime's seccomp profile. */
   readonly refused?: readonly string[];
+  /** A whole seccomp profile, as `localhostProfile` names one. */
+  readonly seccomp?: object;
   /** Uses this machine's network. */
   readonly hostNetwork?: boolean;
 }
@@ -134,6 +136,7 @@ function ociConfig(setup: ContainerSetup, root: string, cgroup: string): object 
     mounts: [...systemMounts(), ...fileMounts(setup), ...volumeMounts(setup)],
     linux: {
       cgroupsPath: cgroup,
+      ...(setup.seccomp === undefined ? {} : { seccomp: setup.seccomp }),
       ...(setup.refused === undefined ? {} : { seccomp: refusing(setup.refused) }),
       namespaces: [
         ...["mount", "ipc", "uts"],

@@ -11,7 +11,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "vitest";
 import { type Component, component } from "../components/find.ts";
 
-export type Need = "root" | "btf" | "cgroup2" | "iptables" | "build" | "expendable" | "runc" | Component;
+export type Need = "root" | "btf" | "cgroup2" | "iptables" | "build" | "expendable" | "runc" | "strace" | Component;
 
 const CHECKS: { readonly [N in Exclude<Need, Component>]: () => string | undefined } = {
   root: () => (process.getuid?.() === 0 ? undefined : "root is needed: sudo make test"),
@@ -28,6 +28,7 @@ const CHECKS: { readonly [N in Exclude<Need, Component>]: () => string | undefin
       ? undefined
       : "it changes a setting of the whole machine, which others notice: CI=true or FLOWSPAN_REQUIRE=all",
   runc: () => (existsSync("/usr/sbin/runc") ? undefined : "runc is missing: scripts/setup test"),
+  strace: () => (existsSync("/usr/bin/strace") ? undefined : "strace is missing: scripts/setup test"),
   build: () =>
     existsSync(new URL("../../build/flowspan-probe", import.meta.url)) ? undefined : "nothing is built: make build",
 };
