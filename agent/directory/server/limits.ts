@@ -26,7 +26,7 @@ export interface DirectoryLimits {
 export const LIMITS: DirectoryLimits = {
   waiting: 256,
   streams: 5_000,
-  keys: 196_608,
+  keys: 163_840,
   followed: 1_572_864,
   idleMs: 15_000,
 };
