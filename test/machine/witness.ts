@@ -1,5 +1,5 @@
 /**
- * A second witness of TCP's state changes, for a machine whose kernel hides its PID 1 from BPF.
+ * A second witness of TCP's state changes and of neighbours that fail, for a machine whose kernel hides its PID 1 from BPF.
  *
  * On the sandboxes where this project is built, tracing programs do not run while a thread of PID 1 is the
  * current task, so that a softirq which interrupts it changes sockets unseen (ARCHITECTURE.md, "What is
@@ -16,12 +16,15 @@ import { join } from "node:path";
 import { threadFiles } from "../../agent/shared/procfs.ts";
 
 const TRACEFS = "/sys/kernel/tracing";
-const EVENTS = [
-  "sock/inet_sock_set_state",
-  "tcp/tcp_retransmit_skb",
-  "tcp/tcp_retransmit_synack",
-  "tcp/tcp_send_reset",
-  "tcp/tcp_receive_reset",
+const NUD_FAILED = 0x20;
+/** And which of them, where not all matter. */
+const EVENTS: readonly (readonly [event: string, condition?: string])[] = [
+  ["sock/inet_sock_set_state"],
+  ["tcp/tcp_retransmit_skb"],
+  ["tcp/tcp_retransmit_synack"],
+  ["tcp/tcp_send_reset"],
+  ["tcp/tcp_receive_reset"],
+  ["neigh/neigh_timer_handler", `nud_state == ${NUD_FAILED}`],
 ];
 
 /** Segments that one tcp_retransmit_skb may send: 64 KiB at an Ethernet's 1448 bytes of payload. */
@@ -68,10 +71,11 @@ export function startWitness(): Witness {
   const instance = join(instances, `flowspan-${process.pid}-${++witnesses}`);
   mkdirSync(instance);
   // As tracefs wants it: a name is compared with the current task's, in quotes.
-  const filter = namesOfPid1().map((name) => `COMM == "${name}"`);
-  for (const event of EVENTS) {
+  const hidden = namesOfPid1().map((name) => `COMM == "${name}"`);
+  for (const [event, condition] of EVENTS) {
     const directory = join(instance, "events", event);
-    writeFileSync(join(directory, "filter"), filter.join(" || "));
+    const any = `(${hidden.join(" || ")})`;
+    writeFileSync(join(directory, "filter"), condition === undefined ? any : `${any} && ${condition}`);
     writeFileSync(join(directory, "enable"), "1");
   }
   return {
