@@ -22,25 +22,37 @@ struct {
 	__type(value, __u32);
 } drops_running SEC(".maps");
 
-/*
- * Without a reason: what older kernels free on normal paths, too. It is in the totals alone, since there may be one for each
- * packet.
- */
-static __always_inline bool drop__has_reason(__u32 reason)
+/* A queue that nobody reads any more is emptied. The end of a connection that closes first so frees the peer's FIN. */
+static __always_inline bool drop__is_purge(__u32 reason)
 {
-	return reason != 0 && reason != bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NOT_SPECIFIED);
+	return bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
+	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE);
+}
+
+/*
+ * Without a reason is what older kernels free on normal paths, too: there may be one for each packet. A healthy connection may
+ * purge one. Both are in the totals alone.
+ */
+static __always_inline bool drop__has_detail(__u32 reason)
+{
+	return reason != 0 && reason != bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NOT_SPECIFIED) &&
+	       !drop__is_purge(reason);
 }
 
 /* @param receiver the tracepoint's fourth argument, as a number: the verifier takes it for a socket where it is NULL */
 static __always_inline void on_drop(struct sk_buff *skb, __u32 reason, __u64 receiver, struct settings *s)
 {
-	struct sock *owner = BPF_CORE_READ(skb, sk), *sk = receiver ? (struct sock *)receiver : owner;
 	struct evidence_key key = { .kind = EVIDENCE_DROP, .reason = reason };
+	bool has_detail = drop__has_detail(reason);
 	struct evidence_total *total;
 	struct net_device *dev;
+	struct sock *owner, *sk;
 
-	if (s->filter_cgroup || drop__has_reason(reason)) {
-		dev = packet__describe(&key, skb, owner, sk);
+	if (s->filter_cgroup || has_detail) {
+		owner = BPF_CORE_READ(skb, sk);
+		sk = receiver ? (struct sock *)receiver : owner;
+		dev = has_detail ? packet__describe(&key, skb, owner, sk)
+				 : packet__read_place(&key, skb, sk, packet__route(skb));
 		if (sk && sock__is_full(sk))
 			key.cgroup = cgroup__of_foreign(BPF_CORE_READ(sk, sk_cgrp_data.cgroup));
 		if (!key.cgroup && !namespace__is_counted(key.netns, s))
@@ -50,7 +62,7 @@ static __always_inline void on_drop(struct sk_buff *skb, __u32 reason, __u64 rec
 	if (!total)
 		return;
 	__sync_fetch_and_add(&total->count, 1);
-	if (drop__has_reason(reason))
+	if (has_detail)
 		evidence__note(&key, total, dev);
 }
 
@@ -68,7 +80,7 @@ static __always_inline __u64 drop__receiver(unsigned long long *ctx)
  * A packet was dropped.
  *
  * Hook:   tp_btf, in any context.
- * Cost:   once a dropped packet; where a kernel frees without a reason on normal paths, two look-ups for each of those.
+ * Cost:   once a dropped packet; three look-ups for what is in the totals alone, as where a connection that closes first purges a FIN.
  * Misses: what interrupts this program on its CPU: the twin takes that.
  */
 SEC("tp_btf/kfree_skb")

@@ -23,6 +23,12 @@ static __always_inline bool sock__is_full(struct sock *sk)
 	return state != TCP_NEW_SYN_RECV && state != TCP_TIME_WAIT;
 }
 
+/* NULL where it has none. */
+static __always_inline struct dst_entry *packet__route(struct sk_buff *skb)
+{
+	return (struct dst_entry *)(skb->_skb_refdst & ~SKB_DST_NOREF);
+}
+
 /* Whether the packet's route ends at this host. @param route not NULL */
 static __always_inline bool route__is_local(struct dst_entry *route, __u16 ether_type)
 {
@@ -145,7 +151,7 @@ static __always_inline struct net_device *packet__read_place(struct evidence_key
 static __always_inline struct net_device *packet__describe(struct evidence_key *key, struct sk_buff *skb,
 							   struct sock *owner, struct sock *sk)
 {
-	struct dst_entry *route = (struct dst_entry *)(skb->_skb_refdst & ~SKB_DST_NOREF);
+	struct dst_entry *route = packet__route(skb);
 	const void *at = skb->head + skb->network_header;
 	__u16 offset = skb->network_header;
 

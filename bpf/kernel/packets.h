@@ -41,7 +41,7 @@ struct neighbour {
 };
 
 /* Values differ between kernels. */
-enum skb_drop_reason { SKB_DROP_REASON_NOT_SPECIFIED = 2 };
+enum skb_drop_reason { SKB_DROP_REASON_NOT_SPECIFIED = 2, SKB_DROP_REASON_QUEUE_PURGE = 3 };
 
 #pragma clang attribute pop
 
