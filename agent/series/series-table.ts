@@ -38,10 +38,10 @@ export interface Batch {
 
 /** Which connections stand for a flow's points; spans/exemplars.ts fits. */
 export interface ExemplarSource {
-  /** Those of one flow that lie after its start; each is handed out once. */
-  take(flow: string, startUnixNs: bigint): Flow["exemplars"];
-  /** Ends an exchange: what no flow has taken is of flows that have no point. */
-  clear(): void;
+  /** Those of one flow from its start to the exchange's time; each is handed out once. */
+  take(flow: string, startUnixNs: bigint, untilUnixNs: bigint): Flow["exemplars"];
+  /** Ends an exchange: what lies before it and no flow has taken is of flows that have no point. */
+  clear(untilUnixNs: bigint): void;
 }
 
 /** Gauges and counters. */
@@ -237,9 +237,9 @@ export class SeriesTable {
     for (const series of flows) {
       series.batch = this.#batch;
       series.timeUnixNs = notBefore(series.startUnixNs, clock.timeUnixNs);
-      series.exemplars = this.#exemplars?.take(series.key, series.startUnixNs);
+      series.exemplars = this.#exemplars?.take(series.key, series.startUnixNs, clock.timeUnixNs);
     }
-    this.#exemplars?.clear();
+    this.#exemplars?.clear(clock.timeUnixNs);
     const batch = this.#batch;
     return {
       timeUnixNs: clock.timeUnixNs,

@@ -1,8 +1,8 @@
 /**
  * Exemplars for flow metrics: which connections stand for a point's handshake, RTT and retransmits.
  *
- * Filled with spans that the Collector has accepted, so that an exemplar never points at nothing; emptied
- * by the next exchange. Each flow keeps the two largest values of each kind: those are looked for. Bounded
+ * Filled with spans that the Collector has accepted, so that an exemplar never points at nothing; emptied by the next exchange,
+ * but for connections that ended after that was read: they stand for points of the one behind it. Each flow keeps the two largest values of each kind: those are looked for. Bounded
  * by the number of flows; what finds no room is no loss, every point is exact without it.
  */
 import type { Attributes } from "../model/attribute.ts";
@@ -41,19 +41,30 @@ export class Exemplars {
     keep(lists, "retransmits", retransmits, 1, span);
   }
 
-  /** Those of one flow that lie after its start; each is handed out once. */
-  take(flow: string, startUnixNs: bigint): Flow["exemplars"] {
+  /** Those of one flow from its start to the exchange's time; each is handed out once. */
+  take(flow: string, startUnixNs: bigint, untilUnixNs: bigint): Flow["exemplars"] {
     const lists = this.#flows.get(flow);
     if (lists === undefined) return undefined;
-    this.#flows.delete(flow);
-    const within = ({ timeUnixNs }: Exemplar) => timeUnixNs >= startUnixNs;
-    return Object.fromEntries(Object.entries(lists).map(([kind, list]) => [kind, list.filter(within)]));
+    this.#keepLater(flow, lists, untilUnixNs);
+    return only(lists, ({ timeUnixNs }) => timeUnixNs >= startUnixNs && timeUnixNs <= untilUnixNs);
   }
 
-  /** Ends an exchange: what no flow has taken is of flows that have no point. */
-  clear(): void {
-    this.#flows.clear();
+  /** Ends an exchange: what lies before it and no flow has taken is of flows that have no point. */
+  clear(untilUnixNs: bigint): void {
+    for (const [flow, lists] of [...this.#flows]) this.#keepLater(flow, lists, untilUnixNs);
   }
+
+  #keepLater(flow: string, lists: Lists, untilUnixNs: bigint): void {
+    const later = only(lists, ({ timeUnixNs }) => timeUnixNs > untilUnixNs);
+    if (Object.keys(later).length > 0) this.#flows.set(flow, later);
+    else this.#flows.delete(flow);
+  }
+}
+
+/** Kinds without any are left out. */
+function only(lists: Lists, isOne: (exemplar: Exemplar) => boolean): Kept {
+  const kept = Object.entries(lists).map(([kind, list]) => [kind, list.filter(isOne)] as const);
+  return Object.fromEntries(kept.filter(([, list]) => list.length > 0));
 }
 
 /** Sees to it that the list has the largest values. @param unit how many of them are one of the metric's */

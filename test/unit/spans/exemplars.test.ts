@@ -7,6 +7,7 @@ import { Stepping } from "../series/stepping.ts";
 import { TRACE_ID } from "./builders.ts";
 
 const span = (spanId: string, endUnixNs = 10n) => ({ traceId: TRACE_ID, spanId, endUnixNs });
+const NOW_NS = 11n;
 const nothing = { handshakeUs: 0, lastRttUs: 0, retransmits: 0 };
 
 test("a flow keeps the two largest values of each kind, and hands them out once", () => {
@@ -16,8 +17,8 @@ test("a flow keeps the two largest values of each kind, and hands them out once"
   }
   exemplars.offer("flow", span("9"), { ...nothing, handshakeUs: 500_000, retransmits: 23 });
 
-  const first = exemplars.take("flow", 0n);
-  const second = exemplars.take("flow", 0n);
+  const first = exemplars.take("flow", 0n, NOW_NS);
+  const second = exemplars.take("flow", 0n, NOW_NS);
 
   const common = { timeUnixNs: 10n, traceId: TRACE_ID, filteredAttributes: {} };
   expect(first).toEqual({
@@ -36,7 +37,25 @@ test("what lies before the series' start is left out", () => {
   exemplars.offer("flow", span("1", 9n), { ...nothing, lastRttUs: 1_000_000 });
   exemplars.offer("flow", span("2", 11n), { ...nothing, lastRttUs: 1_000_000 });
 
-  expect(exemplars.take("flow", 10n)?.rtt?.map(({ spanId }) => spanId)).toEqual(["2"]);
+  expect(exemplars.take("flow", 10n, NOW_NS)?.rtt?.map(({ spanId }) => spanId)).toEqual(["2"]);
+});
+
+test("a connection that ended after its exchange was read stands for a point of the next one", () => {
+  const exemplars = new Exemplars();
+  const measured = { ...nothing, lastRttUs: 1_000_000 };
+  for (const flow of ["a", "b"]) {
+    exemplars.offer(flow, span("in time", 11n), measured);
+    exemplars.offer(flow, span("later", 12n), measured);
+  }
+  const take = (flow: string, untilNs: bigint) => exemplars.take(flow, 0n, untilNs)?.rtt?.map(({ spanId }) => spanId);
+
+  const first = take("a", 11n);
+  exemplars.clear(11n);
+  const second = [take("a", 12n), take("b", 12n)];
+  exemplars.clear(12n);
+
+  expect([first, second]).toEqual([["in time"], [["later"], ["later"]]]);
+  expect([take("a", 13n), take("b", 13n)]).toEqual([undefined, undefined]);
 });
 
 test("however many flows have spans, only a bounded number is kept", () => {
@@ -44,7 +63,7 @@ test("however many flows have spans, only a bounded number is kept", () => {
   for (let flow = 0; flow < 5_003; flow++)
     exemplars.offer(String(flow), span("1"), { ...nothing, lastRttUs: 1_000_000 });
 
-  const kept = Array.from({ length: 5_003 }, (_, flow) => exemplars.take(String(flow), 0n)).filter(Boolean);
+  const kept = Array.from({ length: 5_003 }, (_, flow) => exemplars.take(String(flow), 0n, NOW_NS)).filter(Boolean);
 
   expect(kept).toHaveLength(1_000);
 });
@@ -57,7 +76,8 @@ test("the flows of an exchange carry what was offered before it, and those of th
   kernel.grow(edge, { opened: 1 });
   const flowOf = () => steps.take(kernel.exchange()).flows[0];
   const key = (flowOf() as unknown as { key: string }).key;
-  exemplars.offer(key, span("1", 2n ** 62n), { ...nothing, lastRttUs: 500_000 });
+  const sinceNs = kernel.nowNs + kernel.wallOffsetNs;
+  exemplars.offer(key, span("1", sinceNs), { ...nothing, lastRttUs: 500_000 });
   exemplars.offer("a flow that has no point", span("2"), { ...nothing, lastRttUs: 500_000 });
 
   kernel.grow(edge, { opened: 1 });
@@ -66,5 +86,5 @@ test("the flows of an exchange carry what was offered before it, and those of th
   const next = flowOf()?.exemplars;
 
   expect([carried?.rtt?.map(({ spanId }) => spanId), next]).toEqual([["1"], undefined]);
-  expect(exemplars.take("a flow that has no point", 0n)).toBeUndefined();
+  expect(exemplars.take("a flow that has no point", 0n, 2n ** 63n)).toBeUndefined();
 });
