@@ -9,6 +9,7 @@ import type { Connection } from "../../agent/model/connection-record.ts";
 import type { ReceivedSpan } from "../otlp/spans.ts";
 import { ownerOf } from "./agent-cgroups.ts";
 import { CLOCK_NS, errorName } from "./agent-records.ts";
+import { compareVerdict } from "./agent-verdicts.ts";
 import { takeRecord } from "./compare-ends.ts";
 import { type Differences, describeEnd } from "./differences.ts";
 import type { ExpectedEnd, Truth } from "./oracle.ts";
@@ -29,6 +30,7 @@ export function compareSpans(
   for (const span of spans) {
     compareForm(span, said);
     compareEvents(span, said);
+    compareVerdict(span, said);
     compareTask(span, trace, said);
   }
   compareLinks(spans, said);

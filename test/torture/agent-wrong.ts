@@ -3,6 +3,7 @@ import type { AttributeValue } from "../../agent/model/attribute.ts";
 import type { ReceivedPoint } from "../otlp/metric-points.ts";
 import type { ReceivedSpan } from "../otlp/spans.ts";
 import type { Heard } from "./agent-result.ts";
+import { MACHINE_LOSSES } from "./judge.ts";
 
 export interface Wrong {
   readonly what: string;
@@ -66,7 +67,11 @@ const WATCHED = /^flowspan\.(?:tcp|coverage)\./;
 
 /** Each series, in all its points. */
 export function wrongPoints(heard: Heard): Wrong[] {
-  const watched = heard.points.filter(({ metric }) => WATCHED.test(metric) || OF_ITSELF.includes(metric));
+  const watched = heard.points.filter(
+    ({ metric, attributes }) =>
+      (WATCHED.test(metric) || OF_ITSELF.includes(metric)) &&
+      !MACHINE_LOSSES.includes(String(attributes["flowspan.loss.reason"])),
+  );
   return [...Map.groupBy(watched, nameOf)].flatMap(([name, series]) => {
     const with_ = (what: string, change: (point: ReceivedPoint) => Partial<ReceivedPoint>): Wrong => ({
       what: `${name}: ${what}`,

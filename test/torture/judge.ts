@@ -55,7 +55,7 @@ export async function judge<Upheaval>(
 const RECORD_LOSSES = ["agent_gone_records", "records_full"];
 
 /** Of packets that anybody on this machine drops: a flood beside the programs fills the kernel's table for all probes. */
-const MACHINE_LOSSES: readonly string[] = ["evidence_full_detail"];
+export const MACHINE_LOSSES: readonly string[] = ["evidence_full_detail"];
 
 /** What is said of a whole batch has no program: it is said of those that differ, or of every one where none does. */
 export function failuresOf(result: BatchResult, known: ReadonlySet<string>): Failure[] {
