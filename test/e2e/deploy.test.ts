@@ -48,6 +48,7 @@ test.each([
   expect(Object.fromEntries(values)).toEqual({
     logLevel: "info",
     interval: 15_000,
+    "otlp.protocol": "grpc",
     "otlp.endpoint": endpoint,
     "otlp.compression": "gzip",
   });
