@@ -1,9 +1,12 @@
 /**
- * The alerts of a process near its memory limit and of a directory that refuses, on a real Prometheus, from a real directory. One minute of
- * the rules is one second here, thresholds in seconds too; nothing else differs.
+ * The alerts of a process near its memory limit, of a directory that refuses, that agents do not reach, and that is gone, on a real
+ * Prometheus, from a real directory. One minute of the rules is one second here, thresholds in seconds too; nothing else differs.
  *
- *   directory ─► the real Collector ─► Prometheus with the rules, sixty times as fast
+ *   directory ─┬─► the real Collector ─► Prometheus with the rules, sixty times as fast
+ *   agent ─────┘
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect } from "vitest";
 import { FOLLOW } from "../../agent/directory/protocol.ts";
@@ -12,6 +15,7 @@ import { rulesFile } from "../../monitoring/alerts/rules-file.ts";
 import { ruleGroups } from "../../monitoring/generate.ts";
 import { type DirectoryProcess, startDirectory, untilReady } from "../components/directory.ts";
 import { describe as describeLab } from "../lab/world/describe.ts";
+import { runDirectory } from "../lab/world/leftovers.ts";
 import { MemoryGroup } from "../lab/world/memory-group.ts";
 import { missing, needs } from "../machine/needs.ts";
 import { MonitoredLab } from "./monitored-lab.ts";
@@ -30,12 +34,9 @@ beforeAll(async () => {
     rules: rulesFile(ruleGroups(fast), fast),
     scrapeMs: 1000,
   });
-  const { kubeconfig, endpoint, lab } = monitored;
   await monitored.startCollector();
-  memory = new MemoryGroup(lab.id);
-  const settings = { directory: { insecure: true }, kubernetes: { kubeconfig }, interval: 500 };
-  directory = await startDirectory({ settings, endpoint, through: memory.enter });
-  await untilReady(directory);
+  memory = new MemoryGroup(monitored.lab.id);
+  directory = await startReplica();
 }, TIMEOUT_MS);
 
 afterAll(async () => {
@@ -58,6 +59,47 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test(
+  "a directory that an agent does not reach alerts, and when it is gone so does that, until a replica reports again",
+  async () => {
+    await monitored.watch("node-1", { agentArguments: ["--config", agentConfig(monitored)] });
+    expect(await monitored.untilFired(["FlowspanDirectoryAgentsMissing"])).toEqual([]);
+
+    await directory?.kill("SIGKILL");
+    expect(await monitored.untilFired(["FlowspanDirectoryDown"])).toEqual([]);
+
+    directory = await startReplica();
+    expect(await monitored.untilResolved(["FlowspanDirectoryDown"])).toEqual([]);
+  },
+  TIMEOUT_MS,
+);
+
+/** In the memory group, with its own metrics for the Collector. */
+async function startReplica(): Promise<DirectoryProcess> {
+  const { kubeconfig, endpoint } = monitored;
+  const settings = { directory: { insecure: true }, kubernetes: { kubeconfig }, interval: 500 };
+  const replica = await startDirectory({ settings, endpoint, through: memory.enter });
+  await untilReady(replica);
+  return replica;
+}
+
+/** Readable by the agent's user: of an agent that asks where no replica is. */
+function agentConfig({ lab, endpoint, kubeconfig }: MonitoredLab): string {
+  const path = join(runDirectory(lab.id), "directory-agent.yaml");
+  const config = {
+    file_format: "1.1",
+    meter_provider: { readers: [{ periodic: { exporter: { otlp_grpc: { endpoint } } } }] },
+    distribution: {
+      flowspan: {
+        kubernetes: { kubeconfig, metadata: "directory" },
+        directory: { addresses: ["127.0.0.1:9"], insecure: true },
+      },
+    },
+  };
+  writeFileSync(path, JSON.stringify(config), { mode: 0o644 });
+  return path;
+}
 
 /** What is no question, as an agent of another make sends it. */
 async function sendNonsense(address: string): Promise<void> {
