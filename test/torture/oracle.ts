@@ -177,8 +177,11 @@ function received(role: Role, talk: Conversation, use: Use | undefined): readonl
 /** Until when the end's socket was there to send a RST or to take one. */
 function gone(role: Role, talk: Conversation, use: Use | undefined): number {
   const closed = use?.end?.to ?? Number.POSITIVE_INFINITY;
+  const { finAcknowledged } = talk.sent[role];
+  // After both FINs it is CLOSE or a TIME_WAIT, also while the application still holds its descriptor.
+  const bothFins = Math.max(finAcknowledged, talk.sent[role === "client" ? "server" : "client"].firstFin);
   // An orphan in FIN_WAIT2 is a TIME_WAIT at once.
-  return Math.max(closed, talk.sent[role].finAcknowledged);
+  return Math.min(Math.max(closed, finAcknowledged), bothFins);
 }
 
 type Resets = Pick<ExpectedEnd, "resetSent" | "resetReceived">;

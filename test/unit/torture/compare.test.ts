@@ -199,6 +199,19 @@ test("a connection that nobody accepted is reset by whom the first RST comes fro
   ]);
 });
 
+test("a socket that has sent and got both FINs sends no RST, though its application still holds it", () => {
+  const calls = PLAIN_CALLS.replace(/call 1[23] .*/g, "");
+  const held = `${calls}\ncall 12 b shut 2 10000 10100 0 0\ncall 13 b close 2 50000 50010 0 0 state=7 unread=0\n`;
+  const said = (wire: string) =>
+    differences(PLAIN_CONNECTION, traceOf(`${held}${PLAIN_WIRE}${wire}\n${PLAIN_BOOKS}`), plainSeen()).filter((each) =>
+      each.startsWith("reset:"),
+    );
+
+  expect(said("  < 10130 R 525 0")).toEqual([]);
+  expect(said("  < 20000 R 525 0")).toEqual([]);
+  expect(said("  < 9500 RA 524 1111")).not.toEqual([]);
+});
+
 test("an attempt that failed takes the record with its port, or one without a port, and none of a socket just before it", () => {
   const [end] = truthOf(PLAIN_CONNECTION, PLAIN_TRACE).ends;
   const [record] = plainSeen().records;
