@@ -398,7 +398,7 @@ export const frameProgram = {
 } as const;
 
 export const frameStatus = {
-  size: 272,
+  size: 288,
   fields: {
     losses: { offset: 0, type: "array", count: 24, of: { type: "u64" } },
     edges: { offset: 192, type: "u64" },
@@ -411,6 +411,8 @@ export const frameStatus = {
     adopted: { offset: 248, type: "u64" },
     tenantEdges: { offset: 256, type: "u64" },
     tenantLimit: { offset: 264, type: "u64" },
+    memoryCharged: { offset: 272, type: "u64" },
+    memoryLimit: { offset: 280, type: "u64" },
   },
 } as const;
 

@@ -939,6 +939,20 @@ export const METRIC_FLOWSPAN_PROBE_MEMORY_NEEDED: MetricDescriptor = {
   instrument: "updowncounter",
 };
 
+export const METRIC_FLOWSPAN_PROBE_MEMORY_CHARGED: MetricDescriptor = {
+  name: "flowspan.probe.memory.charged",
+  unit: "By",
+  description: "Memory that the cgroup with the probe's limit is charged for; without a limit, the probe's own cgroup.",
+  instrument: "updowncounter",
+};
+
+export const METRIC_FLOWSPAN_PROBE_MEMORY_LIMIT: MetricDescriptor = {
+  name: "flowspan.probe.memory.limit",
+  unit: "By",
+  description: "Memory that the probe's cgroup may use; absent without a limit.",
+  instrument: "updowncounter",
+};
+
 export const METRIC_FLOWSPAN_PROBE_RECORDS: MetricDescriptor = {
   name: "flowspan.probe.records",
   unit: "{record}",

@@ -89,6 +89,10 @@ export interface ProbeStatus {
   /** Edges of the tenant that holds most, and what one may hold now. */
   readonly tenantEdges: number;
   readonly tenantLimit: number;
+  /** Bytes that the cgroup which has the limit, else the probe's own, is charged for; 0: not known. */
+  readonly memoryCharged: number;
+  /** The lowest limit of the probe's cgroup and those above it, in bytes; 0: none, or not known. */
+  readonly memoryLimit: number;
 }
 
 /** What is wrong with what the probe stands on: enum probe_trouble. */

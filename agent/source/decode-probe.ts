@@ -179,6 +179,8 @@ function status(fields: Fields): ProbeEvent {
     adopted: fields.count(at.adopted),
     tenantEdges: fields.count(at.tenantEdges),
     tenantLimit: fields.count(at.tenantLimit),
+    memoryCharged: fields.count(at.memoryCharged),
+    memoryLimit: fields.count(at.memoryLimit),
   };
 }
 

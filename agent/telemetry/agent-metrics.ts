@@ -43,6 +43,8 @@ import {
   METRIC_FLOWSPAN_LOGS_PENDING,
   METRIC_FLOWSPAN_LOSSES,
   METRIC_FLOWSPAN_PROBE_CPU_TIME,
+  METRIC_FLOWSPAN_PROBE_MEMORY_CHARGED,
+  METRIC_FLOWSPAN_PROBE_MEMORY_LIMIT,
   METRIC_FLOWSPAN_PROBE_MEMORY_NEEDED,
   METRIC_FLOWSPAN_PROBE_MEMORY_USAGE,
   METRIC_FLOWSPAN_PROBE_RECORDS,
@@ -111,6 +113,14 @@ function ofStatus(value: (status: NonNullable<SelfState["status"]>) => number): 
   };
 }
 
+/** A reading of the probe's word in which 0 stands for "not known": absent then. */
+function ofStatusIfKnown(value: (status: NonNullable<SelfState["status"]>) => number): Read {
+  return (state, result) => {
+    const known = state.status === undefined ? 0 : value(state.status);
+    if (known !== 0) result.observe(known);
+  };
+}
+
 function ofPrograms(value: (program: ReturnType<SelfState["programs"]>[number]) => number): Read {
   return (state, result) => {
     for (const program of state.programs()) {
@@ -168,6 +178,8 @@ const READINGS: readonly Reading<SelfState>[] = [
       if (status !== undefined && walkSockets !== undefined) result.observe(probeMemory(status.edges, walkSockets));
     },
   ],
+  [METRIC_FLOWSPAN_PROBE_MEMORY_CHARGED, ofStatusIfKnown((status) => status.memoryCharged)],
+  [METRIC_FLOWSPAN_PROBE_MEMORY_LIMIT, ofStatusIfKnown((status) => status.memoryLimit)],
   [METRIC_FLOWSPAN_PROBE_RECORDS, ofStatus((status) => status.records)],
   [METRIC_FLOWSPAN_PROBE_SOCKETS_ADOPTED, ofStatus((status) => status.adopted)],
   [

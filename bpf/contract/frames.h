@@ -183,9 +183,11 @@ struct frame_status {
 	__u64 records; /* ring buffer records consumed */
 	__u64 probe_cpu_us;
 	__u64 probe_rss_bytes;
-	__u64 adopted;      /* sockets older than the probe that it took over */
-	__u64 tenant_edges; /* of the tenant that holds most */
-	__u64 tenant_limit; /* what a tenant may hold as full as the table is now */
+	__u64 adopted;        /* sockets older than the probe that it took over */
+	__u64 tenant_edges;   /* of the tenant that holds most */
+	__u64 tenant_limit;   /* what a tenant may hold as full as the table is now */
+	__u64 memory_charged; /* bytes of the cgroup that has the limit, else of the probe's own; 0: not known */
+	__u64 memory_limit;   /* the lowest one of the probe's cgroup and those above it; 0: none, or not known */
 };
 
 struct frame_settled {

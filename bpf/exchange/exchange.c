@@ -221,8 +221,8 @@ bool exchange__run(struct exchange *exchange)
 	if (exchange->proc_snmp)
 		namespaces__send(exchange);
 	programs__report(exchange->programs, output);
-	status__send(exchange->maps, output, exchange->edges - exchange->settler->evicted, exchange->announced.count,
-		     *exchange->records);
+	status__send(exchange->maps, &exchange->memory, output, exchange->edges - exchange->settler->evicted,
+		     exchange->announced.count, *exchange->records);
 	frame.edges = exchange->rows_sent;
 	return output__frame(output, FRAME_EXCHANGE_END, &frame, sizeof(frame)) && output__flush(output);
 }

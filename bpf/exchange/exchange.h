@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "exchange/announced.h"
+#include "exchange/own_memory.h"
 #include "shared/pinned_maps.h"
 #include "wire/output.h"
 #include "load/programs.h"
@@ -18,6 +19,7 @@ struct exchange {
 	struct output *output;
 	struct settler *settler;
 	bool proc_snmp;
+	struct own_memory memory;
 	struct announced announced;
 	const __u64 *records; /* what STATUS says of them */
 	/* Called between batches, so that connection records do not wait for the whole exchange. */

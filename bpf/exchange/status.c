@@ -51,7 +51,8 @@ static __u64 tenant_edges__most(const struct pinned_maps *maps)
 	return most;
 }
 
-void status__send(const struct pinned_maps *maps, struct output *output, __u64 edges, __u64 cgroups, __u64 records)
+void status__send(const struct pinned_maps *maps, const struct own_memory *memory, struct output *output, __u64 edges,
+		  __u64 cgroups, __u64 records)
 {
 	struct frame_status status = {
 		.edges = edges,
@@ -68,6 +69,7 @@ void status__send(const struct pinned_maps *maps, struct output *output, __u64 e
 	};
 
 	losses__read(maps, status.losses);
+	own_memory__read(memory, &status.memory_charged, &status.memory_limit);
 	output__frame(output, FRAME_STATUS, &status, sizeof(status));
 }
 

@@ -37,6 +37,7 @@ int session__make(struct session *session, const struct programs *programs, stru
 	session->exchange.output = &session->output;
 	session->exchange.settler = &session->settler;
 	session->exchange.proc_snmp = features->proc_snmp;
+	own_memory__open(&session->exchange.memory);
 	session->exchange.records = &session->records.taken;
 	session->exchange.on_batch = exchange__on_batch;
 	session->exchange.context = session;

@@ -3,6 +3,7 @@
  *
  * Each threshold stands here and nowhere else; the runbook says why it is what it is. No alert needs native histograms.
  */
+import type { MetricDescriptor } from "../../agent/generated/semconv.ts";
 import * as metrics from "../../agent/generated/semconv.ts";
 import type { Loss } from "../../semconv/losses.ts";
 import { LABEL, NODE, series } from "../prometheus-names.ts";
@@ -196,10 +197,10 @@ function spansDropped(pace: Pace): Alert {
 }
 
 function tables(pace: Pace): Alert[] {
-  const [used, limit] = [metrics.METRIC_PROCESS_MEMORY_USAGE, metrics.METRIC_FLOWSPAN_MEMORY_LIMIT].map((metric) =>
-    held(series(metric), pace),
-  );
-  const memory = `${used} / ${limit}`;
+  const ratio = (used: MetricDescriptor, limit: MetricDescriptor): string =>
+    `${held(series(used), pace)} / ${held(series(limit), pace)}`;
+  const memory = ratio(metrics.METRIC_PROCESS_MEMORY_USAGE, metrics.METRIC_FLOWSPAN_MEMORY_LIMIT);
+  const probe = ratio(metrics.METRIC_FLOWSPAN_PROBE_MEMORY_CHARGED, metrics.METRIC_FLOWSPAN_PROBE_MEMORY_LIMIT);
   return [
     {
       name: "FlowspanEdgeTableFull",
@@ -230,6 +231,16 @@ function tables(pace: Pace): Alert[] {
       description:
         "At the limit the kernel kills it. What it had not yet delivered stays in the kernel, but spans in its queue are lost.",
       runbook: "flowspan-memory-near-limit",
+    },
+    {
+      name: "FlowspanProbeMemoryNearLimit",
+      expr: `max by (${LABEL.cluster}, ${LABEL.k8sNode}, ${LABEL.host}) (${probe}) > 0.9`,
+      forMinutes: 10,
+      severity: "warning",
+      summary: `The probe on {{ or $labels.${LABEL.k8sNode} $labels.${LABEL.host} }} uses {{ $value | humanizePercentage }} of the memory that its cgroup allows.`,
+      description:
+        "At the limit the kernel kills it, and each one after it that has no more room. What it counted stays in the kernel.",
+      runbook: "flowspan-probe-memory-near-limit",
     },
   ];
 }

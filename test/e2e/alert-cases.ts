@@ -249,6 +249,20 @@ const OWN_HEALTH: readonly AlertCase[] = [
     quiet: [4, 14, 30],
   },
   {
+    alert: "FlowspanProbeMemoryNearLimit",
+    series: {
+      [`flowspan_probe_memory_charged_bytes{${AGENT}}`]: [
+        [100e6, 5],
+        [250e6, 20],
+        [100e6, 30],
+      ],
+      [`flowspan_probe_memory_limit_bytes{${AGENT}}`]: [[268_435_456, 60]],
+    },
+    fires: 20,
+    labels: { k8s_cluster_name: "lab", k8s_node_name: "node-1", host_name: "flowspan-x7k2p" },
+    quiet: [4, 14, 30],
+  },
+  {
     alert: "FlowspanMetadataStale",
     series: {
       [`flowspan_metadata_age_seconds{${AGENT},flowspan_metadata_feed="pods"}`]: [
@@ -344,6 +358,7 @@ const FAILED_SCRAPES: readonly (readonly [alert: string, minute: number, fires: 
   ["FlowspanEdgeTableFull", 9, 11],
   ["FlowspanCgroupTableFull", 9, 11],
   ["FlowspanMemoryNearLimit", 13, 16],
+  ["FlowspanProbeMemoryNearLimit", 13, 16],
   ["FlowspanDirectoryDown", 13, 16],
   ["FlowspanDirectoryAgentsMissing", 13, 16],
 ];

@@ -15,6 +15,10 @@ const CONNECTIONS = 7919;
 const SOCKETS = 2 * CONNECTIONS;
 /** Of each socket: agent/model/probe-memory.ts. */
 const SOCKET_BYTES = 464;
+/** A multiple of a page, and more than the probe takes. */
+const LIMIT_BYTES = 509 << 20;
+/** What the kernel charges between two readings, in batches of 64 pages a CPU, and the exchange itself. */
+const MOVES_BYTES = 2 << 20;
 
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
 const test = needs(...NEEDS);
@@ -26,7 +30,7 @@ let tally: Tally;
 
 beforeAll(async () => {
   if (missing(...NEEDS) !== undefined) return;
-  lab = await startLab(describe({ nodes: 1, pods: [{ key: "pod", containers: ["client", "server"] }] }));
+  lab = await startLab(describe({ nodes: 2, pods: [{ key: "pod", containers: ["client", "server"] }] }));
   undo.push(() => lab.close());
   group = new MemoryGroup(lab.id);
   tally = await Tally.start(lab, "node-1", [], {}, group.enter);
@@ -35,6 +39,18 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const step of undo.reverse()) await step();
+});
+
+test("the probe says what its cgroup's own files say", () => expectTheFiles(tally));
+
+test("it finds its cgroup by its pid where a cgroup namespace hides the name, as a container's does", async () => {
+  const enter = [...group.enter, "unshare", "--cgroup"];
+  const hidden = await Tally.start(lab, "node-2", [], {}, enter);
+  try {
+    await expectTheFiles(hidden);
+  } finally {
+    await hidden.close();
+  }
 });
 
 test("sockets beyond the probe's memory limit end the probe, and the next one has counted all of them", async () => {
@@ -78,3 +94,15 @@ test("sockets beyond the probe's memory limit end the probe, and the next one ha
   expect(tally.sum(({ role }) => role === "server")).toMatchObject({ opened, closed });
   expect(tally.losses).toEqual({});
 }, 180_000);
+
+/** A limit may be above the group, too: that is the same before and after. */
+async function expectTheFiles(probe: Tally): Promise<void> {
+  const { status: before } = await probe.take();
+  expect(Math.abs(before.memoryCharged - group.usage)).toBeLessThan(MOVES_BYTES);
+  group.limit(LIMIT_BYTES);
+  const { status } = await probe.take();
+  expect(Math.abs(status.memoryCharged - group.usage)).toBeLessThan(MOVES_BYTES);
+  group.limit("max");
+  const { status: after } = await probe.take();
+  expect([status.memoryLimit, after.memoryLimit]).toEqual([LIMIT_BYTES, before.memoryLimit]);
+}

@@ -41,8 +41,9 @@ export class MemoryGroup {
     return Number(/^oom_kill (\d+)$/m.exec(this.#read(this.#files.kills))?.[1]);
   }
 
-  limit(bytes: number): void {
-    writeFileSync(join(this.#directory, this.#files.limit), String(bytes));
+  limit(bytes: number | "max"): void {
+    const isV1 = this.#files === FILES.v1;
+    writeFileSync(join(this.#directory, this.#files.limit), bytes === "max" && isV1 ? "-1" : String(bytes));
   }
 
   /** Removes the group, without processes by now, and makes it anew without a limit: as for a container that is restarted. */

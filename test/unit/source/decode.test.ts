@@ -159,6 +159,8 @@ describe("each frame of a fixed length", () => {
       adopted: 53,
       tenantEdges: 61,
       tenantLimit: 67,
+      memoryCharged: 73,
+      memoryLimit: 79,
     };
 
     expect(decoded(statusFrame(status))).toEqual({ kind: "status", ...status });

@@ -34,6 +34,8 @@ function status(values: Partial<ProbeStatus> = {}): ProbeStatus {
     adopted: 13,
     tenantEdges: 17,
     tenantLimit: 65_513,
+    memoryCharged: 30_000_007,
+    memoryLimit: 134_217_728,
     ...values,
   };
 }
@@ -95,6 +97,8 @@ test("an agent that has done one exchange reports itself, its probe and its expo
     "flowspan.probe.memory.usage": [[{}, 4_194_304]],
     // 44 MiB besides, 2,057 bytes for each of 23 edges, 464 for each of 101 sockets.
     "flowspan.probe.memory.needed": [[{}, 44 * 2 ** 20 + 23 * 2057 + 101 * 464]],
+    "flowspan.probe.memory.charged": [[{}, 30_000_007]],
+    "flowspan.probe.memory.limit": [[{}, 134_217_728]],
     "flowspan.probe.records": [[{}, 11]],
     "flowspan.probe.sockets.adopted": [[{}, 13]],
     "flowspan.probe.troubles": [
@@ -143,6 +147,19 @@ test("before the first exchange nothing is said about the probe", async () => {
     "flowspan.export.points.rejected",
     "flowspan.export.io",
   ]);
+});
+
+test("a probe that does not know its cgroup's memory says nothing of it, and one without a limit no limit", async () => {
+  const read = async (values: Partial<ProbeStatus>) => {
+    const state = new SelfState(createLosses());
+    const { points } = await collect(state, () =>
+      state.addExchange({ status: status(values), programs: [], end: exchangeEnd() }, 0.1),
+    );
+    return [points["flowspan.probe.memory.charged"], points["flowspan.probe.memory.limit"]];
+  };
+
+  expect(await read({ memoryCharged: 0, memoryLimit: 0 })).toEqual([undefined, undefined]);
+  expect(await read({ memoryLimit: 0 })).toEqual([[[{}, 30_000_007]], undefined]);
 });
 
 test("losses of the kernel and of the agent are one metric by name", async () => {
