@@ -1,30 +1,47 @@
 /**
- * bpf/probe/confine.c and deploy/seccomp/probe-start.yaml → deploy/seccomp/flowspan-probe.json: the seccomp profile of the
- * probe's container, as runc, containerd and CRI-O read it.
+ * bpf/probe/confine.c and deploy/seccomp/probe-start.yaml → deploy/seccomp/flowspan-probe.json, and agent-calls.yaml →
+ * flowspan-agent.json beside them: the seccomp profiles of the containers, as runc, containerd and CRI-O read them.
  *
- *   node scripts/generate-seccomp.ts           writes it
- *   node scripts/generate-seccomp.ts --check   fails when the tree's copy is stale
+ *   node scripts/generate-seccomp.ts           writes them
+ *   node scripts/generate-seccomp.ts --check   fails when a copy of the tree is stale
  *
- * The list of serving stands in confine.c alone, the list of starting in probe-start.yaml alone. A profile can only be
- * wider than the filter that the probe sets itself: arguments are left to that filter.
+ * The list of the probe's serving stands in confine.c alone, the list of its start in probe-start.yaml alone. Its profile can
+ * only be wider than the filter that the probe sets itself: arguments are left to that filter.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 
 const CONFINE = new URL("../bpf/probe/confine.c", import.meta.url);
-const START = new URL("../deploy/seccomp/probe-start.yaml", import.meta.url);
-const PROFILE = fileURLToPath(new URL("../deploy/seccomp/flowspan-probe.json", import.meta.url));
+const DIRECTORY = new URL("../deploy/seccomp/", import.meta.url);
+
+/** Of system calls: what each is for. */
+type Reasons = Readonly<Record<string, string>>;
 
 export interface StartCalls {
-  /** What each call is for: each start makes it. */
-  readonly start: Readonly<Record<string, string>>;
+  /** Each start makes them. */
+  readonly start: Reasons;
   /** Calls that a start makes elsewhere, or in trouble: when. */
-  readonly rarely: Readonly<Record<string, string>>;
+  readonly rarely: Reasons;
+}
+
+export interface AgentCalls {
+  /** A run of agent and directory, with `doctor` and `top`, makes each. */
+  readonly run: Reasons;
+  /** By timing, by the machine, or in trouble. */
+  readonly rarely: Reasons;
+  /** The container runtime makes them once the filter is set, before Node starts. */
+  readonly runtime: Reasons;
+  /** What arm64 has in place of some of `run`. */
+  readonly arm64: Reasons;
 }
 
 export function startCalls(): StartCalls {
-  return parse(readFileSync(START, "utf8")) as StartCalls;
+  return parse(readFileSync(new URL("probe-start.yaml", DIRECTORY), "utf8")) as StartCalls;
+}
+
+export function agentCalls(): AgentCalls {
+  return parse(readFileSync(new URL("agent-calls.yaml", DIRECTORY), "utf8")) as AgentCalls;
 }
 
 /** What the probe's own filter lets through, bpf() included. */
@@ -38,7 +55,16 @@ export function servingCalls(): string[] {
 /** @param without leaves one call out, as a test does */
 export function probeProfile(without?: string) {
   const { start, rarely } = startCalls();
-  const names = [...new Set([...servingCalls(), ...Object.keys(start), ...Object.keys(rarely)])].sort();
+  return profileOf([...servingCalls(), ...Object.keys(start), ...Object.keys(rarely)], without);
+}
+
+/** @param without leaves one call out, as a test does */
+export function agentProfile(without?: string) {
+  return profileOf(Object.values(agentCalls()).flatMap(Object.keys), without);
+}
+
+function profileOf(calls: readonly string[], without: string | undefined) {
+  const names = [...new Set(calls)].sort();
   return {
     defaultAction: "SCMP_ACT_ERRNO",
     defaultErrnoRet: 1,
@@ -48,10 +74,13 @@ export function probeProfile(without?: string) {
 }
 
 if (import.meta.main) {
-  const wanted = `${JSON.stringify(probeProfile(), undefined, 2)}\n`;
-  if (!process.argv.includes("--check")) writeFileSync(PROFILE, wanted);
-  else if (readFileSync(PROFILE, "utf8") !== wanted) {
-    process.stderr.write("deploy/seccomp/flowspan-probe.json is stale: run `npm run generate`\n");
-    process.exitCode = 1;
+  for (const [name, profile] of Object.entries({ probe: probeProfile(), agent: agentProfile() })) {
+    const path = fileURLToPath(new URL(`flowspan-${name}.json`, DIRECTORY));
+    const wanted = `${JSON.stringify(profile, undefined, 2)}\n`;
+    if (!process.argv.includes("--check")) writeFileSync(path, wanted);
+    else if (readFileSync(path, "utf8") !== wanted) {
+      process.stderr.write(`deploy/seccomp/flowspan-${name}.json is stale: run \`npm run generate\`\n`);
+      process.exitCode = 1;
+    }
   }
 }

@@ -168,12 +168,6 @@ const PROBE: readonly Value[] = [
     default: "flowspan",
     description: "Directory below the node's bpffs in which the kernel's tables are kept while no probe runs.",
   },
-  {
-    path: "probe.seccompProfile",
-    schema: anyObject,
-    default: { type: "RuntimeDefault" },
-    description: "Seccomp profile of the probe's pod. deploy/manifests/README.md says which runtimes need another.",
-  },
   ...workloadValues("probe", {
     resources: { requests: { cpu: "20m", memory: "64Mi" }, limits: { memory: "256Mi" } },
     tolerations: EVERYWHERE,

@@ -57,6 +57,13 @@ export function workloadValues(workload: string, defaults: WorkloadDefaults): Va
       description: "Annotations of the service account.",
     },
     {
+      path: `${workload}.seccompProfile`,
+      schema: anyObject,
+      default: { type: "RuntimeDefault" },
+      description:
+        "Seccomp profile of the pods. deploy/manifests/README.md has narrower ones, and says which runtimes need one for the probe.",
+    },
+    {
       path: `${workload}.resources`,
       schema: resources,
       default: defaults.resources,

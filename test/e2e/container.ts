@@ -97,8 +97,12 @@ export class RunningContainer {
 
   /** As `kubectl exec`: with the rights of the container. @returns its output and exit code */
   async exec(script: string): Promise<{ readonly output: string; readonly code: number }> {
-    const args = ["--root", this.#state, "exec", this.#id, "sh", "-c", `{ ${script}; } 2>&1`];
-    return promisify(execFile)(RUNC, args).then(
+    return this.execProgram(["sh", "-c", `{ ${script}; } 2>&1`]);
+  }
+
+  /** The same without a shell, which makes calls of its own. @returns what it wrote on stdout, and its exit code */
+  async execProgram(argv: readonly string[]): Promise<{ readonly output: string; readonly code: number }> {
+    return promisify(execFile)(RUNC, ["--root", this.#state, "exec", this.#id, ...argv]).then(
       ({ stdout }) => ({ output: stdout, code: 0 }),
       ({ stdout, code }: { stdout: string; code: number }) => ({ output: stdout, code }),
     );

@@ -104,6 +104,17 @@ const byItself: Readonly<Record<string, ValueCase>> = {
     changes: [PROBE],
     line: "localhostProfile: flowspan-probe.json",
   },
+  "agent.seccompProfile": {
+    value: { type: "Localhost", localhostProfile: "flowspan-agent.json" },
+    changes: [AGENT],
+    line: "localhostProfile: flowspan-agent.json",
+  },
+  "directory.seccompProfile": {
+    value: { type: "Localhost", localhostProfile: "flowspan-agent.json" },
+    given: withDirectory,
+    changes: [DIRECTORY],
+    line: "localhostProfile: flowspan-agent.json",
+  },
   "directory.enabled": {
     value: true,
     changes: [
