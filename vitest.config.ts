@@ -5,7 +5,8 @@
  *
  * Files of the lab and of e2e mostly wait for intervals, so two run at once: each has labs, pins, cgroups and ports of its
  * own. What the machine hid from BPF meanwhile (test/machine/hidden.ts) counts for both. Files of the kernel suite run one by
- * one: the longest of them uses all cores. A file that changes what no namespace has of its own is named `*.alone.test.ts`.
+ * one: the longest of them uses all cores. A file that changes what no namespace has of its own, or whose exact counts do not
+ * bear other work on the cores, is named `*.alone.test.ts`.
  */
 import { defineConfig } from "vitest/config";
 
