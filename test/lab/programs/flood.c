@@ -81,8 +81,10 @@ static void connect_with_itself(int listener, unsigned address, unsigned port)
 static void connect_in_vain(unsigned port)
 {
 	struct sockaddr_in here = at(LOOPBACK, OWN_PORT), there = at(LOOPBACK, port);
-	int client = tcp();
+	int client = tcp(), one = 1;
 
+	/* On a busy machine the one before may still be on its way out. */
+	setsockopt(client, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(client, (struct sockaddr *)&here, sizeof(here)))
 		fail("bind");
 	if (!connect(client, (struct sockaddr *)&there, sizeof(there)))
