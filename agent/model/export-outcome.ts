@@ -18,3 +18,5 @@ export type ExportOutcome =
       readonly retryable: boolean;
       readonly retryAfterMs: number | undefined;
     };
+
+export type FailedExport = Extract<ExportOutcome, { state: "failed" }>;

@@ -3,18 +3,12 @@
  * and tells of a proxy that refuses only its log, which is kept here instead of on stderr.
  */
 import { logVerbosity, setLogger, setLogVerbosity } from "@grpc/grpc-js";
-
-export interface Proxy {
-  /** The variable that names it. */
-  readonly variable: string;
-  /** Without user and password. */
-  readonly address: string;
-}
+import type { NamedProxy } from "./trouble.ts";
 
 const VARIABLES = ["grpc_proxy", "https_proxy", "http_proxy"];
 
 /** The proxy that gRPC uses for this host; undefined for none. */
-export function proxyFor(host: string, env: NodeJS.ProcessEnv = process.env): Proxy | undefined {
+export function proxyFor(host: string, env: NodeJS.ProcessEnv = process.env): NamedProxy | undefined {
   const variable = VARIABLES.find((name) => env[name]);
   const text = variable === undefined ? "" : (env[variable] ?? "");
   if (variable === undefined || !URL.canParse(text)) return undefined;

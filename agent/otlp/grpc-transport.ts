@@ -11,7 +11,7 @@ import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { CompressionAlgorithm } from "@opentelemetry/otlp-exporter-base";
 import { createOtlpGrpcExportDelegate } from "@opentelemetry/otlp-grpc-exporter-base";
 import { ConfigError } from "../config/problem.ts";
-import type { ExportOutcome } from "../model/export-outcome.ts";
+import type { ExportOutcome, FailedExport } from "../model/export-outcome.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { trustSystem } from "../tls/system-roots.ts";
 import { keepGrpcQuiet, proxyFor, proxyWords } from "./grpc-proxy.ts";
@@ -21,7 +21,7 @@ import { type ExportedSignal, type PartialSuccess, SERVICES, type SignalService 
 import { failureOf } from "./status.ts";
 import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
 import { TIMEOUT_MS, type Transport, type TransportOptions, unusableOutcome, VARIABLES } from "./transport-options.ts";
-import { plainWords, troubleOf } from "./trouble.ts";
+import { explained } from "./trouble.ts";
 
 type Delegate = ReturnType<typeof createOtlpGrpcExportDelegate<Uint8Array, object>>;
 type Config = Parameters<typeof createOtlpGrpcExportDelegate>[0];
@@ -139,24 +139,16 @@ export class GrpcTransport implements Transport {
     return { state: "failed", retryable: true, retryAfterMs: undefined, reason, message: error?.message ?? "" };
   }
 
-  /** The failure in plain words, with what to do about it. */
-  #explained(failure: Extract<ExportOutcome, { state: "failed" }>): ExportOutcome {
+  #explained(failure: FailedExport): FailedExport {
     const { endpoint, timeoutMs = TIMEOUT_MS, names = VARIABLES } = this.#options;
     const { caFile, certFile } = trustedFiles(this.#options);
     const proxy = proxyFor(endpoint.replace(/^\w+:\/\/|:\d+$/g, ""));
-    const trouble = troubleOf(
-      failure.reason,
-      failure.message ?? "",
-      {
-        ...{ signal: this.#signal, endpoint, timeoutMs, names, caFile, hasCertificate: certFile !== undefined },
-        trusted: caFile === undefined && endpoint.startsWith("https:") ? trustSystem() : "",
-        proxy: proxy && { ...proxy, words: proxyWords() },
-      },
-      GRPC_RULES,
-    );
-    if (trouble === undefined) return { ...failure, message: plainWords(failure.message ?? "") };
-    const { cause, detail, remedy } = trouble;
-    return { ...failure, message: detail, cause, remedy };
+    const attempt = {
+      ...{ signal: this.#signal, endpoint, timeoutMs, names, caFile, hasCertificate: certFile !== undefined },
+      trusted: caFile === undefined && endpoint.startsWith("https:") ? trustSystem() : "",
+      proxy: proxy && { ...proxy, words: proxyWords() },
+    };
+    return explained(failure, attempt, GRPC_RULES);
   }
 }
 

@@ -4,18 +4,12 @@
  */
 import { Agent as PlainAgent, type AgentOptions as PlainOptions } from "node:http";
 import { type AgentOptions, Agent as TlsAgent } from "node:https";
+import type { NamedProxy } from "./trouble.ts";
 
 const NAMES = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"];
 
-export interface HttpProxy {
-  /** The variable that names it. */
-  readonly variable: string;
-  /** Without user and password. */
-  readonly address: string;
-}
-
 /** The proxy that is named for a scheme, whether or not NO_PROXY exempts the host; undefined for none that can be used. */
-export function namedProxy(protocol: string, env: NodeJS.ProcessEnv = process.env): HttpProxy | undefined {
+export function namedProxy(protocol: string, env: NodeJS.ProcessEnv = process.env): NamedProxy | undefined {
   const variable = variableOf(protocol, env);
   if (variable === undefined || problemOf(env[variable] ?? "") !== undefined) return undefined;
   return { variable, address: new URL(env[variable] ?? "").host };

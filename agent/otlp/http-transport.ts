@@ -8,7 +8,7 @@ import type { Agent } from "node:http";
 import { promisify } from "node:util";
 import zlib from "node:zlib";
 import { ConfigError } from "../config/problem.ts";
-import type { ExportOutcome } from "../model/export-outcome.ts";
+import type { ExportOutcome, FailedExport } from "../model/export-outcome.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { trustSystem } from "../tls/system-roots.ts";
 import { type Answer, post, retryAfterMs } from "./http-exchange.ts";
@@ -19,9 +19,7 @@ import { type ExportedSignal, type PartialSuccess, SERVICES } from "./signal-ser
 import { messageOf } from "./status.ts";
 import { readTlsFiles } from "./tls-files.ts";
 import { TIMEOUT_MS, type Transport, type TransportOptions, unusableOutcome, VARIABLES } from "./transport-options.ts";
-import { plainWords, troubleOf } from "./trouble.ts";
-
-type Failed = Extract<ExportOutcome, { state: "failed" }>;
+import { explained } from "./trouble.ts";
 
 /** OTLP/HTTP, "Retryable Response Codes". */
 const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
@@ -70,12 +68,11 @@ export class HttpTransport implements Transport {
   }
 
   async #send(bytes: Uint8Array): Promise<ExportOutcome> {
-    // A copy: an answer may come before all is read, and the caller releases the memory then.
-    const plain = Buffer.from(bytes);
     let agent: Agent | undefined;
     try {
       agent = this.#agent ??= this.#connect();
-      const body = this.#options.compression === "gzip" ? await promisify(zlib.gzip)(plain) : plain;
+      // A copy either way: an answer may come before all is read, and the caller releases the memory then.
+      const body = this.#options.compression === "gzip" ? await promisify(zlib.gzip)(bytes) : Buffer.from(bytes);
       const { timeoutMs = TIMEOUT_MS } = this.#options;
       const way = { url: this.#url, socketPath: this.#socketPath, agent, headers: this.#headers, timeoutMs };
       return this.#outcomeOf(await post({ ...way, body }));
@@ -128,8 +125,7 @@ export class HttpTransport implements Transport {
     }
   }
 
-  /** The failure in plain words, with what to do about it. */
-  #explained(failure: Failed): ExportOutcome {
+  #explained(failure: FailedExport): FailedExport {
     const { endpoint, timeoutMs = TIMEOUT_MS, names = VARIABLES, caFile, certFile } = this.#options;
     const proxy = namedProxy(this.#url.protocol);
     const attempt = {
@@ -138,19 +134,16 @@ export class HttpTransport implements Transport {
       trusted: caFile === undefined && endpoint.startsWith("https:") ? trustSystem() : "",
       proxy: proxy && { ...proxy, words: "" },
     };
-    const trouble = troubleOf(failure.reason, failure.message ?? "", attempt, HTTP_RULES);
-    if (trouble === undefined) return { ...failure, message: plainWords(failure.message ?? "") };
-    const { cause, detail, remedy } = trouble;
-    return { ...failure, message: detail, cause, remedy };
+    return explained(failure, attempt, HTTP_RULES);
   }
 }
 
-function failed(reason: string, message: string): Failed {
+function failed(reason: string, message: string): FailedExport {
   return { state: "failed", reason, message, retryable: false, retryAfterMs: undefined };
 }
 
 /** No answer came, so nobody knows that the request was refused: it may be sent again. */
-function unanswered(error: NodeJS.ErrnoException & { readonly errors?: readonly Error[] }): Failed {
+function unanswered(error: NodeJS.ErrnoException & { readonly errors?: readonly Error[] }): FailedExport {
   // One name with several addresses, none of which could be reached: each has an error of its own.
   const words = error.message || (error.errors ?? []).map(({ message }) => message).join("; ");
   return { ...failed(error.code ?? error.name, words), retryable: true };

@@ -2,7 +2,7 @@
  * What became of requests → a line when they begin to fail, for each cause once, a line when they work again, and one when
  * the Collector takes them in part. With the remedy where nobody else has reported it.
  */
-import type { ExportOutcome } from "../model/export-outcome.ts";
+import type { ExportOutcome, FailedExport } from "../model/export-outcome.ts";
 import type { Logger } from "../shared/logger.ts";
 import type { Transport } from "./transport.ts";
 
@@ -33,7 +33,7 @@ export class OutcomeLog {
     else this.#takeAccepted(outcome, counted);
   }
 
-  #takeFailed(outcome: Extract<ExportOutcome, { state: "failed" }>): void {
+  #takeFailed(outcome: FailedExport): void {
     const { target, reportedCauses } = this.#transport;
     this.#failedSinceAccepted++;
     const { reason, cause = reason, message, remedy, retryable, retryAfterMs } = outcome;

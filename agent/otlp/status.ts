@@ -6,7 +6,7 @@
  * google.rpc.Status in the trailer `grpc-status-details-bin`; anything unreadable there counts as absent.
  */
 import { type ServiceError, status } from "@grpc/grpc-js";
-import type { ExportOutcome } from "../model/export-outcome.ts";
+import type { FailedExport } from "../model/export-outcome.ts";
 
 const RETRYABLE: ReadonlySet<number> = new Set([
   status.CANCELLED,
@@ -17,10 +17,8 @@ const RETRYABLE: ReadonlySet<number> = new Set([
   status.DATA_LOSS,
 ]);
 
-type Failed = Extract<ExportOutcome, { state: "failed" }>;
-
 /** The outcome of a request that ended in this error. */
-export function failureOf(error: Pick<ServiceError, "code" | "details" | "metadata">): Failed {
+export function failureOf(error: Pick<ServiceError, "code" | "details" | "metadata">): FailedExport {
   const details = error.metadata?.get("grpc-status-details-bin")[0];
   const retryAfterMs = details instanceof Uint8Array ? retryDelayMs(details) : undefined;
   const retryable =

@@ -3,6 +3,7 @@
  * the setting out, by the rules of the transport (grpc-rules.ts, http-rules.ts). Pure.
  */
 import type { Origin } from "../config/layer.ts";
+import type { FailedExport } from "../model/export-outcome.ts";
 
 /** By these names the user knows what an export goes by. */
 export interface SettingNames {
@@ -24,8 +25,15 @@ export interface Attempt {
   readonly hasCertificate: boolean;
   /** What is trusted without a `caFile`. */
   readonly trusted: string;
-  /** The variable that names it, its address, and the last words of gRPC on it. */
-  readonly proxy: { readonly variable: string; readonly address: string; readonly words: string } | undefined;
+  /** With the last words of gRPC on it. */
+  readonly proxy: (NamedProxy & { readonly words: string }) | undefined;
+}
+
+export interface NamedProxy {
+  /** The variable that names it. */
+  readonly variable: string;
+  /** Without user and password. */
+  readonly address: string;
 }
 
 export interface Trouble {
@@ -49,10 +57,16 @@ export function nameOf({ source, path }: Origin): string {
     : `${path} (${source})`;
 }
 
-/**
- * @param rules the first that fits counts
- * @returns undefined where the words say all that is known
- */
+/** A failure in plain words, with what to do about it where that is known. @param rules the first that fits counts */
+export function explained(failure: FailedExport, attempt: Attempt, rules: readonly Rule[]): FailedExport {
+  const { reason, message = "" } = failure;
+  const trouble = troubleOf(reason, message, attempt, rules);
+  if (trouble === undefined) return { ...failure, message: plainWords(message) };
+  const { cause, detail, remedy } = trouble;
+  return { ...failure, message: detail, cause, remedy };
+}
+
+/** @returns undefined where the words say all that is known */
 export function troubleOf(
   reason: string,
   message: string,
