@@ -1,6 +1,6 @@
 /**
  * The shipped rules with Prometheus' own promtool: they are valid, and each alert fires in its story and is quiet before
- * and after (alert-cases.ts).
+ * and after (health-alert-cases.ts, finding-alert-cases.ts).
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -11,11 +11,14 @@ import { afterAll, expect, test as plainTest } from "vitest";
 import { parse, stringify } from "yaml";
 import { component } from "../components/find.ts";
 import { needs } from "../machine/needs.ts";
-import { type AlertCase, CASES, HEALTHY } from "./alert-cases.ts";
+import { type AlertCase, HEALTHY } from "./alert-story.ts";
+import { FINDING_CASES } from "./finding-alert-cases.ts";
+import { HEALTH_CASES } from "./health-alert-cases.ts";
 
 const test = needs("promtool");
 const ROOT = join(import.meta.dirname, "../..");
 const RULES = join(ROOT, "deploy/alerts/flowspan.rules.yaml");
+const CASES: readonly AlertCase[] = [...FINDING_CASES, ...HEALTH_CASES];
 const MANIFEST = join(ROOT, "deploy/alerts/prometheus-rule.yaml");
 
 interface Groups {

@@ -1,36 +1,13 @@
 /**
- * For each alert a story in series: a healthy agent, the fault, and health again, a value a
- * minute. Says when the alert must fire, with which labels, and when nothing may.
+ * Stories of the alerts on flowspan's own health, and of those that have to hold although a scrape fails in their middle.
  */
+import { AGE, AGENT, type AlertCase, CLUSTER, withFailedScrape } from "./alert-story.ts";
 
-import { FINDINGS } from "../../agent/generated/findings.ts";
-import { findingAlertName } from "../../monitoring/alerts/finding-alerts.ts";
-
-/** Values from the first minute on: how many minutes each holds. `_`: no sample. `stale`: what a failed scrape leaves, for one minute. */
-type Values = readonly (readonly [value: number | "_" | "stale", minutes: number])[];
-
-export interface AlertCase {
-  readonly alert: string;
-  /** By series. A row for a series of HEALTHY takes its place. */
-  readonly series: Readonly<Record<string, Values>>;
-  /** Minutes at which this alert alone fires. */
-  readonly fires: number;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Minutes at which no alert fires: before, and after. */
-  readonly quiet: readonly number[];
-}
-
-const CLUSTER = 'k8s_cluster_name="lab"';
-const AGENT = `service_name="flowspan",host_name="flowspan-x7k2p",k8s_node_name="node-1",${CLUSTER}`;
 /** The next agent of the same node: in a pod it has another host name. */
 const NEXT_AGENT = AGENT.replace("x7k2p", "b9d4q");
 const DIRECTORY = `service_name="flowspan-directory",host_name="flowspan-directory-0",${CLUSTER}`;
-const AGE = `flowspan_exchange_age_seconds{${AGENT}}`;
 const NAMES_AGE = `flowspan_metadata_age_seconds{${AGENT},flowspan_metadata_feed="directory"}`;
 const NODE = { node: "node-1", k8s_cluster_name: "lab" };
-
-/** What a healthy agent says for two hours. */
-export const HEALTHY: Readonly<Record<string, Values>> = { [AGE]: [[0.5, 120]] };
 
 const OWN_HEALTH: readonly AlertCase[] = [
   {
@@ -333,21 +310,6 @@ const OWN_HEALTH: readonly AlertCase[] = [
   },
 ];
 
-/** Each of these holds for as long as it must, although one scrape fails in the middle: that ends all series for a minute. */
-function withFailedScrape(story: AlertCase, minute: number): AlertCase {
-  const series = Object.entries({ ...HEALTHY, ...story.series }).map(([name, values]) => [
-    name,
-    failedAt(values, minute),
-  ]);
-  return { ...story, series: Object.fromEntries(series) };
-}
-
-function failedAt(values: Values, minute: number): Values {
-  const each = values.flatMap(([value, minutes]) => Array.from({ length: minutes }, () => value));
-  if (each[minute] !== undefined && each[minute] !== "_") each[minute] = "stale";
-  return each.map((value) => [value, 1] as const);
-}
-
 /** A minute before the alert fires first: begun anew, it would wait for longer than its story has it fire. */
 const FAILED_SCRAPES: readonly (readonly [alert: string, minute: number, fires: number])[] = [
   ["FlowspanLabelsMissing", 12, 14],
@@ -363,36 +325,10 @@ const FAILED_SCRAPES: readonly (readonly [alert: string, minute: number, fires: 
   ["FlowspanDirectoryAgentsMissing", 13, 16],
 ];
 
-const POD = {
-  k8s_namespace_name: "shop",
-  k8s_pod_name: "cart-6d4f5c7b8d-x2x9p",
-  service_name: "cart",
-  k8s_node_name: "node-1",
-};
-
-/** The agent says 0 once when the last finding of a name has ended; then its series is over. */
-const FOUND: readonly AlertCase[] = Object.entries(FINDINGS).map(([finding, { severity }]) => {
-  const labels = { ...POD, flowspan_finding_name: finding, flowspan_finding_severity: severity };
-  const text = Object.entries(labels).map(([name, value]) => `${name}="${value}"`);
-  return {
-    alert: findingAlertName(finding),
-    series: {
-      [`flowspan_findings_active{${text.join(",")}}`]: [
-        ["_", 5],
-        [2, 10],
-        [0, 1],
-      ],
-    },
-    fires: 6,
-    labels: POD,
-    quiet: [4, 16, 30],
-  };
-});
-
 const AFTER_A_FAILED_SCRAPE = FAILED_SCRAPES.map(([alert, minute, fires]) => {
   const story = OWN_HEALTH.find((each) => each.alert === alert);
   if (story === undefined) throw new Error(`${alert} has no story`);
   return withFailedScrape({ ...story, fires }, minute);
 });
 
-export const CASES: readonly AlertCase[] = [...FOUND, ...OWN_HEALTH, ...AFTER_A_FAILED_SCRAPE];
+export const HEALTH_CASES: readonly AlertCase[] = [...OWN_HEALTH, ...AFTER_A_FAILED_SCRAPE];
