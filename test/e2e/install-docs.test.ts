@@ -6,7 +6,7 @@
  */
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -124,12 +124,11 @@ function prometheusRules(): Manifest {
 /** Runs a block, or writes the file that it is. @throws Error with what the commands said */
 async function play({ language, text }: Block): Promise<void> {
   if (language === "sh") await command(text);
+  if (language !== "yaml") return;
   const [, file] = /^# (\S+)\n/.exec(text) ?? [];
-  if (language !== "yaml" || file === undefined) return;
-  const target = file === "kustomization.yaml" ? join(directory, "mine") : directory;
-  mkdirSync(target, { recursive: true });
-  writeFileSync(join(target, file), text);
-  if (target !== directory) await command("kubectl apply --dry-run=server -k mine");
+  if (file === undefined) throw new Error(`a block of YAML does not begin with the name of its file:\n${text}`);
+  mkdirSync(dirname(join(directory, file)), { recursive: true });
+  writeFileSync(join(directory, file), text);
 }
 
 /** Of the chart's notes: what needs no kubelet, and makes nothing that the page has made already. */
@@ -173,6 +172,17 @@ async function ours(): Promise<string[]> {
   return named.map(({ kind, metadata }) => `${kind}/${metadata.name}`).sort();
 }
 
+/** Images of workloads that the page has pushed to no registry. */
+async function foreignImages(): Promise<string[]> {
+  const lists = await Promise.all(
+    ["daemonsets", "deployments"].map((kind) => cluster.items(`/apis/apps/v1/namespaces/flowspan/${kind}`)),
+  );
+  const specs = lists.flat() as unknown as { spec: { template: { spec: { containers: { image: string }[] } } } }[];
+  const images = specs.flatMap(({ spec }) => spec.template.spec.containers.map(({ image }) => image));
+  if (images.length === 0) throw new Error("no pods");
+  return images.filter((image) => !PAGE.includes(`docker push ${image}\n`));
+}
+
 test("every section of the page is played, or has no command", () => {
   const played = [
     "The namespace and the key of trace ids",
@@ -184,7 +194,9 @@ test("every section of the page is played, or has no command", () => {
   const withCommands = BLOCKS.filter(({ language }) => language === "sh" || language === "yaml");
 
   expect([...new Set(withCommands.map(({ section }) => section))]).toEqual(played);
-  expect(sectionOf("Uninstall").map(({ language }) => language)).toEqual(["sh", "sh"]);
+  expect([...new Set(BLOCKS.map(({ language }) => language))].sort()).toEqual(["console", "sh", "yaml"]);
+  expect(BLOCKS.length * 2).toBe(PAGE.match(/^```/gm)?.length);
+  expect(sectionOf("Uninstall").map(({ language }) => language)).toEqual(["sh", "yaml", "sh"]);
 });
 
 test("Helm installs, changes and removes it as the page says", async () => {
@@ -192,11 +204,12 @@ test("Helm installs, changes and removes it as the page says", async () => {
   const before = await ours();
   for (const block of [...sectionOf("With Helm"), ...sectionOf("Does it work?")]) await play(block);
   const between = await ours();
+  const foreign = await foreignImages();
   const notes = commandsOf(await command("helm --namespace flowspan get notes flowspan"));
   for (const line of notes) await command(line);
   await play(sectionOf("Uninstall")[0] as Block);
 
-  expect(before).toEqual(["Secret/flowspan-trace-key"]);
+  expect([before, foreign]).toEqual([["Secret/flowspan-trace-key"], []]);
   expect(notes.map((line) => line.split(" ").slice(0, 4).join(" "))).toEqual([
     "kubectl label --overwrite namespace",
     "kubectl -n flowspan rollout",
@@ -211,8 +224,10 @@ test("kustomize installs and removes it as the page says", async () => {
   for (const block of sectionOf("The namespace and the key of trace ids")) await play(block);
   for (const block of [...sectionOf("With kustomize"), ...sectionOf("Does it work?")]) await play(block);
   const between = await ours();
-  await play(sectionOf("Uninstall")[1] as Block);
+  const foreign = await foreignImages();
+  for (const block of sectionOf("Uninstall").slice(1)) await play(block);
 
+  expect([foreign, await foreignImages()]).toEqual([[], []]);
   expect(between).toEqual(expect.arrayContaining(["DaemonSet/flowspan", "DaemonSet/flowspan-probe"]));
   // The namespace's controller would remove what the namespace still has.
   expect(await ours()).toEqual(["DaemonSet/flowspan-uninstall", "Secret/flowspan-trace-key"]);
