@@ -201,13 +201,22 @@ __noinline int cgroup__learn(__u64 id, __u64 address)
 	return 1;
 }
 
-/* @return the id of the cgroup that names it, or 0 if it is not counted; address as in cgroup__learn() */
-static __always_inline __u64 cgroup__counted(__u64 id, __u64 address)
+/*
+ * @return the id of the cgroup that names this one; 0 before it is known, and when its names were pushed out. Asking keeps the
+ *         names: the table lets go of those that nobody asked for
+ */
+static __always_inline __u64 cgroup__known(__u64 id)
 {
 	__u64 *named = bpf_map_lookup_elem(&cgroup_places, &id);
 
-	if (named)
-		return *named;
+	return named && bpf_map_lookup_elem(&cgroups, named) ? *named : 0;
+}
+
+/* On first sight. @return the id of the cgroup that names it, or 0 if it is not counted; address as in cgroup__learn() */
+static __always_inline __u64 cgroup__meet(__u64 id, __u64 address)
+{
+	__u64 *named;
+
 	if (!cgroup__learn(id, address))
 		return 0;
 	named = bpf_map_lookup_elem(&cgroup_places, &id);
@@ -219,17 +228,26 @@ static __always_inline __u64 cgroup__of_socket(struct sock *sk)
 {
 	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
 	struct kernfs_node *node;
+	__u64 id;
 
 	if (!cgroup)
 		return 0;
 	node = cgroup->kn;
-	return node ? cgroup__counted(node->id, (__u64)BPF_CORE_READ(sk, sk_cgrp_data.cgroup)) : 0;
+	if (!node)
+		return 0;
+	id = node->id;
+	return cgroup__known(id) ?: cgroup__meet(id, (__u64)BPF_CORE_READ(sk, sk_cgrp_data.cgroup));
 }
 
 /* The same of a socket or thread that the verifier does not know: its cgroup is read as foreign memory. */
 static __always_inline __u64 cgroup__of_foreign(struct cgroup *cgroup)
 {
-	return cgroup ? cgroup__counted(BPF_CORE_READ(cgroup, kn, id), (__u64)cgroup) : 0;
+	__u64 id;
+
+	if (!cgroup)
+		return 0;
+	id = BPF_CORE_READ(cgroup, kn, id);
+	return cgroup__known(id) ?: cgroup__meet(id, (__u64)cgroup);
 }
 
 #endif

@@ -5,11 +5,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect } from "vitest";
+import { FLOWSPAN_PROTOCOL } from "../../agent/generated/layout.ts";
 import type { Cgroup } from "../../agent/model/probe-event.ts";
 import { parseCgroup } from "../../agent/naming/local/cgroup.ts";
 import { Tally } from "../lab/agents/tally.ts";
 import { LabProcess } from "../lab/programs/process.ts";
-import { program } from "../lab/programs/run.ts";
+import { program, run } from "../lab/programs/run.ts";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
 import { missing, needs } from "../machine/needs.ts";
@@ -128,17 +129,33 @@ for (const length of [256, 300])
     expect(tally.losses).toEqual({ cgroup_name_cut_detail: 1 });
   });
 
+test("names that others have pushed out of the table are learned again from the next socket, for the next agent too", async () => {
+  const path = ["system.slice", "web.service"];
+  const first = await named(path);
+  const key = Buffer.alloc(8);
+  key.writeBigUInt64LE(first.id);
+  const table = join(tally.probe.pins, `v${FLOWSPAN_PROTOCOL}`, "cgroups");
+  await run(["bpftool", "map", "delete", "pinned", table, "key", ...[...key].map(String)]);
+  tally.cgroups.clear();
+  await tally.replaceReader();
+
+  const again = await named(path);
+
+  expect({ ...again, seenNs: 0n }).toEqual({ ...first, seenNs: 0n });
+});
+
 /** What the probe says of the edges of the cgroup at `path` below the node's, once a connection was made in it. */
 async function named(path: readonly string[]): Promise<Cgroup> {
   const cgroup = join(lab.nodeCgroup("node-1"), ...path);
   mkdirSync(cgroup, { recursive: true });
   const { netns } = lab.pod("pod").place;
   const other = lab.pod("other").place.netns;
+  const before = tally.sum(({ role }) => role === "client").closed;
   const strays = new LabProcess({ cgroup, netns }, [program("strays"), "thread", other, "7971", "1", "1"]);
   strays.command("go");
   await tally.until(
     () => `its connections closed: ${strays.describe()}`,
-    () => tally.sum(({ role }) => role === "client").closed === 2,
+    () => tally.sum(({ role }) => role === "client").closed === before + 2,
   );
   await strays.stop();
   const [edge] = [...tally.edges.values()].filter(({ key }) => key.role === "client");
