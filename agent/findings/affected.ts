@@ -20,22 +20,27 @@ export function most(rows: readonly EvidenceGrowth[], nameOf: (row: EvidenceGrow
 /** `shop/cart-6d4f5c7b8d-x2x9p`, whichever of its containers; the label of what is no pod. */
 export function nameOfEnd({ resource, label }: LocalEnd): string {
   const pod = resource[ATTR_K8S_POD_NAME];
-  return pod === undefined ? label : `${resource[ATTR_K8S_NAMESPACE_NAME]}/${pod}`;
+  if (pod === undefined) return label;
+  const namespace = resource[ATTR_K8S_NAMESPACE_NAME];
+  return namespace === undefined ? String(pod) : `${namespace}/${pod}`;
 }
 
 /** `shop/cart-6d4f5c7b8d-x2x9p` where the pod is known, else its workload or Service, else its address; "" where there is none. */
 export function nameOfPeer({ key, remote, direction }: EvidenceGrowth): string {
-  const isTurned = key.direction === "forward" && direction === "receive";
-  const address = (isTurned ? key.localAddress : key.remoteAddress) ?? "";
+  const address = (isTurned({ key, direction }) ? key.localAddress : key.remoteAddress) ?? "";
   const name = remote?.podName ?? remote?.name;
   if (name === undefined) return address;
   return remote?.namespace === undefined ? name : `${remote.namespace}/${name}`;
 }
 
-/** `key.role` is that of `key.localAddress`, which of a forwarded packet is its sender, whichever end is local. */
-function isOfClient({ key, direction }: EvidenceGrowth): boolean {
-  const isTurned = key.direction === "forward" && direction === "receive";
-  return (key.role === "server") === isTurned;
+/** Of a forwarded packet, `key.localAddress` is its sender, whichever end is local: here it is the other one. */
+function isTurned({ key, direction }: Pick<EvidenceGrowth, "key" | "direction">): boolean {
+  return key.direction === "forward" && direction === "receive";
+}
+
+/** Whether the local end is the client: `key.role` is that of `key.localAddress`. */
+export function isOfClient(row: EvidenceGrowth): boolean {
+  return (row.key.role === "server") === isTurned(row);
 }
 
 /** Who opened the connection, or asks. */

@@ -15,17 +15,18 @@ import {
 } from "../generated/semconv.ts";
 import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import { clientOf, most, targetOf } from "./affected.ts";
-import { grown } from "./edge-places.ts";
+import { grownTogether } from "./edge-places.ts";
 import type { Detector } from "./evidence.ts";
-import { dropPlaces, edgePlaces } from "./places.ts";
+import { dropPlaces, edgesAt, edgesByPlace } from "./places.ts";
 
 export const detectMtuBlackHole: Detector<"mtu_black_hole"> = ({ drops, edges, node }, { threshold }) => {
   const tooBig = drops.filter((drop) => drop.reason === "PKT_TOO_BIG" && dropPlaces(drop).length > 0);
+  if (tooBig.length === 0) return [];
+  const byPlace = edgesByPlace(edges);
   return [...Map.groupBy(tooBig, (drop) => `${dropPlaces(drop)[0]} ${drop.key.netns}`)].map(([key, rows]) => {
     const [first] = rows as [EvidenceGrowth, ...EvidenceGrowth[]];
     const value = rows.reduce((sum, { count }) => sum + count, 0);
     const places = dropPlaces(first);
-    const hit = edges.filter((edge) => edgePlaces(edge).some((place) => places.includes(place)));
     return {
       key,
       subject: first.key.direction === "forward" ? node() : first.local,
@@ -33,7 +34,7 @@ export const detectMtuBlackHole: Detector<"mtu_black_hole"> = ({ drops, edges, n
       holds: value >= threshold,
       counts: {
         [ATTR_FLOWSPAN_DROP_PACKETS]: value,
-        [ATTR_FLOWSPAN_TCP_RETRANSMIT_TIMEOUT]: hit.reduce((sum, edge) => sum + grown(edge, "retransmitsTimeout"), 0),
+        [ATTR_FLOWSPAN_TCP_RETRANSMIT_TIMEOUT]: grownTogether(edgesAt(byPlace, places), "retransmitsTimeout"),
       },
       facts: {
         [ATTR_FLOWSPAN_NETNS]: first.key.netns,

@@ -17,9 +17,16 @@ import {
 import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import { clientOf, most, targetOf } from "./affected.ts";
 import { TROUBLE_REASONS } from "./drop-reasons.ts";
-import { grown } from "./edge-places.ts";
+import { grownTogether, resent } from "./edge-places.ts";
 import type { Candidate, Detector, EdgeEvidence, NamespaceEvidence } from "./evidence.ts";
-import { dropPlaces, edgePlaces, netnsPlace } from "./places.ts";
+import { dropPlaces, edgePlaces, edgesAt, edgesByPlace, netnsPlace } from "./places.ts";
+
+/** Of edges with trouble, by place. */
+interface Traffic {
+  readonly byPlace: ReadonlyMap<string, readonly EdgeEvidence[]>;
+  /** Places of those that resend. */
+  readonly resending: ReadonlySet<string>;
+}
 
 const UDP = 17;
 /** Whose packets a cluster's own rules may be expected to refuse. */
@@ -35,12 +42,16 @@ export const detectPacketsDropped: Detector<"packets_dropped"> = (evidence, { th
       keyOf,
     );
   const [now, past] = [groupsOf(drops), groupsOf(pastDrops)];
-  return [...new Set([...now.keys(), ...past.keys()])].map((key) => {
+  const keys = new Set([...now.keys(), ...past.keys()]);
+  if (keys.size === 0) return [];
+  const resending = new Set(edges.filter((edge) => resent(edge) > 0).flatMap(edgePlaces));
+  const traffic: Traffic = { byPlace: edgesByPlace(edges), resending };
+  return [...keys].map((key) => {
     const [here = [], before = []] = [now.get(key), past.get(key)];
     const [first] = [...here, ...before] as [EvidenceGrowth, ...EvidenceGrowth[]];
     const byConntrack = isByConntrack(here, namespaces.get(first.key.netns));
     const shows = byConntrack ? [[netnsPlace(first.key.netns)]] : [];
-    return { key, subject: subjectOf(first), shows, ...judge(here, before, edges, threshold) };
+    return { key, subject: subjectOf(first), shows, ...judge(here, before, traffic, threshold) };
   });
 };
 
@@ -48,23 +59,21 @@ export const detectPacketsDropped: Detector<"packets_dropped"> = (evidence, { th
 function judge(
   rows: readonly EvidenceGrowth[],
   before: readonly EvidenceGrowth[],
-  edges: readonly EdgeEvidence[],
+  { byPlace, resending }: Traffic,
   threshold: number,
 ): Omit<Candidate, "key" | "subject" | "shows"> {
   const [{ reason, key: first }] = [...rows, ...before] as [EvidenceGrowth, ...EvidenceGrowth[]];
-  const resending = new Set(edges.filter((edge) => resentOf(edge) > 0).flatMap(edgePlaces));
   const missed = rows.filter((row) => isMissed(row, resending));
   const value = packetsOf(missed);
   const recent = [...missed, ...before];
-  const places = new Set(recent.flatMap(dropPlaces));
-  const hit = edges.filter((edge) => edgePlaces(edge).some((place) => places.has(place)));
+  const hit = edgesAt(byPlace, new Set(recent.flatMap(dropPlaces)));
   return {
     value,
     holds: value >= threshold,
     counts: {
       [ATTR_FLOWSPAN_DROP_PACKETS]: packetsOf(rows),
       [ATTR_FLOWSPAN_DROP_SYNS]: packetsOf(rows.filter((row) => row.key.syn)),
-      [ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN]: hit.reduce((sum, edge) => sum + grown(edge, "retransmitsSyn"), 0),
+      [ATTR_FLOWSPAN_TCP_RETRANSMIT_SYN]: grownTogether(hit, "retransmitsSyn"),
     },
     facts: {
       [ATTR_FLOWSPAN_DROP_REASON]: reason,
@@ -89,11 +98,6 @@ function isMissed(row: EvidenceGrowth, resending: ReadonlySet<string>): boolean 
   const { key, direction, remote } = row;
   if (direction === "receive" && STRANGERS.has(remote?.kind ?? "unknown")) return false;
   return key.syn || key.transport === UDP || dropPlaces(row).some((place) => resending.has(place));
-}
-
-function resentOf(edge: EdgeEvidence): number {
-  const counters = ["retransmitsFast", "retransmitsTimeout", "retransmitsTlp", "retransmitsOther"] as const;
-  return counters.reduce((sum, counter) => sum + grown(edge, counter), 0);
 }
 
 function packetsOf(rows: readonly EvidenceGrowth[]): number {

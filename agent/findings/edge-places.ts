@@ -21,6 +21,20 @@ export function grown({ growth }: Pick<EdgeEvidence, "growth">, counter: EdgeCou
   return growth[AT[counter]] as number;
 }
 
+/** Of one counter, over several edges. */
+export function grownTogether(edges: Iterable<Pick<EdgeEvidence, "growth">>, counter: EdgeCounterName): number {
+  let sum = 0;
+  for (const edge of edges) sum += grown(edge, counter);
+  return sum;
+}
+
+/** Segments sent again, without SYNs and what was too large for the path. */
+export function resent(edge: Pick<EdgeEvidence, "growth">): number {
+  return RESENT.reduce((sum, counter) => sum + grown(edge, counter), 0);
+}
+
+const RESENT = ["retransmitsFast", "retransmitsTimeout", "retransmitsTlp", "retransmitsOther"] as const;
+
 /** One for each subject, role, port, peer and local address. */
 export function edgeKey({ key, names }: EdgeEvidence): string {
   const { role, serverPort, localAddress, remoteAddress, netns } = key;

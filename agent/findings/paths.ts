@@ -6,12 +6,13 @@
  *   └──────────────── pair ────────────────────────────┘
  *
  * Healthy edges count too: a place that others pass unharmed is not at fault. An interval in which nobody sent anything again
- * costs one look at each edge. Bounded: beyond LIMIT paths with losses, more of them are known by their nodes alone.
+ * costs nothing. Bounded: beyond LIMIT paths with losses, more of them are known by their nodes alone.
  */
 import type { Edge } from "../edges/edge-state.ts";
-import { ATTR_K8S_NAMESPACE_NAME, ATTR_K8S_NODE_NAME, ATTR_K8S_POD_NAME } from "../generated/semconv.ts";
+import { ATTR_K8S_NODE_NAME } from "../generated/semconv.ts";
 import type { LocalEnd, Names, RemoteEnd } from "../model/names.ts";
-import { grown } from "./edge-places.ts";
+import { nameOfEnd } from "./affected.ts";
+import { grown, resent } from "./edge-places.ts";
 import type { EdgeEvidence, Path } from "./evidence.ts";
 
 /** What a place is, seen from this node. */
@@ -82,18 +83,13 @@ export function withoutEdges(path: Path): Path {
 
 /** SYNs are left out, since a full accept queue makes clients send them again, too; so is what was too large for the path. */
 export function lostOf(edge: Pick<EdgeEvidence, "growth">): number {
-  const resent =
-    grown(edge, "retransmitsFast") +
-    grown(edge, "retransmitsTimeout") +
-    grown(edge, "retransmitsTlp") +
-    grown(edge, "retransmitsOther");
-  return Math.max(0, resent - grown(edge, "spurious"));
+  return Math.max(0, resent(edge) - grown(edge, "spurious"));
 }
 
 /** From here to the peer; none for what never leaves its pod or host. */
 function placesOf({ local, remote }: Names, ownNode: string): PlaceName[] {
   if (remote.kind === "loopback" || remote.kind === "host") return [];
-  const pod = podOf(local);
+  const pod = nameOfEnd(local);
   const ends: PlaceName[] = [`local_pod ${pod}`, `pair ${pod} > ${remote.label}`];
   // Traffic within a node uses none of its devices.
   if (remote.nodeName === ownNode) {
@@ -119,14 +115,6 @@ function peerPlaces({ kind, label, nodeName, podName }: RemoteEnd): PlaceName[] 
     default:
       return [`peer_address ${label}`];
   }
-}
-
-/** All containers of a pod are one place. */
-function podOf({ resource, label }: LocalEnd): string {
-  const pod = resource[ATTR_K8S_POD_NAME];
-  if (pod === undefined) return label;
-  const namespace = resource[ATTR_K8S_NAMESPACE_NAME];
-  return namespace === undefined ? String(pod) : `${namespace}/${pod}`;
 }
 
 /** Those that lost least beyond the limit share a path for each of their nodes. */

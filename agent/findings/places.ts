@@ -6,6 +6,7 @@
 import { ATTR_K8S_POD_UID } from "../generated/semconv.ts";
 import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { LocalEnd } from "../model/names.ts";
+import { isOfClient } from "./affected.ts";
 import type { EdgeEvidence } from "./evidence.ts";
 
 export function endPlace(end: LocalEnd): string {
@@ -54,10 +55,31 @@ export function edgePlaces({ key, names }: EdgeEvidence): string[] {
 }
 
 /** Of a dropped packet; none where it shows no addresses. One of a pod of this node may have been sent to a Service. */
-export function dropPlaces({ key, local, isOwned, direction }: EvidenceGrowth): string[] {
-  const { localAddress, remoteAddress, serverPort, role } = key;
+export function dropPlaces(row: EvidenceGrowth): string[] {
+  const { localAddress, remoteAddress, serverPort } = row.key;
   if (localAddress === undefined || remoteAddress === undefined || serverPort === 0) return [];
-  const isTurned = key.direction === "forward" && direction === "receive";
-  const isClients = isOwned && (role === "server") === isTurned;
-  return [trafficPlace(localAddress, remoteAddress, serverPort), ...(isClients ? [servicePlace(local)] : [])];
+  const isClients = row.isOwned && isOfClient(row);
+  return [trafficPlace(localAddress, remoteAddress, serverPort), ...(isClients ? [servicePlace(row.local)] : [])];
+}
+
+/** Each edge under all of its places: made once, and only where something was dropped. */
+export function edgesByPlace(edges: readonly EdgeEvidence[]): Map<string, EdgeEvidence[]> {
+  const byPlace = new Map<string, EdgeEvidence[]>();
+  for (const edge of edges)
+    for (const place of edgePlaces(edge)) {
+      const there = byPlace.get(place);
+      if (there === undefined) byPlace.set(place, [edge]);
+      else there.push(edge);
+    }
+  return byPlace;
+}
+
+/** Edges at any of the places, each once. */
+export function edgesAt(
+  byPlace: ReadonlyMap<string, readonly EdgeEvidence[]>,
+  places: Iterable<string>,
+): Set<EdgeEvidence> {
+  const edges = new Set<EdgeEvidence>();
+  for (const place of places) for (const edge of byPlace.get(place) ?? []) edges.add(edge);
+  return edges;
 }

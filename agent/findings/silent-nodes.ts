@@ -89,6 +89,7 @@ interface Seen {
 }
 
 export class SilentNodes {
+  /** Those first that have been silent for longest. */
   readonly #silences = new Map<string, Silence>();
   /** Nodes that answer again, and until when. */
   readonly #recovering = new Map<string, { readonly node: SilentNode; readonly untilNs: bigint }>();
@@ -121,9 +122,8 @@ export class SilentNodes {
     for (const [node, { triedNs }] of this.#silences)
       if (time.untilNs - triedNs > FORGET_NS) this.#silences.delete(node);
     for (const [node, { untilNs }] of this.#recovering) if (untilNs < time.sinceNs) this.#recovering.delete(node);
-    const silent = [...this.#silences].sort(([, a], [, b]) => Number(a.sinceNs - b.sinceNs));
     return {
-      silentNodes: silent.map(([node, silence]) => this.#evidence(node, silence, time.untilNs)),
+      silentNodes: [...this.#silences].map(([node, silence]) => this.#evidence(node, silence, time.untilNs)),
       recoveringNodes: [...this.#recovering.values()].map(({ node }) => node),
     };
   }
