@@ -3,15 +3,17 @@
  * flowspan-agent.json beside them: the seccomp profiles of the containers, as runc, containerd and CRI-O read them.
  *
  *   node scripts/generate-seccomp.ts           writes them
- *   node scripts/generate-seccomp.ts --check   fails when a copy of the tree is stale
+ *   node scripts/generate-seccomp.ts --check   writes nothing; exit code 1 names each file that is stale
  *
  * The list of the probe's serving stands in confine.c alone, the list of its start in probe-start.yaml alone. Its profile can
  * only be wider than the filter that the probe sets itself: arguments are left to that filter.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
+import { writeOrCheck } from "../semconv/generate.ts";
 
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const CONFINE = new URL("../bpf/probe/confine.c", import.meta.url);
 const DIRECTORY = new URL("../deploy/seccomp/", import.meta.url);
 
@@ -74,13 +76,9 @@ function profileOf(calls: readonly string[], without: string | undefined) {
 }
 
 if (import.meta.main) {
-  for (const [name, profile] of Object.entries({ probe: probeProfile(), agent: agentProfile() })) {
-    const path = fileURLToPath(new URL(`flowspan-${name}.json`, DIRECTORY));
-    const wanted = `${JSON.stringify(profile, undefined, 2)}\n`;
-    if (!process.argv.includes("--check")) writeFileSync(path, wanted);
-    else if (readFileSync(path, "utf8") !== wanted) {
-      process.stderr.write(`deploy/seccomp/flowspan-${name}.json is stale: run \`npm run generate\`\n`);
-      process.exitCode = 1;
-    }
-  }
+  const profiles = Object.entries({ probe: probeProfile(), agent: agentProfile() });
+  const texts = profiles.map(([name, profile]) => {
+    return [`deploy/seccomp/flowspan-${name}.json`, `${JSON.stringify(profile, undefined, 2)}\n`] as const;
+  });
+  process.exitCode = writeOrCheck(new Map(texts), process.argv.slice(2), ROOT, (line) => console.error(line));
 }
