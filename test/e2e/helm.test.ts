@@ -90,6 +90,34 @@ describe("chart and kustomize say the same objects", () => {
 
     expect(rendered(chart)).toEqual(withoutNamespace(await kustomizeWith("directory", "directory-identity")));
   });
+
+  const at4317 = (scheme: string, tls = {}) => ({ endpoint: `${scheme}://otel-collector.observability:4317`, tls });
+  const memory = (limit: string, request: string) => ({ limits: { memory: limit }, requests: { memory: request } });
+  const overlays = {
+    "collector-service": { otlp: at4317("http") },
+    "large-cluster": {
+      otlp: at4317("http"),
+      directory: { enabled: true, authentication: "serviceAccount", replicas: 3, resources: memory("1Gi", "256Mi") },
+    },
+    "mutual-tls": { otlp: at4317("https", { secret: "otlp-tls", clientCertificate: true }) },
+    "small-cluster": {
+      otlp: at4317("http"),
+      agent: {
+        config: { distribution: { flowspan: { budget: { flows: 2000 } } } },
+        resources: memory("192Mi", "64Mi"),
+      },
+      probe: { extraArgs: ["--edges=16384"], resources: memory("96Mi", "48Mi") },
+    },
+    tls: { otlp: at4317("https", { secret: "otlp-tls" }) },
+  };
+
+  test("the values of each overlay are here", () => {
+    expect(Object.keys(overlays)).toEqual(readdirSync(join(ROOT, "deploy/overlays")).sort());
+  });
+
+  test.each(Object.entries(overlays))("with the values of the overlay %s", async (name, values) => {
+    expect(rendered(await render(values))).toEqual(withoutNamespace(await kustomize(`deploy/overlays/${name}`)));
+  });
 });
 
 describe("each value changes the render", () => {

@@ -63,6 +63,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- with include "flowspan.priorityClass" .root }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- include "flowspan.placement" . }}
+{{- end -}}
+
+{{/* The same without a PriorityClass, which goes with the release. */}}
+{{- define "flowspan.placement" -}}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
