@@ -1,36 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * How much each tenant holds of what all share: a place for each tenant, and counts in it.
+ * How much each tenant holds of what all share: a place for each tenant, and counts in it (tenant_counts.h).
  *
  *   a new edge ──► the place of its tenant: edges + 1 ──► more than its share? ──► edges - 1, and it is the tenant's overflow edge
  *   eviction   ──► edges - 1 ──► 0: the place is free
  *
- * Exact with hooks on all CPUs, since places never move. Who finds another's id behind its addition takes that back, and
- * a place is freed by moving its count from 0 to TENANT_LEAVES, which no addition passes unseen.
+ * Places never move.
  */
 #ifndef COMMON_TENANTS_H
 #define COMMON_TENANTS_H
 
 #include "common/maps.h"
+#include "common/tenant_counts.h"
 #include "contract/pinned.h"
 #include "kernel/helpers.h"
 
 /* Where a tenant's place may be: from its hash on. */
 #define TENANT_PLACES 16
-#define TENANT_LEAVES (1ULL << 40)
 
 static __always_inline struct tenant *tenant__at(__u32 place)
 {
 	return bpf_map_lookup_elem(&tenants, &place);
-}
-
-/* @return whether the place was the tenant's, and has one edge more now */
-static __always_inline bool tenant__add(struct tenant *tenant, __u64 id)
-{
-	if (__sync_fetch_and_add(&tenant->edges, 1) < TENANT_LEAVES && *(volatile __u64 *)&tenant->id == id)
-		return true;
-	__sync_fetch_and_add(&tenant->edges, -1);
-	return false;
 }
 
 /* @return the first of its places, of which none is TENANT_NOBODY */
@@ -52,17 +42,12 @@ __noinline int tenant__enter(__u64 id)
 
 	for (i = 0; i < TENANT_PLACES; i++) {
 		tenant = tenant__at(first + i);
-		if (tenant && tenant->id == id && tenant__add(tenant, id))
+		if (tenant && tenant->id == id && tenant__add(tenant, id, false))
 			return first + i;
 	}
 	for (i = 0; i < TENANT_PLACES; i++) {
-		__u64 before;
-
 		tenant = tenant__at(first + i);
-		if (!tenant)
-			continue;
-		before = __sync_val_compare_and_swap(&tenant->id, 0, id);
-		if ((!before || before == id) && tenant__add(tenant, id))
+		if (tenant && (!tenant->id || tenant->id == id) && tenant__add(tenant, id, true))
 			return first + i;
 	}
 	tenant = tenant__at(TENANT_NOBODY);
@@ -76,12 +61,12 @@ __noinline int tenant__leave(__u32 place)
 {
 	struct tenant *tenant = tenant__at(place);
 
-	if (!tenant || __sync_fetch_and_add(&tenant->edges, -1) != 1 || place == TENANT_NOBODY)
+	if (!tenant)
 		return 0;
-	if (__sync_val_compare_and_swap(&tenant->edges, 0, TENANT_LEAVES))
-		return 0; /* somebody has entered since */
-	*(volatile __u64 *)&tenant->id = 0;
-	__sync_fetch_and_add(&tenant->edges, -TENANT_LEAVES);
+	if (place == TENANT_NOBODY)
+		__sync_fetch_and_add(&tenant->edges, -1);
+	else
+		tenant__drop(tenant);
 	return 0;
 }
 
