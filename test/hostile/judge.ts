@@ -67,7 +67,7 @@ async function faultsOfTaken(config: Config, printed: string[]): Promise<string[
   spanLimits(settings);
   for (const signal of exportedSignals(settings)) {
     const options = transportOptions(config, signal);
-    const path = options.protocol === "http/protobuf" ? "/\\S*" : "";
+    const path = options.protocol === "http/protobuf" ? "/[^\\s?#]*" : "";
     if (!new RegExp(`^https?://[^/]+:\\d+${path}$|^unix:.`).test(options.endpoint))
       faults.push(`an endpoint that is none: ${options.endpoint}`);
     const metadata = new Metadata();

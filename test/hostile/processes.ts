@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { FrameKind } from "../../agent/generated/layout.ts";
+import { startFakeHttpCollector } from "../unit/otlp/fake-http-collector.ts";
 import { FakeProbe } from "../unit/source/fake-probe.ts";
 import { exchangeFrames, settledFrame } from "../unit/source/frames-builder.ts";
 import type { FixtureFiles } from "./fixtures.ts";
@@ -48,11 +49,12 @@ export function runs(fixtures: FixtureFiles): fc.Arbitrary<Run> {
     { weight: 20, arbitrary: fc.constant<string[]>([]) },
     fc.constantFrom(["--unknown"], ["stray"], ["--interval"], ["--peer-pod=x"], ["-x"]),
   );
-  const tame = fc.boolean().chain((isTame) => situations(fixtures.paths, isTame));
-  return fc.tuple(tame, fc.constantFrom(...COMMANDS), stray).map(([situation, command, more]) => ({
-    ...situation,
-    args: [...command, ...more],
-  }));
+  return fc
+    .tuple(situations(fixtures.paths), fc.constantFrom(...COMMANDS), stray)
+    .map(([situation, command, more]) => ({
+      ...situation,
+      args: [...command, ...more],
+    }));
 }
 
 export interface World extends AsyncDisposable {
@@ -66,12 +68,17 @@ export async function startWorld(fixtures: FixtureFiles): Promise<World> {
   chmodSync(join(probe.path, ".."), 0o755);
   chmodSync(probe.path, 0o777);
   void answerForEver(probe);
-  const collector = await startEcho();
+  const grpc = await startEcho();
+  const http = await startFakeHttpCollector([
+    (response) => response.writeHead(401).end(`not let in: ${JSON.stringify(response.req.headers)}`),
+  ]);
+  const endpoints = { grpc: grpc.port, "http/protobuf": http.port };
   chmodSync(fixtures.directory, 0o755);
   return {
-    judge: (run) => judgeProcess(run, { probe: probe.path, endpoint: `http://127.0.0.1:${collector.port}`, fixtures }),
+    judge: (run) => judgeProcess(run, { probe: probe.path, endpoints, fixtures }),
     async [Symbol.asyncDispose]() {
-      collector.server.forceShutdown();
+      grpc.server.forceShutdown();
+      await http[Symbol.asyncDispose]();
       await probe.close();
     },
   };
@@ -132,7 +139,8 @@ interface Heard {
 
 interface Surroundings {
   readonly probe: string;
-  readonly endpoint: string;
+  /** Ports of the Collectors that repeat what they were sent. */
+  readonly endpoints: { readonly grpc: number; readonly "http/protobuf": number };
   readonly fixtures: FixtureFiles;
 }
 
@@ -140,7 +148,7 @@ const START_MS = 10_000;
 const RUN_MS = 1_200;
 const END_MS = 30_000;
 
-async function judgeProcess(run: Run, { probe, endpoint, fixtures }: Surroundings): Promise<string[]> {
+async function judgeProcess(run: Run, { probe, endpoints, fixtures }: Surroundings): Promise<string[]> {
   const { secret, file, env, flags, args } = run;
   const directory = mkdtempSync(join(fixtures.directory, "run-"));
   chmodSync(directory, 0o777);
@@ -148,6 +156,7 @@ async function judgeProcess(run: Run, { probe, endpoint, fixtures }: Surrounding
   const config = join(directory, "flowspan.yaml");
   if (file !== undefined) writeFileSync(config, file);
   const [command = ""] = args;
+  const port = endpoints[env.OTEL_EXPORTER_OTLP_PROTOCOL === "http/protobuf" ? "http/protobuf" : "grpc"];
   const own = { "admin-socket": admin, "probe-socket": probe, probe: "/nowhere/flowspan-probe" };
   const taken = Object.entries<string | boolean>({
     ...flags,
@@ -157,7 +166,7 @@ async function judgeProcess(run: Run, { probe, endpoint, fixtures }: Surrounding
   const given = taken.map(([name, value]) => (value === true ? `--${name}` : `--${name}=${value}`));
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args, ...given, ...top], {
     env: {
-      ...{ PATH: process.env.PATH, HOME: directory, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, ...env },
+      ...{ PATH: process.env.PATH, HOME: directory, OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, ...env },
       ...(file === undefined ? {} : { OTEL_CONFIG_FILE: config }),
     },
     stdio: ["ignore", "pipe", "pipe"],

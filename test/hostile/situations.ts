@@ -114,7 +114,13 @@ function wildValueOf(row: Row, given: Given): fc.Arbitrary<unknown> {
   if (/endpoint$/.test(path)) return often(endpointOf(secret));
   if (/(key|token)_file$/.test(path)) return often(fc.oneof(fc.constantFrom(...fixtures), pem(secret)));
   if (/_file$|kubeconfig$/.test(path)) return often(fc.constantFrom(...fixtures));
-  return often(fc.constant(row.field.default ?? "x"));
+  return often(fc.constantFrom(...wordsOf(row)));
+}
+
+/** The words that a field chooses from; of any other its default. */
+function wordsOf({ field }: Row): readonly unknown[] {
+  const { placeholder = "" } = field;
+  return placeholder.includes("|") ? placeholder.split("|") : [field.default ?? "x"];
 }
 
 /** What belongs there. */
@@ -126,6 +132,7 @@ function tameValueOf(row: Row, { secret, fixtures }: Given): fc.Arbitrary<unknow
   if (/endpoint$/.test(path)) {
     return fc.constantFrom(
       `http://user:${secret}@127.0.0.1:1`,
+      `http://127.0.0.1:1/v1/metrics?token=${secret}`,
       "https://127.0.0.1:1",
       `${secret}@localhost:1`,
       "localhost:1",
@@ -139,6 +146,7 @@ function tameValueOf(row: Row, { secret, fixtures }: Given): fc.Arbitrary<unknow
   if (/probability$|samplerArg$/.test(path)) return fc.constant(0.5);
   if (/sampler$/.test(path)) return fc.constant("always_on");
   if (row.field.allowed.startsWith("an absolute path")) return fc.constant("/tmp/flowspan-hostile-x");
+  if (row.field.placeholder?.includes("|")) return fc.constantFrom(...wordsOf(row));
   return fc.constant(row.field.default ?? row.field.allowed.match(/\d+/)?.[0] ?? "x");
 }
 
@@ -217,20 +225,32 @@ const slip = fc.tuple(
   fc.constantFrom("none", "none", "insert", "remove", "replace"),
 );
 
+/** Exporters of OTLP over HTTP have the fields of those over gRPC: each file has one of them, or both. */
+const exporters = fc.array(fc.constantFrom("otlp_grpc", "otlp_http"), { minLength: 1, maxLength: 3 });
+
+function treeOf(rows: readonly (readonly [Row, unknown])[], names: readonly string[], format: unknown) {
+  const tree: Record<string, unknown> = { file_format: format };
+  for (const [i, [{ path }, value]] of rows.entries())
+    put(tree, path.replace("otlp_grpc", names[i % names.length] ?? ""), value);
+  return tree;
+}
+
 function fileOf(given: Given): fc.Arbitrary<Uint8Array> {
   if (given.isTame) {
-    return some(IN_FILE, given).map((rows) => {
-      const tree: Record<string, unknown> = { file_format: "1.1" };
-      for (const [row, value] of rows) put(tree, row.path, value);
-      return Buffer.from(stringify(tree));
-    });
+    const sameNames = exporters.map(([name = ""]) => [name]);
+    return fc
+      .tuple(some(IN_FILE, given), sameNames)
+      .map(([rows, names]) => Buffer.from(stringify(treeOf(rows, names, "1.1"))));
   }
   const unknown = fc.tuple(fc.constantFrom("distribution.flowspan.", "", "meter_provider."), word, anything);
   return fc
-    .tuple(some(IN_FILE, given), fc.option(unknown, { freq: 6 }), slip, fc.constantFrom("1.1", "1.0", 1.1, "2", null))
-    .map(([rows, stranger, [at, character, act], format]) => {
-      const tree: Record<string, unknown> = { file_format: format };
-      for (const [row, value] of rows) put(tree, row.path, value);
+    .tuple(
+      fc.tuple(some(IN_FILE, given), exporters, fc.constantFrom("1.1", "1.0", 1.1, "2", null)),
+      fc.option(unknown, { freq: 6 }),
+      slip,
+    )
+    .map(([written, stranger, [at, character, act]]) => {
+      const tree: Record<string, unknown> = treeOf(...written);
       if (stranger !== null) put(tree, stranger[0] + (stranger[1].trim() || "x"), stranger[2]);
       const text = stringify(tree);
       const cut = at % (text.length + 1);
@@ -252,7 +272,7 @@ const asText = (value: unknown): string =>
 /** A variable holds no NUL. */
 const variable = (value: unknown): string => asText(value).replaceAll("\0", "");
 
-/** Variables that others read. */
+/** Variables that others read, and the one by which all of OTLP goes another way. */
 function foreign(secret: string): fc.Arbitrary<Record<string, string>> {
   const proxy = pasted(secret).map((password) => variable(`http://user:${password}@127.0.0.1:1`));
   return fc.record(
@@ -262,18 +282,16 @@ function foreign(secret: string): fc.Arbitrary<Record<string, string>> {
         X: word.map(variable),
         SSL_CERT_FILE: fc.constantFrom("/nowhere", "/etc/hostname"),
         OTEL_CONFIG_FILE: fc.constant(""),
+        OTEL_EXPORTER_OTLP_PROTOCOL: fc.constantFrom("grpc", "http/protobuf"),
       },
     },
     { requiredKeys: ["SECRET"] },
   );
 }
 
-/**
- * @param fixtures paths, at least one
- * @param isTame only what belongs where it stands, so that most of it is taken
- */
-export function situations(fixtures: Fixtures, isTame = false): fc.Arbitrary<Situation> {
-  return fc.uuid().chain((id) => {
+/** Half of them have only what belongs where it stands, so that most of it is taken. @param fixtures paths, at least one */
+export function situations(fixtures: Fixtures): fc.Arbitrary<Situation> {
+  return fc.tuple(fc.uuid(), fc.boolean()).chain(([id, isTame]) => {
     const secret = `S3cr3t${id.replaceAll("-", "")}`;
     const given = { secret, fixtures, isTame };
     const env = fc.tuple(some(BY_VARIABLE, given), foreign(secret), fc.nat()).map(([rows, others, pick]) => ({
