@@ -23,7 +23,7 @@ import { createLog, type Log } from "../shared/log.ts";
 import { VERSION } from "../shared/own-version.ts";
 import { hide, secretsIn } from "../shared/scrub.ts";
 import { type FileWatch, watchFile } from "../shared/watched-file.ts";
-import { answersOn } from "../telemetry/admin-server.ts";
+import { answersOn, unusablePlace } from "../telemetry/admin-server.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "./command.ts";
 
 export const agentCommand: Command = {
@@ -95,7 +95,11 @@ async function agent(flags: Flags, { env }: Terminal): Promise<number> {
 /** Gives up root where we have it; refuses to go on with any capability. */
 function becomeNobody({ user, admin }: Settings): void {
   if (isRoot()) {
-    makeOwnDirectory(admin.socket, user);
+    try {
+      makeOwnDirectory(admin.socket, user);
+    } catch (error) {
+      throw unusablePlace(admin.socket, error);
+    }
     dropPrivileges({ uid: user, gid: user });
   }
   const held = heldCapabilities(threadStatuses());

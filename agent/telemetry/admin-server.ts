@@ -42,13 +42,13 @@ export interface Admin {
  * @throws Error that says so when another agent answers on the socket, or an address cannot be had
  */
 export async function startAdmin({ socket, address, answers }: AdminOptions): Promise<Admin> {
-  mkdirSync(dirname(socket), { recursive: true });
+  await making(socket, () => mkdirSync(dirname(socket), { recursive: true }));
   if (await answersOn(socket))
     throw new Error(`another agent answers on ${socket}: stop it, or choose another admin.socket`);
   removeStale(socket);
 
   const local = createServer((request, response) => answer(request, response, answers, true));
-  await listenPrivately(local, socket);
+  await making(socket, () => listenPrivately(local, socket));
 
   let remote: HealthListener | undefined;
   try {
@@ -91,6 +91,22 @@ function send(response: ServerResponse, status: number, body: object): void {
   const text = JSON.stringify(body, (_, value) => (typeof value === "bigint" ? String(value) : value));
   response.writeHead(status, { "content-type": "application/json", connection: "close" });
   response.end(`${text}\n`);
+}
+
+async function making(socket: string, make: () => unknown): Promise<void> {
+  try {
+    await make();
+  } catch (error) {
+    throw unusablePlace(socket, error);
+  }
+}
+
+/** What to do where the system does not let the socket or its directory be made; any other error as it is. */
+export function unusablePlace(socket: string, error: unknown): Error {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error as Error;
+  const remedy = `make the directory ${dirname(socket)} for the agent's user, or choose another admin.socket`;
+  return new Error(`${socket} cannot be made (${syscall}: ${code}): ${remedy}`, { cause: error });
 }
 
 /** True when somebody accepts a connection there. */

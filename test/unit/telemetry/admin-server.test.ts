@@ -1,7 +1,7 @@
 /** The admin socket over a real Unix socket and loopback TCP. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -124,4 +124,17 @@ test("a file or a link in the socket's place is refused and stays", async () => 
   );
 
   expect(readFileSync(socket, "utf8")).toBe("precious");
+});
+
+test.each([
+  ["a link leads nowhere", () => join(directory, "nowhere/agent/admin.sock"), "mkdir: ENOENT"],
+  ["a file is in the way of one", () => "/etc/hostname/agent/admin.sock", "mkdir: ENOTDIR"],
+  ["the path is longer than a socket's may be", () => join(directory, "a".repeat(120), "admin.sock"), "listen: EINVAL"],
+])("where %s the error says what to do", async (_, place, why) => {
+  socket = place();
+  symlinkSync("/nowhere", join(directory, "nowhere"));
+
+  await expect(start()).rejects.toThrow(
+    `${socket} cannot be made (${why}): make the directory ${dirname(socket)} for the agent's user, or choose another admin.socket`,
+  );
 });
