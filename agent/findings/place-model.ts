@@ -102,18 +102,24 @@ export class PlaceModel {
 
   /** What the log-likelihood grows by where `place` is faulty beside an explanation, whose rates stay. 0 where it explains nothing. */
   gain({ through, trials }: Place, { expected }: Explanation): number {
-    const slope = (rate: number) => sum(through, (i) => this.#at(i).bad / ((expected[i] as number) + rate)) - trials;
-    if (slope(0) <= 0) return 0;
-    // The slope falls as the rate grows. At the rate that explains all without the others it is not above 0.
-    let low = 0;
-    let high = sum(through, (i) => this.#at(i).bad) / trials;
-    for (let halving = 0; halving < HALVINGS; halving++) {
-      const middle = (low + high) / 2;
-      if (slope(middle) > 0) low = middle;
-      else high = middle;
+    // The slope falls ever more slowly as the rate grows, so that each of Newton's steps stays below the likeliest rate.
+    let rate = 0;
+    for (let step = 0; step < STEPS; step++) {
+      let slope = -trials;
+      let bend = 0;
+      for (const i of through) {
+        const wrong = (expected[i] as number) + rate;
+        const term = this.#at(i).bad / wrong;
+        slope += term;
+        bend += term / wrong;
+      }
+      if (slope <= 0) break;
+      rate += slope / bend;
+      if (slope / bend < CLOSEST * rate) break;
     }
-    const explained = sum(through, (i) => this.#at(i).bad * Math.log1p(low / (expected[i] as number)));
-    return explained - trials * low;
+    if (rate === 0) return 0;
+    const explained = sum(through, (i) => this.#at(i).bad * Math.log1p(rate / (expected[i] as number)));
+    return explained - trials * rate;
   }
 
   #expect(places: readonly Place[], rates: readonly number[]): Float64Array {
@@ -131,7 +137,8 @@ export class PlaceModel {
 const ROUNDS = 200;
 const CLOSE = 1e-4;
 const TINY = 1e-12;
-const HALVINGS = 40;
+const STEPS = 40;
+const CLOSEST = 1e-9;
 
 function sum(indices: readonly number[], of: (i: number) => number): number {
   let total = 0;
