@@ -8,7 +8,7 @@ import type { Event, FindingRemarks, Problem, Registry, Threshold } from "./type
 
 const PREFIX = "flowspan.finding.";
 const FILE = "findings.yaml";
-const SUBJECTS = ["pod", "node", "service"] as const;
+const SUBJECTS = ["pod", "node", "pod_or_node"] as const;
 const SEVERITIES = ["warn", "error"] as const;
 const NAME = /^[a-z][a-z0-9_]*$/;
 const INTERVALS_MAX = 100;
@@ -119,7 +119,7 @@ export interface FindingDescriptor {
   readonly event: string;
   readonly meaning: string;
   /** Whose Resource the log record has. */
-  readonly subject: "pod" | "node" | "service";
+  readonly subject: "pod" | "node" | "pod_or_node";
   readonly severity: "warn" | "error";
   /** Intervals in a row that must show it before it starts. */
   readonly startAfter: number;

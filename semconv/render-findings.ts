@@ -35,7 +35,7 @@ function renderFinding(finding: FindingRow, registry: Registry): string {
     `### ${name}`,
     `${event.brief} ${event.note}`.trim(),
     `*Likely cause:* ${cause} *To look at it:* ${code(command)}. *Runbook:* ${code(`docs/runbooks/${runbook}.md`)}.`,
-    `It is about a ${subject}. It starts when ${intervals(startAfter)} it, and ends after ${rests(endAfter)} without it.`,
+    `It is about a ${subject.replace("_or_", " or a ")}. It starts when ${intervals(startAfter)} it, and ends after ${rests(endAfter)} without it.`,
     table(["Setting", "Default", "What has to be reached"], limits),
     renderUses(event.uses, registry),
   ].join("\n\n");

@@ -16,7 +16,7 @@ export interface FindingDescriptor {
   readonly event: string;
   readonly meaning: string;
   /** Whose Resource the log record has. */
-  readonly subject: "pod" | "node" | "service";
+  readonly subject: "pod" | "node" | "pod_or_node";
   readonly severity: "warn" | "error";
   /** Intervals in a row that must show it before it starts. */
   readonly startAfter: number;
@@ -192,7 +192,7 @@ export const FINDINGS = {
   retransmits: {
     event: "flowspan.finding.retransmits",
     meaning: "Segments are lost at a place that they pass: many of them are sent again.",
-    subject: "pod",
+    subject: "pod_or_node",
     severity: "warn",
     startAfter: 1,
     endAfter: 2,
@@ -256,7 +256,7 @@ export const FINDINGS = {
   neighbour_unresolved: {
     event: "flowspan.finding.neighbour_unresolved",
     meaning: "A neighbour does not answer: nobody on the link has its address.",
-    subject: "pod",
+    subject: "pod_or_node",
     severity: "warn",
     startAfter: 1,
     endAfter: 2,
@@ -274,7 +274,7 @@ export const FINDINGS = {
   packets_dropped: {
     event: "flowspan.finding.packets_dropped",
     meaning: "This node drops packets that are in order: a rule, a program of the network plugin, or a limit takes them away.",
-    subject: "node",
+    subject: "pod_or_node",
     severity: "error",
     startAfter: 1,
     endAfter: 2,
@@ -292,7 +292,7 @@ export const FINDINGS = {
   conntrack_full: {
     event: "flowspan.finding.conntrack_full",
     meaning: "Connection tracking is full: new connections find no entry, or old ones lose theirs.",
-    subject: "node",
+    subject: "pod_or_node",
     severity: "error",
     startAfter: 1,
     endAfter: 2,
@@ -310,7 +310,7 @@ export const FINDINGS = {
   conntrack_insert_failed: {
     event: "flowspan.finding.conntrack_insert_failed",
     meaning: "Packets race for one entry of connection tracking: those that lose are dropped, and sent again 1 s later or not at all.",
-    subject: "node",
+    subject: "pod_or_node",
     severity: "warn",
     startAfter: 1,
     endAfter: 2,
@@ -328,7 +328,7 @@ export const FINDINGS = {
   mtu_black_hole: {
     event: "flowspan.finding.mtu_black_hole",
     meaning: "A black hole for large packets: this node drops what is larger than the next link's MTU, and the sender does not learn it.",
-    subject: "node",
+    subject: "pod_or_node",
     severity: "error",
     startAfter: 2,
     endAfter: 9,
