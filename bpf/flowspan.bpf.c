@@ -2,7 +2,7 @@
 /*
  * The object that the probe loads: all BPF programs of flowspan.
  *
- *   tp_btf hooks ──► socket storage ──► edges ◄── walk (iter/bpf_sk_storage_map, else iter/task_file)
+ *   tp_btf hooks ──► socket storage ──► edges ◄── walk (iter/bpf_sk_storage_map, or by address)
  *                          ▲              │
  *        adopt (iter/task_file)           └──► probe ──► agent ──► settle
  *

@@ -65,7 +65,7 @@ enum feature {
 	FEATURE_CGROUP_NAMES = 4,
 	FEATURE_CGROUP_V2 = 5,      /* sockets carry a cgroup other than the root */
 	FEATURE_PROC_SNMP = 6,      /* /proc/PID/net/snmp of the host's pids is readable: coverage works */
-	FEATURE_WALK_STORAGES = 7,  /* without: the walk sees what a file leads to, the rest when it closes */
+	FEATURE_WALK_STORAGES = 7,  /* without: what is known of sockets lies by address, in a table that may be full */
 	FEATURE_DROPS = 8,          /* dropped packets, by reason */
 	FEATURE_NEIGHBOURS = 9,     /* neighbours that did not answer */
 	FEATURE_WHOLE_MACHINE = 10, /* without: --cgroup; what a shared namespace counts is partly others' */

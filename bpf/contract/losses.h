@@ -11,7 +11,9 @@ enum loss {
 	LOSS_EDGE_TABLE_FULL_DETAIL = 0,
 	/*
 	 * The kernel has no memory for a socket's storage. Linux 6.18 takes it beyond the limit of the probe's cgroup,
-	 * too, and ends the probe there: nothing is lost then.
+	 * too, and ends the probe there: nothing is lost then. Where `flowspan doctor` says that sockets are known by
+	 * address, the limit is one, and so are 262,144 sockets. It counts once when the connection opens, and as
+	 * `closed_untracked` when it closes.
 	 */
 	LOSS_STORAGE_FAILED,
 	/* Walk and close race for a counter of one socket, and one of them gives up after eight attempts. */
@@ -38,9 +40,8 @@ enum loss {
 	 */
 	LOSS_RECORDS_SHED,
 	/*
-	 * No program sees a socket's close; this is not known where the kernel lets open files alone be walked. Or the
-	 * first subflow of an MPTCP connection that is older than the probe ends before its socket, and the kernel
-	 * clears its counters.
+	 * No program sees a socket's close. Or the first subflow of an MPTCP connection that is older than the probe
+	 * ends before its socket, and the kernel clears its counters.
 	 */
 	LOSS_CLOSE_MISSED,
 	/* No program sees a client's handshake end; the connection is found later. */

@@ -160,8 +160,7 @@ static bool overflow__send(struct exchange *exchange)
 
 /*
  * Sockets that were marked before the walk, were not found by it and whose close nobody saw. What begins and
- * ends meanwhile can only make the difference smaller: the largest that was ever found is true. A walk over files
- * cannot say: it finds no socket that has none.
+ * ends meanwhile can only make the difference smaller: the largest that was ever found is true.
  */
 static void close_missed__note(struct pinned_maps *maps, __u64 marked)
 {
@@ -184,13 +183,13 @@ static bool exchange__walk(struct exchange *exchange, struct frame_exchange *fra
 	state->sockets = state->live = 0;
 	state->walk_ns = begin;
 	__atomic_store_n(&state->walk, number, __ATOMIC_RELEASE);
-	failed = iterator__run(exchange->programs->walk, NULL, NULL);
+	failed = programs__walk(exchange->programs);
 	if (failed) {
 		log_error("cannot walk the sockets: %s", strerror(-failed));
 		return false;
 	}
 	/* After a takeover, this walk has left out what came after it. */
-	if (exchange->programs->walks_all && pinned_maps__is_active(exchange->maps, exchange->programs->generation))
+	if (pinned_maps__is_active(exchange->maps, exchange->programs->generation))
 		close_missed__note(exchange->maps, marked);
 	*frame = (struct frame_exchange){ .exchange = number, .sockets = state->sockets };
 	clock__read_both(&frame->boot_ns, &frame->realtime_ns);

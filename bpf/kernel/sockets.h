@@ -53,6 +53,10 @@ struct hlist_nulls_node {
 	struct hlist_nulls_node *next;
 };
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -66,6 +70,7 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	unsigned long skc_flags;
+	atomic64_t skc_cookie;
 	struct hlist_nulls_node skc_nulls_node;
 };
 

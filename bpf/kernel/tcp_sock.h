@@ -133,9 +133,6 @@ struct mptcp_sock {
 	struct sock *first;
 };
 
-/* The kernel's list of functions that its verifier knows: what is missing there does not exist. */
-enum special_kfunc_type { KF_bpf_rdonly_cast };
-
 #pragma clang attribute pop
 
 #endif

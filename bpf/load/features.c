@@ -104,7 +104,7 @@ static bool iterator__loads(const struct btf *btf, const char *iterator)
 	return true;
 }
 
-static void features__ask_btf(struct features *features, bool walk_files)
+static void features__ask_btf(struct features *features, bool sockets_by_address)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 
@@ -114,8 +114,9 @@ static void features__ask_btf(struct features *features, bool walk_files)
 	for (int i = 0; i < hook_count; i++)
 		features->hook[i] = tracepoint__arguments(btf, hooks[i].tracepoint) >= hooks[i].arguments;
 	features->drop_receiver = tracepoint__arguments(btf, "kfree_skb") >= DROP_ARGUMENTS_WITH_RECEIVER;
-	features->iter_sk_storage = !walk_files && iterator__loads(btf, "bpf_sk_storage_map");
+	features->iter_sk_storage = !sockets_by_address && iterator__loads(btf, "bpf_sk_storage_map");
 	features->iter_task = iterator__loads(btf, "task_file");
+	features->read_only_cast = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
 	reasons__learn(btf);
 	/* 633488947ef6 renamed parent to __parent. */
 	features->cgroup_names =
@@ -159,12 +160,12 @@ static bool cgroup2__is_used(void)
 	return used;
 }
 
-void features__detect(struct features *features, bool walk_files)
+void features__detect(struct features *features, bool sockets_by_address)
 {
 	struct stat namespace = { 0 };
 
 	memset(features, 0, sizeof(*features));
-	features__ask_btf(features, walk_files);
+	features__ask_btf(features, sockets_by_address);
 	features->cgroup_v2 = cgroup2__is_used();
 	if (stat("/proc/self/ns/pid", &namespace) == 0)
 		features->pid_namespace = (unsigned)namespace.st_ino;

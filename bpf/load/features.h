@@ -23,8 +23,9 @@ extern const int hook_count;
 struct features {
 	bool btf;
 	bool hook[HOOKS_MAX]; /* the tracepoint exists */
-	bool iter_sk_storage; /* the walk over all sockets' storages */
-	bool iter_task;       /* adoption, and the walk over files where the kernel refuses the other */
+	bool iter_sk_storage; /* the walk over all sockets' storages; without, they lie by address */
+	bool read_only_cast;  /* storage by address works */
+	bool iter_task;       /* adoption */
 	bool cgroup_names;
 	bool cgroup_v2;
 	bool proc_snmp;
@@ -35,9 +36,9 @@ struct features {
 /*
  * Asks BTF, /proc and the mounts. Never fails: what cannot be found out is not there.
  *
- * @param walk_files as if the kernel refused the walk over storages
+ * @param sockets_by_address as if the kernel refused the walk over storages
  */
-void features__detect(struct features *features, bool walk_files);
+void features__detect(struct features *features, bool sockets_by_address);
 
 /* The bits of enum feature. */
 uint64_t features__bits(const struct features *features);

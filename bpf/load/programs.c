@@ -73,8 +73,15 @@ static int programs__open(struct programs *programs, const struct features *feat
 		if (!features->hook[i])
 			bpf_program__set_autoload(programs__find(programs, hooks[i].program), false);
 	}
+	programs->skeleton->rodata->sockets_by_address = !features->iter_sk_storage;
 	bpf_program__set_autoload(programs->skeleton->progs.walk, features->iter_sk_storage);
-	bpf_program__set_autoload(programs->skeleton->progs.walk_files, !features->iter_sk_storage);
+	bpf_program__set_autoload(programs->skeleton->progs.walk_by_address, !features->iter_sk_storage);
+	if (features->iter_sk_storage) {
+		bpf_map__set_max_entries(programs->skeleton->maps.connections_by_address, 1);
+		bpf_map__set_max_entries(programs->skeleton->maps.troubles_by_address, 1);
+		bpf_map__set_max_entries(programs->skeleton->maps.interims_by_address, 1);
+		bpf_map__set_max_entries(programs->skeleton->maps.closed_sockets, 1);
+	}
 	return 0;
 }
 
@@ -107,9 +114,10 @@ static int programs__load(struct programs *programs, const struct features *feat
 			"this kernel lacks the tracepoint inet_sock_set_state: Linux 6.1 or later is needed, with BPF");
 		return -1;
 	}
-	if (!features->iter_sk_storage && !features->iter_task) {
-		log_error("this kernel refuses both walks (iterators bpf_sk_storage_map, task_file): Linux 6.1 or "
-			  "later is needed");
+	if (!features->iter_sk_storage && !features->read_only_cast) {
+		log_error(
+			"this kernel refuses the iterator bpf_sk_storage_map and lacks bpf_rdonly_cast, which "
+			"flowspan could do with instead: Linux 6.2 or later is needed, or one that is not hardened so");
 		return -1;
 	}
 	failed = flowspan_bpf__load(programs->skeleton);
@@ -149,30 +157,30 @@ static int hooks__attach(struct programs *programs, struct features *features, c
 	return 0;
 }
 
-/* An iterator's link; the walk goes over one map. */
+/* Over the sockets' storages. */
 static struct bpf_link *iterator__attach(const struct programs *programs, const struct bpf_program *program)
 {
 	union bpf_iter_link_info info = { 0 };
 	LIBBPF_OPTS(bpf_iter_attach_opts, over_map, .link_info = &info, .link_info_len = sizeof(info));
 
 	info.map.map_fd = (__u32)bpf_map__fd(programs->skeleton->maps.connections);
-	return bpf_program__attach_iter(program, program == programs->skeleton->progs.walk ? &over_map : NULL);
+	return bpf_program__attach_iter(program, &over_map);
 }
 
 static int walk__attach(struct programs *programs, const struct features *features, const struct options *options)
 {
-	struct bpf_program *walk;
-
-	programs->walks_all = features->iter_sk_storage;
-	walk = programs->walks_all ? programs->skeleton->progs.walk : programs->skeleton->progs.walk_files;
-	programs->walk = iterator__attach(programs, walk);
-	if (!programs->walk) {
-		log_error("%s: cannot attach: %s", bpf_program__name(walk), strerror(errno));
-		return -1;
+	if (features->iter_sk_storage) {
+		programs->walk = iterator__attach(programs, programs->skeleton->progs.walk);
+		if (!programs->walk) {
+			log_error("walk: cannot attach: %s", strerror(errno));
+			return -1;
+		}
+	} else {
+		log_info("%s: what is known of sockets lies by address, with room for %u",
+			 options->sockets_by_address ? "FLOWSPAN_SOCKETS=by-address"
+						     : "this kernel refuses bpf_sk_storage_map",
+			 bpf_map__max_entries(programs->skeleton->maps.connections_by_address));
 	}
-	if (!programs->walks_all)
-		log_warn("walk: %s: walking all open files, other sockets count at their close",
-			 options->walk_files ? "FLOWSPAN_WALK=files" : "this kernel refuses bpf_sk_storage_map");
 	programs->namespaces = bpf_program__attach_iter(programs__find(programs, "namespaces"), NULL);
 	if (!programs->namespaces)
 		log_warn("namespaces: cannot attach: %s: no coverage", strerror(errno));
@@ -283,6 +291,16 @@ int programs__start(struct programs *programs, struct pinned_maps *maps, struct 
 		 before ? "took over" : "started", programs->generation, maps->state->adopted, maps->edge_capacity,
 		 pins->path);
 	return 0;
+}
+
+int programs__walk(const struct programs *programs)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+
+	if (programs->walk)
+		return iterator__run(programs->walk, NULL, NULL);
+	return bpf_prog_test_run_opts(bpf_program__fd(programs->skeleton->progs.walk_by_address), &options) ? -errno
+													    : 0;
 }
 
 int programs__settle(const struct programs *programs, uint64_t count)

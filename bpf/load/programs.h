@@ -14,8 +14,7 @@
 struct programs {
 	struct flowspan_bpf *skeleton;
 	uint64_t generation;
-	struct bpf_link *walk;
-	bool walks_all;                    /* also sockets without a file */
+	struct bpf_link *walk;             /* NULL: walk_by_address, which has none */
 	struct bpf_link *namespaces;       /* NULL: no coverage */
 	struct bpf_link *hooks[HOOKS_MAX]; /* as hooks[] has them; NULL: not attached */
 };
@@ -40,6 +39,9 @@ int programs__try(const struct features *features, bool attached[HOOKS_MAX], cha
 /* Runs an iterator to its end. `take` gets what it writes, if anything. 0 or -errno. */
 int iterator__run(const struct bpf_link *link, void (*take)(void *context, const void *bytes, size_t length),
 		  void *context);
+
+/* Runs the walk. 0 or -errno. */
+int programs__walk(const struct programs *programs);
 
 /* Runs the settle program on the first `count` settlements. 0 or -errno. */
 int programs__settle(const struct programs *programs, uint64_t count);

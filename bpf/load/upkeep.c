@@ -78,7 +78,7 @@ static bool link__check(struct upkeep *upkeep, const struct bpf_link *link, cons
 static void links__check(struct upkeep *upkeep)
 {
 	struct programs *programs = upkeep->programs;
-	bool kept = link__check(upkeep, programs->walk, programs->walks_all ? "walk" : "walk_files");
+	bool kept = link__check(upkeep, programs->walk, "walk");
 
 	kept &= link__check(upkeep, programs->namespaces, "namespaces");
 	for (int i = 0; i < hook_count; i++)

@@ -86,7 +86,7 @@ int check__print(const struct options *options)
 	bool refused;
 
 	uname(&system);
-	features__detect(&features, options->walk_files);
+	features__detect(&features, options->sockets_by_address);
 	cgroup2_mounted = cgroup2__find(cgroup2, sizeof(cgroup2));
 	refusal__look(&facts);
 	refusal__explain(&refusal, &facts);
@@ -109,8 +109,10 @@ int check__print(const struct options *options)
 	text__print(refused ? refusal.remedy : missing ? PRIVILEGES_REMEDY : "");
 	printf("},\n");
 	hooks__print(&features, attached);
-	printf("  \"iterators\": {\"bpf_sk_storage_map\": %s, \"task_file\": %s, \"walk_files\": %s},\n",
-	       boolean(features.iter_sk_storage), boolean(features.iter_task), boolean(options->walk_files));
+	printf("  \"iterators\": {\"bpf_sk_storage_map\": %s, \"task_file\": %s},\n", boolean(features.iter_sk_storage),
+	       boolean(features.iter_task));
+	printf("  \"sockets_by_address\": {\"possible\": %s, \"asked\": %s},\n", boolean(features.read_only_cast),
+	       boolean(options->sockets_by_address));
 	printf("  \"cgroup_names\": %s,\n", boolean(features.cgroup_names));
 	printf("  \"bpffs\": {\"mounted\": %s, \"path\": ", boolean(bpffs));
 	text__print(bpffs ? bpffs : "");

@@ -62,7 +62,7 @@ static int probe__run(const struct options *options, int lifeline)
 		log_error("%s: %s", privileges__missing(options->stay_root), PRIVILEGES_REMEDY);
 		return EXIT_CANNOT_START;
 	}
-	features__detect(&features, options->walk_files);
+	features__detect(&features, options->sockets_by_address);
 	if (!features.cgroup_v2)
 		log_warn("no cgroup v2 groups on this machine: sockets are told apart by net namespace and address "
 			 "only");

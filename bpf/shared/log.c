@@ -9,11 +9,14 @@
 #include <bpf/libbpf.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "shared/log_limit.h"
+
+enum { LIBBPF_MAX = 1400 }; /* bytes of a message of libbpf, which its new lines lengthen to a line's size at most */
 
 static struct log_limit limit;
 static enum log_level lowest = LOG_INFO;
@@ -111,19 +114,23 @@ void log__tell_left_out(void)
 	}
 }
 
+/* A long message is a verifier's log, which says at its end what it refuses: only the end is kept. */
 static int log__libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-	char message[1536];
-	size_t length;
+	enum log_level own = level == LIBBPF_WARN ? LOG_INFO : LOG_DEBUG;
+	char *message;
+	int length;
 
-	if (lowest > LOG_DEBUG && level != LIBBPF_WARN)
+	if (own < lowest)
 		return 0;
-	vsnprintf(message, sizeof(message), format, args);
-	length = strlen(message);
+	length = vasprintf(&message, format, args);
+	if (length < 0)
+		return 0; /* without memory: what libbpf was asked to do fails too, and says so */
 	while (length > 0 && message[length - 1] == '\n')
 		message[--length] = '\0';
-	if (length > 0 && (level == LIBBPF_WARN ? LOG_INFO : LOG_DEBUG) >= lowest)
-		log__write_line(level == LIBBPF_WARN ? LOG_INFO : LOG_DEBUG, message);
+	if (length > 0)
+		log__write_line(own, message + (length > LIBBPF_MAX ? length - LIBBPF_MAX : 0));
+	free(message);
 	return 0;
 }
 

@@ -81,7 +81,7 @@ static const char help[] =
 	"  --version, --help\n"
 	"\n"
 	"Environment:\n"
-	"  FLOWSPAN_WALK=files   for tests: walk open files, as where the kernel refuses the walk over sockets\n"
+	"  FLOWSPAN_SOCKETS=by-address   for tests: as where the kernel refuses to walk what lies in sockets\n"
 	"  FLOWSPAN_SECCOMP=off  after the start, too, allow every system call; else those that serving needs\n"
 	"\n"
 	"Examples:\n"
@@ -205,7 +205,7 @@ static int options__take_environment(struct options *options)
 {
 	bool off = false;
 
-	if (variable__take("FLOWSPAN_WALK", "files", &options->walk_files) ||
+	if (variable__take("FLOWSPAN_SOCKETS", "by-address", &options->sockets_by_address) ||
 	    variable__take("FLOWSPAN_SECCOMP", "off", &off))
 		return -1;
 	options->confined = !off;

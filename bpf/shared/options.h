@@ -32,8 +32,8 @@ struct options {
 	unsigned records_ring; /* bytes, a power of two */
 	bool stay_root;
 	uid_t user;
-	bool confined;   /* to the system calls that it needs; not with FLOWSPAN_SECCOMP=off */
-	bool walk_files; /* FLOWSPAN_WALK=files: as where the kernel refuses the walk over storages */
+	bool confined;           /* to the system calls that it needs; not with FLOWSPAN_SECCOMP=off */
+	bool sockets_by_address; /* FLOWSPAN_SOCKETS=by-address: as where the kernel refuses the walk over storages */
 };
 
 /* Fills `options`; answers --help and --version itself. Returns 0, or -1 after it has said what is wrong. */

@@ -44,7 +44,7 @@ struct {
 /* Known by what came with the same release. */
 static __always_inline bool verifier__is_frugal(void)
 {
-	return bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast);
+	return cast__exists();
 }
 
 /* @return the file's socket, NULL for what is neither TCP nor MPTCP */
@@ -103,7 +103,7 @@ static __always_inline void adopt_with_counters(struct sock *sk, struct tcp_sock
 	struct state *st = state__get();
 	struct connection *c;
 
-	c = st ? connection__start(sk, s, role ?: ROLE_SERVER) : NULL;
+	c = st ? connection__start(sk, s, role ?: ROLE_SERVER, true) : NULL;
 	if (!c)
 		return;
 	key__from_sock(&c->key, &tcp->__sk_common, IPPROTO_TCP);
@@ -122,14 +122,14 @@ static __always_inline void adopt_with_counters(struct sock *sk, struct tcp_sock
 /* A listener's socket has storage before it stands for anything: see on_child(). */
 static __always_inline bool connection__is_known(struct sock *sk)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = storage__of(connections, sk);
 
 	return c && c->start_ns;
 }
 
 static __always_inline void adopt_connection(struct sock *sk, struct settings *s)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_sock__found(sk);
 
 	found(&sk->__sk_common);
 	if (tp && !connection__is_known(sk))
@@ -139,7 +139,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct settings *s
 /* Connections that wait to be accepted: no file leads to them but their listener's. */
 static __always_inline void adopt_queued(struct sock *listener, struct settings *s)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(listener);
+	struct tcp_sock *tp = tcp_sock__found(listener);
 	struct request_sock *request = tp ? tp->inet_conn.icsk_accept_queue.rskq_accept_head : NULL;
 	int i;
 
@@ -158,7 +158,11 @@ static __always_inline void adopt_queued(struct sock *listener, struct settings 
  */
 static __always_inline bool mptcp__is_known(struct sock *sk, struct tcp_sock *first)
 {
-	return first->inet_conn.icsk_inet.sk.sk_bpf_storage || bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct sock *tcp = &first->inet_conn.icsk_inet.sk;
+
+	if (storage__of(connections, sk))
+		return true;
+	return sockets_by_address ? storage__of(connections, tcp) != NULL : tcp->sk_bpf_storage != NULL;
 }
 
 static __always_inline void adopt_mptcp(struct sock *sk, struct settings *s)
@@ -182,7 +186,7 @@ static __always_inline void adopt_listener(struct sock *sk, struct sock *tcp, st
 
 	owner.pid = BPF_CORE_READ(task, tgid);
 	BPF_CORE_READ_INTO(&owner.comm, task, comm);
-	on_listen(sk, tcp, &owner, s);
+	on_listen(sk, tcp, &owner, s, true);
 }
 
 static __always_inline void adopt_if_listens(struct sock *sk, struct task_struct *task, struct settings *s)
@@ -190,7 +194,7 @@ static __always_inline void adopt_if_listens(struct sock *sk, struct task_struct
 	if (sk->__sk_common.skc_state != TCP_LISTEN)
 		return;
 	found(&sk->__sk_common);
-	if (!bpf_sk_storage_get(&connections, sk, 0, 0))
+	if (!storage__of(connections, sk))
 		adopt_listener(sk, sk, task, s);
 }
 

@@ -4,6 +4,7 @@
 #define TCP_CONNECTION_H
 
 #include "common/maps.h"
+#include "common/socket_storage.h"
 #include "contract/edge.h"
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
@@ -60,23 +61,18 @@ struct connection {
 	__u16 remote_port;
 	__u16 error;           /* the last that was reported to the application */
 	__u16 unreported_syns; /* sent again, reported by no event of this socket: a server's SYN-ACKs came before it */
-	__u32 walked;          /* the last walk over files that came by; its number's low half */
+	__u32 cookie;          /* where storage is found by address: its key's */
 	char comm[16];
 };
 
 /* Up to here its storage fits into an object of 256 bytes, with the kernel's 72 (struct bpf_local_storage_elem). */
 _Static_assert(sizeof(struct connection) <= 184, "a socket's storage takes twice the memory");
 
-struct {
-	/*
-	 * What we know of one socket. Written by the hooks and the walk, read by the same; freed with its
-	 * socket. Cannot be full; without memory LOSS_STORAGE_FAILED counts.
-	 */
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct connection);
-} connections SEC(".maps");
+/*
+ * What we know of one socket. Written by the hooks and the walk, read by the same. Without memory, or by address without
+ * room, LOSS_STORAGE_FAILED counts.
+ */
+SOCKET_STORAGE(connections, struct connection, 262144);
 
 /* @return the flags of `wanted` that this caller was the first to set */
 static __always_inline __u32 connection__claim(struct connection *c, __u32 wanted)

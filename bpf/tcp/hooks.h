@@ -40,7 +40,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int from, int to)
 	}
 	s = settings__if_active();
 	if (s)
-		on_state(sk, from, to, s);
+		on_state(sk, from, to, s, false);
 	return 0;
 }
 
@@ -64,7 +64,7 @@ int BPF_PROG(inet_sock_set_state_twin, struct sock *sk, int from, int to)
 	}
 	s = settings__if_active();
 	if (s && !state_is_noted(sk, to))
-		on_state(sk, from, to, s);
+		on_state(sk, from, to, s, true);
 	return 0;
 }
 

@@ -5,9 +5,11 @@
 
 #include "common/maps.h"
 #include "kernel/bpf_iter.h"
+#include "kernel/cast.h"
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
 #include "tcp/adopt.h"
+#include "tcp/closed.h"
 #include "tcp/connection.h"
 #include "tcp/walk.h"
 
@@ -32,25 +34,38 @@ int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/*
- * The walk where the kernel refuses the other one, as a hardened one does: over all tasks' open files.
- *
- * Hook:   iterator over all tasks' files, once an exchange.
- * Cost:   about 0.1 us a file, 0.5 us a socket.
- * Misses: sockets that no task holds a file of, until they close: those that an application has closed and the kernel
- *         still sends for, that wait to be accepted, MPTCP's subflows, the kernel's own, files on their way
- *         (SCM_RIGHTS) or in io_uring.
- */
-SEC("iter/task_file")
-int walk_files(struct bpf_iter__task_file *ctx)
+static long walk_key(struct bpf_map *map, const struct socket_key *key, struct connection *c, void *unused)
 {
 	struct settings *s = settings__if_active();
-	struct sock *sk = inet_of_file(ctx->file);
+	struct sock *sk;
 
-	if (s && sk)
-		walk_file(sk, s);
-	else if (s && !ctx->task)
-		walk_end();
+	(void)map;
+	(void)unused;
+	if (!s)
+		return 1;
+	sk = bpf_rdonly_cast((const void *)key->address, bpf_core_type_id_kernel(struct sock));
+	if (!key->cookie || key->cookie == (__u32)sk->__sk_common.skc_cookie.counter)
+		walk_socket(sk, c, s);
+	return 0;
+}
+
+/*
+ * The walk where storage lies by address, as on a hardened kernel. A socket that is freed meanwhile can still be read: the
+ * kernel gives its memory to nothing but sockets until this program ends (SLAB_TYPESAFE_BY_RCU).
+ *
+ * Hook:   none: run by the probe, BPF_PROG_RUN, once an exchange.
+ * Cost:   about 0.5 us a socket.
+ * Misses: sockets without storage.
+ */
+SEC("raw_tp")
+int walk_by_address(void *ctx)
+{
+	(void)ctx;
+	if (!settings__if_active())
+		return 0;
+	bpf_for_each_map_elem(&connections_by_address, walk_key, NULL, 0);
+	walk_end();
+	closed__free();
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
 #include "tcp/connection.h"
+#include "tcp/record.h"
 
 /* Who listens: the process that called listen(). */
 struct listen_owner {
@@ -73,9 +74,11 @@ static __always_inline void on_child(struct sock *sk, struct settings *s)
 	owner = bpf_map_lookup_elem(&listeners, &listener);
 	if (!owner)
 		return;
-	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	c = storage__make(connections, sk);
 	if (!c)
 		return; /* the handshake's end tries again, and counts it; without a process, as its record does */
+	if (c->start_ns)
+		connection__forget(c, sk);
 	c->pid = owner->pid;
 	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
 }

@@ -12,11 +12,9 @@
 #ifndef TCP_MPTCP_H
 #define TCP_MPTCP_H
 
+#include "kernel/cast.h"
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
-
-/* From 6.2 on, a35b9af4ec2c ("bpf: Add a kfunc for generic type cast"). */
-void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 struct {
 	/*
@@ -37,7 +35,7 @@ static __always_inline bool mptcp__exists(void)
 
 static __always_inline bool mptcp__is_readable(void)
 {
-	return mptcp__exists() && bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_rdonly_cast);
+	return mptcp__exists() && cast__exists();
 }
 
 /* @return the first subflow of an MPTCP socket, to read and not to mark; NULL when it is gone or cannot be read */

@@ -17,17 +17,25 @@
 #include "tcp/record.h"
 #include "tcp/round_trips.h"
 
-/* The socket is used again: nothing of its former connection stays. */
-static __always_inline void connection__forget(struct connection *c, struct sock *sk)
+/* By address, the process that on_child() noted lies where the child had no cookie yet. */
+static __always_inline void connection__take_birth(struct connection *c, struct sock *sk)
 {
-	record__forget(sk);
-	/* First: the walk leaves a connection without flags alone while it is filled. */
-	*(volatile __u32 *)&c->flags = 0;
-	__builtin_memset(c, 0, sizeof(*c));
+	struct socket_key unborn = { .address = (__u64)sk };
+	struct connection *birth = bpf_map_lookup_elem(&connections_by_address, &unborn);
+
+	if (!birth || birth->start_ns)
+		return;
+	c->pid = birth->pid;
+	__builtin_memcpy(c->comm, birth->comm, sizeof(c->comm));
+	bpf_map_delete_elem(&connections_by_address, &unborn);
 }
 
-/* @return the socket's storage, all zero but for its key and start; NULL where its cgroup is not counted or without memory */
-static __always_inline struct connection *connection__start(struct sock *sk, struct settings *s, __u8 role)
+/*
+ * @param is_last nobody tries again when there is no memory: then it is a loss
+ * @return the socket's storage, all zero but for its key and start; NULL where its cgroup is not counted or without memory
+ */
+static __always_inline struct connection *connection__start(struct sock *sk, struct settings *s, __u8 role,
+							    bool is_last)
 {
 	__u64 cgroup = cgroup__of_socket(sk);
 	struct connection *c;
@@ -35,9 +43,10 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 
 	if (!cgroup)
 		return NULL;
-	c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	c = storage__make(connections, sk);
 	if (!c) {
-		loss__count(LOSS_STORAGE_FAILED);
+		if (is_last)
+			loss__count(LOSS_STORAGE_FAILED);
 		return NULL;
 	}
 	if (!c->start_ns || c->flags & CLOSED)
@@ -45,6 +54,11 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 	is_reused = c->start_ns;
 	if (is_reused)
 		connection__forget(c, sk);
+	if (sockets_by_address) {
+		c->cookie = (__u32)sk->__sk_common.skc_cookie.counter;
+		if (!is_reused && c->cookie)
+			connection__take_birth(c, sk);
+	}
 	c->key.cgroup = cgroup;
 	c->key.role = role;
 	key__from_sock(&c->key, &sk->__sk_common, IPPROTO_TCP);
@@ -111,8 +125,9 @@ static __always_inline void on_connect(struct sock *sk, struct settings *s)
 
 	if (!tp)
 		return;
+	socket__identify(sk);
 	is_repair = BPF_CORE_READ_BITFIELD(tp, repair);
-	c = connection__start(sk, s, is_repair && is_listened(sk) ? ROLE_SERVER : ROLE_CLIENT);
+	c = connection__start(sk, s, is_repair && is_listened(sk) ? ROLE_SERVER : ROLE_CLIENT, false);
 	if (!c)
 		return;
 	connection__note_opener(c);
@@ -139,20 +154,21 @@ static __noinline void connection__report_syns(struct connection *c, __u32 total
 /*
  * Adds itself to no edge: the walk or the close counts it as opened, whichever comes first, before any exchange ends.
  */
-static __always_inline void on_established(struct sock *sk, int from, struct settings *s)
+static __always_inline void on_established(struct sock *sk, int from, struct settings *s, bool is_last)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct connection *c = storage__of(connections, sk);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	__u64 now;
 
 	if (!tp)
 		return;
+	socket__identify(sk);
 	if (from == TCP_SYN_RECV) {
 		/* Also a listener's socket that is used again, and a simultaneous open (RFC 9293 3.5), which has a client. */
 		if (!c || c->key.role != ROLE_CLIENT || c->flags & ~REUSED)
-			c = connection__start(sk, s, ROLE_SERVER);
+			c = connection__start(sk, s, ROLE_SERVER, is_last);
 	} else if (!c) {
-		c = connection__start(sk, s, ROLE_CLIENT); /* its SYN_SENT was skipped */
+		c = connection__start(sk, s, ROLE_CLIENT, is_last); /* its SYN_SENT was skipped */
 	}
 	if (!c)
 		return;
@@ -203,11 +219,12 @@ static __always_inline void connection__open_late(struct connection *c, struct t
  * @param sk    where its storage is
  * @param tcp   the listener itself, only read
  * @param owner who listens
+ * @param is_last as connection__start() has it
  */
 static __always_inline void on_listen(struct sock *sk, struct sock *tcp, const struct listen_owner *owner,
-				      struct settings *s)
+				      struct settings *s, bool is_last)
 {
-	struct connection *c = connection__start(sk, s, ROLE_LISTENER);
+	struct connection *c = connection__start(sk, s, ROLE_LISTENER, is_last);
 
 	if (!c)
 		return;

@@ -5,6 +5,7 @@
 
 #include "common/edge_keys.h"
 #include "common/maps.h"
+#include "common/socket_storage.h"
 #include "contract/connection_record.h"
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
@@ -27,22 +28,21 @@ struct interim {
 	struct frame_connection reported;
 };
 
-struct {
-	/* What the last interim record of a long connection reported. Made and written by the walk; freed with its socket. */
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct interim);
-} interims SEC(".maps");
+/* What the last interim record of a long connection reported. Made and written by the walk, which tries again later. */
+SOCKET_STORAGE(interims, struct interim, 65536);
 
 /* Makes clang describe the records' types in BTF, which it leaves out otherwise. */
 struct frame_connection *frame_connection_in_btf __attribute__((unused));
 struct connection_event *connection_event_in_btf __attribute__((unused));
 
-static __always_inline void record__forget(struct sock *sk)
+/* The socket is used again: nothing of its former connection stays. */
+static __always_inline void connection__forget(struct connection *c, struct sock *sk)
 {
-	bpf_sk_storage_delete(&troubles, sk);
-	bpf_sk_storage_delete(&interims, sk);
+	storage__delete(troubles, sk);
+	storage__delete(interims, sk);
+	/* First: the walk leaves a connection without flags alone while it is filled. */
+	*(volatile __u32 *)&c->flags = 0;
+	__builtin_memset(c, 0, sizeof(*c));
 }
 
 static __always_inline __u32 clamp_us(__u64 us)
@@ -95,7 +95,7 @@ static __always_inline void record__unmask(struct edge_key *key, struct sock *sk
 static __always_inline void record__fill(struct frame_connection *r, struct connection *c, struct sock *sk,
 					 struct tcp_sock *tp, struct settings *s)
 {
-	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, 0);
+	struct trouble *t = storage__of(troubles, sk);
 	__u32 flags = c->flags;
 
 	r->key = c->key;

@@ -10,6 +10,7 @@
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
 #include "tcp/close.h"
+#include "tcp/closed.h"
 #include "tcp/connection.h"
 #include "tcp/listen_owners.h"
 #include "tcp/open.h"
@@ -36,7 +37,7 @@ static __noinline bool state_is_noted(struct sock *sk, int to)
 
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return true;
-	c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	c = storage__of(connections, sk);
 	if (to == TCP_CLOSE)
 		return !c || !c->start_ns ||
 		       (c->flags & CLOSED); /* without storage the first one counted it as unseen */
@@ -49,30 +50,36 @@ static __noinline bool state_is_noted(struct sock *sk, int to)
 	return true; /* SYN_SENT: its storage is there */
 }
 
-static __always_inline void on_listen_now(struct sock *sk, struct settings *s)
+static __always_inline void on_listen_now(struct sock *sk, struct settings *s, bool is_last)
 {
 	struct listen_owner owner = { .pid = bpf_get_current_pid_tgid() >> 32 };
 
 	bpf_get_current_comm(owner.comm, sizeof(owner.comm));
-	on_listen(sk, sk, &owner, s);
+	socket__identify(sk);
+	on_listen(sk, sk, &owner, s, is_last);
 }
 
-static __always_inline void on_state(struct sock *sk, int from, int to, struct settings *s)
+/* @param is_twin the second program that sees it */
+static __always_inline void on_state(struct sock *sk, int from, int to, struct settings *s, bool is_twin)
 {
-	if (sk->sk_protocol == IPPROTO_MPTCP && to == TCP_CLOSE)
+	if (sk->sk_protocol == IPPROTO_MPTCP && to == TCP_CLOSE) {
 		on_close_mptcp(sk, from, s);
+		closed__note(sk);
+	}
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return;
-	if (to == TCP_ESTABLISHED)
-		on_established(sk, from, s);
-	else if (to == TCP_CLOSE)
+	if (to == TCP_ESTABLISHED) {
+		on_established(sk, from, s, is_twin);
+	} else if (to == TCP_CLOSE) {
 		on_close(sk, from, s);
-	else if (to == TCP_SYN_SENT)
+		closed__note(sk);
+	} else if (to == TCP_SYN_SENT) {
 		on_connect(sk, s);
-	else if (to == TCP_SYN_RECV)
+	} else if (to == TCP_SYN_RECV) {
 		on_child(sk, s);
-	else
-		on_listen_now(sk, s);
+	} else {
+		on_listen_now(sk, s, is_twin);
+	}
 }
 
 #endif

@@ -4,6 +4,7 @@
 #define TCP_TROUBLES_H
 
 #include "common/maps.h"
+#include "common/socket_storage.h"
 #include "contract/connection_record.h"
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
@@ -20,16 +21,11 @@ struct trouble {
 	struct connection_event events[CONNECTION_EVENTS];
 };
 
-struct {
-	/*
-	 * Retransmits and resets of one socket, one by one, for its record. Made at the first one, so that a
-	 * healthy connection has none. Written under the socket's lock, and by the walk; freed with its socket.
-	 */
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct trouble);
-} troubles SEC(".maps");
+/*
+ * Retransmits and resets of one socket, one by one, for its record. Made at the first one, so that a healthy connection
+ * has none. Written under the socket's lock, and by the walk. Without memory or room LOSS_EVENT_FAILED_DETAIL counts.
+ */
+SOCKET_STORAGE(troubles, struct trouble, 65536);
 
 static __always_inline void trouble__add(struct trouble *t, struct tcp_sock *tp, __u8 kind, __u32 segs, __u64 now)
 {
@@ -47,7 +43,7 @@ static __always_inline void trouble__add(struct trouble *t, struct tcp_sock *tp,
 /* @return the socket's trouble, made at the first one; NULL without memory: the counters still know, its record does not */
 static __always_inline struct trouble *trouble__of(struct sock *sk)
 {
-	struct trouble *t = bpf_sk_storage_get(&troubles, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct trouble *t = storage__make(troubles, sk);
 
 	if (!t)
 		loss__count(LOSS_EVENT_FAILED_DETAIL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The walk: what is done to every socket at once, from an iterator: over all storages or, where the kernel refuses that
- * iterator, over all tasks' open files.
+ * The walk: what is done to every socket at once, from an iterator over all storages or, where those lie by address, over
+ * the hash's elements.
  *
  * It writes maps, never bpf_seq_write(): with output the iterator restarts for every buffer and
  * skips from its bucket's start, which grows with the square of the sockets.
@@ -60,7 +60,9 @@ static __always_inline bool walk_counters(struct tcp_sock *tp, struct connection
 	struct tcp_counters b;
 
 	tcp_counters__read(&b, tp, false, c);
-	key = c->key; /* a copy: before 6.2 an iterator's buffer is no map key for the verifier */
+	if (sockets_by_address && *(volatile __u32 *)&c->flags & CLOSED)
+		return false; /* what was read may be another socket's by now */
+	key = c->key;         /* a copy: before 6.2 an iterator's buffer is no map key for the verifier */
 	edge = edge__enter(&key, EDGE_MISS_DEFERS);
 	if (!edge)
 		return false;
@@ -81,7 +83,7 @@ static __always_inline bool walk_counters(struct tcp_sock *tp, struct connection
 
 static __always_inline void walk_connection(struct sock *sk, struct connection *c, struct settings *s, struct state *st)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_sock__found(sk);
 	__u32 tenant;
 
 	if (!tp || !walk_counters(tp, c, s, st, &tenant))
@@ -97,7 +99,7 @@ static __always_inline void walk_connection(struct sock *sk, struct connection *
 /* The socket's state changes after its hook ran: established without our flag means that no program ran. */
 static __always_inline void walk_connecting(struct sock *sk, struct connection *c, struct state *st)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_sock__found(sk);
 	__u8 state = sk->__sk_common.skc_state;
 
 	if (tp && state != TCP_SYN_SENT && state != TCP_SYN_RECV && state != TCP_CLOSE)
@@ -137,26 +139,6 @@ static __always_inline void walk_socket(struct sock *sk, struct connection *c, s
 		walk_connection(sk, c, s, st);
 	else
 		walk_connecting(sk, c, st);
-}
-
-/* @return whether this walk comes by for the first time: several files, and several processes, may hold one socket */
-static __always_inline bool connection__is_first_look(struct connection *c, struct state *st)
-{
-	__u32 walk = (__u32)st->walk;
-
-	if (c->walked == walk)
-		return false;
-	c->walked = walk;
-	return true;
-}
-
-static __always_inline void walk_file(struct sock *sk, struct settings *s)
-{
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
-	struct state *st = state__get();
-
-	if (c && st && connection__is_first_look(c, st))
-		walk_socket(sk, c, s);
 }
 
 /* After the last socket, also where there was none. */

@@ -17,7 +17,7 @@ import { parseSnmp } from "../lab/world/kernel-books.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
 import { pinsDirectory, runDirectory } from "../lab/world/leftovers.ts";
 import { missing, needs } from "../machine/needs.ts";
-import { walksAllSockets } from "../machine/walks.ts";
+import { keepsInSockets } from "../machine/socket-storage.ts";
 import { Receiver } from "../otlp/receiver.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
@@ -122,8 +122,9 @@ const ATTACHED = {
   tcp_retransmit_synack: "raw_tracepoint tcp_retransmit_synack",
   tcp_send_reset: "raw_tracepoint tcp_send_reset",
 };
-/** Loaded, and run by the probe itself at its start or once a settle. */
+/** Loaded, and run by the probe itself at its start, once a settle or once an exchange. */
 const NOT_ATTACHED = { adopt: "tracing", adopt_listeners: "tracing", settle: "syscall" };
+const BY_ADDRESS = keepsInSockets() ? {} : { walk_by_address: "raw_tracepoint" };
 
 test("our programs are the documented ones, and hang on what happens to sockets and on iterators", async () => {
   const ours = await ownPrograms();
@@ -136,12 +137,16 @@ test("our programs are the documented ones, and hang on what happens to sockets 
   ]);
   const documented = {
     ...ATTACHED,
-    ...(walksAllSockets() ? { walk: "iter bpf_sk_storage_map" } : { walk_files: "iter task_file" }),
+    ...(keepsInSockets() ? { walk: "iter bpf_sk_storage_map" } : {}),
   };
   expect(Object.fromEntries(attached)).toEqual(documented);
   expect(links.length).toBe(Object.keys(documented).length);
   const tracing = Object.fromEntries(Object.keys(documented).map((name) => [name, "tracing"]));
-  expect(Object.fromEntries(ours.map(({ name, type }) => [name, type]))).toEqual({ ...tracing, ...NOT_ATTACHED });
+  expect(Object.fromEntries(ours.map(({ name, type }) => [name, type]))).toEqual({
+    ...tracing,
+    ...NOT_ATTACHED,
+    ...BY_ADDRESS,
+  });
 });
 
 test("no program of a kind that sees packets came with us", async () => {
@@ -150,7 +155,8 @@ test("no program of a kind that sees packets came with us", async () => {
   const fresh = (await listed<Program>("prog")).filter(({ id }) => !before.has(id));
 
   // Else it would be one of sched_cls, xdp, cgroup_skb, sock_ops, socket_filter and the like.
-  expect([...new Set(fresh.map(({ type }) => type))].sort()).toEqual(["syscall", "tracing"]);
+  const kinds = new Set(fresh.map(({ type }) => type));
+  expect([...kinds].sort()).toEqual([...Object.values(BY_ADDRESS), "syscall", "tracing"]);
 });
 
 test("a thousand packets on open connections do not run our hooks", async () => {

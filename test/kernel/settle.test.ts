@@ -190,10 +190,7 @@ async function play(count: number): Promise<void> {
   expect(await lab.pod("both", "client").play("churn", { to, count })).toMatchObject({ opened: count, closed: count });
 }
 
-/**
- * An exchange that found no connection open, in which `count` or more have opened: all closes are in it. An orphan on its
- * way to its close has no file, and a walk over files does not see it (ARCHITECTURE.md, "Two walks").
- */
+/** An exchange that found no connection open, in which `count` or more have opened: all closes are in it. */
 async function exchanged(count: number) {
   for (const deadline = Date.now() + 10_000; ; ) {
     const exchange = await tally.client.exchange();

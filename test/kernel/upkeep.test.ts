@@ -16,6 +16,7 @@ import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
 import { pinsDirectory, runDirectory } from "../lab/world/leftovers.ts";
 import { missing, needs } from "../machine/needs.ts";
+import { keepsInSockets } from "../machine/socket-storage.ts";
 
 const PORT = 8080;
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
@@ -80,14 +81,14 @@ test("the kernel lets nobody detach a hook while the probe holds it", async () =
   expect(opened(here)).toBe(2 * 23);
 });
 
-test("a walk that somebody leads to another program ends the probe, whose next start walks again", async () => {
-  const walkOf = (pid: number) => linkOf(pid, "bpf_sk_storage_map", "task_file");
+test("an iterator that somebody leads to another program ends the probe, whose next start has its own again", async () => {
+  const iteratorOf = (pid: number) => linkOf(pid, keepsInSockets() ? "bpf_sk_storage_map" : "task");
   const here = await start();
   await play(here, 19);
   const other = await startOther();
 
   try {
-    const [ours, others] = [await walkOf(here.probe.probe.pid), await walkOf(other.pid)];
+    const [ours, others] = [await iteratorOf(here.probe.probe.pid), await iteratorOf(other.pid)];
     await run([program("relink"), String(ours.id), String(others.prog_id)]);
     await startedAgain(here, "leads to another program");
   } finally {

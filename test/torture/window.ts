@@ -190,14 +190,9 @@ export function isFound(look: Look, socket: ListedSocket): boolean {
   );
 }
 
-/**
- * Whether each walk comes to it while it is open, also one that goes over open files (ARCHITECTURE.md, "Two walks"): then
- * what has no file of its own, or one of its MPTCP socket, counts when it closes.
- */
+/** Whether each walk comes to it while it is open. Of an MPTCP socket that is older than the look, only the first subflow. */
 export function isSurelyWalked({ from, until }: Told): boolean {
-  if (!until) return false;
-  const { first, second } = until;
-  return first.holders.length > 0 && second.holders.length > 0 && (!second.mptcp || from !== undefined);
+  return until !== undefined && (!until.second.mptcp || from !== undefined);
 }
 
 /** What may have been counted by then: the least and the most. */

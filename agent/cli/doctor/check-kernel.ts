@@ -22,11 +22,14 @@ export interface ProbeCheck {
     readonly cost: string;
   }[];
   readonly iterators: {
-    /** False too where FLOWSPAN_WALK=files leaves it out. */
+    /** False too where FLOWSPAN_SOCKETS=by-address leaves it out. */
     readonly bpf_sk_storage_map: boolean;
     readonly task_file: boolean;
-    /** FLOWSPAN_WALK=files is set. */
-    readonly walk_files: boolean;
+  };
+  readonly sockets_by_address: {
+    readonly possible: boolean;
+    /** FLOWSPAN_SOCKETS=by-address is set. */
+    readonly asked: boolean;
   };
   readonly cgroup_names: boolean;
   readonly bpffs: { readonly mounted: boolean; readonly path: string };
@@ -128,22 +131,22 @@ function checkHooks({ hooks, load }: ProbeCheck): Finding[] {
   });
 }
 
-/** A kernel that refuses the walk over all sockets has the walk over all open files. */
-export const WITHOUT_STORAGES = "what a connection without a file does is counted only when it closes";
+/** Where the kernel refuses to walk what lies in sockets, it lies by their addresses. */
+export const WITHOUT_STORAGES = "beyond 262,144 open sockets at once, new ones are not counted (loss storage_failed)";
 
-function checkIterators({ iterators, load }: ProbeCheck): Finding[] {
+function checkIterators({ iterators, sockets_by_address: byAddress, load }: ProbeCheck): Finding[] {
   const walk = "iterator bpf_sk_storage_map";
   const adopt = "iterator task_file";
   if (load.remedy) {
     const found = "not tried, since no program can be loaded";
     return [walk, adopt].map((name) => ({ name, state: "warn", found }));
   }
-  const noWalk = iterators.walk_files
-    ? { found: "FLOWSPAN_WALK=files leaves it out", remedy: "unset FLOWSPAN_WALK" }
+  const noWalk = byAddress.asked
+    ? { found: "FLOWSPAN_SOCKETS=by-address leaves it out", remedy: "unset FLOWSPAN_SOCKETS" }
     : { found: "this kernel refuses it", remedy: "boot Linux 6.1 or newer that allows iterators over BPF maps" };
-  const lost = iterators.task_file
-    ? ({ state: "warn", found: `${noWalk.found}: all open files are walked`, lost: WITHOUT_STORAGES } as const)
-    : ({ state: "fail", found: noWalk.found, lost: "open connections cannot be read" } as const);
+  const lost = byAddress.possible
+    ? ({ state: "warn", found: `${noWalk.found}: sockets are known by address`, lost: WITHOUT_STORAGES } as const)
+    : ({ state: "fail", found: noWalk.found, lost: "nothing can be counted" } as const);
   return [
     iterators.bpf_sk_storage_map ? ok(walk, "the walk over all sockets works") : { name: walk, ...noWalk, ...lost },
     iterators.task_file

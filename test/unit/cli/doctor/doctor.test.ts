@@ -30,7 +30,8 @@ function machine(change: Partial<ProbeCheck> = {}): ProbeCheck {
     btf: true,
     load: { ok: true, problem: "" },
     hooks: [{ ...HOOK, name: "inet_sock_set_state", required: true, cost: "nothing can be counted" }, HOOK],
-    iterators: { bpf_sk_storage_map: true, task_file: true, walk_files: false },
+    iterators: { bpf_sk_storage_map: true, task_file: true },
+    sockets_by_address: { possible: true, asked: false },
     cgroup_names: true,
     bpffs: { mounted: true, path: "/sys/fs/bpf" },
     cgroup_v2: { mounted: true, used: true, path: "/sys/fs/cgroup" },
@@ -93,20 +94,20 @@ describe("the kernel", () => {
     ],
     [
       "the walk",
-      { iterators: { bpf_sk_storage_map: false, task_file: true, walk_files: false } },
-      [["iterator bpf_sk_storage_map", "warn", "what a connection without a file does is counted only when it closes"]],
+      { iterators: { bpf_sk_storage_map: false, task_file: true } },
+      [["iterator bpf_sk_storage_map", "warn", "beyond 262,144 open sockets"]],
     ],
     [
       "both walks",
-      { iterators: { bpf_sk_storage_map: false, task_file: false, walk_files: false } },
-      [
-        ["iterator bpf_sk_storage_map", "fail", "open connections cannot be read"],
-        ["iterator task_file", "warn", "connections that were open before the probe started"],
-      ],
+      {
+        iterators: { bpf_sk_storage_map: false, task_file: true },
+        sockets_by_address: { possible: false, asked: false },
+      },
+      [["iterator bpf_sk_storage_map", "fail", "nothing can be counted"]],
     ],
     [
       "adoption",
-      { iterators: { bpf_sk_storage_map: true, task_file: false, walk_files: false } },
+      { iterators: { bpf_sk_storage_map: true, task_file: false } },
       [["iterator task_file", "warn", "connections that were open before the probe started"]],
     ],
     [
@@ -140,12 +141,13 @@ describe("the kernel", () => {
   ];
 
   test("that the tests' own variable took the walk away is not blamed on it", () => {
-    const iterators = { bpf_sk_storage_map: false, task_file: true, walk_files: true };
+    const iterators = { bpf_sk_storage_map: false, task_file: true };
+    const sockets_by_address = { possible: true, asked: true };
 
-    expect(notOk(checkKernel(machine({ iterators })))).toEqual([
+    expect(notOk(checkKernel(machine({ iterators, sockets_by_address })))).toEqual([
       expect.objectContaining({
-        found: "FLOWSPAN_WALK=files leaves it out: all open files are walked",
-        remedy: "unset FLOWSPAN_WALK",
+        found: "FLOWSPAN_SOCKETS=by-address leaves it out: sockets are known by address",
+        remedy: "unset FLOWSPAN_SOCKETS",
       }),
     ]);
   });

@@ -1,6 +1,6 @@
 /**
- * Both walks count the same of connections that stay open, however many files lead to them; only what has no file is
- * late under the walk over files, and whole when it has closed. A kernel that refuses the other walk has this one alone.
+ * In sockets or by their addresses, the probe counts the same of connections that stay open, that wait to be accepted and
+ * that close; by address, what is free is used again. A kernel that refuses to walk sockets' storages has the second alone.
  */
 import { afterEach, beforeEach, expect } from "vitest";
 import type { Role } from "../../agent/model/edge.ts";
@@ -8,7 +8,7 @@ import { Tally } from "../lab/agents/tally.ts";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
 import { missing, needs } from "../machine/needs.ts";
-import { type Walk, walksHere } from "../machine/walks.ts";
+import { type StorageEnv, storagesHere } from "../machine/socket-storage.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
 const test = needs(...NEEDS);
@@ -33,24 +33,24 @@ beforeEach(async () => {
 
 afterEach(() => lab?.close());
 
-test("connections that have a file are counted the same by each walk, while they are open and at their end", async () => {
-  for (const walk of walksHere()) {
-    const { open, closed } = await countHeld(walk);
+test("connections are counted the same, while they are open and at their end", async () => {
+  for (const storage of storagesHere()) {
+    const { open, closed } = await countHeld(storage);
 
     const whole = { opened: CONNECTIONS, bytesSent: CONNECTIONS * ROUNDS * UPLOAD };
     const mirrored = { bytesReceived: CONNECTIONS * ROUNDS * DOWNLOAD };
     const client = { ...whole, ...mirrored };
     const server = { opened: CONNECTIONS, bytesSent: mirrored.bytesReceived, bytesReceived: whole.bytesSent };
-    expect({ walk, open }).toEqual({
-      walk,
+    expect({ storage, open }).toEqual({
+      storage,
       open: {
         client: { ...client, closed: 0, open: CONNECTIONS, limit: 0 },
         server: { ...server, closed: 0, open: CONNECTIONS, limit: 0 },
         listener: { ...NONE, open: 0, limit: BACKLOG },
       },
     });
-    expect({ walk, closed }).toEqual({
-      walk,
+    expect({ storage, closed }).toEqual({
+      storage,
       closed: {
         client: { ...client, closed: CONNECTIONS, open: 0, limit: 0 },
         server: { ...server, closed: CONNECTIONS, open: 0, limit: 0 },
@@ -60,14 +60,13 @@ test("connections that have a file are counted the same by each walk, while they
   }
 });
 
-test("connections that wait to be accepted count at once, or where files are walked at their close", async () => {
-  for (const walk of walksHere()) {
-    const { open, closed } = await countWaiting(walk);
+test("connections that wait to be accepted count at once", async () => {
+  for (const storage of storagesHere()) {
+    const { open, closed } = await countWaiting(storage);
 
-    const seen = walk.seesAll ? CONNECTIONS : 0;
-    expect({ walk, open }).toEqual({ walk, open: { ...NONE, opened: seen, open: seen, limit: 0 } });
-    expect({ walk, closed }).toEqual({
-      walk,
+    expect({ storage, open }).toEqual({ storage, open: { ...NONE, opened: CONNECTIONS, open: CONNECTIONS, limit: 0 } });
+    expect({ storage, closed }).toEqual({
+      storage,
       closed: { ...NONE, opened: CONNECTIONS, closed: CONNECTIONS, open: 0, limit: 0 },
     });
   }
@@ -94,8 +93,8 @@ function allTold(tally: Tally, port: number) {
   };
 }
 
-async function countHeld(walk: Walk) {
-  const tally = await Tally.start(lab, "node-1", [], walk.env);
+async function countHeld(storage: StorageEnv) {
+  const tally = await Tally.start(lab, "node-1", [], storage);
   try {
     const listen = [{ port: ACCEPTED, backlog: BACKLOG }];
     const server = await lab.pod("server").serve({ listen, workers: WORKERS });
@@ -120,8 +119,8 @@ async function countHeld(walk: Walk) {
 }
 
 /** The server's end alone: its application takes none of them. */
-async function countWaiting(walk: Walk) {
-  const tally = await Tally.start(lab, "node-1", [], walk.env);
+async function countWaiting(storage: StorageEnv) {
+  const tally = await Tally.start(lab, "node-1", [], storage);
   try {
     const server = await lab.pod("server").serve({ listen: [{ port: STUCK, mode: "stuck" }] });
     const held = await hold(STUCK);

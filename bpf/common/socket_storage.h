@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What the programs keep of a socket, and where. The choice is made before load (features.c): a hardened kernel refuses
+ * the iterator over sockets' storages, and to write into one that was found through a file.
+ *
+ *   in the socket   walked by an iterator over all storages    freed with its socket
+ *   by its address  walked as the elements of a hash           freed by a walk that began after its close
+ *
+ * A new socket may lie where another one has just been freed. So the key has the socket's cookie, too, which every socket
+ * gets that a hook sees opening. One that is older than the probe may have none, and one that is not born yet has none.
+ */
+#ifndef COMMON_SOCKET_STORAGE_H
+#define COMMON_SOCKET_STORAGE_H
+
+#include "kernel/cast.h"
+#include "kernel/helpers.h"
+#include "kernel/tcp_sock.h"
+
+/* Set before load. The verifier drops the way that is not taken. */
+const volatile bool sockets_by_address = false;
+
+/* @param room for so many by address, open or just closed; the probe makes it 1 where they are not kept so */
+#define SOCKET_STORAGE(name, type_of_value, room)      \
+	struct {                                       \
+		__uint(type, BPF_MAP_TYPE_SK_STORAGE); \
+		__uint(map_flags, BPF_F_NO_PREALLOC);  \
+		__type(key, int);                      \
+		__type(value, type_of_value);          \
+	} name SEC(".maps");                           \
+	struct {                                       \
+		__uint(type, BPF_MAP_TYPE_HASH);       \
+		__uint(map_flags, BPF_F_NO_PREALLOC);  \
+		__uint(max_entries, room);             \
+		__type(key, struct socket_key);        \
+		__type(value, type_of_value);          \
+	} name##_by_address SEC(".maps");              \
+	_Static_assert(sizeof(type_of_value) <= sizeof(nothing), "a new element is a copy of nothing")
+
+struct socket_key {
+	__u64 address;
+	__u32 cookie; /* its low half */
+	__u32 unused;
+};
+
+/* What a new element is a copy of. */
+static const char nothing[1024];
+
+#define storage__of(name, sk) storage__look_up(&name, &name##_by_address, (sk))
+#define storage__make(name, sk) storage__look_up_or_make(&name, &name##_by_address, (sk))
+#define storage__delete(name, sk) storage__remove(&name, &name##_by_address, (sk))
+
+static __always_inline void socket_key__of(struct socket_key *key, struct sock *sk)
+{
+	key->address = (__u64)sk;
+	key->cookie = (__u32)sk->__sk_common.skc_cookie.counter;
+	key->unused = 0;
+}
+
+static __always_inline void *storage__look_up(void *in_socket, void *by_address, struct sock *sk)
+{
+	struct socket_key key;
+	void *value;
+
+	if (!sockets_by_address)
+		return bpf_sk_storage_get(in_socket, sk, 0, 0);
+	socket_key__of(&key, sk);
+	value = bpf_map_lookup_elem(by_address, &key);
+	if (value || !key.cookie)
+		return value;
+	key.cookie = 0; /* it got its cookie since */
+	return bpf_map_lookup_elem(by_address, &key);
+}
+
+/* @return NULL without memory or room */
+static __always_inline void *storage__look_up_or_make(void *in_socket, void *by_address, struct sock *sk)
+{
+	struct socket_key key;
+	void *value;
+
+	if (!sockets_by_address)
+		return bpf_sk_storage_get(in_socket, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	socket_key__of(&key, sk);
+	value = bpf_map_lookup_elem(by_address, &key);
+	if (value)
+		return value;
+	bpf_map_update_elem(by_address, &key, nothing, BPF_NOEXIST); /* another CPU may be first */
+	return bpf_map_lookup_elem(by_address, &key);
+}
+
+static __always_inline void storage__remove(void *in_socket, void *by_address, struct sock *sk)
+{
+	struct socket_key key;
+
+	if (sockets_by_address) {
+		socket_key__of(&key, sk);
+		bpf_map_delete_elem(by_address, &key);
+	} else {
+		bpf_sk_storage_delete(in_socket, sk);
+	}
+}
+
+/* A socket that a walk or adoption found, as TCP's. By address, what it is was looked at before. */
+static __always_inline struct tcp_sock *tcp_sock__found(struct sock *sk)
+{
+	if (sockets_by_address)
+		return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+	return bpf_skc_to_tcp_sock(sk);
+}
+
+/* Gives a socket its cookie, if it has none. Only in a hook, to which the kernel hands sockets that it trusts. */
+static __always_inline void socket__identify(struct sock *sk)
+{
+	if (sockets_by_address)
+		bpf_get_socket_cookie(sk);
+}
+
+#endif
