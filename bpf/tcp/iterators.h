@@ -61,7 +61,7 @@ SEC("raw_tp")
 int walk_by_address(void *ctx)
 {
 	(void)ctx;
-	if (!settings__if_active())
+	if (!sockets_by_address || !settings__if_active())
 		return 0;
 	bpf_for_each_map_elem(&connections_by_address, walk_key, NULL, 0);
 	walk_end();
