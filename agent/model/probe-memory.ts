@@ -6,21 +6,27 @@
  */
 const MIB = 1 << 20;
 
+/** Where the probe keeps what it knows of sockets (ARCHITECTURE.md, "Socket storage"). */
+export type SocketStorage = "in the socket" | "by address";
+
 /** An entry of the edge table. */
 const EDGE_BYTES = 2057;
-/** Storage of an open TCP socket. */
-const SOCKET_BYTES = 464;
-/** Maps of a fixed size, and the process itself when it is idle. */
-const IDLE_BYTES = 20 * MIB;
+/** Of an open TCP socket. */
+const SOCKET_BYTES: Readonly<Record<SocketStorage, number>> = { "in the socket": 464, "by address": 264 };
+/** Maps of a fixed size, and the process itself when it is idle. By address the buckets of three hashes, and a queue. */
+const IDLE_BYTES: Readonly<Record<SocketStorage, number>> = { "in the socket": 20 * MIB, "by address": 28 * MIB };
 /** For a time: the kernel's types at a start, rows that wait for their flush, a batch of edges, memory that is not free yet. */
 const RESERVE_BYTES = 24 * MIB;
+/** Sockets that have room by address: bpf/tcp/connection.h. */
+export const ROOM_BY_ADDRESS = 262_144;
 
 /** @returns bytes that a limit has to allow */
-export function probeMemory(edges: number, sockets: number): number {
-  return IDLE_BYTES + RESERVE_BYTES + edges * EDGE_BYTES + sockets * SOCKET_BYTES;
+export function probeMemory(edges: number, sockets: number, storage: SocketStorage): number {
+  return IDLE_BYTES[storage] + RESERVE_BYTES + edges * EDGE_BYTES + sockets * SOCKET_BYTES[storage];
 }
 
 /** @returns how many open sockets a limit carries beside a full table of `edges`; 0: not even that table */
-export function socketsWithin(limitBytes: number, edges: number): number {
-  return Math.max(0, Math.floor((limitBytes - probeMemory(edges, 0)) / SOCKET_BYTES));
+export function socketsWithin(limitBytes: number, edges: number, storage: SocketStorage): number {
+  const carried = Math.max(0, Math.floor((limitBytes - probeMemory(edges, 0, storage)) / SOCKET_BYTES[storage]));
+  return storage === "by address" ? Math.min(carried, ROOM_BY_ADDRESS) : carried;
 }

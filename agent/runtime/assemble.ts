@@ -7,6 +7,7 @@
  */
 
 import type { Settings } from "../config/settings.ts";
+import { socketStorageOf } from "../model/feature.ts";
 import type { RequestResult } from "../otlp/flow-exporter.ts";
 import { ReportedCauses } from "../otlp/reported-causes.ts";
 import { createTransport, type Transport } from "../otlp/transport.ts";
@@ -140,6 +141,7 @@ function followParts({ live, vitals, state, probe, names, spans, findings, metri
   state.metadata = () => names.readings();
   state.exchangeAgeMs = () => vitals.exchangeAgeMs();
   state.probeTroubles = () => probe.troubles();
+  state.socketStorage = () => socketStorageOf(probe.hello()?.features);
   if (live.settings.coverage) state.coverage = () => metrics.edges.coverage();
   if (!live.settings.disabled) state.spans = () => spans.stats();
   state.logs = () => findings.logs;

@@ -1,6 +1,6 @@
 /** The probe as the agent's source: connected, with the settings that are in effect. */
 import type { Settings } from "../config/settings.ts";
-import { Feature } from "../generated/layout.ts";
+import { hasFeature } from "../model/feature.ts";
 import type { Hello, ProbeTrouble } from "../model/probe-event.ts";
 import type { Recorder } from "../recording/recorder.ts";
 import type { Log } from "../shared/log.ts";
@@ -68,7 +68,7 @@ export function linkProbe(live: LiveConfig, spans: SpanSignal, recorder: Recorde
     source,
     hello: () => hello,
     troubles: () => troubles,
-    isFiltered: () => hello !== undefined && (hello.features & (1n << BigInt(Feature.FEATURE_WHOLE_MACHINE))) === 0n,
+    isFiltered: () => hello !== undefined && !hasFeature(hello.features, "FEATURE_WHOLE_MACHINE"),
     losses: [["frame_unusable", () => unusable(source.stats().failures)]],
     async stop() {
       traceKey.close();

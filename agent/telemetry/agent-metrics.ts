@@ -175,7 +175,8 @@ const READINGS: readonly Reading<SelfState>[] = [
     METRIC_FLOWSPAN_PROBE_MEMORY_NEEDED,
     (state, result) => {
       const { status, walkSockets } = state;
-      if (status !== undefined && walkSockets !== undefined) result.observe(probeMemory(status.edges, walkSockets));
+      if (status !== undefined && walkSockets !== undefined)
+        result.observe(probeMemory(status.edges, walkSockets, state.socketStorage()));
     },
   ],
   [METRIC_FLOWSPAN_PROBE_MEMORY_CHARGED, ofStatusIfKnown((status) => status.memoryCharged)],

@@ -9,6 +9,7 @@ import type { StartedFindings } from "../model/active-finding.ts";
 import type { LogStats } from "../model/log-record.ts";
 import type { MetadataReading } from "../model/metadata.ts";
 import type { Exchange, ProbeStatus, ProgramStats } from "../model/probe-event.ts";
+import type { SocketStorage } from "../model/probe-memory.ts";
 import type { RequestResult } from "../otlp/flow-exporter.ts";
 import type { SpanStats } from "../spans/queue.ts";
 import type { Losses } from "./losses.ts";
@@ -53,6 +54,8 @@ export class SelfState {
   coverage: () => readonly CoverageReading[] = () => [];
   /** Read at each collection: what the probe says to be wrong with what it stands on. */
   probeTroubles: () => readonly string[] = () => [];
+  /** Read at each collection: where the probe keeps what it knows of sockets. */
+  socketStorage: () => SocketStorage = () => "in the socket";
   /** Read at each collection; undefined while no spans are made. */
   spans: () => SpanStats | undefined = () => undefined;
   /** Read at each collection; undefined while no log records are made. */

@@ -15,10 +15,9 @@ import { keepsInSockets } from "../machine/socket-storage.ts";
 const PORT = 8080;
 const CONNECTIONS = 7919;
 const SOCKETS = 2 * CONNECTIONS;
-/** Of each socket: agent/model/probe-memory.ts. */
+/** Of each socket, in it and by address: agent/model/probe-memory.ts. */
 const SOCKET_BYTES = 464;
-/** By address, about. */
-const BYTES_BY_ADDRESS = 256;
+const BYTES_BY_ADDRESS = 264;
 /** A multiple of a page, and more than the probe takes. */
 const LIMIT_BYTES = 509 << 20;
 /** What the kernel charges between two readings, in batches of 64 pages a CPU, and the exchange itself. */

@@ -5,7 +5,8 @@
  * HELLO tells which features the probe has attached and found, not how the machine looks to its process:
  * privileges, mounts and what has no feature of its own are asked there.
  */
-import { Feature } from "../../generated/layout.ts";
+import type { Feature } from "../../generated/layout.ts";
+import { hasFeature } from "../../model/feature.ts";
 import type { AgentFacts } from "./agent-facts.ts";
 import { type NoProbeCheck, WITHOUT_STORAGES } from "./check-kernel.ts";
 import { type Finding, ok } from "./finding.ts";
@@ -58,8 +59,7 @@ export function checkConnected(
     ok("kernel", `Linux ${probe.kernel}`),
     ok("hook inet_sock_set_state", "attached, or the probe would not run"),
     ...Object.entries(FEATURES).map(([feature, { name, lost }]): Finding => {
-      const has = (BigInt(probe.features) >> BigInt(Feature[feature as keyof typeof Feature])) & 1n;
-      if (has) return ok(name, "the probe has it");
+      if (hasFeature(BigInt(probe.features), feature as keyof typeof Feature)) return ok(name, "the probe has it");
       return { name, state: "warn", found: "the probe lacks it", lost, remedy };
     }),
     ok("not asked", `other hooks, privileges and mounts: ${remedy}`),

@@ -3,7 +3,7 @@
  *
  * The limit itself is that of the probe's container, which doctor does not see.
  */
-import { probeMemory, socketsWithin } from "../../model/probe-memory.ts";
+import { probeMemory, type SocketStorage, socketsWithin } from "../../model/probe-memory.ts";
 import { type Finding, ok } from "./finding.ts";
 
 /** The limit that the manifests give the probe's container. */
@@ -11,9 +11,15 @@ export const SHIPPED_LIMIT_BYTES = 256 << 20;
 /** What a limit should carry: `ss -s` counts those of a machine. */
 const SOCKETS = 100_000;
 
-export function checkMemory(edges: number): Finding {
-  const need = Math.ceil(probeMemory(edges, SOCKETS) / (1 << 20));
-  const sockets = socketsWithin(SHIPPED_LIMIT_BYTES, edges);
+const LOST: Readonly<Record<SocketStorage, string>> = {
+  "in the socket":
+    "beyond its limit the kernel ends the probe again and again; what is counted waits for one that has room",
+  "by address": "beyond its limit new sockets are not counted (loss storage_failed), or the kernel ends the probe",
+};
+
+export function checkMemory(edges: number, storage: SocketStorage): Finding {
+  const need = Math.ceil(probeMemory(edges, SOCKETS, storage) / (1 << 20));
+  const sockets = socketsWithin(SHIPPED_LIMIT_BYTES, edges, storage);
   const name = "probe memory";
   const found = `room for ${number(edges)} edges and ${number(SOCKETS)} open sockets takes ${number(need)} MiB`;
   if (sockets >= SOCKETS)
@@ -22,7 +28,7 @@ export function checkMemory(edges: number): Finding {
     name,
     state: "warn",
     found: `${found}; the manifests' limit of 256 MiB carries ${sockets === 0 ? "not even the edges" : `${number(sockets)} sockets`}`,
-    lost: "beyond its limit the kernel ends the probe again and again; what is counted waits for one that has room",
+    lost: LOST[storage],
     remedy: `where the probe has a limit, set resources.limits.memory of its container to ${need}Mi, or lower probe.edges`,
   };
 }

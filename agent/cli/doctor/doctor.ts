@@ -3,6 +3,8 @@
  */
 import { loadConfig, loadSchemaCheck } from "../../config/load.ts";
 import { FLOWSPAN_PROTOCOL } from "../../generated/layout.ts";
+import { socketStorageOf } from "../../model/feature.ts";
+import type { SocketStorage } from "../../model/probe-memory.ts";
 import { exportedSignals, secretsOf } from "../../runtime/options.ts";
 import { hide, scrub, secretsIn } from "../../shared/scrub.ts";
 import { type Command, EXIT, type Flags, type Terminal, wantsColour } from "../command.ts";
@@ -60,7 +62,7 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
   const inCluster = isClusterNode(env);
   const findings: Finding[] = [
     ...checkProbe(probe, agent, inCluster),
-    checkMemory(settings.probe.edges),
+    checkMemory(settings.probe.edges, socketStorage(probe, agent)),
     ...checkModules(presentModules(), inCluster),
     checkAgent(agent),
     ...collectors.map(checkCollector),
@@ -76,6 +78,11 @@ async function doctor(flags: Flags, terminal: Terminal): Promise<number> {
     : findingsText(findings, wantsColour(terminal));
   stdout.write(scrub(report));
   return works ? EXIT.ok : EXIT.failed;
+}
+
+function socketStorage(probe: ProbeCheck | NoProbeCheck, { probe: connected }: AgentFacts): SocketStorage {
+  if ("error" in probe) return socketStorageOf(connected && BigInt(connected.features));
+  return probe.iterators.bpf_sk_storage_map || !probe.load.ok ? "in the socket" : "by address";
 }
 
 /** The probe's program knows most; where there is none, as in the agent's container, the running probe's word counts. */

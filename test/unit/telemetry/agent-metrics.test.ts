@@ -149,6 +149,17 @@ test("before the first exchange nothing is said about the probe", async () => {
   ]);
 });
 
+test("a probe that knows sockets by their addresses needs less memory for each, and more for its tables", async () => {
+  const state = new SelfState(createLosses());
+  state.socketStorage = () => "by address";
+
+  const { points } = await collect(state, () => {
+    state.addExchange({ status: status(), programs: [], end: exchangeEnd() }, 0.5);
+  });
+
+  expect(points["flowspan.probe.memory.needed"]).toEqual([[{}, 52 * 2 ** 20 + 23 * 2057 + 101 * 264]]);
+});
+
 test("a probe that does not know its cgroup's memory says nothing of it, and one without a limit no limit", async () => {
   const read = async (values: Partial<ProbeStatus>) => {
     const state = new SelfState(createLosses());
