@@ -16,7 +16,10 @@
 
 #include "shared/log_limit.h"
 
-enum { LIBBPF_MAX = 1400 }; /* bytes of a message of libbpf, which its new lines lengthen to a line's size at most */
+enum {
+	LINE_SIZE = 2048,
+	TAIL_MAX = 1900, /* what of it is left beside level, time, name and what json__escape() keeps free */
+};
 
 static struct log_limit limit;
 static enum log_level lowest = LOG_INFO;
@@ -56,9 +59,31 @@ unsigned long json__escape(char *out, unsigned long size, unsigned long used, co
 	return used;
 }
 
+const char *json__tail(const char *text, unsigned long room)
+{
+	unsigned long length = strlen(text), from = length, used = 0;
+
+	for (; from > 0; from--) {
+		unsigned char c = (unsigned char)text[from - 1];
+
+		used += c == '"' || c == '\\' ? 2 : c < 0x20 ? 6 : 1;
+		if (used > room)
+			break;
+	}
+	if (from == 0)
+		return text;
+	for (unsigned long at = from; at < length; at++) {
+		if (text[at - 1] == '\n')
+			return text + at;
+	}
+	while ((text[from] & 0xc0) == 0x80) /* not within a character of UTF-8 */
+		from++;
+	return text + from;
+}
+
 static void log__write_line(enum log_level level, const char *message)
 {
-	char line[2048], stamp[32];
+	char line[LINE_SIZE], stamp[32];
 	struct timespec now;
 	struct tm utc;
 	unsigned long used;
@@ -114,7 +139,7 @@ void log__tell_left_out(void)
 	}
 }
 
-/* A long message is a verifier's log, which says at its end what it refuses: only the end is kept. */
+/* A long message is a verifier's log, which says at its end what it refuses: only its last lines are kept. */
 static int log__libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	enum log_level own = level == LIBBPF_WARN ? LOG_INFO : LOG_DEBUG;
@@ -129,7 +154,7 @@ static int log__libbpf(enum libbpf_print_level level, const char *format, va_lis
 	while (length > 0 && message[length - 1] == '\n')
 		message[--length] = '\0';
 	if (length > 0)
-		log__write_line(own, message + (length > LIBBPF_MAX ? length - LIBBPF_MAX : 0));
+		log__write_line(own, json__tail(message, TAIL_MAX));
 	free(message);
 	return 0;
 }

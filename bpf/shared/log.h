@@ -29,4 +29,10 @@ void log__take_libbpf(void);
 /* Appends `text` to `out` (of `size` bytes, `used` so far) as the inside of a JSON string; cuts what does not fit. */
 unsigned long json__escape(char *out, unsigned long size, unsigned long used, const char *text);
 
+/*
+ * The end of `text` that json__escape() makes at most `room` bytes of. Where that is not all of it, it begins with a line;
+ * in a line that is longer than `room`, with a character.
+ */
+const char *json__tail(const char *text, unsigned long room);
+
 #endif

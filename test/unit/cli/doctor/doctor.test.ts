@@ -93,7 +93,7 @@ describe("the kernel", () => {
       [["hook tcp_send_reset", "fail", "resets sent"]],
     ],
     [
-      "the walk",
+      "the walk over what lies in sockets",
       { iterators: { bpf_sk_storage_map: false, task_file: true } },
       [
         [
@@ -104,7 +104,7 @@ describe("the kernel", () => {
       ],
     ],
     [
-      "both walks",
+      "both ways to keep what is known of sockets",
       {
         iterators: { bpf_sk_storage_map: false, task_file: true },
         sockets_by_address: { possible: false, asked: false },
