@@ -1,7 +1,7 @@
 /**
  * From what one exchange has brought to the log records of findings that start or end with it:
  *
- *   edges with names, namespaces' counters, ─► evidence ─► detect-*.ts ─► explain ─► tracker ─► log records
+ *   edges with names, namespaces' counters, ─► evidence ─► detect-*.ts, explanations ─► tracker ─► log records
  *   drops, neighbours
  *
  * Pure but for its own state. Nothing here holds the metrics up.
@@ -11,11 +11,10 @@ import { FINDINGS } from "../generated/findings.ts";
 import type { ActiveFinding, FindingSnapshot, StartedFindings } from "../model/active-finding.ts";
 import type { LogRecord } from "../model/log-record.ts";
 import type { LocalEnd } from "../model/names.ts";
-import { detect } from "./detect.ts";
 import { recordOf, snapshotOfFinding } from "./event-record.ts";
 import type { FindingLimits } from "./evidence.ts";
 import { type Brought, EvidenceReader } from "./evidence-of.ts";
-import { Explanations } from "./explanations.ts";
+import { Judge } from "./judge.ts";
 import { FindingTracker, type TrackerLimits } from "./tracker.ts";
 
 /** The settings `findings.*` fit. */
@@ -31,7 +30,7 @@ export class Findings {
   readonly #options: () => FindingOptions;
   readonly #node: () => LocalEnd;
   readonly #reader = new EvidenceReader();
-  readonly #explanations = new Explanations();
+  readonly #judge = new Judge();
   readonly #tracker: FindingTracker;
   #timeUnixNs = 0n;
 
@@ -54,8 +53,8 @@ export class Findings {
     const options = this.#options();
     const evidence = this.#reader.read(growth, brought, this.#node);
     if (evidence === undefined) return [];
-    const detected = options.enabled ? detect(evidence, options) : [];
-    const judged = this.#explanations.observe(detected, growth.clock.bootNs);
+    const judged = options.enabled ? this.#judge.judge(evidence, options, growth.clock.bootNs) : [];
+    if (!options.enabled) this.#judge.skip();
     return this.#tracker.observe(judged, growth.clock).map((event) => recordOf(event, options));
   }
 

@@ -33,13 +33,13 @@ export const detectConnectUnanswered: Detector<"connect_unanswered"> = ({ edges 
         [ATTR_FLOWSPAN_CONNECT_OPENED]: grown(edge, "opened"),
       },
       facts: peerFacts(edge),
-      shows: [
-        [
-          ...edgePlaces(edge),
-          ...(grown(edge, "failedHostUnreachable") > 0 ? [unreachablePlace(edge.names.local)] : []),
-        ],
-      ],
+      shows: [{ places: placesOf(edge), count: unansweredOf(edge) }],
     }));
+
+function placesOf(edge: EdgeEvidence): string[] {
+  const isUnreachable = grown(edge, "failedHostUnreachable") > 0;
+  return [...edgePlaces(edge), ...(isUnreachable ? [unreachablePlace(edge.names.local)] : [])];
+}
 
 function unansweredOf(edge: EdgeEvidence): number {
   const unreachable = grown(edge, "failedHostUnreachable") + grown(edge, "failedNetUnreachable");

@@ -16,7 +16,7 @@ import {
 } from "../generated/semconv.ts";
 import { clientOf, most } from "./affected.ts";
 import type { Candidate, Detector, Evidence, NamespaceEvidence } from "./evidence.ts";
-import { dropPlaces, netnsPlace } from "./places.ts";
+import { accountsOf, dropPlaces, netnsPlace } from "./places.ts";
 
 export const detectConntrackFull: Detector<"conntrack_full"> = (evidence, { threshold }) =>
   candidates(evidence, threshold, ({ conntrack: { drop, insertFailed, earlyDrop } }) => {
@@ -56,7 +56,11 @@ function candidates(
           [ATTR_FLOWSPAN_CONNTRACK_MAXIMUM]: conntrack.limit,
           [ATTR_FLOWSPAN_AFFECTED]: most(dropped, clientOf),
         },
-        accountsFor: [netnsPlace(netns), ...new Set(dropped.flatMap(dropPlaces))],
+        // Those of the interval before may be accounted for a second time: it is not known whether they were.
+        accountsFor: [
+          { place: netnsPlace(netns), count: conntrack.drop + conntrack.earlyDrop },
+          ...accountsOf(dropped, dropPlaces),
+        ],
       };
     });
 }

@@ -12,6 +12,7 @@ import {
 } from "../generated/semconv.ts";
 import { connectionFacts, edgeKey, grown, US_PER_S } from "./edge-places.ts";
 import type { Candidate, Detector, Evidence } from "./evidence.ts";
+import { edgePlaces } from "./places.ts";
 
 const US_PER_MS = 1000;
 
@@ -44,6 +45,7 @@ function limitedSenders(
           [ATTR_FLOWSPAN_TCP_BYTES_SENT]: grown(edge, "bytesSent"),
         },
         facts: connectionFacts(edge),
+        shows: [{ places: edgePlaces(edge), count: share }],
       };
     });
 }

@@ -42,7 +42,7 @@ export const detectMtuBlackHole: Detector<"mtu_black_hole"> = ({ drops, edges, n
         [ATTR_FLOWSPAN_AFFECTED]: most(rows, clientOf),
         [ATTR_FLOWSPAN_DROP_TARGETS]: most(rows, targetOf),
       },
-      accountsFor: places,
+      accountsFor: places.map((place) => ({ place, count: value })),
     };
   });
 };

@@ -22,8 +22,8 @@ import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { NeighbourTable } from "../model/kernel-evidence.ts";
 import type { LocalEnd } from "../model/names.ts";
 import { most, nameOfEnd } from "./affected.ts";
-import type { Detector } from "./evidence.ts";
-import { endPlace, targetPlace, unreachablePlace } from "./places.ts";
+import type { Accounted, Detector } from "./evidence.ts";
+import { accountsOf, endPlace, nodePlace, targetPlace, unreachablePlace } from "./places.ts";
 
 const FAMILIES: ReadonlyMap<number, NeighbourTable["family"]> = new Map([
   [0x0800, "ipv4"],
@@ -52,7 +52,11 @@ export const detectNeighbourTable: Detector<"neighbour_table_overflow"> = (evide
           [ATTR_FLOWSPAN_AFFECTED]: most(refused, ({ local }) => nameOfEnd(local)),
         },
         // All that a pod sends may need a new entry.
-        accountsFor: placesOf(refused, endPlace),
+        // Whose the refusals are that found no row is not known.
+        accountsFor: accountsOf(refused, (row) => placesOf(row, endPlace)).map(({ place }) => ({
+          place,
+          count: overflows,
+        })),
       };
     });
 
@@ -77,17 +81,22 @@ export const detectNeighbourUnresolved: Detector<"neighbour_unresolved"> = ({ ne
         ...(device === "" ? {} : { [ATTR_NETWORK_INTERFACE_NAME]: device }),
         [ATTR_FLOWSPAN_NEIGHBOUR_TARGETS]: most(rows, ({ key: { remoteAddress = "" } }) => remoteAddress),
       },
-      // The neighbour may be the gateway of much else. The kernel ends such connects with host unreachable.
-      accountsFor: placesOf(rows, unreachablePlace),
+      shows: rows.map(({ remote, count }) => {
+        return { places: remote?.nodeName === undefined ? [] : [nodePlace(remote.nodeName)], count };
+      }),
+      isLargest: true,
+      // The neighbour may be the gateway of much else. The kernel ends such connects with host unreachable, and all that wait at once.
+      accountsFor: accountsOf(rows, (row) => placesOf(row, unreachablePlace)).map(withoutCount),
     };
   });
 };
 
 /** @param ofPod what of a pod needs the entry; a node needs it to reach one address */
-function placesOf(rows: readonly EvidenceGrowth[], ofPod: (local: LocalEnd) => string): string[] {
-  const places = rows.flatMap(({ key, local, isOwned }) => [
+function placesOf({ key, local, isOwned }: EvidenceGrowth, ofPod: (local: LocalEnd) => string): string[] {
+  return [
     ...(isOwned ? [ofPod(local)] : []),
     ...(key.remoteAddress === undefined ? [] : [targetPlace(key.remoteAddress)]),
-  ]);
-  return [...new Set(places)];
+  ];
 }
+
+const withoutCount = ({ place }: Accounted): Accounted => ({ place, count: Infinity });

@@ -18,8 +18,8 @@ import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import { clientOf, most, targetOf } from "./affected.ts";
 import { TROUBLE_REASONS } from "./drop-reasons.ts";
 import { grownTogether, resent } from "./edge-places.ts";
-import type { Candidate, Detector, EdgeEvidence, NamespaceEvidence } from "./evidence.ts";
-import { dropPlaces, edgePlaces, edgesAt, edgesByPlace, netnsPlace } from "./places.ts";
+import type { Candidate, Detector, EdgeEvidence } from "./evidence.ts";
+import { accountsOf, dropPlaces, edgePlaces, edgesAt, edgesByPlace, netnsPlace } from "./places.ts";
 
 /** Of edges with trouble, by place. */
 interface Traffic {
@@ -33,7 +33,7 @@ const UDP = 17;
 const STRANGERS: ReadonlySet<string> = new Set(["external", "unknown", "cidr"]);
 
 export const detectPacketsDropped: Detector<"packets_dropped"> = (evidence, { threshold }) => {
-  const { drops, pastDrops, edges, node, namespaces } = evidence;
+  const { drops, pastDrops, edges, node } = evidence;
   const subjectOf = ({ key, local }: EvidenceGrowth) => (key.direction === "forward" ? node() : local);
   const keyOf = (drop: EvidenceGrowth) => `${subjectOf(drop).id} ${drop.reason} ${drop.key.netns}`;
   const groupsOf = (rows: readonly EvidenceGrowth[]) =>
@@ -49,9 +49,11 @@ export const detectPacketsDropped: Detector<"packets_dropped"> = (evidence, { th
   return [...keys].map((key) => {
     const [here = [], before = []] = [now.get(key), past.get(key)];
     const [first] = [...here, ...before] as [EvidenceGrowth, ...EvidenceGrowth[]];
-    const byConntrack = isByConntrack(here, namespaces.get(first.key.netns));
-    const shows = byConntrack ? [[netnsPlace(first.key.netns)]] : [];
-    return { key, subject: subjectOf(first), shows, ...judge(here, before, traffic, threshold) };
+    const judged = judge(here, before, traffic, threshold);
+    // Those of connection tracking have the same reason as those of a rule.
+    const isByRule = first.reason === "NETFILTER_DROP";
+    const shows = isByRule ? [{ places: [netnsPlace(first.key.netns)], count: judged.value }] : [];
+    return { key, subject: subjectOf(first), shows, ...judged };
   });
 };
 
@@ -81,17 +83,8 @@ function judge(
       [ATTR_FLOWSPAN_AFFECTED]: most(recent, clientOf),
       [ATTR_FLOWSPAN_DROP_TARGETS]: most(recent, targetOf),
     },
-    accountsFor: [...new Set(missed.flatMap(dropPlaces))],
+    accountsFor: accountsOf(missed, dropPlaces),
   };
-}
-
-/**
- * Whether connection tracking has dropped most of them: they have the same reason as those of a rule. Its count is read a moment before
- * or after that of the packets.
- */
-function isByConntrack(rows: readonly EvidenceGrowth[], namespace: NamespaceEvidence | undefined): boolean {
-  if (rows.some(({ reason }) => reason !== "NETFILTER_DROP")) return false;
-  return 2 * (namespace?.conntrack.drop ?? 0) >= packetsOf(rows);
 }
 
 function isMissed(row: EvidenceGrowth, resending: ReadonlySet<string>): boolean {

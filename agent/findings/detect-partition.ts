@@ -2,7 +2,8 @@
  * Other nodes that do not answer, whichever of their pods is asked → partition: of each such node, or of this one where several
  * became silent and no other node answers. Pure.
  *
- * Shorter silences are candidates, too: what they explain is not found beside them (detect.ts).
+ * Shorter silences are candidates, too, and so are nodes that recover from one: what they bring about is not found beside them
+ * (explanations.ts).
  */
 import {
   ATTR_FLOWSPAN_CONNECT_TIMED_OUT,
@@ -22,10 +23,14 @@ import {
 } from "../generated/semconv.ts";
 import type { Attributes } from "../model/attribute.ts";
 import type { Candidate, Detector, SilentNode } from "./evidence.ts";
+import { nodePlace } from "./places.ts";
 
 const MS_PER_S = 1000;
 
-export const detectPartition: Detector<"partition"> = ({ silentNodes, node }, { threshold, least }) => {
+export const detectPartition: Detector<"partition"> = (
+  { silentNodes, recoveringNodes, node },
+  { threshold, least },
+) => {
   const subject = node();
   const suspects = silentNodes.filter(({ peers }) => peers >= least);
   const alone = suspects.filter(({ othersAnswer }) => !othersAnswer);
@@ -33,17 +38,18 @@ export const detectPartition: Detector<"partition"> = ({ silentNodes, node }, { 
   const candidate = (key: string, nodes: readonly SilentNode[], facts: Attributes, mayHold: boolean): Candidate => {
     const value = Math.max(...nodes.map(({ silentMs }) => silentMs)) / MS_PER_S;
     const holds = mayHold && value >= threshold;
-    return { key: `${subject.id} ${key}`, subject, value, holds, counts: {}, facts: { ...facts, ...factsOf(nodes) } };
+    const accountsFor = nodes.map((silent) => ({ place: nodePlace(silent.node), count: Infinity }));
+    const found = { ...facts, ...factsOf(nodes) };
+    return { key: `${subject.id} ${key}`, subject, value, holds, counts: {}, facts: found, accountsFor };
   };
-  const each = suspects.map((silent) =>
-    candidate(
-      `node ${silent.node}`,
-      [silent],
-      { [ATTR_FLOWSPAN_PEER_K8S_NODE_NAME]: silent.node },
-      !(isIsolated && alone.includes(silent)),
-    ),
+  const ofOne = (silent: SilentNode, mayHold: boolean) =>
+    candidate(`node ${silent.node}`, [silent], { [ATTR_FLOWSPAN_PEER_K8S_NODE_NAME]: silent.node }, mayHold);
+  const each = suspects.map((silent) => ofOne(silent, !(isIsolated && alone.includes(silent))));
+  const wereSilent = recoveringNodes.filter(
+    ({ peers, silentMs }) => peers >= least && silentMs >= MS_PER_S * threshold,
   );
-  return isIsolated ? [...each, candidate("isolated", alone, {}, true)] : each;
+  const recovering = wereSilent.map((silent) => ofOne(silent, false));
+  return [...each, ...recovering, ...(isIsolated ? [candidate("isolated", alone, {}, true)] : [])];
 };
 
 function factsOf(nodes: readonly SilentNode[]): Attributes {

@@ -24,7 +24,6 @@ import { connectionFacts, grown } from "./edge-places.ts";
 import type { Candidate, Detector, EdgeEvidence, Path } from "./evidence.ts";
 import { LOCALIZE, localize, type Suspect } from "./localize.ts";
 import type { Observation } from "./place-model.ts";
-import { edgePlaces } from "./places.ts";
 
 type Limits = Parameters<Detector<"retransmits">>[1];
 
@@ -53,7 +52,6 @@ export const detectRetransmits: Detector<"retransmits"> = ({ paths, node }, limi
         [ATTR_FLOWSPAN_TCP_RETRANSMIT_SPURIOUS]: sumOf(lossy, (edge) => grown(edge, "spurious")),
       },
       facts: { ...placeFacts(suspect, here), ...peerOf(lossy) },
-      shows: lossy.map(edgePlaces),
     };
   });
 };

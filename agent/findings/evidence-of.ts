@@ -10,16 +10,14 @@ import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { NeighbourTable } from "../model/kernel-evidence.ts";
 import type { LocalEnd } from "../model/names.ts";
 import type { NamespaceCounters } from "../model/probe-event.ts";
-import type { EdgeEvidence, Evidence, NamespaceEvidence, Path } from "./evidence.ts";
+import type { EdgeEvidence, Evidence, NamespaceEvidence } from "./evidence.ts";
 import { type GrownNamespace, NamespaceGrowths } from "./namespace-growth.ts";
 import { NeighbourTableGrowths } from "./neighbour-table-growth.ts";
 import { PastDrops } from "./past-drops.ts";
-import { pathsOf, withoutEdges } from "./paths.ts";
+import { pathsOf } from "./paths.ts";
 import { SilentNodes } from "./silent-nodes.ts";
 
 const NS_PER_MS = 1_000_000n;
-/** A loss of a tenth of a percent needs the segments of a minute on a quiet node. */
-const PATH_INTERVALS = 4;
 
 /** What an exchange brings beside its edges. */
 export interface Brought {
@@ -35,7 +33,6 @@ export class EvidenceReader {
   readonly #pastDrops = new PastDrops();
   readonly #silent = new SilentNodes();
   #previousNs: bigint | undefined;
-  #paths: readonly (readonly Path[])[] = [];
 
   /**
    * @param growth of one exchange; edges that have got names keep no trouble
@@ -52,15 +49,13 @@ export class EvidenceReader {
     const troubled = takeTroubled(growth.edges);
     if (previousNs === undefined) return undefined;
     const paths = pathsOf(growth.edges, troubled, node());
-    this.#paths =
-      paths === undefined ? [] : [paths, ...this.#paths.map((each) => each.map(withoutEdges))].slice(0, PATH_INTERVALS);
     const time = { sinceNs: previousNs, untilNs: growth.clock.bootNs };
     const edges = [...troubled.values()];
     const neighbours = troubles.filter(({ key }) => key.kind !== "drop");
     return {
       intervalMs: Number((time.untilNs - time.sinceNs) / NS_PER_MS),
       edges,
-      paths: this.#paths,
+      paths: paths === undefined ? [] : [paths],
       ...this.#silent.take(growth.edges, edges, neighbours, nodeNameOf(node()), time),
       node,
       namespaces: new Map(grown.map((each) => [each.netns, namespaceEvidence(each, growth.edges, node)])),

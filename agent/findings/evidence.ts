@@ -19,8 +19,8 @@ export interface Evidence {
   /** Growth of each net namespace's own counters, by its inode number. One that was not read before is absent. */
   readonly namespaces: ReadonlyMap<number, NamespaceEvidence>;
   /**
-   * Who sent to whom, healthy traffic too: in this interval and those right before it, the newest first. It ends before the
-   * first one in which nothing was lost.
+   * Who sent to whom, healthy traffic too: in this interval and, for detectors, those right before it, the newest first. It ends
+   * before the first one in which nothing was lost.
    */
   readonly paths: readonly (readonly Path[])[];
   /** This one. */
@@ -35,7 +35,7 @@ export interface Evidence {
   readonly neighbourTables: readonly NeighbourTableEvidence[];
   /** Other nodes that do not answer, those first that have been silent for longest. Empty where peers' nodes are not known. */
   readonly silentNodes: readonly SilentNode[];
-  /** Those that answer again, as they were before: for as long as their connections may wait to send again. */
+  /** Those that answer again, as they were when they did: for as long as their connections may wait to send again. */
   readonly recoveringNodes: readonly SilentNode[];
 }
 
@@ -87,7 +87,7 @@ export interface Path {
   /** PlaceNames of paths.ts. */
   readonly places: readonly string[];
   readonly segments: number;
-  /** Segments that were sent again, without those that the peer already had. */
+  /** Segments that were sent again, without those that the peer already had; for detectors without those that a cause accounts for. */
   readonly lost: number;
   /** Where the peer is, if that is known. */
   readonly peerNode: string | undefined;
@@ -124,10 +124,26 @@ export interface Candidate {
   readonly counts: Readonly<Record<string, number>>;
   /** Of this interval, by attribute name. */
   readonly facts: Attributes;
-  /** For explanations.ts: what its trouble shows at, each with all its places by places.ts. */
-  readonly shows?: readonly (readonly string[])[];
-  /** Places whose trouble it accounts for. */
-  readonly accountsFor?: readonly string[];
+  /** For explanations.ts: the parts of its value. */
+  readonly shows?: readonly Shown[];
+  /** Whether its value is the largest part of it, and not the sum. */
+  readonly isLargest?: boolean;
+  /** What it accounts for. */
+  readonly accountsFor?: readonly Accounted[];
+}
+
+/** A part of a candidate's value. */
+export interface Shown {
+  /** All places that it is at, by places.ts. */
+  readonly places: readonly string[];
+  readonly count: number;
+}
+
+/** Trouble at a place of which a candidate is the cause. */
+export interface Accounted {
+  readonly place: string;
+  /** Packets that came to harm; Infinity where one cause may hurt any number of them. */
+  readonly count: number;
 }
 
 /** The limits of one finding, by name. */

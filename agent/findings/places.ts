@@ -7,7 +7,7 @@ import { ATTR_K8S_POD_UID } from "../generated/semconv.ts";
 import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { LocalEnd } from "../model/names.ts";
 import { isOfClient } from "./affected.ts";
-import type { EdgeEvidence } from "./evidence.ts";
+import type { Accounted, EdgeEvidence } from "./evidence.ts";
 
 export function endPlace(end: LocalEnd): string {
   return `end ${ownerOf(end)}`;
@@ -33,6 +33,11 @@ export function trafficPlace(one: string, other: string, serverPort: number): st
   return `between ${low} ${high} ${serverPort}`;
 }
 
+/** All that leads to another node and its pods. */
+export function nodePlace(name: string): string {
+  return `node ${name}`;
+}
+
 /** All of a net namespace. */
 export function netnsPlace(netns: number): string {
   return `netns ${netns}`;
@@ -51,7 +56,18 @@ export function edgePlaces({ key, names }: EdgeEvidence): string[] {
     targetPlace(remoteAddress),
     trafficPlace(localAddress, remoteAddress, serverPort),
     ...(names.remote.kind === "service" ? [servicePlace(names.local)] : []),
+    ...(names.remote.nodeName === undefined ? [] : [nodePlace(names.remote.nodeName)]),
   ];
+}
+
+/** How much of each place the rows count: once for each. @param placesOf a row's */
+export function accountsOf(
+  rows: readonly EvidenceGrowth[],
+  placesOf: (row: EvidenceGrowth) => readonly string[],
+): Accounted[] {
+  const counts = new Map<string, number>();
+  for (const row of rows) for (const place of placesOf(row)) counts.set(place, (counts.get(place) ?? 0) + row.count);
+  return Array.from(counts, ([place, count]) => ({ place, count }));
 }
 
 /** Of a dropped packet; none where it shows no addresses. One of a pod of this node may have been sent to a Service. */

@@ -47,7 +47,7 @@ describe("a trouble is its own finding and no other one", () => {
     [
       "neighbour_table_overflow",
       {
-        tableFulls: 3,
+        tableFulls: 23,
         troubles: [troubleOf({ key: { kind: "neighbour-overflow" }, count: 3 })],
         grow: { [CLIENT]: { failedCancelled: 23, retransmitsSyn: 23 } },
       },

@@ -229,13 +229,14 @@ describe("a partition explains", () => {
     const play = (counts: Counts) => told(lab.play({ grow: { ...both(2, counts), ...both(3, ANSWERED) } }));
 
     const silent = [play(UNANSWERED), play(UNANSWERED)];
-    const after = Array.from({ length: 6 }, () => play(resumed));
+    const after = Array.from({ length: 7 }, () => play(resumed));
 
     expect([...silent, ...after]).toEqual([
       ["partition start"],
       [],
       [],
       ["partition end"],
+      [],
       [],
       [],
       [],
