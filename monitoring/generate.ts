@@ -35,7 +35,7 @@ export function ruleGroups(at: Pace = pace()): RuleGroup[] {
   if ("problems" in losses || "problems" in findings)
     throw new Error("semconv/model is wrong: node semconv/generate.ts --check says where");
   return [
-    { name: "flowspan-findings", alerts: findingAlerts(findings.findings) },
+    { name: "flowspan-findings", alerts: findingAlerts(findings.findings, at) },
     { name: "flowspan-own-health", recordings: recordings(at), alerts: ownHealth(at, losses.losses) },
   ];
 }

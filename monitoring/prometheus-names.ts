@@ -38,6 +38,7 @@ export const LABEL = {
   netns: prometheusLabel(names.ATTR_FLOWSPAN_NETNS),
   zone: prometheusLabel(names.ATTR_CLOUD_AVAILABILITY_ZONE),
   peerZone: prometheusLabel(names.ATTR_FLOWSPAN_PEER_ZONE),
+  peerNode: prometheusLabel(names.ATTR_FLOWSPAN_PEER_K8S_NODE_NAME),
   peerKind: prometheusLabel(names.ATTR_FLOWSPAN_PEER_KIND),
 } as const;
 

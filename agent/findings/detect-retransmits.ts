@@ -11,6 +11,7 @@ import {
   ATTR_FLOWSPAN_FINDING_PLACE_EVIDENCE,
   ATTR_FLOWSPAN_FINDING_PLACE_NAME,
   ATTR_FLOWSPAN_FINDING_PLACE_PATHS,
+  ATTR_FLOWSPAN_PEER_K8S_NODE_NAME,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_FAST,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_OTHER,
@@ -100,17 +101,22 @@ function placeFacts(suspect: Suspect, here: readonly Path[]): Attributes {
   };
 }
 
-/** Who is at the other end, where all that lost something have one peer. */
+/** Who is at the other end, where all that lost something have one peer, or at least peers of one node. */
 function peerOf(lossy: readonly EdgeEvidence[]): Attributes {
   const edge = onlyOne(lossy, ({ key }) => `${key.role} ${key.serverPort} ${key.remoteAddress}`);
-  return edge === undefined ? {} : connectionFacts(edge);
+  if (edge !== undefined) return connectionFacts(edge);
+  const node = onlyOne(lossy, ({ names }) => names.remote.nodeName)?.names.remote.nodeName;
+  return node === undefined ? {} : { [ATTR_FLOWSPAN_PEER_K8S_NODE_NAME]: node };
 }
 
 function candidatesOf({ place, alternatives }: Suspect): string[] {
   return [place, ...alternatives];
 }
 
-function onlyOne(edges: readonly EdgeEvidence[], of: (edge: EdgeEvidence) => string): EdgeEvidence | undefined {
+function onlyOne(
+  edges: readonly EdgeEvidence[],
+  of: (edge: EdgeEvidence) => string | undefined,
+): EdgeEvidence | undefined {
   const [first, ...others] = edges;
   return first !== undefined && others.every((edge) => of(edge) === of(first)) ? first : undefined;
 }

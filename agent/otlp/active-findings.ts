@@ -1,7 +1,7 @@
 /**
- * Active findings → flowspan.findings.active, one point for each Resource and name, as an OTLP request of the stock serializer.
+ * Active findings → flowspan.findings.active, one point for each Resource, name and peer's node, as an OTLP request of the stock serializer.
  *
- * A Resource and name that has none any more is sent as 0 until the Collector has accepted that; then it is forgotten. Times are
+ * What has none any more is sent as 0 until the Collector has accepted that; then it is forgotten. Times are
  * Unix nanoseconds.
  */
 import { ValueType } from "@opentelemetry/api";
@@ -12,6 +12,7 @@ import { FINDINGS } from "../generated/findings.ts";
 import {
   ATTR_FLOWSPAN_FINDING_NAME,
   ATTR_FLOWSPAN_FINDING_SEVERITY,
+  ATTR_FLOWSPAN_PEER_K8S_NODE_NAME,
   METRIC_FLOWSPAN_FINDINGS_ACTIVE,
 } from "../generated/semconv.ts";
 import type { ActiveFinding } from "../model/active-finding.ts";
@@ -29,7 +30,7 @@ export class ActiveFindingsExporter {
   readonly #transport: Transport;
   readonly #scope: InstrumentationScope;
   readonly #outcomes: OutcomeLog;
-  /** What the Collector may still show, by Resource and name. */
+  /** What the Collector may still show, by Resource, name and peer's node. */
   readonly #shown = new Map<string, Count>();
   #sending: Promise<void> = Promise.resolve();
   #isBusy = false;
@@ -64,7 +65,7 @@ export class ActiveFindingsExporter {
   #count(active: readonly ActiveFinding[]): void {
     for (const count of this.#shown.values()) count.value = 0;
     for (const finding of active) {
-      const key = `${finding.name} ${finding.subject.id}`;
+      const key = `${finding.name} ${peerNodeOf(finding)} ${finding.subject.id}`;
       const known = this.#shown.get(key);
       if (known === undefined) this.#shown.set(key, { finding, value: 1 });
       else known.value++;
@@ -84,15 +85,22 @@ export class ActiveFindingsExporter {
   }
 }
 
+/** "" where it is about no traffic, or traffic with several nodes. */
+function peerNodeOf({ evidence }: ActiveFinding): string {
+  return String(evidence[ATTR_FLOWSPAN_PEER_K8S_NODE_NAME] ?? "");
+}
+
 const NS_PER_S = 1_000_000_000n;
 
 function resourceMetricsOf(
-  { name, subject, sinceUnixNs }: ActiveFinding,
+  finding: ActiveFinding,
   value: number,
   timeUnixNs: bigint,
   scope: InstrumentationScope,
 ): ResourceMetrics {
+  const { name, subject, sinceUnixNs } = finding;
   const { name: metric, description, unit } = METRIC_FLOWSPAN_FINDINGS_ACTIVE;
+  const peerNode = peerNodeOf(finding);
   const hrTime = (ns: bigint): [number, number] => [Number(ns / NS_PER_S), Number(ns % NS_PER_S)];
   return {
     resource: resourceFromAttributes({ ...subject.resource } as never, { schemaUrl: scope.schemaUrl }),
@@ -112,6 +120,7 @@ function resourceMetricsOf(
                 attributes: {
                   [ATTR_FLOWSPAN_FINDING_NAME]: name,
                   [ATTR_FLOWSPAN_FINDING_SEVERITY]: FINDINGS[name].severity,
+                  ...(peerNode === "" ? {} : { [ATTR_FLOWSPAN_PEER_K8S_NODE_NAME]: peerNode }),
                 },
                 value,
               },

@@ -10,6 +10,7 @@ import {
   ATTR_FLOWSPAN_FINDING_PLACE_CANDIDATES,
   ATTR_FLOWSPAN_FINDING_PLACE_NAME,
   ATTR_FLOWSPAN_FINDING_STATE,
+  ATTR_FLOWSPAN_PEER_K8S_NODE_NAME,
   ATTR_FLOWSPAN_PEER_K8S_POD_NAME,
   ATTR_K8S_NODE_NAME,
   ATTR_K8S_POD_NAME,
@@ -27,6 +28,8 @@ import { serveAll, startTraffic } from "./traffic.ts";
 
 /** How long a fault lasts: one of them is cut by its beginning. */
 export const EXCHANGES = 6;
+/** A node has to be silent for 10 s: TCP's timers know no compressed time, so neither does the threshold. */
+const LONG_EXCHANGES = 8;
 const DEADLINE_MS = 60_000;
 
 export interface Played {
@@ -74,7 +77,7 @@ export class Campaign {
       await observed.exchanges(1);
       fromUnixNs = unixNs();
       const faults = await Promise.all(scenario.faults.map((fault) => inject(lab, fault)));
-      await observed.exchanges(EXCHANGES);
+      await observed.exchanges(scenario.faults.some(({ kind }) => kind === "partition") ? LONG_EXCHANGES : EXCHANGES);
       suspects = suspectsOfAll(receiver.points, fromUnixNs, unixNs());
       await Promise.all(faults.map((fault) => fault.remove()));
       await observed.exchanges(3);
@@ -121,11 +124,13 @@ function foundOf(logs: readonly ReceivedLog[], keyOf: KeyOf, fromUnixNs: bigint,
       const { eventName, resource, attributes } = ends.get(idOf(start)) ?? start;
       const subject = resource[ATTR_K8S_POD_NAME];
       const peer = attributes[ATTR_FLOWSPAN_PEER_K8S_POD_NAME];
+      const peerNode = attributes[ATTR_FLOWSPAN_PEER_K8S_NODE_NAME];
       return {
         name: eventName.replace("flowspan.finding.", ""),
         node: String(resource[ATTR_K8S_NODE_NAME]),
         subject: subject === undefined ? undefined : keyOf(String(subject)),
         peer: peer === undefined ? undefined : keyOf(String(peer)),
+        peerNode: peerNode === undefined ? undefined : String(peerNode),
         candidates: candidatesOf(attributes).map((each) => each.replace(/default\/(\S+)/g, (_, name) => keyOf(name))),
         intervals: Math.ceil(Number((start.timeUnixNs - fromUnixNs) / 1_000_000n) / intervalMs),
       };

@@ -1,13 +1,9 @@
 /** Faults of a scenario → the same on the lab's real sockets and packet filters. Each is in force until it is removed. */
 import type { Lab } from "../lab/world/lab.ts";
-import { type ApplicationKind, type Fault, type LossPlace, NODES, nodeOf, PODS } from "./scenario.ts";
+import { addressOf, type Inject, type Removable, SERVED } from "./inject.ts";
+import { MORE_APPLICATIONS } from "./more-faults.ts";
+import { type ApplicationKind, type Fault, type LossPlace, NODES } from "./scenario.ts";
 
-export interface Removable {
-  remove(): Promise<unknown>;
-}
-
-/** Where every pod serves. */
-export const SERVED = 8080;
 const CLOSED = 8089;
 const STUCK = 8081;
 const UNREAD = 8082;
@@ -36,9 +32,8 @@ function lossesOf(lab: Lab, at: LossPlace, probability: number): Promise<Removab
   }
 }
 
-const APPLICATIONS: {
-  readonly [Kind in ApplicationKind]: (lab: Lab, client: string, server: string) => Promise<Removable>;
-} = {
+const APPLICATIONS: Readonly<Record<ApplicationKind, Inject>> = {
+  ...MORE_APPLICATIONS,
   async connect_refused(lab, client, server) {
     const connects = lab.pod(client).start("send", { to: [addressOf(lab, server, CLOSED)], count: 0, paceMs: 100 });
     return { remove: () => connects.process.stop("SIGKILL") };
@@ -92,17 +87,3 @@ const APPLICATIONS: {
     };
   },
 };
-
-function addressOf(lab: Lab, pod: string, port: number): { address: string; port: number } {
-  return { address: lab.pod(pod).ips.v4, port };
-}
-
-/** Who talks to whom while nothing is wrong: two pods on each other node, and one of its own. */
-export function peersOf(pod: string): string[] {
-  const index = PODS.filter((each) => nodeOf(each) === nodeOf(pod)).indexOf(pod);
-  return NODES.flatMap((node) => {
-    const there = PODS.filter((each) => nodeOf(each) === node);
-    const next = there[(index + 1) % there.length] as string;
-    return node === nodeOf(pod) ? [next] : [there[index % there.length] as string, next];
-  });
-}

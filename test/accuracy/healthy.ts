@@ -10,9 +10,9 @@ import type { Workload } from "../lab/programs/workload.ts";
 import { describe } from "../lab/world/describe.ts";
 import { labPodObject } from "../lab/world/lab-objects.ts";
 import { Random } from "../torture/program.ts";
-import { peersOf, SERVED } from "./faults.ts";
 import { forgetPoints } from "./forget.ts";
-import { CLUSTER, PODS } from "./scenario.ts";
+import { SERVED } from "./inject.ts";
+import { CLUSTER, PODS, peersOf } from "./scenario.ts";
 
 const POOL = { upload: 2_003, download: 9_001, everyMs: 200 } as const;
 

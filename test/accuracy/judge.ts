@@ -7,7 +7,7 @@
  */
 import type { Suspect } from "../../agent/findings/localize.ts";
 import { linkOf } from "./all-nodes.ts";
-import { type Fault, kindOf, type LossPlace, type Scenario } from "./scenario.ts";
+import { type ApplicationFault, type Fault, kindOf, type LossPlace, nodeOf, type Scenario } from "./scenario.ts";
 
 /** One finding, as its log records have it. */
 export interface Found {
@@ -18,6 +18,7 @@ export interface Found {
   /** Keys of pods; undefined where it is about a node, or the peer has no name. */
   readonly subject: string | undefined;
   readonly peer: string | undefined;
+  readonly peerNode?: string | undefined;
   /** Of retransmits: `peer_node node-2`, `local_pod n1p1`, … */
   readonly candidates: readonly string[];
   /** Exchanges from the fault to the start. */
@@ -62,7 +63,9 @@ export function judge(scenario: Scenario, found: readonly Found[], suspects: rea
   // Without a finding nobody asks where.
   const places = found.some(({ name }) => name === "retransmits") ? suspects : [];
   const truth = faults.flatMap((fault) => (fault.kind === "loss" ? [placeName(fault.at)] : []));
-  const wrongPlaces = places.filter((suspect) => !namesOf(suspect).some((name) => truth.includes(name)));
+  const holes = faults.filter((fault): fault is ApplicationFault => fault.kind === "mtu_black_hole");
+  const isTrue = (name: string) => truth.includes(name) || holes.some((hole) => isBetween(name, hole));
+  const wrongPlaces = places.filter((suspect) => !namesOf(suspect).some(isTrue));
   return {
     seed,
     faults: verdicts,
@@ -99,10 +102,25 @@ function isOf(found: Found, fault: Fault): boolean {
     const names = found.candidates.flatMap((each) => each.split(" and "));
     return names.some((name) => clusterPlaces(found.node, name).includes(placeName(fault.at)));
   }
-  if (found.name !== fault.kind) return false;
-  // An accept queue is its listener's.
-  if (fault.kind === "listen_queue_overflow") return found.subject === fault.server;
-  return found.subject === fault.client && (found.peer === undefined || found.peer === fault.server);
+  return found.name === fault.kind && isAt(found, fault);
+}
+
+function isAt({ node, subject, peer, peerNode }: Found, { kind, client, server }: ApplicationFault): boolean {
+  const nodes = [nodeOf(client), nodeOf(server)];
+  switch (kind) {
+    // Queues are their listener's.
+    case "listen_queue_overflow":
+    case "syn_cookies":
+      return subject === server;
+    // On the way to the server.
+    case "packets_dropped":
+    case "mtu_black_hole":
+      return subject === undefined && node === nodeOf(server);
+    case "partition":
+      return node !== peerNode && nodes.includes(node) && nodes.includes(peerNode ?? "");
+    default:
+      return subject === client && (peer === undefined || peer === server);
+  }
 }
 
 /** What a place may be that an agent names: a peer's node stands for the link to it. */
@@ -112,10 +130,26 @@ function clusterPlaces(node: string, candidate: string): string[] {
   return [`${kind.replace(/^(local|peer)_/, "")} ${name}`];
 }
 
-/** Clients of a full accept queue get no answer, too, and are refused once its listener has been ended. */
+/**
+ * What is right beside a fault's own finding. Clients of a full accept queue get no answer, too, and are refused once its listener has been
+ * ended. The agent of the client's node knows nothing of what the server's node drops: it has what that does to the client.
+ */
 function follows(found: Found, fault: Fault): boolean {
-  if (fault.kind !== "listen_queue_overflow" || found.subject !== fault.client) return false;
-  return found.name === "connect_unanswered" || found.name === "connect_refused";
+  switch (fault.kind) {
+    case "listen_queue_overflow":
+      return found.subject === fault.client && ["connect_unanswered", "connect_refused"].includes(found.name);
+    case "packets_dropped":
+      return found.subject === fault.client && found.name === "connect_unanswered";
+    case "mtu_black_hole":
+      return found.name === "retransmits" && found.candidates.some((each) => isBetween(each, fault));
+    default:
+      return false;
+  }
+}
+
+/** Whether a place may be either pod, or the pair. */
+function isBetween(place: string, { client, server }: ApplicationFault): boolean {
+  return place.split(/[ >]+/).some((word) => word === client || word === server);
 }
 
 function textOf({ name, node, subject, peer, candidates }: Found): string {

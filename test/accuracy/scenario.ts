@@ -25,22 +25,36 @@ export const CLUSTER: LabInput = {
 /** Shares of packets that a place loses, both ways. */
 export const LOSSES = [0.001, 0.0025, 0.005, 0.01, 0.02] as const;
 
-/** Packets are lost at a place; the other faults are between a client and a server. */
-export type Fault =
-  | { readonly kind: "loss"; readonly at: LossPlace; readonly share: number }
-  | { readonly kind: ApplicationKind; readonly client: string; readonly server: string };
+/** Packets are lost at a place; the other faults are between a client and a server, a partition between their nodes. */
+export type Fault = { readonly kind: "loss"; readonly at: LossPlace; readonly share: number } | ApplicationFault;
+
+export interface ApplicationFault {
+  readonly kind: ApplicationKind;
+  readonly client: string;
+  readonly server: string;
+}
 
 export type LossPlace =
   | { readonly kind: "link"; readonly nodes: readonly [string, string] }
   | { readonly kind: "node"; readonly node: string }
   | { readonly kind: "pod"; readonly pod: string };
 
+/**
+ * Those of the registry that hurt nothing beside them. Limits of conntrack and of the neighbour table are the whole machine's, a race for
+ * an entry needs thousands of connects, and a send buffer is too small only where the whole link is slow.
+ */
 export const APPLICATION_KINDS = [
   "connect_refused",
   "connect_unanswered",
   "listen_queue_overflow",
   "slow_reader",
   "ports_exhausted",
+  "syn_cookies",
+  "socket_memory",
+  "neighbour_unresolved",
+  "packets_dropped",
+  "mtu_black_hole",
+  "partition",
 ] as const;
 export type ApplicationKind = (typeof APPLICATION_KINDS)[number];
 
@@ -60,7 +74,7 @@ export function scenarioOf(seed: number): Scenario {
   const count = random.chance(0.5) ? 1 : random.between(2, MOST_FAULTS);
   const faults: Fault[] = [];
   for (let tries = 0; faults.length < count && tries < 50; tries++) {
-    const fault = random.chance(0.6) ? lossOf(random, busiest) : applicationOf(random);
+    const fault = random.chance(0.6) ? lossOf(random, busiest) : applicationOf(random, busiest);
     if (faults.every((other) => areApart(fault, other))) faults.push(fault);
   }
   return { seed, busiest, faults };
@@ -82,8 +96,31 @@ function lossOf(random: Random, busiest: Scenario["busiest"]): Fault {
   return { kind: "loss", at: kind === "node" ? { kind, node: nodeOf(pod) } : { kind, pod }, share };
 }
 
-function applicationOf(random: Random): Fault {
-  return { kind: random.pick(APPLICATION_KINDS), ...apart(random) };
+/** Where all packets from one to the other are hurt, no other traffic may go there. */
+function applicationOf(random: Random, busiest: Scenario["busiest"]): Fault {
+  const kind = random.pick(APPLICATION_KINDS);
+  if (!STRANGERS_ONLY.has(kind)) return { kind, ...apart(random) };
+  const client = random.pick(PODS);
+  const isBusiest = (pod: string) => busiest !== undefined && [busiest.client, busiest.server].includes(pod);
+  const strangers = PODS.filter((pod) => nodeOf(pod) !== nodeOf(client) && !arePeers(client, pod));
+  const server = random.pick(strangers.filter((pod) => !(isBusiest(pod) && isBusiest(client))));
+  return { kind, client, server };
+}
+
+const STRANGERS_ONLY: ReadonlySet<ApplicationKind> = new Set<ApplicationKind>(["syn_cookies", "mtu_black_hole"]);
+
+/** Who talks to whom while nothing is wrong: two pods on each other node, and one of its own. */
+export function peersOf(pod: string): string[] {
+  const index = PODS.filter((each) => nodeOf(each) === nodeOf(pod)).indexOf(pod);
+  return NODES.flatMap((node) => {
+    const there = PODS.filter((each) => nodeOf(each) === node);
+    const next = there[(index + 1) % there.length] as string;
+    return node === nodeOf(pod) ? [next] : [there[index % there.length] as string, next];
+  });
+}
+
+function arePeers(one: string, other: string): boolean {
+  return peersOf(one).includes(other) || peersOf(other).includes(one);
 }
 
 function pairOf(a: string, b: string): [string, string] {
@@ -92,7 +129,8 @@ function pairOf(a: string, b: string): [string, string] {
 
 /**
  * One place, or one application, has one fault. Of three nodes, two that lose look like the third one and the link between the two; so
- * one loss at most is at a node or a link, and the others are at pods that it does not hurt.
+ * one loss at most is at a node or a link, and the others are at pods that it does not hurt. A partition has no losses beside it, and nothing
+ * else between its nodes.
  */
 function areApart(a: Fault, b: Fault): boolean {
   if (a.kind === "loss" && b.kind === "loss") {
@@ -101,8 +139,14 @@ function areApart(a: Fault, b: Fault): boolean {
     const nodes = nodesOf(a.at);
     return nodesOf(b.at).every((node) => !nodes.includes(node));
   }
+  const [cut, other] = a.kind === "partition" ? [a, b] : [b, a];
+  if (cut.kind === "partition") {
+    if (other.kind === "loss" || other.kind === "partition") return false;
+    const nodes = [cut.client, cut.server].map(nodeOf);
+    return ![other.client, other.server].every((pod) => nodes.includes(nodeOf(pod)));
+  }
   if (a.kind === "loss" || b.kind === "loss") return true;
-  return a.kind !== b.kind || (a.client !== b.client && a.server !== b.server);
+  return [a.client, a.server].every((pod) => pod !== b.client && pod !== b.server);
 }
 
 function nodesOf(place: LossPlace): readonly string[] {

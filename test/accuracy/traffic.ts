@@ -5,8 +5,8 @@
 
 import type { Workload } from "../lab/programs/workload.ts";
 import type { Lab } from "../lab/world/lab.ts";
-import { peersOf, SERVED } from "./faults.ts";
-import { PODS, type Scenario } from "./scenario.ts";
+import { SERVED } from "./inject.ts";
+import { NODES, PODS, peersOf, type Scenario } from "./scenario.ts";
 
 /** Bytes of a request, and of its answer. */
 const BYTES = 23_003;
@@ -18,6 +18,8 @@ const BUSIEST_CONNECTIONS = 8;
 
 /** Servers for all scenarios, and packets as wires have them. */
 export async function serveAll(lab: Lab): Promise<void> {
+  // Packets without a socket are counted in namespaces that a counted thread lives in.
+  for (const node of NODES) lab.host(node, "sleep.service").spawn(["sleep", "infinity"]);
   await Promise.all(
     PODS.map(async (pod) => {
       await lab.pod(pod).exec(["ip", "link", "set", "eth0", "gso_max_segs", "1"]);

@@ -17,6 +17,7 @@ import { askUntil } from "../components/running.ts";
 import type { Workload } from "../lab/programs/workload.ts";
 import { describe as describeLab, NOWHERE } from "../lab/world/describe.ts";
 import { missing, needs } from "../machine/needs.ts";
+import { alertAt, firingAt, type Labels, placeOf, type Where } from "./alerts-at-places.ts";
 import { filledIn, panelQueries, shippedDashboards } from "./dashboards.ts";
 import { MonitoredLab } from "./monitored-lab.ts";
 
@@ -58,7 +59,7 @@ const to = (key: string, port = OPEN) => ({ address: monitored.lab.pod(key).ips.
 /** What is wrong, which alert says so of whom, and what ends it. */
 interface Trouble {
   readonly alert: string;
-  readonly where: { readonly pod: string } | { readonly node: string };
+  readonly where: Where;
   start(): Promise<{ end(): Promise<unknown> }>;
 }
 
@@ -204,26 +205,18 @@ test(
   TIMEOUT_MS,
 );
 
-type Labels = Readonly<Record<string, string>>;
-
 /** Sorted, without what may or may not be there. */
 function unique(names: readonly string[] = []): string[] {
   return [...new Set(names)].filter((name) => !MAY_BE_SEEN.has(name)).sort();
 }
 
-function placeOf({ k8s_pod_name: pod, k8s_node_name: node }: Labels): string {
-  return pod ?? node ?? "";
-}
-
 function nameOf({ alert, where }: Trouble): string {
-  if ("node" in where) return `${alert} ${where.node}`;
-  const pod = monitored.lab.description.pods.find(({ key }) => key === where.pod);
-  return `${alert} ${pod?.name}`;
+  return alertAt(monitored, alert, where);
 }
 
-/** Alerts of findings that fire, each with its pod or node. */
-async function firing(): Promise<string[]> {
-  const names = TROUBLES.map(({ alert }) => alert).join("|");
-  const samples = await monitored.prometheus.query(`ALERTS{alertstate="firing", alertname=~"${names}"}`);
-  return samples.map(({ labels }) => `${labels.alertname} ${placeOf(labels)}`).sort();
+function firing(): Promise<string[]> {
+  return firingAt(
+    monitored,
+    TROUBLES.map(({ alert }) => alert),
+  );
 }

@@ -3,7 +3,16 @@ import { describe, expect, test } from "vitest";
 import type { Suspect } from "../../../agent/findings/localize.ts";
 import { type Found, judge } from "../../accuracy/judge.ts";
 import { renderReport } from "../../accuracy/report.ts";
-import { type Fault, kindOf, type Scenario, scenarioOf } from "../../accuracy/scenario.ts";
+import {
+  type ApplicationFault,
+  type ApplicationKind,
+  type Fault,
+  kindOf,
+  nodeOf,
+  peersOf,
+  type Scenario,
+  scenarioOf,
+} from "../../accuracy/scenario.ts";
 
 const REFUSED: Fault = { kind: "connect_refused", client: "n1p1", server: "n2p1" };
 const LINK: Fault = { kind: "loss", at: { kind: "link", nodes: ["node-1", "node-2"] }, share: 0.01 };
@@ -77,12 +86,68 @@ describe("a scenario's verdict", () => {
   });
 });
 
+describe("what each kind is found as", () => {
+  const elsewhere = { node: "node-2", subject: undefined, peer: undefined } as const;
+  const lossy = found({ name: "retransmits", candidates: ["pair n1p1 > n2p3"], subject: "n1p1" });
+
+  test.each<[ApplicationKind, Partial<Found>, Partial<Found>]>([
+    ["syn_cookies", { ...elsewhere, subject: "n2p3" }, { subject: "n1p1", peer: undefined }],
+    ["socket_memory", { peer: undefined }, { ...elsewhere, subject: "n2p3" }],
+    ["neighbour_unresolved", { peer: undefined }, { ...elsewhere, subject: "n2p3" }],
+    ["packets_dropped", elsewhere, { subject: undefined, peer: undefined }],
+    ["mtu_black_hole", elsewhere, { subject: "n1p1", peer: undefined }],
+    ["partition", { ...elsewhere, peerNode: "node-1" }, { ...elsewhere, peerNode: "node-3" }],
+  ])("%s", (kind, right, wrong) => {
+    const fault: Fault = { kind, client: "n1p1", server: "n2p3" };
+    const of = (more: Partial<Found>) => judged([fault], [found({ name: kind, ...more })]);
+
+    expect(of(right)).toEqual({ outcomes: ["found"], wrong: [] });
+    expect(of(wrong)).toMatchObject({ outcomes: ["missed"], wrong: [expect.stringContaining(kind)] });
+  });
+
+  test("what another node's agent sees of dropped and of too large packets is right beside it, and nowhere else", () => {
+    const [dropped, tooLarge] = (["packets_dropped", "mtu_black_hole"] as const).map((kind): Fault => {
+      return { kind, client: "n1p1", server: "n2p3" };
+    }) as [Fault, Fault];
+    const unanswered = found({ name: "connect_unanswered", peer: "n2p3" });
+    const pair = suspect("pair n1p1 n2p3");
+
+    expect(judged([dropped], [unanswered]).wrong).toEqual([]);
+    expect(judged([dropped], [{ ...unanswered, subject: "n1p2" }, lossy]).wrong).toHaveLength(2);
+    expect(judged([tooLarge], [lossy], [pair]).wrong).toEqual([]);
+    expect(judged([tooLarge], [unanswered, lossy], [suspect("pair n1p2 n2p2")]).wrong).toHaveLength(2);
+  });
+});
+
+test("faults of a scenario have no pod in common, and nothing else is between the nodes of a partition", () => {
+  for (const { faults, busiest } of Array.from({ length: 500 }, (_, seed) => scenarioOf(seed))) {
+    const others = faults.filter(
+      (fault): fault is ApplicationFault => fault.kind !== "loss" && fault.kind !== "partition",
+    );
+    const pods = others.flatMap(({ client, server }) => [client, server]);
+    const cut = faults.find((fault): fault is ApplicationFault => fault.kind === "partition");
+    const nodes = cut === undefined ? [] : [nodeOf(cut.client), nodeOf(cut.server)];
+    const hurt = others.filter(({ kind }) => kind === "syn_cookies" || kind === "mtu_black_hole");
+
+    expect(new Set(pods).size).toBe(pods.length);
+    if (cut !== undefined) expect(faults.length).toBe(others.length + 1);
+    expect(
+      others.filter(({ client, server }) => nodes.includes(nodeOf(client)) && nodes.includes(nodeOf(server))),
+    ).toEqual([]);
+    for (const { client, server } of hurt) {
+      expect(peersOf(client)).not.toContain(server);
+      expect(peersOf(server)).not.toContain(client);
+      expect([client, server].sort()).not.toEqual([busiest?.client, busiest?.server].sort());
+    }
+  }
+});
+
 test("one seed gives one scenario, of one to five faults, each kind among them", () => {
   const scenarios = Array.from({ length: 500 }, (_, seed) => scenarioOf(seed));
 
   expect(scenarioOf(23)).toEqual(scenarios[23]);
   expect(new Set(scenarios.map(({ faults }) => faults.length))).toEqual(new Set([1, 2, 3, 4, 5]));
-  expect(new Set(scenarios.flatMap(({ faults }) => faults.map(kindOf))).size).toBe(8);
+  expect(new Set(scenarios.flatMap(({ faults }) => faults.map(kindOf))).size).toBe(14);
 });
 
 test("the report counts what was found, what was missed and what is wrong", () => {

@@ -43,22 +43,24 @@ const placeOf = ({ attributes }: LogRecord) => [
   attributes["flowspan.finding.place.name"] ?? attributes["flowspan.finding.place.candidates"],
 ];
 
-test.each<[string, Lost, readonly unknown[], string]>([
-  ["a peer's pod", (_, peer) => (peer === "a1" ? 50 : 0), ["peer_pod", "shop/a1"], "node-1"],
-  ["a peer's node", (_, peer) => (peer.startsWith("a") ? 50 : 0), ["peer_node", "node-2"], "node-1"],
-  ["a pod here", (local) => (local === "cart" ? 50 : 0), ["local_pod", "cart"], "cart"],
-  ["this node", () => 50, ["local_node", "node-1"], "node-1"],
+test.each<[string, Lost, readonly unknown[], string, string | undefined]>([
+  ["a peer's pod", (_, peer) => (peer === "a1" ? 50 : 0), ["peer_pod", "shop/a1"], "node-1", "node-2"],
+  ["a peer's node", (_, peer) => (peer.startsWith("a") ? 50 : 0), ["peer_node", "node-2"], "node-1", "node-2"],
+  ["a pod here", (local) => (local === "cart" ? 50 : 0), ["local_pod", "cart"], "cart", undefined],
+  ["this node", () => 50, ["local_node", "node-1"], "node-1", undefined],
   [
     "a pair of which each end reaches others",
     (local, peer) => (local === "cart" && peer === "a1" ? 50 : 0),
     ["pair", "cart > shop/a1"],
     "cart",
+    "node-2",
   ],
-])("the place that loses is %s", (_, lost, place, subject) => {
+])("the place that loses is %s", (_, lost, place, subject, peerNode) => {
   const starts = startsOf(lost, lost);
 
   expect(starts.map(placeOf)).toEqual([place]);
   expect(starts[0]?.resource.id).toBe(subject);
+  expect(starts[0]?.attributes["flowspan.peer.k8s.node.name"]).toBe(peerNode);
 });
 
 test("many pairs that share a place are one finding, with the losses of all of them", () => {

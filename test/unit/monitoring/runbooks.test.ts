@@ -44,7 +44,7 @@ test("every link of a runbook leads to a file of the tree", () => {
 test("rules, dashboards and runbooks ask for metrics of the registry and for what the rules record", () => {
   const texts = [...generate().values(), ...pages.map(textOf)].join("\n");
   const asked = new Set(
-    [...texts.matchAll(/\b(?:flowspan|process_(?:cpu|memory)|[a-z]+:flowspan)_[a-z_:]+/g)].map(([name]) => name),
+    [...texts.matchAll(/\b(?:flowspan|process_(?:cpu|memory)|[a-z]+:flowspan)_[a-z0-9_:]+/g)].map(([name]) => name),
   );
 
   const known = new Set(recorded());
