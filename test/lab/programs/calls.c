@@ -6,51 +6,42 @@
  *     send 2 211               shutdown 1 1             close 1
  *
  * A call that fails is no error here: it is told, a line `NUMBER NAME SOCKET ERRNO`, where NUMBER counts lines from 1.
- * `state`, `drained`, `unread` and `none` wait for the kernel, ten seconds at most, so that no line needs a pause. Ends
- * with `ports: SOCKET=PORT ...`, the local ports at each connect, and leaves what is still open to exit().
+ * What waits for the kernel is in calls-wait.c, checkpoint and restore in calls-repair.c. Ends with `ports: SOCKET=PORT
+ * ...`, the local ports at each connect, and leaves what is still open to exit().
  */
 #define _GNU_SOURCE
+#include "calls.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/sockios.h>
-#include <netinet/in.h>
 #include <linux/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SOCKETS 256
-#define WAIT_MS 10000
 #define FAST_BYTES 211 /* what `fast` sends */
 
-static int sockets[SOCKETS];
+int sockets[SOCKETS];
 static char ports[8192];
 static char data[1 << 20];
 
-/* What TCP_REPAIR saved of a socket. */
-static struct saved {
-	struct sockaddr_in local, peer;
-	unsigned int sequence[3];
-} saved[SOCKETS];
-
-static void die(const char *what)
+void die(const char *what)
 {
 	fprintf(stderr, "calls: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
-static struct sockaddr_in at(int port)
+struct sockaddr_in at(int port)
 {
 	return (struct sockaddr_in){ .sin_family = AF_INET,
 				     .sin_port = htons(port),
 				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 }
 
-static int own(int s)
+int own(int s)
 {
 	int on = 1;
 
@@ -62,7 +53,7 @@ static int own(int s)
 	return sockets[s];
 }
 
-static int set(int s, int level, int name, int value)
+int set(int s, int level, int name, int value)
 {
 	return setsockopt(own(s), level, name, &value, sizeof(value));
 }
@@ -116,7 +107,7 @@ static int do_accept(int s, int listener)
 	return sockets[s] < 0 ? -1 : 0;
 }
 
-static int do_send(int s, int bytes)
+int do_send(int s, int bytes)
 {
 	while (bytes > 0) {
 		ssize_t sent =
@@ -168,7 +159,7 @@ static int do_unspec(int s, __attribute__((unused)) int unused)
 	return connect(sockets[s], &nobody, sizeof(nobody));
 }
 
-static int do_close(int s, __attribute__((unused)) int unused)
+int do_close(int s, __attribute__((unused)) int unused)
 {
 	int result = close(sockets[s]);
 
@@ -176,137 +167,11 @@ static int do_close(int s, __attribute__((unused)) int unused)
 	return result;
 }
 
-static int state_of(int s)
-{
-	struct tcp_info info = {};
-	socklen_t size = sizeof(info);
-
-	if (getsockopt(sockets[s], IPPROTO_TCP, TCP_INFO, &info, &size))
-		die("TCP_INFO");
-	return info.tcpi_state;
-}
-
-static int queued(int s, unsigned long request)
-{
-	int bytes;
-
-	if (ioctl(sockets[s], request, &bytes))
-		die("ioctl");
-	return bytes;
-}
-
-static int tried;
-
-/* @return whether to look again; after WAIT_MS it fails */
-static int again(void)
-{
-	struct timespec a_moment = { .tv_nsec = 1000000 };
-
-	if (tried++ < WAIT_MS) {
-		nanosleep(&a_moment, NULL);
-		return 1;
-	}
-	errno = ETIMEDOUT;
-	return 0;
-}
-
-static int do_state(int s, int state)
-{
-	while (state_of(s) != state)
-		if (!again())
-			return -1;
-	return 0;
-}
-
-static int do_drained(int s, __attribute__((unused)) int unused)
-{
-	while (queued(s, SIOCOUTQ))
-		if (!again())
-			return -1;
-	return 0;
-}
-
-/* Until so much lies in the receive queue. */
-static int do_unread(int s, int bytes)
-{
-	while (queued(s, SIOCINQ) < bytes)
-		if (!again())
-			return -1;
-	return 0;
-}
-
-static int any_in(int state)
-{
-	FILE *table = fopen("/proc/self/net/tcp", "re");
-	int found = 0;
-	unsigned int each;
-	char line[256];
-
-	if (!table)
-		die("/proc/self/net/tcp");
-	while (!found && fgets(line, sizeof(line), table))
-		found = sscanf(line, "%*d: %*s %*s %x", &each) == 1 && (int)each == state;
-	fclose(table);
-	return found;
-}
-
-/* Until no socket of the namespace is in that state, not even one that belongs to no process any more. */
-static int do_none(__attribute__((unused)) int unused, int state)
-{
-	while (any_in(state))
-		if (!again())
-			return -1;
-	return 0;
-}
-
 static int do_pause(__attribute__((unused)) int unused, int ms)
 {
 	struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
 
 	return nanosleep(&time, NULL);
-}
-
-/* As a checkpoint does: what is needed is read in repair mode, and the socket closed in silence. */
-static int do_save(int s, __attribute__((unused)) int unused)
-{
-	struct saved *to = &saved[s];
-	socklen_t size = sizeof(to->local);
-	int queue;
-
-	if (set(s, IPPROTO_TCP, TCP_REPAIR, 1))
-		return -1;
-	for (queue = TCP_RECV_QUEUE; queue <= TCP_SEND_QUEUE; queue++) {
-		socklen_t word = sizeof(int);
-
-		if (set(s, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue) ||
-		    getsockopt(sockets[s], IPPROTO_TCP, TCP_QUEUE_SEQ, &to->sequence[queue], &word))
-			return -1;
-	}
-	if (getsockname(sockets[s], (struct sockaddr *)&to->local, &size) ||
-	    getpeername(sockets[s], (struct sockaddr *)&to->peer, &size))
-		return -1;
-	return do_close(s, 0);
-}
-
-/* @param unacked bytes that the socket before had sent last and the peer had not acknowledged */
-static int do_restore(int s, int unacked)
-{
-	struct saved *from = &saved[s];
-	int queue;
-
-	if (set(s, IPPROTO_TCP, TCP_REPAIR, 1))
-		return -1;
-	from->sequence[TCP_SEND_QUEUE] -= unacked;
-	for (queue = TCP_RECV_QUEUE; queue <= TCP_SEND_QUEUE; queue++)
-		if (set(s, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue) ||
-		    set(s, IPPROTO_TCP, TCP_QUEUE_SEQ, from->sequence[queue]))
-			return -1;
-	if (bind(own(s), (struct sockaddr *)&from->local, sizeof(from->local)) ||
-	    connect(sockets[s], (struct sockaddr *)&from->peer, sizeof(from->peer)))
-		return -1;
-	if (unacked && (set(s, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) || do_send(s, unacked)))
-		return -1;
-	return set(s, IPPROTO_TCP, TCP_REPAIR, 0);
 }
 
 /* Segments from and to 127.0.0.1 are signed with this key from now on (RFC 2385). */
@@ -360,7 +225,6 @@ static int play(const char *name, int s, int value)
 {
 	size_t i;
 
-	tried = 0;
 	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		if (!strcmp(name, calls[i].name))
 			return calls[i].play(s, value);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the five files of the workload share: options, counts, and what a client asks of a server.
+ * What the six files of the workload share: options, counts, and what a client asks of a server.
  *
- * workload-options.c reads the command line, workload.c forks workers and relays commands; workload-client.c and
- * workload-server.c are one worker each, an epoll loop without locks; workload-counts.c adds the workers' counts up.
+ * workload-options.c reads the command line, workload.c forks workers and relays commands; workload-client.c, which opens
+ * connections for workload-connection.c to play, and workload-server.c are one worker each, an epoll loop without locks;
+ * workload-counts.c adds the workers' counts up.
  * Every worker counts into its own part of a shared page, so that the parent can say exact counts at any time.
  */
 #ifndef WORKLOAD_H
