@@ -14,10 +14,10 @@ const EDGE_BYTES = 2057;
 /** Of an open TCP socket. */
 const SOCKET_BYTES: Readonly<Record<SocketStorage, number>> = { "in the socket": 464, "by address": 264 };
 /** Maps of a fixed size, and the process itself when it is idle. By address the buckets of three hashes, and a queue. */
-const IDLE_BYTES: Readonly<Record<SocketStorage, number>> = { "in the socket": 20 * MIB, "by address": 28 * MIB };
+const IDLE_BYTES: Readonly<Record<SocketStorage, number>> = { "in the socket": 20 * MIB, "by address": 34 * MIB };
 /** For a time: the kernel's types at a start, rows that wait for their flush, a batch of edges, memory that is not free yet. */
 const RESERVE_BYTES = 24 * MIB;
-/** Sockets that have room by address: bpf/tcp/connection.h. */
+/** Sockets that have room by address: bpf/common/socket_storage.h. */
 export const ROOM_BY_ADDRESS = 262_144;
 
 /** @returns bytes that a limit has to allow */

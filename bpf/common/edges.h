@@ -26,15 +26,6 @@ enum edge_miss {
 
 #define edge__add(field, amount) __sync_fetch_and_add(&(field), (amount))
 
-/* Whose share the edges of a cgroup are part of. A cgroup whose row is just being made, or went, has one by itself. */
-static __always_inline __u64 tenant__of(const struct edge_key *key)
-{
-	__u64 cgroup = key->cgroup;
-	struct frame_cgroup *known = bpf_map_lookup_elem(&cgroups, &cgroup);
-
-	return known && known->tenant ? known->tenant : cgroup;
-}
-
 static __always_inline bool key__is_overflow(const struct edge_key *key)
 {
 	const __u64 *words = (const void *)key;
@@ -82,7 +73,7 @@ __noinline int edge__make(struct edge_key *of)
 	if (!of || !s || !st)
 		return -ENOENT;
 	key = *of; /* a copy: before 6.2 an argument is no map key for the verifier */
-	place = tenant__enter(tenant__of(&key));
+	place = tenant__enter(tenant__of(key.cgroup));
 	tenant = tenant__at(place);
 	if (tenant && tenant->edges > share__limit(s->edge_capacity, st->edges, s->asked.edges_share) &&
 	    !key__is_overflow(&key))

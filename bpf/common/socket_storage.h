@@ -19,8 +19,11 @@
 /* Set before load. The verifier drops the way that is not taken. */
 const volatile bool sockets_by_address = false;
 
-/* @param room for so many by address, open or just closed; the probe makes it 1 where they are not kept so */
-#define SOCKET_STORAGE(name, type_of_value, room)      \
+/* By address, so many sockets may be known, open or just closed: --sockets. 1 where they are not kept so. */
+#define SOCKETS_ROOM 262144
+
+/* By address, each has room for all sockets that `connections` knows, so that nobody can fill one that others need. */
+#define SOCKET_STORAGE(name, type_of_value)            \
 	struct {                                       \
 		__uint(type, BPF_MAP_TYPE_SK_STORAGE); \
 		__uint(map_flags, BPF_F_NO_PREALLOC);  \
@@ -30,7 +33,7 @@ const volatile bool sockets_by_address = false;
 	struct {                                       \
 		__uint(type, BPF_MAP_TYPE_HASH);       \
 		__uint(map_flags, BPF_F_NO_PREALLOC);  \
-		__uint(max_entries, room);             \
+		__uint(max_entries, SOCKETS_ROOM);     \
 		__type(key, struct socket_key);        \
 		__type(value, type_of_value);          \
 	} name##_by_address SEC(".maps");              \

@@ -12,8 +12,9 @@ enum loss {
 	/*
 	 * The kernel has no memory for a socket's storage. Linux 6.18 takes it beyond the limit of the probe's cgroup,
 	 * too, and ends the probe there: nothing is lost then. Where `flowspan doctor` says that sockets are known by
-	 * address, the limit is one, and so are 262,144 sockets. It counts once when the connection opens, and as
-	 * `closed_untracked` when it closes.
+	 * address, the limit is one. So are 262,144 sockets (`flowspan-probe --sockets`), and for each tenant (a pod,
+	 * else a user, a container or a unit) as many as are free of them. It counts once when the connection opens,
+	 * and as `closed_untracked` when it closes.
 	 */
 	LOSS_STORAGE_FAILED,
 	/* Walk and close race for a counter of one socket, and one of them gives up after eight attempts. */

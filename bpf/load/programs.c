@@ -76,13 +76,18 @@ static int programs__open(struct programs *programs, const struct features *feat
 	programs->skeleton->rodata->sockets_by_address = !features->iter_sk_storage;
 	bpf_program__set_autoload(programs->skeleton->progs.walk, features->iter_sk_storage);
 	bpf_program__set_autoload(programs->skeleton->progs.walk_by_address, !features->iter_sk_storage);
-	if (features->iter_sk_storage) {
-		bpf_map__set_max_entries(programs->skeleton->maps.connections_by_address, 1);
-		bpf_map__set_max_entries(programs->skeleton->maps.troubles_by_address, 1);
-		bpf_map__set_max_entries(programs->skeleton->maps.interims_by_address, 1);
-		bpf_map__set_max_entries(programs->skeleton->maps.closed_sockets, 1);
-	}
 	return 0;
+}
+
+/* Room for what is known of sockets by address; none where it lies in them. */
+static void programs__make_room(const struct programs *programs, const struct features *features, unsigned sockets)
+{
+	unsigned room = features->iter_sk_storage ? 1 : sockets;
+
+	bpf_map__set_max_entries(programs->skeleton->maps.connections_by_address, room);
+	bpf_map__set_max_entries(programs->skeleton->maps.troubles_by_address, room);
+	bpf_map__set_max_entries(programs->skeleton->maps.interims_by_address, room);
+	bpf_map__set_max_entries(programs->skeleton->maps.closed_sockets, room > 4 ? room / 4 : 1);
 }
 
 static void load__explain(char *why, size_t size, int failed)
@@ -277,7 +282,12 @@ int programs__start(struct programs *programs, struct pinned_maps *maps, struct 
 	object = programs->skeleton->obj;
 	bpf_map__set_max_entries(programs->skeleton->maps.edges, options->edges);
 	bpf_map__set_max_entries(programs->skeleton->maps.records, options->records_ring);
-	if (pins__pin_maps(pins, object) || programs__load(programs, features) || pinned_maps__open(maps, object))
+	programs__make_room(programs, features, options->sockets);
+	if (pins__pin_maps(pins, object))
+		return -1;
+	programs->skeleton->rodata->sockets_room =
+		bpf_map__max_entries(programs->skeleton->maps.connections_by_address);
+	if (programs__load(programs, features) || pinned_maps__open(maps, object))
 		return -1;
 	pins__remove_links_except(pins, before); /* of a probe that died while it started */
 	if (walk__attach(programs, features, options) || hooks__attach(programs, features, pins))
@@ -322,6 +332,7 @@ int programs__try(const struct features *features, bool attached[HOOKS_MAX], cha
 		snprintf(problem, size, "cannot open the programs: %s", strerror(errno));
 		return -1;
 	}
+	programs__make_room(&programs, features, 1); /* none is made */
 	failed = flowspan_bpf__load(programs.skeleton);
 	if (failed)
 		load__explain(problem, size, failed);

@@ -25,6 +25,7 @@ enum {
 	OPT_PINS,
 	OPT_CGROUP,
 	OPT_EDGES,
+	OPT_SOCKETS,
 	OPT_RECORDS_RING,
 	OPT_USER,
 	OPT_STAY_ROOT,
@@ -43,6 +44,7 @@ static const struct option long_options[] = {
 	{ "pins", required_argument, NULL, OPT_PINS },
 	{ "cgroup", required_argument, NULL, OPT_CGROUP },
 	{ "edges", required_argument, NULL, OPT_EDGES },
+	{ "sockets", required_argument, NULL, OPT_SOCKETS },
 	{ "records-ring", required_argument, NULL, OPT_RECORDS_RING },
 	{ "user", required_argument, NULL, OPT_USER },
 	{ "stay-root", no_argument, NULL, OPT_STAY_ROOT },
@@ -71,6 +73,9 @@ static const char help[] =
 	"  --pins DIR            where maps and links are pinned (default: /sys/fs/bpf/flowspan)\n"
 	"  --cgroup DIR          count only sockets of this cgroup and those below (default: all)\n"
 	"  --edges N             room for N edges, 16 to 1000000 (default: 65536); used when the pins are made\n"
+	"  --sockets N           room for N open sockets, 16 to 4194304 (default: 262144), where the kernel refuses to "
+	"walk\n"
+	"                        what lies in sockets; used when the pins are made\n"
 	"  --records-ring BYTES  room for connection records on their way, a power of two (default: 1048576)\n"
 	"  --user UID            the user to become once all is attached (default: 2140035691 when started as root)\n"
 	"  --stay-root           keep the user; capabilities are dropped all the same\n"
@@ -142,6 +147,11 @@ static int options__take(struct options *options, int option, char *value)
 		if (number__parse("edges", value, 16, EDGES_MAX, &number))
 			return -1;
 		options->edges = (unsigned)number;
+		return 0;
+	case OPT_SOCKETS:
+		if (number__parse("sockets", value, 16, SOCKETS_MAX, &number))
+			return -1;
+		options->sockets = (unsigned)number;
 		return 0;
 	case OPT_RECORDS_RING:
 		if (number__parse("records-ring", value, 4096, 1UL << 30, &number))
@@ -271,6 +281,7 @@ int options__parse(struct options *options, int argc, char **argv)
 		.socket_uid = (uid_t)-1,
 		.socket_gid = (gid_t)-1,
 		.edges = EDGES_DEFAULT,
+		.sockets = SOCKETS_DEFAULT,
 		.records_ring = RECORDS_RING_DEFAULT,
 		.user = USER_PROBE,
 	};

@@ -9,6 +9,8 @@
 #define FLOWSPAN_VERSION "0.1.0"
 #define EDGES_DEFAULT 65536
 #define EDGES_MAX 1000000
+#define SOCKETS_DEFAULT 262144 /* SOCKETS_ROOM of common/socket_storage.h */
+#define SOCKETS_MAX 4194304
 #define RECORDS_RING_DEFAULT (1024 * 1024)
 
 enum mode {
@@ -29,6 +31,7 @@ struct options {
 	const char *pins;   /* NULL: <bpffs>/flowspan */
 	const char *cgroup; /* NULL: the whole machine */
 	unsigned edges;
+	unsigned sockets;      /* where they are known by address */
 	unsigned records_ring; /* bytes, a power of two */
 	bool stay_root;
 	uid_t user;

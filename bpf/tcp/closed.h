@@ -11,10 +11,11 @@
 #include "kernel/helpers.h"
 #include "tcp/connection.h"
 #include "tcp/record.h"
+#include "tcp/socket_shares.h"
 #include "tcp/troubles.h"
 
-/* As many as close between two walks, at 6,000 a second. */
-#define CLOSED_SOCKETS 65536
+/* As many as close between two walks, at 6,000 a second: --sockets divided by 4. */
+#define CLOSED_SOCKETS (SOCKETS_ROOM / 4)
 
 struct closed_socket {
 	struct socket_key key;
@@ -22,7 +23,7 @@ struct closed_socket {
 };
 
 struct {
-	/* Closed sockets whose storage is to be freed. Written by the hooks, emptied by the walk. Full: freed at once. */
+	/* Closed sockets whose storage is to be freed. Written by the hooks, emptied by the walk. Full: the oldest is freed at once. */
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, CLOSED_SOCKETS);
 	__type(value, struct closed_socket);
@@ -30,43 +31,67 @@ struct {
 
 static __always_inline void storage__free(const struct socket_key *key)
 {
-	bpf_map_delete_elem(&connections_by_address, key);
 	bpf_map_delete_elem(&troubles_by_address, key);
 	bpf_map_delete_elem(&interims_by_address, key);
+	connection__remove(key); /* last: the others have no more room than this one */
+}
+
+/* A socket that was used again is left to its next close. */
+static __always_inline void closed__free_if_closed(const struct socket_key *key)
+{
+	struct connection *c = bpf_map_lookup_elem(&connections_by_address, key);
+
+	if (c && (!c->start_ns || c->flags & CLOSED))
+		storage__free(key);
+}
+
+/* Not inlined: only who closes 65,536 sockets between two walks comes to it. */
+static __noinline void closed__make_room(void)
+{
+	struct closed_socket oldest;
+
+	if (!bpf_map_pop_elem(&closed_sockets, &oldest))
+		closed__free_if_closed(&oldest.key);
+}
+
+/* Which element the socket has: one that it got before its cookie is found without. */
+static __always_inline bool closed__find(struct socket_key *key, struct sock *sk)
+{
+	socket_key__of(key, sk);
+	if (bpf_map_lookup_elem(&connections_by_address, key))
+		return true;
+	key->cookie = 0;
+	return bpf_map_lookup_elem(&connections_by_address, key);
 }
 
 static __always_inline void closed__note(struct sock *sk)
 {
-	struct closed_socket closed = { .key.address = (__u64)sk };
+	struct closed_socket closed = {};
 	struct state *st = state__get();
-	struct connection *c;
 
-	if (!sockets_by_address || !st)
-		return;
-	c = storage__of(connections, sk);
-	if (!c)
+	if (!sockets_by_address || !st || !closed__find(&closed.key, sk))
 		return;
 	closed.walk = st->walk;
-	closed.key.cookie = c->cookie;
+	if (!bpf_map_push_elem(&closed_sockets, &closed, BPF_ANY))
+		return;
+	closed__make_room();
 	if (bpf_map_push_elem(&closed_sockets, &closed, BPF_ANY))
 		storage__free(&closed.key);
 }
 
-/* The first of the queue, unless it closed in this walk. A socket that was used again is left to its next close. */
+/* The first of the queue, unless it closed in this walk. */
 static long closed__free_one(__u32 unused, void *unused_too)
 {
 	struct state *st = state__get();
 	struct closed_socket closed;
-	struct connection *c;
 
 	(void)unused;
 	(void)unused_too;
 	if (!st || bpf_map_peek_elem(&closed_sockets, &closed) || closed.walk >= st->walk)
 		return 1;
-	bpf_map_pop_elem(&closed_sockets, &closed);
-	c = bpf_map_lookup_elem(&connections_by_address, &closed.key);
-	if (c && (!c->start_ns || c->flags & CLOSED))
-		storage__free(&closed.key);
+	if (bpf_map_pop_elem(&closed_sockets, &closed)) /* another one by now, where a hook has made room */
+		return 1;
+	closed__free_if_closed(&closed.key);
 	return 0;
 }
 

@@ -61,7 +61,7 @@ struct connection {
 	__u16 remote_port;
 	__u16 error;           /* the last that was reported to the application */
 	__u16 unreported_syns; /* sent again, reported by no event of this socket: a server's SYN-ACKs came before it */
-	__u32 cookie;          /* where storage is found by address: its key's */
+	__u32 tenant;          /* by address: one more than its place in socket_tenants[]; a new life leaves it */
 	char comm[16];
 };
 
@@ -70,9 +70,9 @@ _Static_assert(sizeof(struct connection) <= 184, "a socket's storage takes twice
 
 /*
  * What we know of one socket. Written by the hooks and the walk, read by the same. Without memory, or by address without
- * room, LOSS_STORAGE_FAILED counts.
+ * room or beyond its tenant's share (socket_shares.h), LOSS_STORAGE_FAILED counts.
  */
-SOCKET_STORAGE(connections, struct connection, 262144);
+SOCKET_STORAGE(connections, struct connection);
 
 /* @return the flags of `wanted` that this caller was the first to set */
 static __always_inline __u32 connection__claim(struct connection *c, __u32 wanted)

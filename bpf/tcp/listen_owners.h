@@ -9,11 +9,13 @@
 #ifndef TCP_LISTEN_OWNERS_H
 #define TCP_LISTEN_OWNERS_H
 
+#include "common/cgroups.h"
 #include "common/maps.h"
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
 #include "tcp/connection.h"
 #include "tcp/record.h"
+#include "tcp/socket_shares.h"
 
 /* Who listens: the process that called listen(). */
 struct listen_owner {
@@ -74,7 +76,7 @@ static __always_inline void on_child(struct sock *sk, struct settings *s)
 	owner = bpf_map_lookup_elem(&listeners, &listener);
 	if (!owner)
 		return;
-	c = storage__make(connections, sk);
+	c = connection__make(sk, cgroup__of_socket(sk));
 	if (!c)
 		return; /* the handshake's end tries again, and counts it; without a process, as its record does */
 	if (c->start_ns)

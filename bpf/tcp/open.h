@@ -16,6 +16,7 @@
 #include "tcp/listening.h"
 #include "tcp/record.h"
 #include "tcp/round_trips.h"
+#include "tcp/socket_shares.h"
 
 /* By address, the process that on_child() noted lies where the child had no cookie yet. */
 static __always_inline void connection__take_birth(struct connection *c, struct sock *sk)
@@ -27,7 +28,7 @@ static __always_inline void connection__take_birth(struct connection *c, struct 
 		return;
 	c->pid = birth->pid;
 	__builtin_memcpy(c->comm, birth->comm, sizeof(c->comm));
-	bpf_map_delete_elem(&connections_by_address, &unborn);
+	connection__remove(&unborn);
 }
 
 /*
@@ -43,7 +44,7 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 
 	if (!cgroup)
 		return NULL;
-	c = storage__make(connections, sk);
+	c = connection__make(sk, cgroup);
 	if (!c) {
 		if (is_last)
 			loss__count(LOSS_STORAGE_FAILED);
@@ -54,11 +55,8 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 	is_reused = c->start_ns;
 	if (is_reused)
 		connection__forget(c, sk);
-	if (sockets_by_address) {
-		c->cookie = (__u32)sk->__sk_common.skc_cookie.counter;
-		if (!is_reused && c->cookie)
-			connection__take_birth(c, sk);
-	}
+	if (sockets_by_address && !is_reused && sk->__sk_common.skc_cookie.counter)
+		connection__take_birth(c, sk);
 	c->key.cgroup = cgroup;
 	c->key.role = role;
 	key__from_sock(&c->key, &sk->__sk_common, IPPROTO_TCP);

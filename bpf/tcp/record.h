@@ -29,7 +29,7 @@ struct interim {
 };
 
 /* What the last interim record of a long connection reported. Made and written by the walk, which tries again later. */
-SOCKET_STORAGE(interims, struct interim, 65536);
+SOCKET_STORAGE(interims, struct interim);
 
 /* Makes clang describe the records' types in BTF, which it leaves out otherwise. */
 struct frame_connection *frame_connection_in_btf __attribute__((unused));
@@ -42,7 +42,8 @@ static __always_inline void connection__forget(struct connection *c, struct sock
 	storage__delete(interims, sk);
 	/* First: the walk leaves a connection without flags alone while it is filled. */
 	*(volatile __u32 *)&c->flags = 0;
-	__builtin_memset(c, 0, sizeof(*c));
+	__builtin_memset(c, 0, __builtin_offsetof(struct connection, tenant));
+	__builtin_memset(c->comm, 0, sizeof(c->comm));
 }
 
 static __always_inline __u32 clamp_us(__u64 us)

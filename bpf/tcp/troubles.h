@@ -25,7 +25,7 @@ struct trouble {
  * Retransmits and resets of one socket, one by one, for its record. Made at the first one, so that a healthy connection
  * has none. Written under the socket's lock, and by the walk. Without memory or room LOSS_EVENT_FAILED_DETAIL counts.
  */
-SOCKET_STORAGE(troubles, struct trouble, 65536);
+SOCKET_STORAGE(troubles, struct trouble);
 
 static __always_inline void trouble__add(struct trouble *t, struct tcp_sock *tp, __u8 kind, __u32 segs, __u64 now)
 {

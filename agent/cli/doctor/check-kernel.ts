@@ -132,7 +132,8 @@ function checkHooks({ hooks, load }: ProbeCheck): Finding[] {
 }
 
 /** Where the kernel refuses to walk what lies in sockets, it lies by their addresses. */
-export const WITHOUT_STORAGES = "beyond 262,144 open sockets at once, new ones are not counted (loss storage_failed)";
+export const WITHOUT_STORAGES =
+  "beyond 262,144 open sockets, or a tenant's share of them, new ones are not counted (loss storage_failed)";
 
 function checkIterators({ iterators, sockets_by_address: byAddress, load }: ProbeCheck): Finding[] {
   const walk = "iterator bpf_sk_storage_map";
