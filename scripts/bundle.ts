@@ -2,9 +2,10 @@
  * agent/ → build/agent.mjs and the chunks that it loads only when it needs them.
  *
  * Each command and OTel's schema validator (only for a configuration file) are chunks of their own: an idle
- * agent in a cluster never loads the rest. Prints what was made and its size.
+ * agent in a cluster never loads the rest. Prints what was made and its size. build/bundled-packages.json names the packages
+ * that the bundle has code of: what the image's bill of materials is made from.
  */
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
@@ -54,6 +55,16 @@ const { metafile } = await build({
 // Afterwards, since an agent may be started meanwhile: the former build's chunks have other names.
 for (const chunk of readdirSync(`${ROOT}build/chunks`)) {
   if (!(`build/chunks/${chunk}` in metafile.outputs)) rmSync(`${ROOT}build/chunks/${chunk}`);
+}
+
+const bundled = Object.values(metafile.outputs).flatMap(({ inputs }) =>
+  Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? packageOf(path) : [])),
+);
+writeFileSync(`${ROOT}build/bundled-packages.json`, `${JSON.stringify([...new Set(bundled)].sort(), undefined, 2)}\n`);
+
+/** node_modules/@scope/name/lib/file.js → node_modules/@scope/name, and none for a file of the tree. */
+function packageOf(path: string): string[] {
+  return /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.slice(0, 1) ?? [];
 }
 
 const outputs = Object.entries(metafile.outputs).sort(([, a], [, b]) => b.bytes - a.bytes);

@@ -2,7 +2,7 @@
  * A container of deploy/manifests on this machine, by runc and without an engine: the pod's spec becomes an OCI
  * configuration as containerd makes it: users, groups, capabilities, no_new_privs, namespaces, mounts.
  *
- * Its root is this machine's /usr, read only; volumes lie where the test says. What a kubelet or a network plugin would do
+ * Its root is this machine's /usr, read only, or an image's; volumes lie where the test says. What a kubelet or a network plugin would do
  * is left out: no network but loopback or the host's, no seccomp and AppArmor profile of the runtime.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
@@ -40,6 +40,8 @@ export interface ContainerSetup {
   readonly volumes: Readonly<Record<string, string>>;
   /** What the image would hold, read only: by place in the container, its place here. */
   readonly files: Readonly<Record<string, string>>;
+  /** The files of an image, in place of this machine's: mount points are made in it. */
+  readonly root?: string;
   /** System calls that fail with EPERM, as in a runtime's seccomp profile. */
   readonly refused?: readonly string[];
   /** A whole seccomp profile, as `localhostProfile` names one. */
@@ -58,13 +60,7 @@ export class RunningContainer {
   constructor(setup: ContainerSetup) {
     this.#directory = mkdtempSync(join(tmpdir(), "flowspan-container-"));
     this.#id = `flowspan-${setup.container.name}-${process.pid}-${this.#directory.slice(-6)}`;
-    const root = join(this.#directory, "root");
-    mkdirSync(root);
-    // Where /bin and the like lead: to /usr.
-    for (const name of ["bin", "sbin", "lib", "lib64"]) {
-      if (lstatSync(`/${name}`, { throwIfNoEntry: false })?.isSymbolicLink())
-        symlinkSync(readlinkSync(`/${name}`), join(root, name));
-    }
+    const root = setup.root ?? makeRoot(join(this.#directory, "root"));
     writeFileSync(join(this.#directory, "config.json"), JSON.stringify(ociConfig(setup, root, `/${this.#id}`)));
     const args = ["--root", this.#state, "run", "--bundle", this.#directory, "--pid-file", this.#pidFile, this.#id];
     this.#child = spawn(RUNC, args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -115,6 +111,16 @@ export class RunningContainer {
   }
 }
 
+/** Where /bin and the like lead: to /usr, which is mounted. */
+function makeRoot(root: string): string {
+  mkdirSync(root);
+  for (const name of ["bin", "sbin", "lib", "lib64"]) {
+    if (lstatSync(`/${name}`, { throwIfNoEntry: false })?.isSymbolicLink())
+      symlinkSync(readlinkSync(`/${name}`), join(root, name));
+  }
+  return root;
+}
+
 function ociConfig(setup: ContainerSetup, root: string, cgroup: string): object {
   const { spec, container, argv, env = {} } = setup;
   const { runAsUser, runAsGroup = 0, allowPrivilegeEscalation, capabilities } = container.securityContext;
@@ -137,7 +143,7 @@ function ociConfig(setup: ContainerSetup, root: string, cgroup: string): object 
       noNewPrivileges: !allowPrivilegeEscalation,
     },
     root: { path: root, readonly: container.securityContext.readOnlyRootFilesystem },
-    mounts: [...systemMounts(), ...fileMounts(setup), ...volumeMounts(setup)],
+    mounts: [...systemMounts(setup), ...fileMounts(setup), ...volumeMounts(setup)],
     linux: {
       cgroupsPath: cgroup,
       ...(setup.seccomp === undefined ? {} : { seccomp: setup.seccomp }),
@@ -158,12 +164,12 @@ function refusing(names: readonly string[]): object {
   return { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names, action: "SCMP_ACT_ERRNO", errnoRet: EPERM }] };
 }
 
-function systemMounts(): Mount[] {
+function systemMounts({ root }: ContainerSetup): Mount[] {
   return [
     { destination: "/proc", type: "proc", source: "proc" },
     { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
     { destination: "/sys", type: "none", source: "/sys", options: ["rbind", "ro"] },
-    readOnly("/usr", "/usr"),
+    ...(root === undefined ? [readOnly("/usr", "/usr")] : []),
   ];
 }
 

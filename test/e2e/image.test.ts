@@ -1,18 +1,19 @@
 /**
- * deploy/Dockerfile, as far as it can be checked without a container engine: what it copies exists, what it
- * installs is what is needed, and what the agent's image holds runs by itself.
+ * The files of the images: what deploy/Dockerfile copies exists, what it installs is what is needed, and what the agent's image
+ * holds runs by itself. images.test.ts runs the images themselves.
  */
 
 import { execFile } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { release, tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { FEATURES } from "../../agent/cli/doctor/check-connected.ts";
 import type { Finding } from "../../agent/cli/doctor/finding.ts";
 import { USER_AGENT } from "../../agent/generated/layout.ts";
+import { stage } from "../../scripts/image/dockerfile.ts";
 import { ObservedLab } from "../lab/agents/observed.ts";
 import { twoPods } from "../lab/world/describe.ts";
 import { needs } from "../machine/needs.ts";
@@ -22,39 +23,47 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const run = promisify(execFile);
 const built = needs("build");
 
-interface Copy {
-  readonly stage: string;
-  /** In the tree: what a stage made stands below build/ there as well. */
-  readonly sources: readonly string[];
-}
-
-const dockerfile = readFileSync(`${ROOT}deploy/Dockerfile`, "utf8").replaceAll("\\\n", " ");
+const dockerfile = readFileSync(`${ROOT}deploy/Dockerfile`, "utf8");
 const setup = readFileSync(`${ROOT}scripts/setup`, "utf8");
+const recipe = readFileSync(`${ROOT}scripts/image/build`, "utf8");
 const { version } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as { version: string };
 
-function copies(): Copy[] {
-  let stage = "";
-  return dockerfile.split("\n").flatMap((line) => {
-    const [instruction, ...words] = line.split(/\s+/);
-    if (instruction === "FROM") stage = words.at(-1) ?? "";
-    if (instruction !== "COPY") return [];
-    const paths = words.filter((word) => !word.startsWith("--")).slice(0, -1);
-    return [{ stage, sources: paths.map((path) => path.replace(/^\/src\//, "")) }];
-  });
+/** What the build stage copies of the tree. */
+function copies(): string[] {
+  const lines = stage(dockerfile, "build").flatMap(([instruction, rest]) => (instruction === "COPY" ? [rest] : []));
+  return lines.flatMap((rest) => rest.split(/\s+/).slice(0, -1));
 }
 
-/** Packages of the stage's apt-get install, sorted. */
-function packages(stage: string): string[] {
-  const text = dockerfile.split(/^FROM /m).find((part) => part.split("\n")[0]?.endsWith(` AS ${stage}`)) ?? "";
-  const list = /apt-get install -y --no-install-recommends\s+([^&]+)/.exec(text)?.[1] ?? "";
+/** Packages of the build stage's apt-get install, sorted; those for another architecture are apart. */
+function packages(): string[] {
+  const run = stage(dockerfile, "build").find(([instruction]) => instruction === "RUN")?.[1] ?? "";
+  const list = /apt-get install -y --no-install-recommends\s+([^&]+)/.exec(run)?.[1] ?? "";
   return list.trim().split(/\s+/).sort();
 }
 
-built("every path that an image copies is in the tree or was built", () => {
-  const sources = copies().flatMap((copy) => copy.sources);
+/** Debian's packages in an image. */
+function shipped(image: "PROBE" | "AGENT"): string[] {
+  return (new RegExp(`^${image}_PACKAGES=\\((.*)\\)$`, "m").exec(recipe)?.[1] ?? "").split(" ");
+}
 
-  expect(sources.length).toBeGreaterThan(5);
-  expect(sources.filter((path) => !existsSync(ROOT + path))).toEqual([]);
+/** Debian's packages of the libraries that a program is linked with. */
+async function linked(program: string): Promise<string[]> {
+  const { stdout } = await run("ldd", [program]);
+  const paths = [...stdout.matchAll(/ => (\S+)/g)].map(([, path]) => realpathSync(path as string));
+  const { stdout: owners } = await run("dpkg", ["--search", ...paths]);
+  return [
+    ...new Set(
+      owners
+        .trim()
+        .split("\n")
+        .map((line) => line.split(":")[0] as string),
+    ),
+  ].sort();
+}
+
+built("every path that the build copies is in the tree", () => {
+  expect(copies().length).toBeGreaterThan(5);
+  expect(copies().filter((path) => !existsSync(ROOT + path))).toEqual([]);
 });
 
 test("the build's packages are those that scripts/setup installs, without the lab's", () => {
@@ -62,16 +71,14 @@ test("the build's packages are those that scripts/setup installs, without the la
   const names = table.split("\n").flatMap((line) => line.trim().split(/\s+/)[0] || []);
 
   const lab = ["iproute2", "iptables", "procps"];
-  expect(packages("build")).toEqual(names.filter((name) => !lab.includes(name)).sort());
+  expect(packages()).toEqual(names.filter((name) => !lab.includes(name)).sort());
 });
 
-built("the probe's image has the libraries that the probe is linked with, and no others", async () => {
-  const { stdout } = await run("ldd", [`${ROOT}build/flowspan-probe`]);
-  const libraries = [...stdout.matchAll(/^\s*lib(\w+)\.so\.(\d+) =>/gm)].filter(([, name]) => name !== "c");
-  // Debian's names: lib + soname's number, but for zlib.
-  const names = libraries.map(([, name, number]) => (name === "z" ? "zlib1g" : `lib${name}${number}`));
+built("the images have the libraries that their programs are linked with, and no others", async () => {
+  const withSystem = (names: string[]) => ["base-files", ...names].sort();
 
-  expect(packages("probe")).toEqual(names.sort());
+  expect(shipped("PROBE")).toEqual(withSystem(await linked(`${ROOT}build/flowspan-probe`)));
+  expect(shipped("AGENT")).toEqual(withSystem(await linked(process.execPath)));
 });
 
 test("the images' Node is the one that scripts/setup installs", () => {
@@ -83,9 +90,8 @@ function agentOfImage(): string {
   const directory = mkdtempSync(join(tmpdir(), "flowspan-image-"));
   chmodSync(directory, 0o755); // for the image's user
   onTestFinished(() => rmSync(directory, { recursive: true }));
-  for (const path of copies().flatMap((copy) => (copy.stage === "agent" ? copy.sources : []))) {
-    cpSync(ROOT + path, join(directory, basename(path)), { recursive: true });
-  }
+  for (const path of ["agent.mjs", "chunks"])
+    cpSync(`${ROOT}build/${path}`, join(directory, path), { recursive: true });
   return join(directory, "agent.mjs");
 }
 

@@ -11,7 +11,17 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "vitest";
 import { type Component, component } from "../components/find.ts";
 
-export type Need = "root" | "btf" | "cgroup2" | "iptables" | "build" | "expendable" | "runc" | "strace" | Component;
+export type Need =
+  | "root"
+  | "btf"
+  | "cgroup2"
+  | "iptables"
+  | "build"
+  | "expendable"
+  | "runc"
+  | "strace"
+  | "image"
+  | Component;
 
 const CHECKS: { readonly [N in Exclude<Need, Component>]: () => string | undefined } = {
   root: () => (process.getuid?.() === 0 ? undefined : "root is needed: sudo make test"),
@@ -29,6 +39,10 @@ const CHECKS: { readonly [N in Exclude<Need, Component>]: () => string | undefin
       : "it changes a setting of the whole machine, which others notice: CI=true or FLOWSPAN_REQUIRE=all",
   runc: () => (existsSync("/usr/sbin/runc") ? undefined : "runc is missing: scripts/setup test"),
   strace: () => (existsSync("/usr/bin/strace") ? undefined : "strace is missing: scripts/setup test"),
+  image: () =>
+    existsSync(new URL("../../build/image/index.json", import.meta.url))
+      ? undefined
+      : 'there are no images: make image ARCH="amd64 arm64"',
   build: () =>
     existsSync(new URL("../../build/flowspan-probe", import.meta.url)) ? undefined : "nothing is built: make build",
 };
