@@ -258,3 +258,18 @@ int pins__remove(const char *wanted)
 	protocols__retire(&pins, FLOWSPAN_PROTOCOL + 1, false);
 	return tree__remove(AT_FDCWD, pins.base);
 }
+
+bool pins__are_there(const char *wanted)
+{
+	const char *bpffs = wanted ? NULL : bpffs__mounted();
+	struct pins pins;
+
+	if (!wanted && !bpffs)
+		return false;
+	if (pins__place(&pins, wanted, bpffs))
+		return true;
+	if (faccessat(AT_FDCWD, pins.base, F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
+		return false;
+	log_info("%s is there", pins.base);
+	return true;
+}

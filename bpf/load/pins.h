@@ -43,5 +43,7 @@ void pins__remove_links_except(const struct pins *pins, uint64_t generation);
 
 /* --unpin: removes all pins under `wanted`, of every version. 0 also where there are none. */
 int pins__remove(const char *wanted);
+/* --is-unpinned: whether anything is where pins would be. True, and said why, where that cannot be seen. */
+bool pins__are_there(const char *wanted);
 
 #endif

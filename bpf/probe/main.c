@@ -90,6 +90,17 @@ static int probe__run(const struct options *options, int lifeline)
 	return server__run(server);
 }
 
+/* Once, or again and again until it fails or somebody ends the process. */
+static int unpin__run(const struct options *options)
+{
+	while (!pins__remove(options->pins)) {
+		if (!options->every)
+			return EXIT_ENDED;
+		sleep(options->every);
+	}
+	return EXIT_CANNOT_START;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -106,7 +117,9 @@ int main(int argc, char **argv)
 	case MODE_IS_LISTENING:
 		return listener__ask(&options) ? EXIT_CANNOT_START : EXIT_ENDED;
 	case MODE_UNPIN:
-		return pins__remove(options.pins) ? EXIT_CANNOT_START : EXIT_ENDED;
+		return unpin__run(&options);
+	case MODE_IS_UNPINNED:
+		return pins__are_there(options.pins) ? EXIT_CANNOT_START : EXIT_ENDED;
 	case MODE_RUN:
 		break;
 	}

@@ -30,6 +30,8 @@ enum {
 	OPT_USER,
 	OPT_STAY_ROOT,
 	OPT_UNPIN,
+	OPT_EVERY,
+	OPT_IS_UNPINNED,
 	OPT_CHECK,
 	OPT_IS_LISTENING,
 	OPT_LOG_LEVEL
@@ -49,6 +51,8 @@ static const struct option long_options[] = {
 	{ "user", required_argument, NULL, OPT_USER },
 	{ "stay-root", no_argument, NULL, OPT_STAY_ROOT },
 	{ "unpin", no_argument, NULL, OPT_UNPIN },
+	{ "every", required_argument, NULL, OPT_EVERY },
+	{ "is-unpinned", no_argument, NULL, OPT_IS_UNPINNED },
 	{ "check", no_argument, NULL, OPT_CHECK },
 	{ "is-listening", no_argument, NULL, OPT_IS_LISTENING },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
@@ -59,7 +63,7 @@ static const struct option long_options[] = {
 
 static const char help[] =
 	"Usage: flowspan-probe (--socket PATH | --stdio) [OPTIONS]\n"
-	"       flowspan-probe (--check | --unpin) [--pins DIR]\n"
+	"       flowspan-probe (--check | --unpin [--every N] | --is-unpinned) [--pins DIR]\n"
 	"       flowspan-probe --is-listening --socket PATH [--socket-uid UID]\n"
 	"\n"
 	"Loads flowspan's kernel programs, and gives one agent what they have counted. What is counted stays in\n"
@@ -82,6 +86,9 @@ static const char help[] =
 	"  --check               say as JSON what this kernel allows; leaves nothing behind\n"
 	"  --is-listening        say as JSON whether a probe listens on the socket; disturbs nobody\n"
 	"  --unpin               detach and forget: removes all pins, and with them what was not exported yet\n"
+	"  --every N             with --unpin: again each N seconds, until it is ended; a late probe could make pins "
+	"anew\n"
+	"  --is-unpinned         exit with 0 where there are no pins, else with 1\n"
 	"  --log-level LEVEL     debug, info (default), warn or error\n"
 	"  --version, --help\n"
 	"\n"
@@ -169,6 +176,14 @@ static int options__take(struct options *options, int option, char *value)
 	case OPT_UNPIN:
 		options->mode = MODE_UNPIN;
 		return 0;
+	case OPT_EVERY:
+		if (number__parse("every", value, 1, 86400, &number))
+			return -1;
+		options->every = (unsigned)number;
+		return 0;
+	case OPT_IS_UNPINNED:
+		options->mode = MODE_IS_UNPINNED;
+		return 0;
 	case OPT_IS_LISTENING:
 		options->mode = MODE_IS_LISTENING;
 		return 0;
@@ -227,6 +242,10 @@ static int options__check(const struct options *options)
 {
 	unsigned page = (unsigned)sysconf(_SC_PAGESIZE);
 
+	if (options->every && options->mode != MODE_UNPIN) {
+		log_error("--every %u: goes with --unpin", options->every);
+		return -1;
+	}
 	if (options->mode != MODE_RUN && options->mode != MODE_IS_LISTENING)
 		return 0;
 	if (!options->socket_path == !options->stdio) {

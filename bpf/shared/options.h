@@ -17,6 +17,7 @@ enum mode {
 	MODE_RUN,
 	MODE_CHECK,
 	MODE_UNPIN,
+	MODE_IS_UNPINNED,
 	MODE_IS_LISTENING,
 	MODE_DONE, /* --help or --version: answered already */
 };
@@ -30,6 +31,7 @@ struct options {
 	bool supervise;
 	const char *pins;   /* NULL: <bpffs>/flowspan */
 	const char *cgroup; /* NULL: the whole machine */
+	unsigned every;     /* seconds between two --unpin; 0: once */
 	unsigned edges;
 	unsigned sockets;      /* where they are known by address */
 	unsigned records_ring; /* bytes, a power of two */

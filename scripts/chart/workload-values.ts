@@ -64,6 +64,13 @@ export function workloadValues(workload: string, defaults: WorkloadDefaults): Va
         "Seccomp profile of the pods. deploy/manifests/README.md has narrower ones, and says which runtimes need one for the probe.",
     },
     {
+      path: `${workload}.appArmorProfile`,
+      schema: anyObject,
+      default: {},
+      description:
+        "AppArmor profile of the pods (Kubernetes 1.30). Empty: the runtime's own. deploy/apparmor has narrower ones, which each node must have loaded.",
+    },
+    {
       path: `${workload}.resources`,
       schema: resources,
       default: defaults.resources,

@@ -99,6 +99,22 @@ const byItself: Readonly<Record<string, ValueCase>> = {
   "probe.extraArgs": { value: ["--edges=131072"], changes: [PROBE], line: "- --edges=131072" },
   "probe.socketDirectory": { value: "/run/other", changes: [AGENT, PROBE], line: "path: /run/other" },
   "probe.pins": { value: "other", changes: [PROBE], line: "- --pins=/bpf/other" },
+  "probe.appArmorProfile": {
+    value: { type: "Localhost", localhostProfile: "flowspan-probe" },
+    changes: [PROBE],
+    line: "localhostProfile: flowspan-probe",
+  },
+  "agent.appArmorProfile": {
+    value: { type: "Localhost", localhostProfile: "flowspan-agent" },
+    changes: [AGENT],
+    line: "localhostProfile: flowspan-agent",
+  },
+  "directory.appArmorProfile": {
+    value: { type: "Localhost", localhostProfile: "flowspan-agent" },
+    given: withDirectory,
+    changes: [DIRECTORY],
+    line: "localhostProfile: flowspan-agent",
+  },
   "probe.seccompProfile": {
     value: { type: "Localhost", localhostProfile: "flowspan-probe.json" },
     changes: [PROBE],
@@ -201,7 +217,7 @@ const byItself: Readonly<Record<string, ValueCase>> = {
   "uninstall.enabled": {
     value: true,
     changes: "all",
-    line: "- while flowspan-probe --unpin --pins=/bpf/flowspan; do sleep 5; done",
+    line: "args: [--unpin, --every=5, --pins=/bpf/flowspan]",
   },
   extraObjects: {
     value: [{ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "{{ .Release.Name }}-more" } }],

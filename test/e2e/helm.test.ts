@@ -91,6 +91,20 @@ describe("chart and kustomize say the same objects", () => {
     expect(rendered(chart)).toEqual(withoutNamespace(await kustomizeWith("directory", "directory-identity")));
   });
 
+  test("with profiles of the nodes it says what the components seccomp and apparmor say", async () => {
+    const profiles = (name: string) => ({
+      seccompProfile: { type: "Localhost", localhostProfile: `${name}.json` },
+      appArmorProfile: { type: "Localhost", localhostProfile: name },
+    });
+    const agent = profiles("flowspan-agent");
+
+    const chart = await render({ agent, directory: { enabled: true, ...agent }, probe: profiles("flowspan-probe") });
+
+    const components = await kustomizeWith("directory", "seccomp", "apparmor");
+    expect(rendered(chart)).toEqual(withoutNamespace(components));
+    expect(JSON.stringify(components).match(/"localhostProfile":"[^"]+"/g)).toHaveLength(6);
+  });
+
   const at4317 = (scheme: string, tls = {}) => ({ endpoint: `${scheme}://otel-collector.observability:4317`, tls });
   const memory = (limit: string, request: string) => ({ limits: { memory: limit }, requests: { memory: request } });
   const overlays = {

@@ -20,7 +20,7 @@ const PROBE = join(import.meta.dirname, "../../build/flowspan-probe");
 const READY_MS = 30_000;
 
 interface Uninstaller extends PodContainer {
-  readonly command: readonly string[];
+  readonly args: readonly string[];
   readonly readinessProbe: { readonly exec: { readonly command: readonly string[] } };
 }
 
@@ -30,7 +30,6 @@ const { spec } = (
   }
 ).spec.template;
 const [uninstaller] = spec.containers;
-const shellOf = (argv: readonly string[]) => argv.map((word) => `'${word}'`).join(" ");
 
 let node: string;
 let containers: RunningContainer[];
@@ -75,12 +74,12 @@ async function startProbe(): Promise<RunningContainer> {
 
 function startUninstaller(refused: readonly string[] = []): RunningContainer {
   const volumes = { bpf: join(node, "bpf") };
-  return start({ spec, container: uninstaller, argv: uninstaller.command, volumes, refused });
+  return start({ spec, container: uninstaller, argv: ["flowspan-probe", ...uninstaller.args], volumes, refused });
 }
 
 /** As the kubelet asks. */
 async function isReady(container: RunningContainer): Promise<boolean> {
-  return (await container.exec(shellOf(uninstaller.readinessProbe.exec.command))).code === 0;
+  return (await container.execProgram(uninstaller.readinessProbe.exec.command)).code === 0;
 }
 
 /** Programs that this node's bpffs keeps attached, by their ids. */

@@ -21,6 +21,7 @@ export type Need =
   | "runc"
   | "strace"
   | "image"
+  | "apparmor"
   | Component;
 
 const CHECKS: { readonly [N in Exclude<Need, Component>]: () => string | undefined } = {
@@ -39,6 +40,8 @@ const CHECKS: { readonly [N in Exclude<Need, Component>]: () => string | undefin
       : "it changes a setting of the whole machine, which others notice: CI=true or FLOWSPAN_REQUIRE=all",
   runc: () => (existsSync("/usr/sbin/runc") ? undefined : "runc is missing: scripts/setup test"),
   strace: () => (existsSync("/usr/bin/strace") ? undefined : "strace is missing: scripts/setup test"),
+  apparmor: () =>
+    existsSync("/usr/sbin/apparmor_parser") ? undefined : "apparmor_parser is missing: scripts/setup test",
   image: () =>
     existsSync(new URL("../../build/image/index.json", import.meta.url))
       ? undefined
