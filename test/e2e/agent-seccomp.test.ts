@@ -10,7 +10,6 @@ import { agentCalls, agentProfile } from "../../scripts/generate-seccomp.ts";
 import { holds } from "../components/running.ts";
 import { needs } from "../machine/needs.ts";
 import { type AgentWorld, startWorld } from "./agent-world.ts";
-import { accesses, refused, rulesOf, unneeded } from "./apparmor.ts";
 import { type ContainerSetup, RunningContainer } from "./container.ts";
 import { probeSetup, type Volumes, volumesOfTest } from "./node-containers.ts";
 
@@ -138,7 +137,7 @@ test(
     // Without io_uring, as the profile has it: else libuv would not make the calls that it makes instead.
     await wholeRun(volumes, (setup, name) => ({
       ...{ ...setup, refused: ["io_uring_setup"] },
-      argv: ["strace", "-f", "-y", "-o", `/run/flowspan/trace-${name}`, ...setup.argv],
+      argv: ["strace", "-f", "-o", `/run/flowspan/trace-${name}`, ...setup.argv],
     }));
 
     const traces = readdirSync(volumes.own).filter((name) => name.startsWith("trace-"));
@@ -151,13 +150,6 @@ test(
     expect(
       [...used].filter((name) => name !== "io_uring_setup" && !allowed.includes(name)).sort(),
       "the profile lacks what a run calls: add it to agent-calls.yaml with its reason",
-    ).toEqual([]);
-    const rules = rulesOf("flowspan-agent");
-    const opened = accesses(texts.join("\n").replaceAll("</node>", "</usr/local/bin/node>"));
-    expect(refused(rules, opened), "deploy/apparmor/flowspan-agent lacks what a run opens").toEqual([]);
-    expect(
-      unneeded(rules, opened),
-      "deploy/apparmor/flowspan-agent allows more: remove it, or say `# rarely: when`",
     ).toEqual([]);
     const { run, ...others } = agentCalls();
     expect(

@@ -1,7 +1,6 @@
 /**
  * deploy/apparmor, compiled by apparmor_parser for the features of a kernel that has all of them: no rule is one that the parser does not
- * know, and the capabilities are those of the pods' specs. What the runs open is held against them where runs are traced
- * (seccomp.test.ts, agent-seccomp.test.ts).
+ * know, and the capabilities are those of the pods' specs. The kernels of this suite do not enforce them.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
