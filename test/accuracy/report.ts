@@ -10,16 +10,42 @@ export interface Results {
   readonly verdicts: readonly ScenarioVerdict[];
 }
 
-export function renderReport({ seed, interval, commit, verdicts }: Results): string {
+/** What the command line prints of one seed. */
+export function renderReport({ seed, interval, verdicts }: Results): string {
   const faults = verdicts.flatMap((verdict) => verdict.faults);
-  const all = verdicts.reduce((sum, { findings }) => sum + findings, 0);
+  return [
+    `Seed ${seed}: ${verdicts.length} scenarios with ${faults.length} faults, intervals of ${interval} ms.`,
+    "",
+    renderVerdicts(verdicts),
+  ].join("\n");
+}
+
+/** One row for each seed, and its wrong findings and places in words. */
+export function renderSeeds(campaigns: readonly Results[]): string {
+  const rows = campaigns.map(({ seed, interval, commit = "", verdicts }) => {
+    const counts = [
+      verdicts.length,
+      ...[verdicts.flatMap((each) => each.faults).length, findingsOf(verdicts)],
+      verdicts.flatMap(({ wrong, wrongPlaces }) => [...wrong, ...wrongPlaces]).length,
+    ];
+    return `| ${seed} | ${commit} | ${interval} ms | ${counts.join(" | ")} |`;
+  });
+  return [
+    "| seed | commit | intervals of | scenarios | faults | findings | wrong |",
+    "|---|---|---|---|---|---|---|",
+    ...rows,
+  ].join("\n");
+}
+
+/** Precision, recall by kind and strength, and the confusion matrix. */
+export function renderVerdicts(verdicts: readonly ScenarioVerdict[]): string {
+  const faults = verdicts.flatMap((verdict) => verdict.faults);
+  const all = findingsOf(verdicts);
   const wrong = verdicts.flatMap((verdict) => verdict.wrong);
   const wrongPlaces = verdicts.flatMap((verdict) => verdict.wrongPlaces);
   const losses = faults.filter(({ share }) => share !== undefined);
   const placed = count(losses, "found");
   return [
-    `Seed ${seed}${commit === undefined ? "" : `, commit ${commit}`}: ${verdicts.length} scenarios with ${faults.length} faults, intervals of ${interval} ms.`,
-    "",
     `- Precision of findings: ${ratio(all - wrong.length, all)} (${all} findings of agents, ${wrong.length} of them wrong).`,
     `- Precision of places, by all nodes together: ${ratio(placed, placed + wrongPlaces.length)} (${placed} right, ${wrongPlaces.length} wrong).`,
     `- Found but with several candidates: ${count(faults, "unknown")} of ${faults.length} faults.`,
@@ -45,6 +71,10 @@ export function renderReport({ seed, interval, commit, verdicts }: Results): str
     ...wrongLines("Wrong findings", wrong),
     ...wrongLines("Wrong places", wrongPlaces),
   ].join("\n");
+}
+
+function findingsOf(verdicts: readonly ScenarioVerdict[]): number {
+  return verdicts.reduce((sum, { findings }) => sum + findings, 0);
 }
 
 /** Two whole ones, after the one that the fault began in. */
