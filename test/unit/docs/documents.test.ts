@@ -15,7 +15,9 @@ const DOCUMENTS = [
   "docs/accuracy.md",
   "docs/configuration.md",
   "docs/directory.md",
+  "docs/comparison.md",
   "docs/install.md",
+  "docs/sizing.md",
   "docs/telemetry.md",
 ];
 
