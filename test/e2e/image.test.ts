@@ -50,7 +50,12 @@ function shipped(image: "PROBE" | "AGENT"): string[] {
 async function linked(program: string): Promise<string[]> {
   const { stdout } = await run("ldd", [program]);
   const paths = [...stdout.matchAll(/ => (\S+)/g)].map(([, path]) => realpathSync(path as string));
-  const { stdout: owners } = await run("dpkg", ["--search", ...paths]);
+  // Packages have some of them below /lib, which is /usr/lib on the machine; dpkg fails where one of both is not there.
+  const both = paths.flatMap((path) => [path, path.replace(/^\/usr/, "")]);
+  const owners = await run("dpkg", ["--search", ...both]).then(
+    ({ stdout: found }) => found,
+    ({ stdout: found }: { stdout: string }) => found,
+  );
   return [
     ...new Set(
       owners
