@@ -4,7 +4,7 @@
  * the iterator over sockets' storages, and to write into one that was found through a file.
  *
  *   in the socket   walked by an iterator over all storages    freed with its socket
- *   by its address  walked as the elements of a hash           freed by a walk that began after its close
+ *   by its address  walked as the elements of a hash           freed by a walk that finds the socket gone after its close
  *
  * A new socket may lie where another one has just been freed. So the key has the socket's cookie, too, which every socket
  * gets that a hook sees opening. One that is older than the probe may have none, and one that is not born yet has none.
@@ -108,6 +108,24 @@ static __always_inline struct tcp_sock *tcp_sock__found(struct sock *sk)
 	if (sockets_by_address)
 		return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
 	return bpf_skc_to_tcp_sock(sk);
+}
+
+static __always_inline bool socket__has_nobody(__u64 address)
+{
+	struct sock *sk = bpf_rdonly_cast((const void *)address, bpf_core_type_id_kernel(struct sock));
+
+	return !sk->__sk_common.skc_refcnt.refs.counter;
+}
+
+/*
+ * Whether the socket of that address and cookie is gone: nobody holds what lies there, or it is another socket. Its memory
+ * can be read, whatever it is by now.
+ */
+static __always_inline bool socket__is_gone(__u64 address, __u32 cookie)
+{
+	struct sock *sk = bpf_rdonly_cast((const void *)address, bpf_core_type_id_kernel(struct sock));
+
+	return socket__has_nobody(address) || (__u32)sk->__sk_common.skc_cookie.counter != cookie;
 }
 
 /* Gives a socket its cookie, if it has none. Only in a hook, to which the kernel hands sockets that it trusts. */

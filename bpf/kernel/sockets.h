@@ -57,6 +57,14 @@ typedef struct {
 	__s64 counter;
 } atomic64_t;
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -72,11 +80,8 @@ struct sock_common {
 	unsigned long skc_flags;
 	atomic64_t skc_cookie;
 	struct hlist_nulls_node skc_nulls_node;
+	refcount_t skc_refcnt;
 };
-
-typedef struct {
-	int counter;
-} atomic_t;
 
 struct qspinlock {
 	atomic_t val;

@@ -26,6 +26,8 @@ enum connection_state_flag {
 	REUSED = 1 << 13,       /* the socket had another connection before */
 	UNDECIDED = 1 << 14,    /* a RST came or is about to be sent: see undecided.h */
 	IN_SOCKMAP = 1 << 15,   /* its data may have gone around TCP: see bypass.h */
+	LISTENED = 1 << 16,     /* the socket was a listener before */
+	QUEUED = 1 << 17,       /* by address: it has closed once, and waits until it is gone: see closed.h */
 };
 
 /* Written by the hooks and the walk as common/advance.h says; `key` never changes once ESTABLISHED. */
@@ -73,6 +75,9 @@ _Static_assert(sizeof(struct connection) <= 184, "a socket's storage takes twice
  * room or beyond its tenant's share (socket_shares.h), LOSS_STORAGE_FAILED counts.
  */
 SOCKET_STORAGE(connections, struct connection);
+
+/* What is of the socket, and not of one of its connections. */
+#define SOCKET_FLAGS (REUSED | LISTENED | QUEUED)
 
 /* @return the flags of `wanted` that this caller was the first to set */
 static __always_inline __u32 connection__claim(struct connection *c, __u32 wanted)

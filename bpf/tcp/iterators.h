@@ -34,18 +34,20 @@ int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
+/* What is gone and not in the queue: nobody saw its close, or the queue had no place for it. */
 static long walk_key(struct bpf_map *map, const struct socket_key *key, struct connection *c, void *unused)
 {
 	struct settings *s = settings__if_active();
-	struct sock *sk;
+	struct socket_key of = *key;
 
 	(void)map;
 	(void)unused;
 	if (!s)
 		return 1;
-	sk = bpf_rdonly_cast((const void *)key->address, bpf_core_type_id_kernel(struct sock));
-	if (!key->cookie || key->cookie == (__u32)sk->__sk_common.skc_cookie.counter)
-		walk_socket(sk, c, s);
+	if (of.cookie ? !socket__is_gone(of.address, of.cookie) : !socket__has_nobody(of.address))
+		walk_socket(bpf_rdonly_cast((const void *)of.address, bpf_core_type_id_kernel(struct sock)), c, s);
+	else if (!(*(volatile __u32 *)&c->flags & QUEUED))
+		storage__free(&of);
 	return 0;
 }
 

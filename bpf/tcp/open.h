@@ -40,6 +40,7 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 {
 	__u64 cgroup = cgroup__of_socket(sk);
 	struct connection *c;
+	__u32 former;
 	bool is_reused;
 
 	if (!cgroup)
@@ -53,6 +54,7 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 	if (!c->start_ns || c->flags & CLOSED)
 		socket_total__add(SOCKETS_TRACKED);
 	is_reused = c->start_ns;
+	former = c->flags & (LISTENS | LISTENED) ? REUSED | LISTENED : REUSED;
 	if (is_reused)
 		connection__forget(c, sk);
 	if (sockets_by_address && !is_reused && sk->__sk_common.skc_cookie.counter)
@@ -62,7 +64,7 @@ static __always_inline struct connection *connection__start(struct sock *sk, str
 	key__from_sock(&c->key, &sk->__sk_common, IPPROTO_TCP);
 	c->start_ns = bpf_ktime_get_boot_ns();
 	if (is_reused)
-		__sync_fetch_and_or(&c->flags, REUSED);
+		__sync_fetch_and_or(&c->flags, former);
 	return c;
 }
 
@@ -163,7 +165,7 @@ static __always_inline void on_established(struct sock *sk, int from, struct set
 	socket__identify(sk);
 	if (from == TCP_SYN_RECV) {
 		/* Also a listener's socket that is used again, and a simultaneous open (RFC 9293 3.5), which has a client. */
-		if (!c || c->key.role != ROLE_CLIENT || c->flags & ~REUSED)
+		if (!c || c->key.role != ROLE_CLIENT || c->flags & ~SOCKET_FLAGS)
 			c = connection__start(sk, s, ROLE_SERVER, is_last);
 	} else if (!c) {
 		c = connection__start(sk, s, ROLE_CLIENT, is_last); /* its SYN_SENT was skipped */
