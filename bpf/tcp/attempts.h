@@ -4,7 +4,8 @@
  *
  * The kernel sets SYN_SENT before it looks for a local port (tcp_v4_connect(), tcp_v6_connect()) and tells errors
  * of all that follows to the caller alone. So what was done so far tells how it ended: a found port is followed
- * by a new flow hash, a SYN that was handed down by TcpActiveOpens and snd_nxt.
+ * by a new flow hash, a SYN that was handed down by TcpActiveOpens and snd_nxt. A hardened kernel refuses a socket that
+ * has listened (seen on 6.18.44: EINVAL) before it looks for one: of such a socket nobody can tell which it was.
  */
 #ifndef TCP_ATTEMPTS_H
 #define TCP_ATTEMPTS_H
@@ -19,8 +20,8 @@
 enum attempt {
 	ATTEMPT_MADE,          /* the kernel counts it in TcpActiveOpens */
 	ATTEMPT_NO_LOCAL_PORT, /* EADDRNOTAVAIL: all are taken, or the bound one is, towards this peer */
-	ATTEMPT_NOT_SENT,      /* no memory, no route from that port, a missing key, a rule that refuses */
-	ATTEMPT_NONE,          /* nothing failed: Fast Open waits with the SYN for data, and there was none */
+	ATTEMPT_NOT_SENT, /* no memory, no route from that port, a missing key, a rule that refuses, has listened */
+	ATTEMPT_NONE,     /* nothing failed: Fast Open waits with the SYN for data, and there was none */
 };
 
 /* @param c as on_connect() left it: nothing of it was counted yet */
@@ -30,7 +31,9 @@ static __always_inline enum attempt attempt__of(struct connection *c, struct soc
 		return ATTEMPT_MADE;
 	if (c->flags & RESTORED || sk->sk_shutdown == SHUTDOWN_MASK)
 		return ATTEMPT_NONE;
-	return sk->sk_txhash == c->client_isn ? ATTEMPT_NO_LOCAL_PORT : ATTEMPT_NOT_SENT;
+	if (sk->sk_txhash != c->client_isn || c->flags & LISTENED)
+		return ATTEMPT_NOT_SENT;
+	return ATTEMPT_NO_LOCAL_PORT;
 }
 
 static __always_inline void count_failure(struct edge_value *edge, enum attempt attempt, int error)

@@ -8,7 +8,16 @@ import { CLOCK_US, compareTimes } from "./compare-times.ts";
 import { type Differences, describeEnd, describeRecord } from "./differences.ts";
 import type { Look } from "./looks.ts";
 import type { ExpectedEnd, Truth } from "./oracle.ts";
-import { ADOPTED, CHECKPOINTED, EADDRNOTAVAIL, RESET_RECEIVED, RESET_SENT, RESTORED } from "./record-flags.ts";
+import {
+  ADOPTED,
+  CHECKPOINTED,
+  EADDRNOTAVAIL,
+  EINVAL,
+  RESET_RECEIVED,
+  RESET_SENT,
+  RESTORED,
+  UNSENT,
+} from "./record-flags.ts";
 import type { Trace } from "./trace.ts";
 import type { Use, Uses } from "./uses.ts";
 import type { Edge } from "./window.ts";
@@ -163,10 +172,13 @@ function compareEnd(name: string, end: ExpectedEnd, record: Connection, context:
   const flags = record.flags;
   if (end.established !== undefined && !(flags & ADOPTED))
     said.equal("outcome", `${name}: established`, isOpen, end.established);
-  if (end.errno !== undefined && !isOpen && end.errno !== EADDRNOTAVAIL)
+  if (end.errno !== undefined && !isOpen && end.errno !== EADDRNOTAVAIL && end.errno !== EINVAL)
     said.equal("outcome", `${name}: its error`, errorName(record.error), errorName(end.errno));
   if (end.errno === EADDRNOTAVAIL && record.error === 0)
     said.add("no-port", `${name}: no port was free, and it is cancelled`);
+  // That a socket has listened only a probe knows that saw it listen.
+  if (end.errno === EINVAL && !(flags & UNSENT) && !(context.start && record.error === EADDRNOTAVAIL))
+    said.add("no-port", `${name}: connect() refused a socket that has listened, and its error is ${record.error}`);
   if (conversation && role === "client")
     said.equal("local-port", `${name}: local port`, record.localPort, conversation.client.port);
   const restored = (use?.restored ?? 0) > 0;

@@ -11,7 +11,8 @@ import { ADOPTED, CHECKPOINTED, EADDRNOTAVAIL, RESET_RECEIVED, RESET_SENT, RESTO
 
 const is = (value: unknown) => (value ? 1 : 0);
 const failed = (errno: number) => (record: Connection) =>
-  is(record.key.role === "client" && record.establishedNs === 0n && record.error === errno);
+  is(record.key.role === "client" && record.establishedNs === 0n && record.error === errno && !isNotSent(record));
+const isNotSent = ({ error, flags }: Connection) => error !== EADDRNOTAVAIL && (flags & UNSENT) !== 0;
 
 /** Counters of an edge, and what of each of its records adds up to them. */
 export const SUMS: readonly (readonly [EdgeCountersField, (record: Connection) => number])[] = [
@@ -44,10 +45,7 @@ export const SUMS: readonly (readonly [EdgeCountersField, (record: Connection) =
   ["failedNetUnreachable", failed(101)],
   ["failedCancelled", failed(0)],
   ["failedNoLocalPort", failed(EADDRNOTAVAIL)],
-  [
-    "failedNotSent",
-    ({ establishedNs, error, flags }) => is(establishedNs === 0n && error !== EADDRNOTAVAIL && flags & UNSENT),
-  ],
+  ["failedNotSent", (record) => is(record.establishedNs === 0n && isNotSent(record))],
 ];
 
 function durationUs({ establishedNs, endNs, flags }: Connection): number {

@@ -9,3 +9,5 @@ export const RESTORED = 1 << ConnectionFlag.CONNECTION_RESTORED;
 export const CHECKPOINTED = 1 << ConnectionFlag.CONNECTION_CHECKPOINTED;
 
 export const EADDRNOTAVAIL = 99;
+/** Of a connect(): some kernels refuse a socket that has listened (bpf/tcp/attempts.h), when its state has changed already. */
+export const EINVAL = 22;

@@ -4,6 +4,7 @@
  *
  *   calls ─► sockets (slots of puppets, references) ─► uses: one connection, or one attempt, at one end
  */
+import { EINVAL } from "./record-flags.ts";
 import { type Call, type End, parseEnd, type Trace } from "./trace.ts";
 
 export type Role = "client" | "server";
@@ -64,7 +65,7 @@ const EINPROGRESS = 115;
 const EAGAIN = 11;
 const ETIMEDOUT = 110;
 /** A connect that fails so has begun nothing. */
-const NOT_BEGUN: ReadonlySet<number> = new Set([9, 22, 38, 95, 97, EALREADY, EISCONN]);
+const NOT_BEGUN: ReadonlySet<number> = new Set([9, EINVAL, 38, 95, 97, EALREADY, EISCONN]);
 
 type Growing = { -readonly [K in keyof Use]: Use[K] };
 
@@ -74,6 +75,8 @@ interface Socket {
   cgroup: string;
   readonly mptcp: boolean;
   bound: boolean;
+  /** It was a listener itself. */
+  listened: boolean;
   /** Who called listen() on it, or on the one that accepted it. */
   listener?: string;
   use: Growing | undefined;
@@ -127,7 +130,8 @@ class Books implements Uses {
     if (call.result < 0) return;
     const cgroup = this.#groupOf(call.who);
     const mptcp = this.#words(call)[4] === "mptcp";
-    this.#put(call.who, call.slot, { references: 1, who: call.who, cgroup, mptcp, bound: false, use: undefined });
+    const made = { references: 1, who: call.who, cgroup, mptcp, bound: false, listened: false, use: undefined };
+    this.#put(call.who, call.slot, made);
   }
 
   #fork(call: Call): void {
@@ -175,7 +179,8 @@ class Books implements Uses {
   }
 
   #connect(call: Call, socket: Socket): void {
-    if (call.result < 0 && NOT_BEGUN.has(call.errno)) return;
+    const isRefusedLater = call.errno === EINVAL && socket.listened;
+    if (call.result < 0 && NOT_BEGUN.has(call.errno) && !isRefusedLater) return;
     const words = this.#words(call);
     const remote = parseEnd(`${words[3]}/${words[4]}`);
     if (remote === undefined || (socket.use && socket.use.end === undefined && socket.use.errno === undefined)) return;
@@ -191,7 +196,7 @@ class Books implements Uses {
     const local = parseEnd(call.said.local);
     const remote = parseEnd(call.said.remote);
     if (call.result < 0 && call.said.to === undefined) return;
-    const socket: Socket = { ...listener, references: 1, use: undefined };
+    const socket: Socket = { ...listener, references: 1, listened: false, use: undefined };
     const to = Number(call.said.to);
     if (remote === undefined || local === undefined) {
       // Reset before it was accepted: its ends are not known any more.
@@ -226,6 +231,7 @@ class Books implements Uses {
     const local = parseEnd(call.said.local);
     if (call.result !== 0 || !local) return;
     socket.listener = call.who;
+    socket.listened = true;
     this.listening.push({
       port: local.port,
       who: call.who,

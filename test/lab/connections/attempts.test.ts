@@ -118,6 +118,26 @@ test("a port that routing refuses is not_sent: the kernel found one, and told th
   expect(outcomes).toEqual(Array(COUNT).fill("client not_sent"));
 });
 
+test("where the kernel refuses a socket that has listened, its connect is not_sent, not a lack of ports", async () => {
+  const port = 7208;
+  const told = await calls().play(
+    `listen 0 ${port}`,
+    times(COUNT, (i) => [`listen ${1 + i} ${7300 + i}`, `unspec ${1 + i}`, `connect ${1 + i} ${port}`]),
+  );
+  const refused = told.failures["connect EINVAL"] ?? 0;
+  const records = await calls().records(port, COUNT + (COUNT - refused));
+
+  expect([0, COUNT]).toContain(refused);
+  expect(told.failures).toEqual(refused ? { "connect EINVAL": COUNT } : {});
+  expect(told.tcp).toMatchObject({ ActiveOpens: COUNT - refused });
+  expect(attempts(port)).toEqual({ ...NONE, opened: COUNT - refused, failedNotSent: refused });
+  const errors = records
+    .filter(({ establishedNs }) => establishedNs === 0n)
+    .map((record) => spanOfRecord(record).attributes["error.type"]);
+  expect(errors).toEqual(Array(refused).fill("not_sent"));
+  expect(calls().tally.losses).toEqual({});
+});
+
 test("a connect whose SYN waits for data (Fast Open) and is closed without any is no attempt", async () => {
   const port = 7206;
   await calls().sysctl("net.ipv4.tcp_fastopen=3", "net.ipv4.ip_local_port_range=42000 60000");
