@@ -73,8 +73,19 @@ test("a socket that is dissolved with data in its queue is not busy until it con
   expect(calls().counters(closed, "client").busyUs).toBe(0);
 });
 
-test("sockets that a used socket accepts have none of its busy time", async () => {
-  const [port, own] = [7605, 7606];
+test("sockets that a used socket accepts have none of its busy time; where the kernel refuses it to listen, it is no listener", async () => {
+  const [port, own, tried] = [7605, 7606, 7608];
+  const first = await calls().play(
+    [`listen 0 ${port}`, `bind 1 ${tried}`, `connect 1 ${port}`, "unspec 1", "relisten 1 8"],
+    ["pause 0 300"],
+  );
+  if (Object.keys(first.failures).length > 0) {
+    expect(first.failures).toEqual({ "relisten EINVAL": 1 });
+    await calls().tally.take();
+    const listeners = [...calls().tally.edges.values()].filter(({ key }) => key.serverPort === tried);
+    expect(listeners.filter(({ limit, open }) => limit > 0 || open > 0)).toEqual([]);
+    return;
+  }
   const told = await calls().play(
     [`bind 1 ${own}`, ...busy(port), "unspec 1", "relisten 1 8"],
     [`connect 3 ${own}`, "accept 4 1", "send 3 103", "recv 4 103", "send 4 107", "recv 3 107", "drained 4"],

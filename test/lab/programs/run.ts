@@ -30,6 +30,7 @@ export function program(
     | "sockmap"
     | "flood"
     | "ask-as"
+    | "fill-map"
     | "relink"
     | "torture",
 ): string {
