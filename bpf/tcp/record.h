@@ -38,15 +38,14 @@ struct connection_event *connection_event_in_btf __attribute__((unused));
 /* The socket is used again: nothing of its former connection stays. */
 static __always_inline void connection__forget(struct connection *c, struct sock *sk)
 {
-	__u32 kept = c->flags & QUEUED;
-
 	storage__delete(troubles, sk);
 	storage__delete(interims, sk);
-	/* First: the walk leaves a connection without flags alone while it is filled. */
-	*(volatile __u32 *)&c->flags = 0;
-	__builtin_memset(c, 0, __builtin_offsetof(struct connection, tenant));
+	/* First, and at once: the walk leaves a connection without flags alone while it is filled, and may unqueue it. */
+	__sync_fetch_and_and(&c->flags, QUEUED);
+	__builtin_memset(c, 0, __builtin_offsetof(struct connection, flags));
+	__builtin_memset(&c->handshake_us, 0,
+			 __builtin_offsetof(struct connection, tenant) - __builtin_offsetof(struct connection, handshake_us));
 	__builtin_memset(c->comm, 0, sizeof(c->comm));
-	c->flags = kept;
 }
 
 static __always_inline __u32 clamp_us(__u64 us)
