@@ -157,7 +157,7 @@ test("a probe that knows sockets by their addresses needs less memory for each, 
     state.addExchange({ status: status(), programs: [], end: exchangeEnd() }, 0.5);
   });
 
-  expect(points["flowspan.probe.memory.needed"]).toEqual([[{}, 52 * 2 ** 20 + 23 * 2057 + 101 * 264]]);
+  expect(points["flowspan.probe.memory.needed"]).toEqual([[{}, 58 * 2 ** 20 + 23 * 2057 + 101 * 264]]);
 });
 
 test("a probe that does not know its cgroup's memory says nothing of it, and one without a limit no limit", async () => {
