@@ -49,8 +49,9 @@ where there are other kinds of faults.
   agent uses for its own node. **Unknown**: they name it among others. Another fault is found where its finding is about its client and server.
 - **Wrong** is a finding that no fault explains. A client of a full accept queue may get no answer, or be refused once its server is ended: that is right.
   So is what the agent of a client's node says of packets that the server's node drops, \`connect_unanswered\` or \`retransmits\` with that node's name: its alert is quiet ([findings.md](findings.md#alerts)).
-- **The wrong findings** are \`slow_reader\` of the busiest pair, before its scenario's fault began. The lab shared two cores with other work, of a load of 14. There the busiest
-  server, one thread for 80 % of the traffic, waited for a core for 16 to 40 % of the time (\`schedstat\`), and ran for 6 %. So it did read too slowly, and the machine was to blame.
+- **The wrong findings** are \`slow_reader\` of the busiest pair, before its scenario's fault began. Probably the machine was to blame: in a later scenario, at a
+  load of 14 on two cores, the busiest server, one thread for 80 % of the traffic, waited for a core for 16 to 40 % of the time (\`schedstat\`), and
+  ran for 6 %. In the two scenarios themselves nobody measured it.
 
 Within three intervals is within two whole ones: the fault begins in the middle of the first. With 15 s that is 30 s and what is left of the first.
 `;

@@ -4,7 +4,7 @@
  *
  *   lab ─ probe ─ agent ─ the real Collector ─ Prometheus with the rules, sixty times as fast
  */
-import { readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { pace } from "../../monitoring/alerts/rule.ts";
@@ -114,6 +114,15 @@ describe("alerts of flowspan's own health", () => {
 
     await Promise.all([second.startAgent(), first.startProbe()]);
     await resolve("FlowspanAgentDown", "FlowspanProbeDown");
+  });
+
+  test("a probe whose pins are gone alerts until another one has begun anew", async () => {
+    rmSync(second.pins, { recursive: true });
+    await fire("FlowspanProbeTrouble");
+
+    await second.probe.stop();
+    await second.startProbe();
+    await resolve("FlowspanProbeTrouble");
   });
 
   test("every query of a runbook is one that Prometheus answers", async () => {
