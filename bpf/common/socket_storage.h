@@ -48,58 +48,11 @@ struct socket_key {
 /* What a new element is a copy of. */
 static const char nothing[1024];
 
-#define storage__of(name, sk) storage__look_up(&name, &name##_by_address, (sk))
-#define storage__make(name, sk) storage__look_up_or_make(&name, &name##_by_address, (sk))
-#define storage__delete(name, sk) storage__remove(&name, &name##_by_address, (sk))
-
 static __always_inline void socket_key__of(struct socket_key *key, struct sock *sk)
 {
 	key->address = (__u64)sk;
 	key->cookie = (__u32)sk->__sk_common.skc_cookie.counter;
 	key->unused = 0;
-}
-
-static __always_inline void *storage__look_up(void *in_socket, void *by_address, struct sock *sk)
-{
-	struct socket_key key;
-	void *value;
-
-	if (!sockets_by_address)
-		return bpf_sk_storage_get(in_socket, sk, 0, 0);
-	socket_key__of(&key, sk);
-	value = bpf_map_lookup_elem(by_address, &key);
-	if (value || !key.cookie)
-		return value;
-	key.cookie = 0; /* it got its cookie since */
-	return bpf_map_lookup_elem(by_address, &key);
-}
-
-/* @return NULL without memory or room */
-static __always_inline void *storage__look_up_or_make(void *in_socket, void *by_address, struct sock *sk)
-{
-	struct socket_key key;
-	void *value;
-
-	if (!sockets_by_address)
-		return bpf_sk_storage_get(in_socket, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	socket_key__of(&key, sk);
-	value = bpf_map_lookup_elem(by_address, &key);
-	if (value)
-		return value;
-	bpf_map_update_elem(by_address, &key, nothing, BPF_NOEXIST); /* another CPU may be first */
-	return bpf_map_lookup_elem(by_address, &key);
-}
-
-static __always_inline void storage__remove(void *in_socket, void *by_address, struct sock *sk)
-{
-	struct socket_key key;
-
-	if (sockets_by_address) {
-		socket_key__of(&key, sk);
-		bpf_map_delete_elem(by_address, &key);
-	} else {
-		bpf_sk_storage_delete(in_socket, sk);
-	}
 }
 
 /* A socket that a walk or adoption found, as TCP's. By address, what it is was looked at before. */

@@ -79,7 +79,7 @@ static __always_inline bool reset_may_follow(struct connection *c, struct sock *
 /* Its own FIN is about to be sent. */
 static __always_inline void on_own_fin(struct sock *sk)
 {
-	struct connection *c = storage__of(connections, sk);
+	struct connection *c = connection__of(sk);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	if (c && tp)

@@ -122,7 +122,7 @@ static __always_inline void adopt_with_counters(struct sock *sk, struct tcp_sock
 /* A listener's socket has storage before it stands for anything: see on_child(). */
 static __always_inline bool connection__is_known(struct sock *sk)
 {
-	struct connection *c = storage__of(connections, sk);
+	struct connection *c = connection__of(sk);
 
 	return c && c->start_ns;
 }
@@ -160,9 +160,9 @@ static __always_inline bool mptcp__is_known(struct sock *sk, struct tcp_sock *fi
 {
 	struct sock *tcp = &first->inet_conn.icsk_inet.sk;
 
-	if (storage__of(connections, sk))
+	if (connection__of(sk))
 		return true;
-	return sockets_by_address ? storage__of(connections, tcp) != NULL : tcp->sk_bpf_storage != NULL;
+	return sockets_by_address ? connection__of(tcp) != NULL : tcp->sk_bpf_storage != NULL;
 }
 
 static __always_inline void adopt_mptcp(struct sock *sk, struct settings *s)
@@ -194,7 +194,7 @@ static __always_inline void adopt_if_listens(struct sock *sk, struct task_struct
 	if (sk->__sk_common.skc_state != TCP_LISTEN)
 		return;
 	found(&sk->__sk_common);
-	if (!storage__of(connections, sk))
+	if (!connection__of(sk))
 		adopt_listener(sk, sk, task, s);
 }
 

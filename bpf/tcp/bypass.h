@@ -33,7 +33,7 @@ static __always_inline void connection__note_sockmap(struct connection *c)
 /* For hooks that have no business with the socket's storage otherwise. */
 static __always_inline void on_sockmap(struct sock *sk)
 {
-	struct connection *c = storage__of(connections, sk);
+	struct connection *c = connection__of(sk);
 
 	if (c && settings__if_active())
 		connection__note_sockmap(c);

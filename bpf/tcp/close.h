@@ -57,7 +57,7 @@ static __always_inline void on_close(struct sock *sk, int from, struct settings 
 
 	if (!tp)
 		return;
-	c = storage__of(connections, sk);
+	c = connection__of(sk);
 	if (!c || !c->start_ns) {
 		if (from == TCP_LISTEN)
 			listener__forget(sk); /* an older MPTCP socket's, which has the storage */
@@ -101,7 +101,7 @@ static __always_inline bool subflow_was_cleared(struct connection *c, struct tcp
 /* An older MPTCP socket closes, and its first subflow with it. That one is read while others may work on it. */
 static __always_inline void on_close_mptcp(struct sock *sk, int from, struct settings *s)
 {
-	struct connection *c = storage__of(connections, sk);
+	struct connection *c = connection__of(sk);
 	struct tcp_sock *tp = mptcp__first(sk);
 	struct edge_value *edge;
 	struct tcp_counters b;

@@ -74,19 +74,6 @@ static __noinline void closed__make_room(__u64 walk)
 		closed__free_if_gone(&oldest, walk, true);
 }
 
-/* Which element the socket has: one that it got before its cookie is found without. */
-static __always_inline struct connection *closed__find(struct socket_key *key, struct sock *sk)
-{
-	struct connection *c;
-
-	socket_key__of(key, sk);
-	c = bpf_map_lookup_elem(&connections_by_address, key);
-	if (c)
-		return c;
-	key->cookie = 0;
-	return bpf_map_lookup_elem(&connections_by_address, key);
-}
-
 static __always_inline void closed__note(struct sock *sk)
 {
 	struct closed_socket closed = {};
@@ -96,7 +83,7 @@ static __always_inline void closed__note(struct sock *sk)
 	if (!sockets_by_address || !st)
 		return;
 	socket__identify(sk);
-	c = closed__find(&closed.key, sk);
+	c = connection__find(&closed.key, sk);
 	if (!c || !connection__claim(c, QUEUED))
 		return;
 	closed.walk = st->walk;

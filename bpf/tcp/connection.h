@@ -76,6 +76,58 @@ _Static_assert(sizeof(struct connection) <= 184, "a socket's storage takes twice
  */
 SOCKET_STORAGE(connections, struct connection);
 
+/* @return where it lies by address: a socket that got its cookie since is found without; NULL: nothing is known of it */
+static __always_inline struct connection *connection__find(struct socket_key *key, struct sock *sk)
+{
+	struct connection *c;
+
+	socket_key__of(key, sk);
+	c = bpf_map_lookup_elem(&connections_by_address, key);
+	if (c || !key->cookie)
+		return c;
+	key->cookie = 0;
+	return bpf_map_lookup_elem(&connections_by_address, key);
+}
+
+static __always_inline struct connection *connection__of(struct sock *sk)
+{
+	struct socket_key key;
+
+	return sockets_by_address ? connection__find(&key, sk) : bpf_sk_storage_get(&connections, sk, 0, 0);
+}
+
+/* What is kept beside a connection, by address under its key: of a socket that is known. */
+#define beside__of(name, sk) beside__look_up(&name, &name##_by_address, (sk), false)
+/* NULL also without memory or room. */
+#define beside__make(name, sk) beside__look_up(&name, &name##_by_address, (sk), true)
+#define beside__delete(name, sk) beside__remove(&name, &name##_by_address, (sk))
+
+static __always_inline void *beside__look_up(void *in_socket, void *by_address, struct sock *sk, bool make)
+{
+	struct socket_key key;
+	void *value;
+
+	if (!sockets_by_address)
+		return bpf_sk_storage_get(in_socket, sk, 0, make ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!connection__find(&key, sk))
+		return NULL;
+	value = bpf_map_lookup_elem(by_address, &key);
+	if (value || !make)
+		return value;
+	bpf_map_update_elem(by_address, &key, nothing, BPF_NOEXIST); /* another CPU may be first */
+	return bpf_map_lookup_elem(by_address, &key);
+}
+
+static __always_inline void beside__remove(void *in_socket, void *by_address, struct sock *sk)
+{
+	struct socket_key key;
+
+	if (!sockets_by_address)
+		bpf_sk_storage_delete(in_socket, sk);
+	else if (connection__find(&key, sk))
+		bpf_map_delete_elem(by_address, &key);
+}
+
 /* What is of the socket, and not of one of its connections. */
 #define SOCKET_FLAGS (REUSED | LISTENED | QUEUED)
 

@@ -33,7 +33,7 @@ static __always_inline void on_fin(struct sock *sk)
 
 	if (!tp || tp->segs_in != HANDSHAKE_SEGMENTS)
 		return;
-	c = storage__of(connections, sk);
+	c = connection__of(sk);
 	if (c && c->key.role == ROLE_SERVER)
 		c->handshake_us = 0;
 }

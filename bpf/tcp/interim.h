@@ -22,7 +22,7 @@
 static __always_inline void interim__begin(struct connection *c, struct sock *sk, struct tcp_sock *tp, struct state *st,
 					   struct settings *s)
 {
-	struct interim *first = storage__make(interims, sk);
+	struct interim *first = beside__make(interims, sk);
 
 	if (!first)
 		return; /* the next walk tries again */
@@ -35,7 +35,7 @@ static __always_inline void interim__begin(struct connection *c, struct sock *sk
 static __always_inline void record__send_interim(struct connection *c, struct sock *sk, struct tcp_sock *tp,
 						 struct state *st, struct settings *s, __u32 tenant)
 {
-	struct interim *before = storage__of(interims, sk);
+	struct interim *before = beside__of(interims, sk);
 	__u64 since = before ? before->since_ns : c->start_ns;
 	struct frame_connection *r;
 	struct sampling_decision decision;
@@ -47,7 +47,7 @@ static __always_inline void record__send_interim(struct connection *c, struct so
 	if (st->walk_ns < since + s->asked.active_timeout_ns ||
 	    !record__decide(&decision, c, tp, before, true, st->walk_ns, s, tenant))
 		return;
-	before = storage__make(interims, sk);
+	before = beside__make(interims, sk);
 	r = before ? bpf_ringbuf_reserve(&records, sizeof(*r), 0) : NULL;
 	if (!r)
 		return; /* the next walk tries again: its period will be longer */

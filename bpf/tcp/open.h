@@ -156,7 +156,7 @@ static __noinline void connection__report_syns(struct connection *c, __u32 total
  */
 static __always_inline void on_established(struct sock *sk, int from, struct settings *s, bool is_last)
 {
-	struct connection *c = storage__of(connections, sk);
+	struct connection *c = connection__of(sk);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	__u64 now;
 

@@ -38,13 +38,14 @@ struct connection_event *connection_event_in_btf __attribute__((unused));
 /* The socket is used again: nothing of its former connection stays. */
 static __always_inline void connection__forget(struct connection *c, struct sock *sk)
 {
-	storage__delete(troubles, sk);
-	storage__delete(interims, sk);
+	beside__delete(troubles, sk);
+	beside__delete(interims, sk);
 	/* First, and at once: the walk leaves a connection without flags alone while it is filled, and may unqueue it. */
 	__sync_fetch_and_and(&c->flags, QUEUED);
 	__builtin_memset(c, 0, __builtin_offsetof(struct connection, flags));
 	__builtin_memset(&c->handshake_us, 0,
-			 __builtin_offsetof(struct connection, tenant) - __builtin_offsetof(struct connection, handshake_us));
+			 __builtin_offsetof(struct connection, tenant) -
+				 __builtin_offsetof(struct connection, handshake_us));
 	__builtin_memset(c->comm, 0, sizeof(c->comm));
 }
 
@@ -98,7 +99,7 @@ static __always_inline void record__unmask(struct edge_key *key, struct sock *sk
 static __always_inline void record__fill(struct frame_connection *r, struct connection *c, struct sock *sk,
 					 struct tcp_sock *tp, struct settings *s)
 {
-	struct trouble *t = storage__of(troubles, sk);
+	struct trouble *t = beside__of(troubles, sk);
 	__u32 flags = c->flags;
 
 	r->key = c->key;

@@ -59,7 +59,7 @@ static __always_inline void record__send_troubled(struct connection *c, struct s
 static __always_inline void record__send(struct connection *c, struct sock *sk, struct tcp_sock *tp, int from,
 					 __u64 now, struct settings *s, __u32 tenant)
 {
-	struct interim *before = c->flags & HAS_INTERIM ? storage__of(interims, sk) : NULL;
+	struct interim *before = c->flags & HAS_INTERIM ? beside__of(interims, sk) : NULL;
 	struct trouble *t;
 	struct sampling_decision decision;
 
@@ -82,7 +82,7 @@ static __always_inline void record__send(struct connection *c, struct sock *sk, 
 			return;
 		__sync_fetch_and_or(&c->flags, RESET_RECEIVED);
 	}
-	t = storage__of(troubles, sk);
+	t = beside__of(troubles, sk);
 	if (t)
 		record__send_troubled(c, sk, tp, from, before, now, s, &decision, t);
 	else

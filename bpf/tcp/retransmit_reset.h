@@ -59,7 +59,7 @@ static __always_inline void count_retransmits(struct edge_value *edge, __u8 kind
 
 static __always_inline void on_retransmit(struct sock *sk, struct settings *s)
 {
-	struct connection *c = storage__of(connections, sk);
+	struct connection *c = connection__of(sk);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct edge_value *edge;
@@ -127,7 +127,7 @@ static __always_inline void on_reset(struct sock *sk, __u32 flag, struct setting
 
 	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
 		return; /* not a full socket: it has no storage */
-	c = storage__of(connections, sk);
+	c = connection__of(sk);
 	if (!c || !(c->flags & ESTABLISHED))
 		return;
 	if (reset__decides_later(c, sk, flag, now))
@@ -170,7 +170,7 @@ static __always_inline void on_error(struct sock *sk)
 
 	if (sk->sk_protocol != IPPROTO_TCP || sk->__sk_common.skc_state != TCP_SYN_SENT)
 		return;
-	c = storage__of(connections, sk);
+	c = connection__of(sk);
 	if (c)
 		c->error = sk->sk_err ?: queued_error(sk);
 }

@@ -66,7 +66,7 @@ static __always_inline struct connection *connection__make(struct sock *sk, __u6
 	int place;
 
 	if (!sockets_by_address)
-		return storage__make(connections, sk);
+		return bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	socket_key__of(&key, sk);
 	c = bpf_map_lookup_elem(&connections_by_address, &key);
 	if (c)

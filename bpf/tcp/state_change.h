@@ -37,7 +37,7 @@ static __noinline bool state_is_noted(struct sock *sk, int to)
 
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return true;
-	c = storage__of(connections, sk);
+	c = connection__of(sk);
 	if (to == TCP_CLOSE)
 		return !c || !c->start_ns ||
 		       (c->flags & CLOSED); /* without storage the first one counted it as unseen */

@@ -43,7 +43,7 @@ static __always_inline void trouble__add(struct trouble *t, struct tcp_sock *tp,
 /* @return the socket's trouble, made at the first one; NULL without memory: the counters still know, its record does not */
 static __always_inline struct trouble *trouble__of(struct sock *sk)
 {
-	struct trouble *t = storage__make(troubles, sk);
+	struct trouble *t = beside__make(troubles, sk);
 
 	if (!t)
 		loss__count(LOSS_EVENT_FAILED_DETAIL);

@@ -271,7 +271,7 @@ static __always_inline bool undecided__keep_record(struct connection *c, struct 
 						   const struct sampling_decision *decision, __u64 now)
 {
 	struct undecided *u = undecided__take_of(sk);
-	struct trouble *t = storage__of(troubles, sk);
+	struct trouble *t = beside__of(troubles, sk);
 	struct frame_connection *r;
 
 	if (!u)

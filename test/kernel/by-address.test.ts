@@ -5,16 +5,18 @@
  *   calls on one loopback of a pod ─► a probe that keeps sockets by address ─► records, and what lies in its maps
  */
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { afterEach, beforeEach, expect } from "vitest";
 import { FLOWSPAN_PROTOCOL } from "../../agent/generated/layout.ts";
 import { CallLab, EVERYTHING } from "../lab/agents/call-lab.ts";
 import { Tally } from "../lab/agents/tally.ts";
+import { eventually } from "../lab/programs/process.ts";
 import { run } from "../lab/programs/run.ts";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
 import { missing, needs } from "../machine/needs.ts";
 
-const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
+const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
 
 const BY_ADDRESS = { FLOWSPAN_SOCKETS: "by-address" };
@@ -55,6 +57,41 @@ test("a socket that is used again is known as such, however many walks came betw
   expect(calls.tally.losses).toEqual({});
 });
 
+test("an older socket that gets its cookie from ss keeps what is known of it, and leaves nothing behind", async () => {
+  const port = 7003;
+  const playing = new CallLab(lab, undefined as never).play(
+    [`listen 8 ${GATE}`, `listen 0 ${port}`, `connect 1 ${port}`, "accept 2 0", "accept 9 8", "send 1 1009"],
+    ["accept 10 8", "linger 1 0", "close 1", "state 2 7"],
+  );
+  const calls = await start();
+  const undo = await calls.rule(`-t filter INPUT -p tcp --dport ${port} -j DROP`);
+  await openGate();
+  const resent = () => calls.resent(port, "client");
+  await calls.tally.until(
+    () => `a timeout, but ${JSON.stringify(resent())}`,
+    () => resent().timeout > 0,
+  );
+  expect((await calls.pod.exec(["ss", "-Htn", "dport", "=", String(port)])).stdout).toContain(`:${port}`);
+  await undo();
+  await openGate();
+  await playing;
+
+  const records = await calls.records(port, 2);
+
+  const client = records.find(({ key }) => key.role === "client");
+  const kinds = client?.events.map(({ kind }) => kind) ?? [];
+  expect(kinds.at(-1)).toBe("reset_sent");
+  expect(kinds.slice(0, -1)).toContain("retransmit_timeout");
+  expect(client?.retransmits).toBe(resent().timeout + resent().probe);
+  expect(client?.retransmitsTimeout).toBe(resent().timeout);
+  const none = { connections_by_address: 0, troubles_by_address: 0, interims_by_address: 0 };
+  await eventually("all are freed", async () => {
+    await walks(calls, 1);
+    return isDeepStrictEqual(await elements(calls), none);
+  });
+  expect(calls.tally.losses).toEqual({});
+});
+
 test("what lies there of a socket that is gone, and whose close nobody saw, goes with the next walk", async () => {
   const calls = await start();
   const map = join(pinsOf(calls), "connections_by_address");
@@ -71,7 +108,7 @@ test("what lies there of a socket that is gone, and whose close nobody saw, goes
   expect(calls.tally.losses).toEqual({});
 });
 
-test("more sockets close between two walks than the queue has room for, and each RST that follows a close counts", async () => {
+test("more sockets close between two walks than the queue has room for: each RST counts, and nothing stays", async () => {
   const count = 40_009; // two ends each
   const calls = await start(false);
   const server = await calls.pod.serve({ listen: [{ port: 7005 }] });
@@ -82,6 +119,11 @@ test("more sockets close between two walks than the queue has room for, and each
 
   expect(calls.counters(7005, "client")).toMatchObject({ opened: count, closed: count, resetSent: count });
   expect(calls.counters(7005, "server")).toMatchObject({ opened: count, closed: count, resetReceived: count });
+  // The kernel itself holds some for a moment more.
+  await eventually("all are freed", async () => {
+    await walks(calls, 1);
+    return (await elements(calls)).connections_by_address === 0;
+  });
   expect(calls.tally.losses).toEqual({});
 });
 
