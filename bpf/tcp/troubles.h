@@ -8,6 +8,7 @@
 #include "contract/connection_record.h"
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
+#include "tcp/connection.h"
 
 /* The trouble of one socket: the first CONNECTION_EVENTS events, and how many segments of each type were resent. */
 struct trouble {
