@@ -157,12 +157,12 @@ function text({ address, port }: End): string {
 }
 
 /**
- * Accepted from a listener without room for anybody (`listen(fd, 0)`) that is gone, or restored: who opened it then
- * shows nowhere. Nor of a client that was bound, when a rule has refused what it sent: `bytes_sent` has that, and hides
+ * Accepted from a listener without room for anybody (`listen(fd, 0)`) that is gone, or restored, or left in repair mode,
+ * in which what is sent moves the sequence and not `bytes_sent`: who opened it then shows nowhere. Nor of a client that was bound, when a rule has refused what it sent: `bytes_sent` has that, and hides
  * the SYN among what was acknowledged (__tcp_transmit_skb(), bpf/tcp/roles.h).
  */
 function hidesRole(look: Look, { role, conversation, use }: ExpectedEnd, rules: Rules): boolean {
-  if ((use?.restored ?? 0) > 0) return true;
+  if ((use?.restored ?? 0) > 0 || use?.uncertain) return true;
   if (role === "client" && use?.bound && conversation && rules.takes("OUTPUT", role, conversation.server.port))
     return true;
   const isListened = look.sockets.some(
