@@ -287,6 +287,14 @@ int programs__start(struct programs *programs, struct pinned_maps *maps, struct 
 		return -1;
 	programs->skeleton->rodata->sockets_room =
 		bpf_map__max_entries(programs->skeleton->maps.connections_by_address);
+	if (!features->iter_sk_storage && programs->skeleton->rodata->sockets_room == 1) {
+		log_error("the pins at %s are of a probe that kept what it knows in the sockets, and this one is to "
+			  "keep it "
+			  "by address: run flowspan-probe --unpin, which forgets what was not exported yet, or unset "
+			  "FLOWSPAN_SOCKETS",
+			  pins->path);
+		return -1;
+	}
 	if (programs__load(programs, features) || pinned_maps__open(maps, object))
 		return -1;
 	pins__remove_links_except(pins, before); /* of a probe that died while it started */

@@ -82,10 +82,10 @@ static __always_inline void closed__note(struct sock *sk)
 
 	if (!sockets_by_address || !st)
 		return;
-	socket__identify(sk);
 	c = connection__find(&closed.key, sk);
 	if (!c || !connection__claim(c, QUEUED))
 		return;
+	socket__identify(sk);
 	closed.walk = st->walk;
 	closed.cookie = (__u32)sk->__sk_common.skc_cookie.counter;
 	if (!bpf_map_push_elem(&closed_sockets, &closed, BPF_ANY))

@@ -4,6 +4,7 @@
  *
  *   calls on one loopback of a pod ─► a probe that keeps sockets by address ─► records, and what lies in its maps
  */
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { afterEach, beforeEach, expect } from "vitest";
@@ -11,7 +12,7 @@ import { FLOWSPAN_PROTOCOL } from "../../agent/generated/layout.ts";
 import { CallLab, EVERYTHING } from "../lab/agents/call-lab.ts";
 import { Tally } from "../lab/agents/tally.ts";
 import { eventually } from "../lab/programs/process.ts";
-import { run } from "../lab/programs/run.ts";
+import { output, PROBE, run } from "../lab/programs/run.ts";
 import { describe } from "../lab/world/describe.ts";
 import { type Lab, startLab } from "../lab/world/lab.ts";
 import { missing, needs } from "../machine/needs.ts";
@@ -125,6 +126,20 @@ test("more sockets close between two walks than the queue has room for: each RST
     return (await elements(calls)).connections_by_address === 0;
   });
   expect(calls.tally.losses).toEqual({});
+});
+
+test("pins of a probe that kept what it knows in the sockets are refused, and it is said how to go on", async () => {
+  const pins = join("/sys/fs/bpf", lab.id, "in-sockets");
+  const place = join(pins, `v${FLOWSPAN_PROTOCOL}`);
+  mkdirSync(place, { recursive: true, mode: 0o700 });
+  const shape = ["type", "hash", "key", "16", "value", "184", "entries", "1", "name", "connections_by_", "flags", "1"];
+  await run(["bpftool", "map", "create", join(place, "connections_by_address"), ...shape]);
+
+  const { code, stderr } = await output(["env", "FLOWSPAN_SOCKETS=by-address", PROBE, "--stdio", "--pins", pins], "");
+
+  expect({ code, says: /flowspan-probe --unpin/.test(stderr) }).toEqual({ code: 1, says: true });
+  expect(stderr).toContain("kept what it knows in the sockets");
+  await run([PROBE, "--unpin", "--pins", pins]);
 });
 
 async function start(withRecords = true): Promise<CallLab> {
