@@ -16,29 +16,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "flowspan.skel.h"
 #include "load/refusal.h"
+#include "load/settings.h"
 #include "shared/log.h"
 #include "load/unadopted.h"
 
-#define IDLE_NS_DEFAULT (300ULL * 1000000000ULL)
 #define GENERATION_NEVER UINT64_MAX
 
 static struct bpf_program *programs__find(const struct programs *programs, const char *name)
 {
 	return bpf_object__find_program_by_name(programs->skeleton->obj, name);
-}
-
-/* The kernel's tick, which the coarse clocks tell: CONFIG_HZ is not readable everywhere. */
-static uint32_t kernel__jiffies_per_s(void)
-{
-	struct timespec tick;
-
-	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
-	return (uint32_t)((1000000000 + tick.tv_nsec / 2) / tick.tv_nsec);
 }
 
 /* The generation that is active in pinned maps, 0 where there are none. */
@@ -239,35 +229,6 @@ static void sockets__take_over(struct programs *programs, struct pinned_maps *ma
 	sockets__adopt(programs, "adopt");
 	if (fresh)
 		unadopted__count(&unadopted, maps);
-}
-
-static void filter__set(struct pinned_maps *maps, const struct cgroup_filter *filter)
-{
-	struct settings *settings = maps->settings;
-	__u64 id;
-
-	if (settings->filter_cgroup == filter->cgroup && settings->filter_level == filter->level)
-		return;
-	settings->filter_level = filter->level;
-	settings->filter_cgroup = filter->cgroup;
-	map__clear(maps->cgroup_places, &id, "cgroup_places"); /* an entry there says: counted */
-	map__clear(maps->cgroups, &id, "cgroups");             /* names begin below the filter */
-}
-
-/* Everything in settings and state but the generation. */
-static void settings__prepare(struct pinned_maps *maps, const struct cgroup_filter *filter)
-{
-	struct settings *settings = maps->settings;
-
-	if (!maps->state->started_ns) {
-		maps->state->exchange_ns = maps->state->started_ns = clock__boot_ns();
-		maps->state->evidence_since_ns = maps->state->started_ns;
-	}
-	if (!settings->asked.idle_ns)
-		settings->asked.idle_ns = IDLE_NS_DEFAULT;
-	settings->jiffies_per_s = kernel__jiffies_per_s();
-	settings->edge_capacity = maps->edge_capacity;
-	filter__set(maps, filter);
 }
 
 int programs__start(struct programs *programs, struct pinned_maps *maps, struct features *features, struct pins *pins,
