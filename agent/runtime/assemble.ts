@@ -54,7 +54,7 @@ export async function runAgent({ live, env, log, recorder, stop }: AgentParts): 
     const exemplars = new Exemplars();
     const reportedCauses = new ReportedCauses();
 
-    const spans = new SpanSignal({ live, reportedCauses, exemplars, clock, log });
+    const spans = new SpanSignal({ live, reportedCauses, exemplars, log });
     const probe = linkProbe(live, spans, recorder, log);
     closing.push(() => probe.stop());
     const names = await startNames(settings, env, log);
@@ -127,7 +127,7 @@ function listenersOf(parts: Listening): PipelineListeners {
       vitals.exchanged();
       nodeLog.tell(namesTrouble());
       sightLog.tell(blindness() && BLIND);
-      spans.exchanged();
+      spans.exchanged(exchange.end.bootNs);
       state.addExchange(exchange, seconds);
     },
   };

@@ -4,7 +4,6 @@ import type { ReportedCauses } from "../otlp/reported-causes.ts";
 import { createTransport, type Transport } from "../otlp/transport.ts";
 import { attributeSetKey } from "../series/attribute-set.ts";
 import type { Log } from "../shared/log.ts";
-import type { SystemClock } from "../shared/ticker.ts";
 import type { SourceListeners } from "../source/source.ts";
 import type { Exemplars } from "../spans/exemplars.ts";
 import { DROP_REASONS, type DropReason, type SpanStats } from "../spans/queue.ts";
@@ -22,7 +21,6 @@ export interface SpanSignalOptions {
   readonly reportedCauses: ReportedCauses;
   /** Where accepted spans are offered as exemplars of flows. */
   readonly exemplars: Exemplars;
-  readonly clock: SystemClock;
   readonly log: Log;
 }
 
@@ -46,7 +44,7 @@ export class SpanSignal implements Signal {
   readonly listeners: Required<Pick<SourceListeners, "connection" | "clocks">>;
 
   /** Nothing is connected before the first span. */
-  constructor({ live, reportedCauses, exemplars, clock, log }: SpanSignalOptions) {
+  constructor({ live, reportedCauses, exemplars, log }: SpanSignalOptions) {
     const { settings } = live;
     const options = aggregateOptions(settings);
     const isSent = !settings.disabled && settings.traces.exporter !== "none";
@@ -55,8 +53,6 @@ export class SpanSignal implements Signal {
       limits: spanLimits(settings),
       scope: SCOPE,
       log,
-      // The next exchange reports it, or the one after that if it was just under way.
-      cgroupWaitMs: () => 2 * clock.intervalMs + 5_000,
       exemplars: { into: exemplars, flowOf: (key, names) => attributeSetKey(key, names, options) },
       onResolved: () => this.#ledger?.reportRecords(),
     });
@@ -87,9 +83,9 @@ export class SpanSignal implements Signal {
     this.#spans.nameBy(identity);
   }
 
-  /** An exchange has brought the names of cgroups. */
-  exchanged(): void {
-    this.#spans.exchanged();
+  /** An exchange has brought the names of cgroups. @param bootNs its time, CLOCK_BOOTTIME */
+  exchanged(bootNs: bigint): void {
+    this.#spans.exchanged(bootNs);
   }
 
   stats(): SpanStats {

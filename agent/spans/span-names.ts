@@ -8,12 +8,12 @@ import type { EdgeKey } from "../model/edge.ts";
 import type { Identity, Names } from "../model/names.ts";
 import type { Entry, Naming } from "./queue.ts";
 
-/** What spans need of the identity: a cgroup's name may come later than its first record. */
+/** What spans need of the identity: a cgroup's names come with an exchange, later than its first record. */
 export interface SpanIdentity extends Pick<Identity, "identify" | "version"> {
   knowsCgroup(id: bigint): boolean;
 }
 
-/** Longer than the identity keeps anything pending by itself. */
+/** Longer than the identity keeps anything pending by itself, and than a probe takes to be replaced. */
 const NAMES_WAIT_MS = 120_000;
 /** Our CLOCK_BOOTTIME comes from the probe, and may be late by as long as this process was busy. */
 const CLOCK_ERROR_NS = 1_000_000_000n;
@@ -38,9 +38,9 @@ export class SpanNames {
 
   /**
    * @param nowNs CLOCK_BOOTTIME
-   * @param cgroupWaitMs the longest time until an exchange has brought the names of new cgroups
+   * @param exchangedNs the same, of the last exchange: cgroups of what had ended by then have names, or never will
    */
-  of({ connection, arrivedMs }: Entry, nowNs: bigint, cgroupWaitMs: number): Naming {
+  of({ connection, arrivedMs }: Entry, nowNs: bigint, exchangedNs: bigint): Naming {
     const { key, startNs, endNs } = connection;
     const { version } = this.#identity;
     if (version !== this.#version) {
@@ -50,10 +50,10 @@ export class SpanNames {
     const isLater = endNs >= this.#versionNs;
     const known = isLater ? this.#known.get(key) : undefined;
     if (known?.version === version && startNs >= known.sinceNs) return known.names;
-    const waitedMs = Number(nowNs) / 1e6 - arrivedMs;
-    if (!this.#identity.knowsCgroup(key.cgroup) && waitedMs < cgroupWaitMs) return "pending";
+    const isOverdue = Number(nowNs) / 1e6 - arrivedMs >= NAMES_WAIT_MS;
+    if (endNs >= exchangedNs && !this.#identity.knowsCgroup(key.cgroup)) return isOverdue ? "unnamed" : "pending";
     const answer = this.#identity.identify(key, startNs, endNs, nowNs);
-    if (answer.state === "pending") return waitedMs < NAMES_WAIT_MS ? "pending" : "unnamed";
+    if (answer.state === "pending") return isOverdue ? "unnamed" : "pending";
     if (isLater && !answer.passing) this.#known.set(key, { names: answer, sinceNs: startNs, version });
     return answer;
   }

@@ -29,8 +29,6 @@ export interface SpansOptions {
   readonly limits: SpanLimits;
   readonly scope: InstrumentationScope;
   readonly log: Logger;
-  /** The longest time until an exchange has brought the names of new cgroups. */
-  readonly cgroupWaitMs: () => number;
   readonly exemplars?: { readonly into: Exemplars; readonly flowOf: (key: EdgeKey, names: Names) => string };
   /** Some records are no longer pending. */
   readonly onResolved?: () => void;
@@ -38,11 +36,15 @@ export interface SpansOptions {
   readonly nowMs?: () => number;
 }
 
+export const END_OF_TIME = 2n ** 63n;
+
 export class Spans {
   readonly #options: SpansOptions;
   readonly #clock: WallClock;
   readonly #exporter: SpanExporter;
   #names: SpanNames | undefined;
+  /** CLOCK_BOOTTIME of the last exchange. */
+  #exchangedNs = 0n;
   /** Of an edge, under the names that it had last. */
   readonly #flows = new WeakMap<EdgeKey, { readonly names: Names; readonly flow: string }>();
 
@@ -80,8 +82,9 @@ export class Spans {
     this.#exporter.add({ connection, offsetNs, arrivedMs: this.#clock.nowMs() });
   }
 
-  /** An exchange has brought the names of cgroups. */
-  exchanged(): void {
+  /** An exchange has brought the names of cgroups. @param bootNs its time, CLOCK_BOOTTIME; END_OF_TIME: no other will come */
+  exchanged(bootNs: bigint): void {
+    this.#exchangedNs = bootNs;
     this.#exporter.namesChanged();
   }
 
@@ -108,8 +111,7 @@ export class Spans {
     const names = this.#names;
     if (names === undefined) return () => "pending";
     const nowNs = this.#clock.nowNs();
-    const cgroupWaitMs = this.#options.cgroupWaitMs();
-    return (entry) => names.of(entry, nowNs, cgroupWaitMs);
+    return (entry) => names.of(entry, nowNs, this.#exchangedNs);
   }
 
   #offerExemplars({ accepted }: Resolved): void {

@@ -61,7 +61,6 @@ function wayOf(encode: ((spans: readonly Span[]) => Uint8Array) | undefined): ()
     limits: LIMITS,
     scope: SCOPE,
     log: { info: () => {}, warn: () => {} },
-    cgroupWaitMs: () => 0,
     exemplars: { into: exemplars, flowOf: (key) => `${key.role} ${key.localAddress}` },
   });
   spans.clocks({ bootNs: END_NS - 10_000_000_000n, realtimeNs: END_NS });

@@ -23,7 +23,7 @@ import { hide, secretsIn } from "../../shared/scrub.ts";
 import { IMMEDIATE_CLOCK } from "../../shared/ticker.ts";
 import { SourceError } from "../../source/source.ts";
 import type { Span } from "../../spans/span.ts";
-import { Spans } from "../../spans/spans.ts";
+import { END_OF_TIME, Spans } from "../../spans/spans.ts";
 import type { Moment } from "../../spans/wall-clock.ts";
 import { flowTemporality, histogramForm } from "../../telemetry/export-options.ts";
 import { type Command, EXIT, type Flags, type Terminal } from "../command.ts";
@@ -120,6 +120,7 @@ async function play(
     log,
     listeners: {
       judge: findings.judge,
+      exchanged: ({ end }) => spans.exchanged(end.bootNs),
       failed: (error) => {
         // A connection that broke when it was recorded: as live, the next exchange has its growth.
         if (error instanceof SourceError && error.code === "disconnected") return;
@@ -129,6 +130,7 @@ async function play(
     },
   });
   const unsent = await findings.end();
+  spans.exchanged(END_OF_TIME);
   await spans.shutdown(SPANS_MS);
   await exporter.shutdown();
   if (failure !== undefined) throw failure;
@@ -160,7 +162,7 @@ const NEVER_MS = 2 ** 31 - 1;
  * @param write prints them; undefined: they are sent
  */
 function makeReplaySpans(config: Config, log: Log, write: ((lines: string) => Promise<void>) | undefined): Spans {
-  const common = { scope: SCOPE, log, cgroupWaitMs: () => 0, nowMs: () => 0 };
+  const common = { scope: SCOPE, log, nowMs: () => 0 };
   if (write === undefined) {
     const transport = createTransport(transportOptions(config, "traces"), "traces");
     const limits = { ...spanLimits(config.settings), queue: SPANS_MAX };

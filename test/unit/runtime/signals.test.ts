@@ -7,7 +7,7 @@ import { LiveConfig } from "../../../agent/runtime/reload.ts";
 import type { Signal, SignalInputs } from "../../../agent/runtime/signal.ts";
 import { SpanSignal } from "../../../agent/runtime/span-signal.ts";
 import { createLog } from "../../../agent/shared/log.ts";
-import { IMMEDIATE_CLOCK, SystemClock } from "../../../agent/shared/ticker.ts";
+import { IMMEDIATE_CLOCK } from "../../../agent/shared/ticker.ts";
 import { Exemplars } from "../../../agent/spans/exemplars.ts";
 import { FakeIdentity } from "../series/kernel.ts";
 import { exchangeOf, FakeSource } from "../source/fake-source.ts";
@@ -50,12 +50,10 @@ function lossesOf({ losses }: Signal): Record<string, number> {
 
 test("a record is pending until its loss is in metrics that the Collector has accepted, and the probe is told", async () => {
   const inputs = new FakeInputs();
-  const clock = new SystemClock(15_000);
   const spans = new SpanSignal({
     live: disabled(),
     reportedCauses: new ReportedCauses(),
     exemplars: new Exemplars(),
-    clock,
     log,
   });
   spans.listeners.clocks({ bootNs: NOW_NS, realtimeNs: NOW_NS + OFFSET_NS });

@@ -6,6 +6,7 @@ import type { EdgeKey } from "../../../agent/model/edge.ts";
 import type { Identified } from "../../../agent/model/names.ts";
 import type { Entry } from "../../../agent/spans/queue.ts";
 import { type SpanIdentity, SpanNames } from "../../../agent/spans/span-names.ts";
+import { END_OF_TIME } from "../../../agent/spans/spans.ts";
 import { clusterIdentity, edge, node, ns, pod, START_MS } from "../naming/cluster-builders.ts";
 import { connectionOf, namesOf } from "./builders.ts";
 
@@ -40,10 +41,10 @@ describe("names of an edge", () => {
     ...records: readonly (readonly [startS: number, endS: number])[]
   ): number[] {
     const names = new SpanNames(identity);
-    names.of(entryOf(edge({ serverPort: 1 }), s(98), s(99)), s(100), 0);
+    names.of(entryOf(edge({ serverPort: 1 }), s(98), s(99)), s(100), 0n);
     return records.map(([start, end]) => {
       const before = identity.asked;
-      names.of(entryOf(KEY, s(start), s(end)), s(200), 0);
+      names.of(entryOf(KEY, s(start), s(end)), s(200), 0n);
       return identity.asked - before;
     });
   }
@@ -65,7 +66,7 @@ describe("names of an edge", () => {
     const names = new SpanNames(identity);
     for (const version of [1, 1, 2, 2]) {
       identity.version = version;
-      names.of(entryOf(KEY, s(110), s(120)), s(version * 10), 0);
+      names.of(entryOf(KEY, s(110), s(120)), s(version * 10), 0n);
     }
 
     expect(identity.asked).toBe(2);
@@ -116,7 +117,7 @@ test("are those that the identity gives to each connection by itself, whatever h
         const entry = entryOf(key, ns(endMs - each.lastedMs), ns(endMs));
         const { startNs, endNs } = entry.connection;
 
-        const given = names.of(entry, ns(nowMs), 0);
+        const given = names.of(entry, ns(nowMs), END_OF_TIME);
 
         const direct = plain.identify(key, startNs, endNs, ns(nowMs));
         if (direct.state === "pending") expect(given).toBe("pending");
