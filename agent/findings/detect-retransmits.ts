@@ -1,9 +1,10 @@
 /**
  * Segments that were sent again → retransmits, one for each place that loses them. Pure.
  *
- * Up to four intervals in a row are judged together, and the last two must each show the place: one hiccup is none. Where other
- * places explain the losses as well, the place is `unknown` and its candidates are named. This node sees what its own ends send: a
- * peer's node stands for the path to it, too.
+ * Up to four intervals in a row are judged together. Two of them must show the place, and so must each of the last two where enough
+ * passed it: one hiccup is none. Losses come in bursts, so those of one path in one interval count as few events: test/accuracy/false-alarms.ts has how
+ * often chance alone makes a finding. Where other places explain the losses as well, the place is `unknown` and its candidates are
+ * named. This node sees what its own ends send: a peer's node stands for the path to it, too.
  */
 import {
   ATTR_FLOWSPAN_FINDING_PLACE,
@@ -29,20 +30,23 @@ import type { Observation } from "./place-model.ts";
 type Limits = Parameters<Detector<"retransmits">>[1];
 
 export const detectRetransmits: Detector<"retransmits"> = ({ paths, node }, limits) => {
-  const [now, before] = paths;
-  if (now === undefined || before === undefined) return [];
+  const [now] = paths;
+  if (now === undefined || paths.length < 2) return [];
   return localize(addUp(paths), { minRate: limits.threshold / 2, surcharge }).map((suspect): Candidate => {
     const here = throughAny(now, suspect);
     const lossy = here.flatMap(({ edges }) => edges);
-    const lately = [here, throughAny(before, suspect)];
-    const isSeenTwice = lately.every((each) => shareOf(each) >= limits.threshold / 2);
-    const lost = sumOf(lately.flat(), (path) => path.lost) * (suspect.rate / (suspect.rate + LOCALIZE.healthyRate));
+    const through = [here, ...paths.slice(1).map((each) => throughAny(each, suspect))];
+    const lately = through.slice(0, 2);
+    const isStillThere =
+      shareOf(lately.flat()) >= limits.threshold / 2 && !lately.some((each) => isWell(each, suspect, limits));
     return {
       key: suspect.place,
       otherKeys: suspect.alternatives,
       subject: onlyOne(lossy, ({ names }) => names.local.id)?.names.local ?? node(),
       value: suspect.rate,
-      holds: isSeenTwice && suspect.rate >= thresholdOf(suspect, limits) && lost >= limits.least,
+      holds: isStillThere && suspect.rate >= thresholdOf(suspect, limits) && isNoChance(suspect, through, limits),
+      // What is named at all is likelier than chance: half of the threshold is enough for what has been found.
+      goesOn: isStillThere && suspect.rate >= thresholdOf(suspect, limits) / 2,
       counts: {
         [ATTR_FLOWSPAN_TCP_SEGMENTS_SENT]: sumOf(here, ({ segments }) => segments),
         [ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT]: sumOf(here, ({ lost }) => lost),
@@ -56,6 +60,28 @@ export const detectRetransmits: Detector<"retransmits"> = ({ paths, node }, limi
     };
   });
 };
+
+/** Whether an interval shows that the place loses nothing: some would have been lost of what passed it. */
+function isWell(paths: readonly Path[], { rate }: Suspect, { threshold }: Limits): boolean {
+  const segments = sumOf(paths, (path) => path.segments);
+  return shareOf(paths) < threshold / 2 && (segments === 0 || segments * rate >= SURELY);
+}
+
+/** Of so many expected losses none happens in an interval of 20. */
+const SURELY = 3;
+
+/** Lost segments of one path in one interval that may be one event. */
+export const BURST = 4;
+/** Events, at least. */
+export const EVENTS = 4;
+
+/** @param through the paths through the place, by interval */
+function isNoChance({ rate, evidence }: Suspect, through: readonly (readonly Path[])[], limits: Limits): boolean {
+  const lost = sumOf(through.flat(), (path) => path.lost) * (rate / (rate + LOCALIZE.healthyRate));
+  const events = sumOf(through.flat(), (path) => Math.ceil(path.lost / BURST));
+  const intervals = through.filter((each) => each.some((path) => path.lost > 0)).length;
+  return lost >= limits.least && evidence >= limits.evidence && events >= EVENTS && intervals >= 2;
+}
 
 /** Each path once. */
 function addUp(intervals: readonly (readonly Path[])[]): Observation[] {

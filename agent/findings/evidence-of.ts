@@ -33,6 +33,8 @@ export class EvidenceReader {
   readonly #pastDrops = new PastDrops();
   readonly #silent = new SilentNodes();
   #previousNs: bigint | undefined;
+  /** Whether the last interval lost something: it is judged together with the next one, whether or not that does. */
+  #wasLossy = false;
 
   /**
    * @param growth of one exchange; edges that have got names keep no trouble
@@ -48,7 +50,8 @@ export class EvidenceReader {
     const drops = troubles.filter(({ key }) => key.kind === "drop");
     const troubled = takeTroubled(growth.edges);
     if (previousNs === undefined) return undefined;
-    const paths = pathsOf(growth.edges, troubled, node());
+    const paths = pathsOf(growth.edges, troubled, node(), this.#wasLossy);
+    this.#wasLossy = paths?.some(({ lost }) => lost > 0) ?? false;
     const time = { sinceNs: previousNs, untilNs: growth.clock.bootNs };
     const edges = [...troubled.values()];
     const neighbours = troubles.filter(({ key }) => key.kind !== "drop");

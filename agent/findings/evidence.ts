@@ -19,8 +19,8 @@ export interface Evidence {
   /** Growth of each net namespace's own counters, by its inode number. One that was not read before is absent. */
   readonly namespaces: ReadonlyMap<number, NamespaceEvidence>;
   /**
-   * Who sent to whom, healthy traffic too: in this interval and, for detectors, those right before it, the newest first. It ends
-   * before the first one in which nothing was lost.
+   * Who sent to whom, healthy traffic too: in this interval and, for detectors, those right before it, the newest first. Two intervals
+   * in a row in which nothing was lost end it.
    */
   readonly paths: readonly (readonly Path[])[];
   /** This one. */
@@ -120,6 +120,8 @@ export interface Candidate {
   readonly value: number;
   /** Whether all limits are reached. */
   readonly holds: boolean;
+  /** Whether a finding that is active goes on without that: limits that are lower for it keep it from flapping. */
+  readonly goesOn?: boolean;
   /** Added up from interval to interval, by attribute name. */
   readonly counts: Readonly<Record<string, number>>;
   /** Of this interval, by attribute name. */

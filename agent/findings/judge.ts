@@ -9,7 +9,7 @@ import { Explanations } from "./explanations.ts";
 import { withoutEdges } from "./paths.ts";
 
 /** A loss of a tenth of a percent needs the segments of a minute on a quiet node. */
-const PATH_INTERVALS = 4;
+export const PATH_INTERVALS = 4;
 const OF_PATHS: readonly FindingName[] = ["retransmits"];
 const OTHERS = FINDING_NAMES.filter((name) => !OF_PATHS.includes(name));
 
@@ -37,10 +37,10 @@ export class Judge {
     this.#paths = [];
   }
 
-  /** An interval without losses ends what is judged together. */
+  /** Two intervals in a row without losses end what is judged together: little traffic loses nothing in some. */
   #keep(paths: readonly Path[]): void {
-    const isLossy = paths.some(({ lost }) => lost > 0);
     const before = this.#paths.map((each) => each.map(withoutEdges));
+    const isLossy = [paths, ...before.slice(0, 1)].some((each) => each.some(({ lost }) => lost > 0));
     this.#paths = isLossy ? [paths, ...before].slice(0, PATH_INTERVALS) : [];
   }
 }

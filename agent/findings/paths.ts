@@ -5,8 +5,8 @@
  *   pod here ─ this node ─► the peer's node ─ peer's pod        pod here ─ this node ─► outside ─ address
  *   └──────────────── pair ────────────────────────────┘
  *
- * Healthy edges count too: a place that others pass unharmed is not at fault. An interval in which nobody sent anything again
- * costs nothing. Bounded: beyond LIMIT paths with losses, more of them are known by their nodes alone.
+ * Healthy edges count too: a place that others pass unharmed is not at fault. Where nobody sent anything again in an interval nor in the
+ * one before, it costs nothing. Bounded: beyond LIMIT paths with losses, more of them are known by their nodes alone.
  */
 import type { Edge } from "../edges/edge-state.ts";
 import { ATTR_K8S_NODE_NAME } from "../generated/semconv.ts";
@@ -35,14 +35,16 @@ const LIMIT = 250;
 /**
  * @param edges with names, of one exchange; EdgeEvidence of those with trouble by their edge
  * @param node this one
- * @returns undefined where nothing was lost
+ * @param isAsked also where nothing was lost
+ * @returns undefined where nothing was lost and nobody asked
  */
 export function pathsOf(
   edges: readonly Edge[],
   troubled: ReadonlyMap<Edge, EdgeEvidence>,
   node: LocalEnd,
+  isAsked = false,
 ): Path[] | undefined {
-  let isLossy = false;
+  let isLossy = isAsked;
   for (const edge of troubled.values()) isLossy ||= lostOf(edge) > 0;
   if (!isLossy) return undefined;
   const ownNode = String(node.resource[ATTR_K8S_NODE_NAME] ?? node.label);

@@ -138,7 +138,7 @@ export class FindingTracker {
       const tracked = this.#tracked.get(key) ?? this.#begin(key, each, end, refused);
       if (tracked === undefined) continue;
       tracked.add(each);
-      if (!each.holds) continue;
+      if (!each.holds && !(tracked.isActive && each.goesOn)) continue;
       tracked.show(each.value, end.timeUnixNs);
       shown.add(key);
     }

@@ -210,7 +210,12 @@ export const FINDINGS = {
       least: {
         default: 8,
         unit: "{segment}",
-        brief: "And how many of them in the last two intervals.",
+        brief: "And how many of them in the intervals that are judged together.",
+      },
+      evidence: {
+        default: 10,
+        unit: "1",
+        brief: "And how much likelier they are with it than by chance. A difference of log-likelihoods.",
       },
     },
     cause: "A device, link, queue or filter at that place drops packets, or a pod there is starved of CPU.",

@@ -1,7 +1,8 @@
 /**
  * One lab for many scenarios: traffic, faults, what every node's agent finds, and the end of all of it before the next one begins.
  *
- *   traffic ─ an exchange ─ faults ─ EXCHANGES exchanges ─ no faults ─ until every finding has ended ─► what was found
+ *   traffic ─ an exchange ─ faults ─ EXCHANGES whole intervals ─ no faults ─ until every finding has ended ─► what was found
+ *                                                                  └ the next one's traffic
  */
 import type { Suspect } from "../../agent/findings/localize.ts";
 import {
@@ -20,16 +21,19 @@ import { eventually } from "../lab/programs/process.ts";
 import { describe } from "../lab/world/describe.ts";
 import type { ReceivedLog } from "../otlp/logs.ts";
 import { suspectsOfAll } from "./all-nodes.ts";
+import { CoreWaits } from "./core-waits.ts";
 import { inject } from "./faults.ts";
 import { forgetPoints } from "./forget.ts";
 import { type Found, judge, type ScenarioVerdict } from "./judge.ts";
-import { CLUSTER, type Scenario } from "./scenario.ts";
+import { CLUSTER, PODS, type Scenario } from "./scenario.ts";
 import { serveAll, startTraffic } from "./traffic.ts";
 
-/** How long a fault lasts: one of them is cut by its beginning. */
-export const EXCHANGES = 6;
+/** How many whole intervals a fault lasts, beside the one that it begins in. */
+const EXCHANGES = 4;
 /** A node has to be silent for 10 s: TCP's timers know no compressed time, so neither does the threshold. */
-const LONG_EXCHANGES = 8;
+const LONG_EXCHANGES = 7;
+/** Two intervals without losses end what is judged together. */
+const QUIET_EXCHANGES = 2;
 const DEADLINE_MS = 60_000;
 
 export interface Played {
@@ -42,10 +46,14 @@ export interface Played {
 export class Campaign {
   readonly #observed: ObservedLab;
   readonly #intervalMs: number;
+  readonly #waits: CoreWaits;
+  /** What plays now. */
+  #traffic: { readonly scenario: Scenario; readonly end: () => Promise<unknown> } | undefined;
 
   private constructor(observed: ObservedLab, intervalMs: number) {
     this.#observed = observed;
     this.#intervalMs = intervalMs;
+    this.#waits = new CoreWaits(PODS.map((key) => [key, observed.lab.pod(key).place.cgroup]));
   }
 
   static async start(intervalMs: number): Promise<Campaign> {
@@ -62,31 +70,36 @@ export class Campaign {
   }
 
   close(): Promise<void> {
+    this.#waits.stop();
     return this.#observed.close();
   }
 
-  async play(scenario: Scenario): Promise<Played> {
+  /** @param next whose traffic begins while this one's findings end */
+  async play(scenario: Scenario, next?: Scenario): Promise<Played> {
     const observed = this.#observed;
     const { receiver, lab } = observed;
     forgetPoints(observed);
     const first = receiver.logs.length;
-    const endTraffic = await startTraffic(lab, scenario);
-    let suspects: Suspect[];
-    let fromUnixNs: bigint;
-    try {
-      await observed.exchanges(1);
-      fromUnixNs = unixNs();
-      const faults = await Promise.all(scenario.faults.map((fault) => inject(lab, fault)));
-      await observed.exchanges(scenario.faults.some(({ kind }) => kind === "partition") ? LONG_EXCHANGES : EXCHANGES);
-      suspects = suspectsOfAll(receiver.points, fromUnixNs, unixNs());
-      await Promise.all(faults.map((fault) => fault.remove()));
-      await observed.exchanges(3);
-      await this.#allEnded(first);
-    } finally {
-      await endTraffic();
+    if (this.#traffic?.scenario !== scenario) {
+      await this.#play(scenario);
+      await observed.exchanged(1);
     }
+    this.#waits.forget();
+    const fromUnixNs = unixNs();
+    const faults = await Promise.all(scenario.faults.map((fault) => inject(lab, fault)));
+    await observed.exchanged(scenario.faults.some(({ kind }) => kind === "partition") ? LONG_EXCHANGES : EXCHANGES);
+    const suspects = suspectsOfAll(receiver.points, fromUnixNs, unixNs());
+    await Promise.all(faults.map((fault) => fault.remove()));
+    await this.#play(next);
+    await observed.exchanged(QUIET_EXCHANGES);
+    await this.#allEnded(first);
     const found = foundOf(receiver.logs.slice(first), (name) => this.#keyOf(name), fromUnixNs, this.#intervalMs);
-    return { found, suspects, verdict: judge(scenario, found, suspects) };
+    return { found, suspects, verdict: judge(scenario, found, suspects, this.#waits.largest()) };
+  }
+
+  async #play(scenario: Scenario | undefined): Promise<void> {
+    await this.#traffic?.end();
+    this.#traffic = scenario && { scenario, end: await startTraffic(this.#observed.lab, scenario) };
   }
 
   #keyOf(podName: string): string {

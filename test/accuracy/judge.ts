@@ -44,12 +44,25 @@ export interface ScenarioVerdict {
   readonly findings: number;
   /** Those that no fault explains. */
   readonly wrong: readonly string[];
+  /** Those that the machine of the lab explains: a reader that waited for a core did not read. */
+  readonly machine?: readonly string[];
   /** Places that all counts together name, where an agent found a loss, and that are none of the faults'. */
   readonly wrongPlaces: readonly string[];
 }
 
+/** The largest share of a second that any thread of a pod has waited for a core, by the pod's key. */
+export type Waited = ReadonlyMap<string, number>;
+
+/** As much as `findings.slow_reader.least`: who waits for so long does not read for so long. */
+export const STARVED = 0.2;
+
 /** @param suspects by all agents' counts together */
-export function judge(scenario: Scenario, found: readonly Found[], suspects: readonly Suspect[]): ScenarioVerdict {
+export function judge(
+  scenario: Scenario,
+  found: readonly Found[],
+  suspects: readonly Suspect[],
+  waited: Waited = new Map(),
+): ScenarioVerdict {
   const { seed, busiest, faults } = scenario;
   const verdicts = faults.map((fault): FaultVerdict => {
     const own = found.filter((each) => isOf(each, fault));
@@ -59,7 +72,14 @@ export function judge(scenario: Scenario, found: readonly Found[], suspects: rea
     return { kind: kindOf(fault), share, skewed: busiest !== undefined, faults: faults.length, intervals, outcome };
   });
   const isExplained = (each: Found) => faults.some((fault) => isOf(each, fault) || follows(each, fault));
-  const wrong = found.filter((each) => !isExplained(each)).map(textOf);
+  const unexplained = found.filter((each) => !isExplained(each));
+  const isOfMachine = ({ name, peer = "" }: Found) => name === "slow_reader" && (waited.get(peer) ?? 0) >= STARVED;
+  const wrong = unexplained.filter((each) => !isOfMachine(each)).map(textOf);
+  const machine = unexplained
+    .filter(isOfMachine)
+    .map(
+      (each) => `${textOf(each)}, which waited for a core for ${waited.get(each.peer ?? "")?.toFixed(2)} of a second`,
+    );
   // Without a finding nobody asks where.
   const places = found.some(({ name }) => name === "retransmits") ? suspects : [];
   const truth = faults.flatMap((fault) => (fault.kind === "loss" ? [placeName(fault.at)] : []));
@@ -71,6 +91,7 @@ export function judge(scenario: Scenario, found: readonly Found[], suspects: rea
     faults: verdicts,
     findings: found.length,
     wrong,
+    machine,
     wrongPlaces: wrongPlaces.map((suspect) => namesOf(suspect).join(" or ")),
   };
 }
@@ -116,6 +137,9 @@ function isAt({ node, subject, peer, peerNode }: Found, { kind, client, server }
     case "packets_dropped":
     case "mtu_black_hole":
       return subject === undefined && node === nodeOf(server);
+    // The node that it is of tracks what both send.
+    case "conntrack_full":
+      return subject === undefined && nodes.includes(node);
     case "partition":
       return node !== peerNode && nodes.includes(node) && nodes.includes(peerNode ?? "");
     default:

@@ -3,13 +3,16 @@ import { program, run } from "../lab/programs/run.ts";
 import { clientArguments, Workload } from "../lab/programs/workload.ts";
 import type { Lab } from "../lab/world/lab.ts";
 import { nodeNamespace, podDevice } from "../lab/world/network-plan.ts";
-import { addressOf, type Inject } from "./inject.ts";
+import { addressOf, type Inject, SERVED } from "./inject.ts";
 import { type ApplicationKind, nodeOf } from "./scenario.ts";
 
 const FLOODED = 8084;
 const REFUSED_BY_RULE = 8085;
 const TOO_LARGE = 8086;
 const ON_LOOPBACK = 8088;
+const BULK = 8087;
+/** More than any net namespace of other labs beside this one tracks. */
+const TRACKED_MOST = 20_011;
 /** An address of the cluster's that nobody has. */
 const NOBODY = "10.99.77.7";
 const SMALL_MTU = 1000;
@@ -106,6 +109,41 @@ export const MORE_APPLICATIONS = {
     const [one, other] = [nodeOf(client), nodeOf(server)];
     const cuts = [await lab.cut(one, other), await lab.cut(other, one)];
     return { remove: () => Promise.all(cuts.map((cut) => cut.remove())) };
+  },
+
+  /** A round trip of 34 ms takes some 8 kB. */
+  async small_send_buffer(lab, client, server) {
+    const listener = await lab.pod(server).serve({ listen: [{ port: BULK }] });
+    const delay = await lab.delay(nodeOf(client), nodeOf(server), 17);
+    const restore = await sysctl(lab, client, "net.ipv4.tcp_wmem", "4096 16384 16384");
+    const to = [addressOf(lab, server, BULK)];
+    const held = lab.pod(client).start("hold", { to, count: 1, everyMs: 100, upload: 500_009 });
+    await held.ready();
+    return {
+      async remove() {
+        await held.process.stop("SIGKILL");
+        await listener.process.stop("SIGKILL");
+        await restore();
+        await delay.remove();
+      },
+    };
+  },
+
+  /** The nodes of both track a datagram to each of many ports, for half a minute. */
+  async conntrack_full(lab, client, server) {
+    const limit = lab.limitConntrack(TRACKED_MOST);
+    const { address } = addressOf(lab, server, REFUSED_BY_RULE);
+    const ports = `$(seq 10001 ${10_001 + TRACKED_MOST})`;
+    await lab
+      .pod(client)
+      .exec(["bash", "-c", `for i in ${ports}; do echo >/dev/udp/${address}/$i; done 2>/dev/null; true`]);
+    const connects = lab.pod(client).start("send", { to: [addressOf(lab, server, SERVED)], count: 0, paceMs: 20 });
+    return {
+      async remove() {
+        await connects.process.stop("SIGKILL");
+        await limit.remove();
+      },
+    };
   },
 } satisfies Partial<Record<ApplicationKind, Inject>>;
 

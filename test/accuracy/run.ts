@@ -45,17 +45,19 @@ async function playScenarios(): Promise<boolean> {
   );
   const campaign = await Campaign.start(interval);
   try {
-    for (let i = options.from; i < scenarios && Date.now() < deadline; i++) {
-      const scenario = scenarioOf(programSeed(seed, i));
-      if (verdicts.some((verdict) => verdict.seed === scenario.seed)) continue;
-      const { verdict, found, suspects } = await campaign.play(scenario);
+    const turns = Array.from({ length: Math.max(0, scenarios - options.from) }, (_, i) => options.from + i);
+    const left = turns.filter((turn) => !verdicts.some((verdict) => verdict.seed === programSeed(seed, turn)));
+    const all = left.map((turn) => scenarioOf(programSeed(seed, turn), turn));
+    for (const [at, scenario] of all.entries()) {
+      if (Date.now() >= deadline) break;
+      const { verdict, found, suspects } = await campaign.play(scenario, all[at + 1]);
       verdicts.push(verdict);
       const results: Results = { seed, interval, verdicts };
       writeFileSync(file, JSON.stringify(results));
       const isAsMade =
         verdict.wrong.length + verdict.wrongPlaces.length === 0 &&
         verdict.faults.every(({ outcome }) => outcome === "found");
-      console.log(`${i}: ${isAsMade ? "right" : JSON.stringify({ scenario, verdict, found, suspects })}`);
+      console.log(`${left[at]}: ${isAsMade ? "right" : JSON.stringify({ scenario, verdict, found, suspects })}`);
     }
   } finally {
     await campaign.close();

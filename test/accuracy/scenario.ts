@@ -39,10 +39,7 @@ export type LossPlace =
   | { readonly kind: "node"; readonly node: string }
   | { readonly kind: "pod"; readonly pod: string };
 
-/**
- * Those of the registry that hurt nothing beside them. Limits of conntrack and of the neighbour table are the whole machine's, a race for
- * an entry needs thousands of connects, and a send buffer is too small only where the whole link is slow.
- */
+/** Those of the registry that hurt nothing beside them. */
 export const APPLICATION_KINDS = [
   "connect_refused",
   "connect_unanswered",
@@ -56,7 +53,19 @@ export const APPLICATION_KINDS = [
   "mtu_black_hole",
   "partition",
 ] as const;
-export type ApplicationKind = (typeof APPLICATION_KINDS)[number];
+
+/**
+ * Alone in their scenario, in little traffic. A send buffer is too small only where the whole link is slow, and connection tracking
+ * has a limit that is the machine's: only nodes that track more than it are full.
+ */
+export const LONELY_KINDS = ["small_send_buffer", "conntrack_full"] as const;
+export type LonelyKind = (typeof LONELY_KINDS)[number];
+export type ApplicationKind = (typeof APPLICATION_KINDS)[number] | LonelyKind;
+const ALL_KINDS: readonly ApplicationKind[] = [...APPLICATION_KINDS, ...LONELY_KINDS];
+
+export function isLonely(kind: Fault["kind"]): kind is LonelyKind {
+  return (LONELY_KINDS as readonly string[]).includes(kind);
+}
 
 export interface Scenario {
   readonly seed: number;
@@ -67,14 +76,26 @@ export interface Scenario {
 
 const MOST_FAULTS = 5;
 
-export function scenarioOf(seed: number): Scenario {
+/**
+ * @param turn each second one begins with an application's fault, of one kind after the other, so that none is rare; undefined: all is
+ *   random
+ */
+export function scenarioOf(seed: number, turn?: number): Scenario {
   const random = new Random(seed);
   const busiest = random.chance(0.5) ? apart(random) : undefined;
   // Half of them have one fault, the others two to five.
   const count = random.chance(0.5) ? 1 : random.between(2, MOST_FAULTS);
   const faults: Fault[] = [];
+  if (turn !== undefined && turn % 2 === 1) {
+    const kind = ALL_KINDS[((turn - 1) / 2) % ALL_KINDS.length] as ApplicationKind;
+    const fault = applicationOf(random, kind, busiest);
+    if (isLonely(kind)) return { seed, busiest: undefined, faults: [fault] };
+    faults.push(fault);
+  }
   for (let tries = 0; faults.length < count && tries < 50; tries++) {
-    const fault = random.chance(0.6) ? lossOf(random, busiest) : applicationOf(random, busiest);
+    const fault = random.chance(0.6)
+      ? lossOf(random, busiest)
+      : applicationOf(random, random.pick(APPLICATION_KINDS), busiest);
     if (faults.every((other) => areApart(fault, other))) faults.push(fault);
   }
   return { seed, busiest, faults };
@@ -97,8 +118,7 @@ function lossOf(random: Random, busiest: Scenario["busiest"]): Fault {
 }
 
 /** Where all packets from one to the other are hurt, no other traffic may go there. */
-function applicationOf(random: Random, busiest: Scenario["busiest"]): Fault {
-  const kind = random.pick(APPLICATION_KINDS);
+function applicationOf(random: Random, kind: ApplicationKind, busiest: Scenario["busiest"]): ApplicationFault {
   if (!STRANGERS_ONLY.has(kind)) return { kind, ...apart(random) };
   const client = random.pick(PODS);
   const isBusiest = (pod: string) => busiest !== undefined && [busiest.client, busiest.server].includes(pod);

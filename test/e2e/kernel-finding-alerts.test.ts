@@ -13,9 +13,8 @@ import { pace } from "../../monitoring/alerts/rule.ts";
 import { rulesFile } from "../../monitoring/alerts/rules-file.ts";
 import { ruleGroups } from "../../monitoring/generate.ts";
 import { inject } from "../accuracy/faults.ts";
-import { addressOf, type Inject, type Removable, SERVED } from "../accuracy/inject.ts";
-import { sysctl } from "../accuracy/more-faults.ts";
-import { APPLICATION_KINDS } from "../accuracy/scenario.ts";
+import { type Removable, SERVED } from "../accuracy/inject.ts";
+import { APPLICATION_KINDS, LONELY_KINDS } from "../accuracy/scenario.ts";
 import { askUntil } from "../components/running.ts";
 import { describe as describeLab } from "../lab/world/describe.ts";
 import { missing, needs } from "../machine/needs.ts";
@@ -24,7 +23,6 @@ import { MonitoredLab } from "./monitored-lab.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "otelcol", "prometheus"] as const;
 const test = needs(...NEEDS);
-const BULK = 8087;
 const DEADLINE_MS = 90_000;
 const TIMEOUT_MS = 240_000;
 
@@ -49,28 +47,8 @@ const TROUBLES: readonly Trouble[] = [
 const SYMPTOMS: readonly FindingName[] = ["connect_unanswered", "retransmits"];
 const ALERTS = [...TROUBLES.map(({ kind }) => kind), ...SYMPTOMS].map(findingAlertName);
 
-/** A round trip of 34 ms takes some 8 kB. */
-const smallSendBuffer: Inject = async (lab, client, server) => {
-  const listener = await lab.pod(server).serve({ listen: [{ port: BULK }] });
-  const delay = await lab.delay("node-1", "node-2", 17);
-  const restore = await sysctl(lab, client, "net.ipv4.tcp_wmem", "4096 16384 16384");
-  const held = lab
-    .pod(client)
-    .start("hold", { to: [addressOf(lab, server, BULK)], count: 1, everyMs: 100, upload: 500_009 });
-  await held.ready();
-  return {
-    async remove() {
-      await held.process.stop("SIGKILL");
-      await listener.process.stop("SIGKILL");
-      await restore();
-      await delay.remove();
-    },
-  };
-};
-
 function start({ kind, client, server }: Trouble): Promise<Removable> {
-  if (kind === "small_send_buffer") return smallSendBuffer(monitored.lab, client, server);
-  const known = APPLICATION_KINDS.find((each) => each === kind);
+  const known = [...APPLICATION_KINDS, ...LONELY_KINDS].find((each) => each === kind);
   if (known === undefined) throw new Error(`nothing makes ${kind}`);
   return inject(monitored.lab, { kind: known, client, server });
 }

@@ -141,9 +141,14 @@ export class ObservedLab {
     await this.exchanges(2);
   }
 
-  /** Waits until every agent has completed that many more, and has told of itself since: its own metrics go by a clock of their own. */
-  async exchanges(count: number): Promise<void> {
+  /** Waits until every agent has completed that many more. */
+  async exchanged(count: number): Promise<void> {
     await Promise.all(this.#agents.map((agent) => exchangesOf(agent, count, DEADLINE_MS)));
+  }
+
+  /** As exchanged(), and until each has told of itself since: its own metrics go by a clock of their own. */
+  async exchanges(count: number): Promise<void> {
+    await this.exchanged(count);
     const sinceNs = BigInt(Date.now()) * 1_000_000n;
     await this.until("own metrics of every agent", () =>
       this.#agents.every(({ node }) => (this.#lastOwn(node)?.timeUnixNs ?? 0n) >= sinceNs),

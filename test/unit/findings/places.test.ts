@@ -94,7 +94,7 @@ test("a loss that two intervals do not show is found in the third", () => {
       Object.keys(pairs(() => 0)).map((id) => [id, { segsOut: 2_400, retransmitsFast: id.includes("a1") ? lost : 0 }]),
     );
 
-  expect([1, 2, 3, 4].map(() => told(lab.play({ grow: quiet(3) })))).toEqual([[], [], ["retransmits start"], []]);
+  expect([1, 2, 3, 4].map(() => told(lab.play({ grow: quiet(4) })))).toEqual([[], [], ["retransmits start"], []]);
 });
 
 test("losses below what healthy networks lose are no finding", () => {
