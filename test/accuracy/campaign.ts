@@ -29,7 +29,7 @@ import { CLUSTER, PODS, type Scenario } from "./scenario.ts";
 import { serveAll, startTraffic } from "./traffic.ts";
 
 /** How many whole intervals a fault lasts, beside the one that it begins in. */
-const EXCHANGES = 4;
+const EXCHANGES = 3;
 /** A node has to be silent for 10 s: TCP's timers know no compressed time, so neither does the threshold. */
 const LONG_EXCHANGES = 7;
 /** Two intervals without losses end what is judged together. */
@@ -94,7 +94,9 @@ export class Campaign {
     await observed.exchanged(QUIET_EXCHANGES);
     await this.#allEnded(first);
     const found = foundOf(receiver.logs.slice(first), (name) => this.#keyOf(name), fromUnixNs, this.#intervalMs);
-    return { found, suspects, verdict: judge(scenario, found, suspects, this.#waits.largest()) };
+    const verdict = judge(scenario, found, suspects);
+    const isWrong = verdict.wrong.length + verdict.wrongPlaces.length > 0;
+    return { found, suspects, verdict: isWrong ? { ...verdict, waited: this.#waits.largest() } : verdict };
   }
 
   async #play(scenario: Scenario | undefined): Promise<void> {

@@ -1,5 +1,6 @@
 /**
- * How long the threads of pods wait for a core, by the kernel's own account: a server that does not run does not read. A second at a time.
+ * How long the threads of pods wait for a core, by the kernel's own account, a second at a time: where a finding is wrong, this tells
+ * whether the machine may be to blame.
  *
  * `/proc/PID/task/TID/schedstat`: nanoseconds on a core, nanoseconds runnable without one, time slices.
  */
@@ -30,9 +31,9 @@ export class CoreWaits {
   }
 
   /** By pod, the largest share of a second that one of its threads has waited for a core. */
-  largest(): ReadonlyMap<string, number> {
+  largest(): Readonly<Record<string, number>> {
     this.#look();
-    return new Map(this.#largest);
+    return Object.fromEntries([...this.#largest].map(([pod, share]) => [pod, Math.round(share * 100) / 100]));
   }
 
   #look(): void {

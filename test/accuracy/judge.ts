@@ -44,25 +44,14 @@ export interface ScenarioVerdict {
   readonly findings: number;
   /** Those that no fault explains. */
   readonly wrong: readonly string[];
-  /** Those that the machine of the lab explains: a reader that waited for a core did not read. */
-  readonly machine?: readonly string[];
+  /** Where something is wrong: the largest share of a second that a thread of a pod has waited for a core, by the pod's key. */
+  readonly waited?: Readonly<Record<string, number>>;
   /** Places that all counts together name, where an agent found a loss, and that are none of the faults'. */
   readonly wrongPlaces: readonly string[];
 }
 
-/** The largest share of a second that any thread of a pod has waited for a core, by the pod's key. */
-export type Waited = ReadonlyMap<string, number>;
-
-/** As much as `findings.slow_reader.least`: who waits for so long does not read for so long. */
-export const STARVED = 0.2;
-
 /** @param suspects by all agents' counts together */
-export function judge(
-  scenario: Scenario,
-  found: readonly Found[],
-  suspects: readonly Suspect[],
-  waited: Waited = new Map(),
-): ScenarioVerdict {
+export function judge(scenario: Scenario, found: readonly Found[], suspects: readonly Suspect[]): ScenarioVerdict {
   const { seed, busiest, faults } = scenario;
   const verdicts = faults.map((fault): FaultVerdict => {
     const own = found.filter((each) => isOf(each, fault));
@@ -72,14 +61,7 @@ export function judge(
     return { kind: kindOf(fault), share, skewed: busiest !== undefined, faults: faults.length, intervals, outcome };
   });
   const isExplained = (each: Found) => faults.some((fault) => isOf(each, fault) || follows(each, fault));
-  const unexplained = found.filter((each) => !isExplained(each));
-  const isOfMachine = ({ name, peer = "" }: Found) => name === "slow_reader" && (waited.get(peer) ?? 0) >= STARVED;
-  const wrong = unexplained.filter((each) => !isOfMachine(each)).map(textOf);
-  const machine = unexplained
-    .filter(isOfMachine)
-    .map(
-      (each) => `${textOf(each)}, which waited for a core for ${waited.get(each.peer ?? "")?.toFixed(2)} of a second`,
-    );
+  const wrong = found.filter((each) => !isExplained(each)).map(textOf);
   // Without a finding nobody asks where.
   const places = found.some(({ name }) => name === "retransmits") ? suspects : [];
   const truth = faults.flatMap((fault) => (fault.kind === "loss" ? [placeName(fault.at)] : []));
@@ -91,7 +73,6 @@ export function judge(
     faults: verdicts,
     findings: found.length,
     wrong,
-    machine,
     wrongPlaces: wrongPlaces.map((suspect) => namesOf(suspect).join(" or ")),
   };
 }

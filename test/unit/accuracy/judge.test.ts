@@ -7,6 +7,7 @@ import {
   type ApplicationFault,
   type ApplicationKind,
   type Fault,
+  isLonely,
   kindOf,
   nodeOf,
   peersOf,
@@ -96,6 +97,8 @@ describe("what each kind is found as", () => {
     ["neighbour_unresolved", { peer: undefined }, { ...elsewhere, subject: "n2p3" }],
     ["packets_dropped", elsewhere, { subject: undefined, peer: undefined }],
     ["mtu_black_hole", elsewhere, { subject: "n1p1", peer: undefined }],
+    ["small_send_buffer", { peer: "n2p3" }, { ...elsewhere, subject: "n2p3" }],
+    ["conntrack_full", elsewhere, { ...elsewhere, node: "node-3" }],
     ["partition", { ...elsewhere, peerNode: "node-1" }, { ...elsewhere, peerNode: "node-3" }],
   ])("%s", (kind, right, wrong) => {
     const fault: Fault = { kind, client: "n1p1", server: "n2p3" };
@@ -140,6 +143,20 @@ test("faults of a scenario have no pod in common, and nothing else is between th
       expect([client, server].sort()).not.toEqual([busiest?.client, busiest?.server].sort());
     }
   }
+});
+
+test("each second scenario of a campaign begins with a kind in its turn: each is drawn eight times in 300, and two of them alone", () => {
+  const scenarios = Array.from({ length: 300 }, (_, turn) => scenarioOf(turn, turn));
+  const drawn = Map.groupBy(
+    scenarios.flatMap(({ faults }) => faults),
+    ({ kind }) => kind,
+  );
+  const lonely = scenarios.filter(({ faults }) => faults.some(({ kind }) => isLonely(kind)));
+
+  expect([...drawn].filter(([, faults]) => faults.length < 8)).toEqual([]);
+  expect(drawn.size).toBe(14);
+  expect(lonely.length).toBeGreaterThan(15);
+  expect(lonely.filter(({ faults, busiest }) => faults.length !== 1 || busiest !== undefined)).toEqual([]);
 });
 
 test("one seed gives one scenario, of one to five faults, each kind among them", () => {
