@@ -32,6 +32,7 @@ type Limits = Parameters<Detector<"retransmits">>[1];
 export const detectRetransmits: Detector<"retransmits"> = ({ paths, node }, limits) => {
   const [now] = paths;
   if (now === undefined || paths.length < 2) return [];
+  const isOver = isFading(paths);
   return localize(addUp(paths), { minRate: limits.threshold / 2, surcharge }).map((suspect): Candidate => {
     const here = throughAny(now, suspect);
     const lossy = here.flatMap(({ edges }) => edges);
@@ -44,7 +45,8 @@ export const detectRetransmits: Detector<"retransmits"> = ({ paths, node }, limi
       otherKeys: suspect.alternatives,
       subject: onlyOne(lossy, ({ names }) => names.local.id)?.names.local ?? node(),
       value: suspect.rate,
-      holds: isStillThere && suspect.rate >= thresholdOf(suspect, limits) && isNoChance(suspect, through, limits),
+      holds:
+        isStillThere && !isOver && suspect.rate >= thresholdOf(suspect, limits) && isNoChance(suspect, through, limits),
       // What is named at all is likelier than chance: half of the threshold is enough for what has been found.
       goesOn: isStillThere && suspect.rate >= thresholdOf(suspect, limits) / 2,
       counts: {
@@ -69,6 +71,19 @@ function isWell(paths: readonly Path[], { rate }: Suspect, { threshold }: Limits
 
 /** Of so many expected losses none happens in an interval of 20. */
 const SURELY = 3;
+
+/**
+ * Whether the newest interval loses less than half of what the window does, all places together. A fault that ends leaves healthy traffic in
+ * the window, of some paths more than of others, and looks like other places. So nothing new is named then.
+ */
+function isFading(intervals: readonly (readonly Path[])[]): boolean {
+  const [now = []] = intervals;
+  const rate = shareOf(intervals.flat());
+  return sumOf(now, ({ segments }) => segments) * rate >= MANY && shareOf(now) < rate / 2;
+}
+
+/** Of so many expected losses less than half happen in an interval of 30. */
+const MANY = 10;
 
 /** Lost segments of one path in one interval that may be one event. */
 export const BURST = 4;

@@ -72,12 +72,13 @@ class Tracked {
     this.id = createHash("sha256").update(`${finding} ${key} ${timeUnixNs}`).digest("hex").slice(0, 16);
   }
 
-  /** Adds an interval's numbers, whether or not it holds. */
-  add({ key, otherKeys = [], counts, facts }: Judged): void {
-    this.keys = [key, ...otherKeys];
+  /** Adds an interval's numbers, whether or not it holds. What it is, and where, say those alone in which it does. */
+  add({ key, otherKeys = [], counts, facts, holds }: Judged): void {
     const sums: Record<string, number> = { ...this.counts };
     for (const [name, count] of Object.entries(counts)) sums[name] = (sums[name] ?? 0) + count;
     this.counts = sums;
+    if (!holds) return;
+    this.keys = [key, ...otherKeys];
     this.facts = facts;
   }
 

@@ -78,7 +78,6 @@ export class Campaign {
   async play(scenario: Scenario, next?: Scenario): Promise<Played> {
     const observed = this.#observed;
     const { receiver, lab } = observed;
-    forgetPoints(observed);
     const first = receiver.logs.length;
     if (this.#traffic?.scenario !== scenario) {
       await this.#play(scenario);
@@ -91,6 +90,8 @@ export class Campaign {
     const suspects = suspectsOfAll(receiver.points, fromUnixNs, unixNs());
     await Promise.all(faults.map((fault) => fault.remove()));
     await this.#play(next);
+    // Each series has a point again before the next one's faults: its growth counts from there.
+    forgetPoints(observed);
     await observed.exchanged(QUIET_EXCHANGES);
     await this.#allEnded(first);
     const found = foundOf(receiver.logs.slice(first), (name) => this.#keyOf(name), fromUnixNs, this.#intervalMs);

@@ -97,6 +97,33 @@ test("a loss that two intervals do not show is found in the third", () => {
   expect([1, 2, 3, 4].map(() => told(lab.play({ grow: quiet(4) })))).toEqual([[], [], ["retransmits start"], []]);
 });
 
+test("a fault that ends while traffic moves elsewhere keeps its place, and names no other one", () => {
+  const lab = world();
+  // Two hundredths are lost to a peer that has most of the traffic, and to the others of its node.
+  const traffic = (most: string, segments: number, lossy: number) =>
+    Object.fromEntries(
+      Object.keys(pairs(() => 0)).map((id) => {
+        const segsOut = id.includes(most) ? segments : 2_000;
+        return [id, { segsOut, retransmitsFast: id.includes(">a") ? Math.round(segsOut * lossy) : 0 }] as const;
+      }),
+    );
+  const fault = traffic(">a1", 40_000, 0.02);
+  // The fault has a quarter of the interval.
+  const end = traffic(">a2", 30_000, 0);
+  for (const [id, { segsOut, retransmitsFast }] of Object.entries(fault)) {
+    const counts = end[id] ?? { segsOut: 0, retransmitsFast: 0 };
+    end[id] = { segsOut: counts.segsOut + segsOut / 4, retransmitsFast: retransmitsFast / 4 };
+  }
+
+  const records = [fault, fault, fault, end, traffic(">a2", 40_000, 0), {}, {}].flatMap((grow) => lab.play({ grow }));
+
+  expect(told(records)).toEqual(["retransmits start", "retransmits end"]);
+  expect(records.map(placeOf)).toEqual([
+    ["peer_node", "node-2"],
+    ["peer_node", "node-2"],
+  ]);
+});
+
 test("losses below what healthy networks lose are no finding", () => {
   const few: Lost = () => 3;
 

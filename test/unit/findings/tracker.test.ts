@@ -51,6 +51,16 @@ test("the end has the sum of all counts since the first interval, also of those 
   expect(said[4]?.[0]?.evidence).toEqual({ "flowspan.connect.refused": 49 });
 });
 
+test("what goes on below the limits goes on, keeps what it was found as, and starts nothing", () => {
+  const weak = { ...BELOW, goesOn: true, facts: { "flowspan.finding.place": "pair" } };
+  const strong = { ...REFUSED, facts: { "flowspan.finding.place": "local_pod" } };
+
+  const { said } = play([[weak], [strong], [weak], [weak], [weak], [], []]);
+
+  expect(states(said)).toEqual([[], ["start"], [], [], [], [], ["end"]]);
+  expect(said[6]?.[0]?.evidence).toMatchObject({ "flowspan.finding.place": "local_pod" });
+});
+
 test("the start has the value that decided, the end the largest", () => {
   const { said } = play([[{ ...REFUSED, value: 5 }], [{ ...REFUSED, value: 29 }], [{ ...REFUSED, value: 7 }], [], []]);
 
