@@ -28,7 +28,7 @@ enum loss {
 	 * program of its opening did not run.
 	 */
 	LOSS_CLOSED_UNTRACKED,
-	/* A network namespace's last task ends while its own counters are read. */
+	/* Four threads of a network namespace end, one after the other, before its counters are read through them. */
 	LOSS_NAMESPACE_UNREADABLE,
 	/*
 	 * Agent or probe is killed while a record is on its way, or an agent is killed before it reports what became of

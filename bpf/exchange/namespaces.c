@@ -6,6 +6,7 @@
  */
 #include "exchange/namespaces.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 
 #include "exchange/proc_snmp.h"
 #include "exchange/proc_stat.h"
+#include "flowspan.skel.h"
 #include "shared/log.h"
 
 /* Appends the file to `text`. Returns the new length, 0 when it cannot be read or does not fit. */
@@ -73,7 +75,8 @@ static __u64 conntrack__limit(void)
 	return limit;
 }
 
-static void namespace__send(struct exchange *exchange, const struct namespace_seen *seen)
+/* False: it cannot be read. */
+static bool namespace__send(struct exchange *exchange, const struct namespace_seen *seen)
 {
 	struct frame_namespace frame = {
 		.netns = seen->netns, .pid = seen->pid, .cookie = seen->cookie, .cgroup = seen->cgroup
@@ -82,10 +85,8 @@ static void namespace__send(struct exchange *exchange, const struct namespace_se
 	size_t used = file__append(text, sizeof(text), 0, seen->pid, "snmp");
 
 	used = used ? file__append(text, sizeof(text), used, seen->pid, "netstat") : 0;
-	if (!used || !proc_snmp__parse(&frame, text)) {
-		loss__count(exchange->maps, LOSS_NAMESPACE_UNREADABLE, 1);
-		return;
-	}
+	if (!used || !proc_snmp__parse(&frame, text))
+		return false;
 	if (file__append(text, sizeof(text), 0, seen->pid, "stat/nf_conntrack")) {
 		proc_stat__parse(text, conntrack__take, &frame.conntrack);
 		frame.conntrack.limit = conntrack__limit();
@@ -93,23 +94,53 @@ static void namespace__send(struct exchange *exchange, const struct namespace_se
 	/* Names that are being learned just now come with the next exchange. */
 	cgroup__announce(exchange, frame.cgroup);
 	output__frame(exchange->output, FRAME_NAMESPACE, &frame, sizeof(frame));
+	return true;
 }
+
+/*
+ * A thread that was found may have ended when its files are opened, while others of its namespace live on. Such a namespace
+ * is taken for unwritten again, so that the rest of this iteration, or the next one, finds another thread of it.
+ */
+#define ITERATIONS_MAX 4
+
+struct iteration {
+	struct exchange *exchange;
+	__u64 unread;
+	bool is_last;
+};
 
 static void namespaces__take(void *context, const void *bytes, size_t length)
 {
+	struct iteration *iteration = context;
+	int written = bpf_map__fd(iteration->exchange->programs->skeleton->maps.namespaces_seen);
+	const __u64 never = 0;
 	struct namespace_seen seen;
 
 	for (size_t at = 0; at + sizeof(seen) <= length; at += sizeof(seen)) {
 		memcpy(&seen, (const char *)bytes + at, sizeof(seen));
-		namespace__send(context, &seen);
+		if (namespace__send(iteration->exchange, &seen))
+			continue;
+		iteration->unread++;
+		if (!iteration->is_last)
+			bpf_map_update_elem(written, &seen.netns, &never, BPF_EXIST);
 	}
 }
 
 void namespaces__send(struct exchange *exchange)
 {
-	const struct programs *programs = exchange->programs;
-	int failed = programs->namespaces ? iterator__run(programs->namespaces, namespaces__take, exchange) : 0;
+	const struct bpf_link *namespaces = exchange->programs->namespaces;
+	struct iteration iteration = { .exchange = exchange };
+	int failed = 0;
 
+	for (unsigned i = 1; namespaces && i <= ITERATIONS_MAX && !failed; i++) {
+		iteration.unread = 0;
+		iteration.is_last = i == ITERATIONS_MAX;
+		failed = iterator__run(namespaces, namespaces__take, &iteration);
+		if (!iteration.unread)
+			break;
+	}
+	if (iteration.unread)
+		loss__count(exchange->maps, LOSS_NAMESPACE_UNREADABLE, iteration.unread);
 	if (failed) {
 		log_warn("cannot list net namespaces: %s", strerror(-failed));
 		loss__count(exchange->maps, LOSS_NAMESPACE_UNREADABLE, 1);

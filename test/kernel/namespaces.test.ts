@@ -79,6 +79,24 @@ test("a namespace that is made where another one is gone has a cookie of its own
   expect([...seen.keys()].every((cookie) => cookie > 0n)).toBe(true);
 });
 
+test("a namespace in which no thread lives long is read through the thread that is there", async () => {
+  const { ino } = statSync(lab.pod("first").place.netns);
+  lab.pod("first").spawn([program("strays"), "heirs", "60000"]);
+  await tally.until(
+    () => "the namespace of the heirs",
+    () => tally.last.namespaces.some(({ netns }) => netns === ino),
+  );
+
+  const times: number[] = [];
+  for (let exchange = 0; exchange < 200; exchange++) {
+    const { namespaces } = await tally.take();
+    times.push(namespaces.filter(({ netns }) => netns === ino).length);
+  }
+
+  expect(times).toEqual(times.map(() => 1));
+  expect(tally.losses).toEqual({});
+});
+
 function booksOf(pod: string): NamespaceCounters {
   const { ino } = statSync(lab.pod(pod).place.netns);
   const found = tally.last.namespaces.find(({ netns }) => netns === ino);

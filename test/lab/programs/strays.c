@@ -6,9 +6,11 @@
  *                                          net namespace, and a second thread SECOND in that of FILE
  *   strays gone PORT COUNT BACKLOG         both ends of connections whose listener is closed already
  *   strays flight ADDRESS PORT COUNT       connections whose only reference is a message on its way (SCM_RIGHTS)
+ *   strays heirs MILLISECONDS              a process that ends after a millisecond, when its child lives, and so on
  *
  * Prints one word a line when it has come so far: `done`, `ready`. All begin, or go on, with a first
  * line and end with their standard input. `gone` and `flight` (when it has the sockets back) then send 101 bytes each.
+ * `heirs` prints nothing, and ends after its milliseconds.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -193,6 +195,20 @@ static void play_flight(char **argv)
 	await_input();
 }
 
+/* Each ends only when the next one has begun: there is always one. */
+static void play_heirs(long milliseconds)
+{
+	for (; milliseconds > 0; milliseconds--) {
+		pid_t heir = fork();
+
+		if (heir < 0)
+			die("fork");
+		if (heir > 0)
+			_exit(0);
+		usleep(1000);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 6 && !strcmp(argv[1], "thread"))
@@ -201,6 +217,8 @@ int main(int argc, char **argv)
 		play_gone(argv + 2);
 	else if (argc == 5 && !strcmp(argv[1], "flight"))
 		play_flight(argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "heirs"))
+		play_heirs(atol(argv[2]));
 	else
 		die("strays: see the opening comment of strays.c");
 	return 0;
