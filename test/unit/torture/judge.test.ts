@@ -76,6 +76,18 @@ test("a loss that is no record's is every program's, unless the machine hid some
   expect(saidOf(batch(plainSeen(), { evidence_full_detail: 1 }))).toBeUndefined();
 });
 
+test("a net namespace that comes and goes may end while its books are read, each once", () => {
+  const performed = [{ program: [...PLAIN_CONNECTION, ". churn"], trace: PLAIN_TRACE, seen: plainSeen() }];
+  const saidOfUnreadable = (count: number) =>
+    saidOf(batch(plainSeen(), { namespace_unreadable: count }, { performed }));
+
+  expect(saidOfUnreadable(1)).toBeUndefined();
+  expect(saidOfUnreadable(2)).toEqual(["losses: 2 namespace_unreadable, must be 0 to 1"]);
+  expect(saidOf(batch(plainSeen(), { namespace_unreadable: 1 }))).toEqual([
+    "losses: 1 namespace_unreadable, must be 0",
+  ]);
+});
+
 const WRONG = changed("server", { segsIn: 7 }, { segsIn: 7 });
 
 /** A bench that says what it is told to, round after round, the last for ever. */
