@@ -68,6 +68,7 @@ export function kubeconfigConnection(paths: string, options: KubeconfigOptions =
     const name = `idp-certificate-authority of ${userName}`;
     const ca = await readPem(file, Buffer.from(data, "base64"), name);
     if (ca.length > 0) checkCa(ca, name);
+    else trustSystem(env);
     const make = () => new OpenIdConnect(provider, userName, ca, env);
     return await providers.get(JSON.stringify([provider, ca.toString()]), make).token();
   }

@@ -1,6 +1,7 @@
-/** Whoever is connected to without a CA that is named is trusted as the machine's store says: Collector, directory, API server. */
-import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
+/**
+ * Whoever is connected to without a CA that is named is trusted as the machine's store says: Collector, directory, API server,
+ * identity provider.
+ */
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { connectTo } from "../../../agent/directory/client/replicas.ts";
@@ -8,6 +9,7 @@ import { kubeconfigConnection } from "../../../agent/kubernetes/kubeconfig-conne
 import { get } from "../../../agent/kubernetes/request.ts";
 import { createTransport } from "../../../agent/otlp/transport.ts";
 import { ACCEPT, startFakeCollector } from "../otlp/fake-collector.ts";
+import { answer, type HttpAnswer, OK, startFakeHttpCollector } from "../otlp/fake-http-collector.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 
 // gRPC reads it when it is loaded.
@@ -39,6 +41,17 @@ test("the Collector", async () => {
   expect(outcome).toMatchObject({ state: "accepted" });
 });
 
+test("the Collector, over HTTP", async () => {
+  await using collector = await startFakeHttpCollector([OK], tlsOptions());
+  const endpoint = `https://localhost:${collector.port}/v1/metrics`;
+  const transport = createTransport({ endpoint, protocol: "http/protobuf", timeoutMs: 5000 });
+
+  const outcome = await transport.send(Buffer.from("x"));
+  await transport.shutdown();
+
+  expect(outcome).toMatchObject({ state: "accepted" });
+});
+
 test("the directory", async () => {
   const server = new Server();
   const port = await new Promise<number>((resolve, reject) => {
@@ -55,25 +68,43 @@ test("the directory", async () => {
 });
 
 test("the API server of a kubeconfig", async () => {
-  const { private_key: key, cert_chain: cert } = made.pair("server");
-  const server = createServer({ key, cert }, (_, response) => response.end("{}"));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  const kubeconfig = made.file(
-    "kubeconfig",
-    JSON.stringify({
-      clusters: [{ name: "c", cluster: { server: `https://localhost:${port}` } }],
-      users: [{ name: "u", user: { token: "t" } }],
-      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-      "current-context": "x",
-    }),
-  );
+  await using server = await startFakeHttpCollector([answer(200, {}, "{}")], tlsOptions());
+  const kubeconfig = kubeconfigOf({ server: `https://localhost:${server.port}` }, { token: "t" });
   const signal = AbortSignal.timeout(30_000);
 
   const body = await get(kubeconfigConnection(kubeconfig), { path: "/version", query: {}, silenceMs: 30_000, signal });
   const chunks: unknown[] = [];
   for await (const chunk of body) chunks.push(chunk);
-  server.close();
 
   expect(String(chunks[0])).toBe("{}");
 });
+
+test("the identity provider of a kubeconfig, also where the cluster has a CA of its own", async () => {
+  const answers: HttpAnswer[] = [];
+  await using provider = await startFakeHttpCollector(answers, tlsOptions());
+  const issuer = `https://localhost:${provider.port}`;
+  answers.push(answer(200, {}, JSON.stringify({ token_endpoint: `${issuer}/token` })));
+  answers.push(answer(200, {}, JSON.stringify({ id_token: "new" })));
+  const config = { "idp-issuer-url": issuer, "client-id": "flowspan", "refresh-token": "r", "id-token": "over" };
+  const cluster = { server: "https://localhost:1", "certificate-authority": made.path("ca.pem") };
+  const kubeconfig = kubeconfigOf(cluster, { "auth-provider": { name: "oidc", config } });
+
+  const { options } = await kubeconfigConnection(kubeconfig, { env: { ...process.env } }).credentials();
+
+  expect(options.headers).toEqual({ authorization: "Bearer new" });
+});
+
+function tlsOptions() {
+  const { private_key: key, cert_chain: cert } = made.pair("server");
+  return { key, cert };
+}
+
+function kubeconfigOf(cluster: object, user: object): string {
+  const text = JSON.stringify({
+    clusters: [{ name: "c", cluster }],
+    users: [{ name: "u", user }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x",
+  });
+  return made.file("kubeconfig", text);
+}
