@@ -34,6 +34,8 @@ const EXCHANGES = 3;
 const LONG_EXCHANGES = 7;
 /** Two intervals without losses end what is judged together. */
 const QUIET_EXCHANGES = 2;
+/** A connection that was cut off for 16 s may send again as late as 13 s after. */
+const LONG_QUIET_EXCHANGES = 8;
 const DEADLINE_MS = 60_000;
 
 export interface Played {
@@ -85,14 +87,15 @@ export class Campaign {
     }
     this.#waits.forget();
     const fromUnixNs = unixNs();
+    const isLong = scenario.faults.some(({ kind }) => kind === "partition");
     const faults = await Promise.all(scenario.faults.map((fault) => inject(lab, fault)));
-    await observed.exchanged(scenario.faults.some(({ kind }) => kind === "partition") ? LONG_EXCHANGES : EXCHANGES);
+    await observed.exchanged(isLong ? LONG_EXCHANGES : EXCHANGES);
     const suspects = suspectsOfAll(receiver.points, fromUnixNs, unixNs());
     await Promise.all(faults.map((fault) => fault.remove()));
     await this.#play(next);
     // Each series has a point again before the next one's faults: its growth counts from there.
     forgetPoints(observed);
-    await observed.exchanged(QUIET_EXCHANGES);
+    await observed.exchanged(isLong ? LONG_QUIET_EXCHANGES : QUIET_EXCHANGES);
     await this.#allEnded(first);
     const found = foundOf(receiver.logs.slice(first), (name) => this.#keyOf(name), fromUnixNs, this.#intervalMs);
     const verdict = judge(scenario, found, suspects);

@@ -64,7 +64,7 @@ export function judge(scenario: Scenario, found: readonly Found[], suspects: rea
   const wrong = found.filter((each) => !isExplained(each)).map(textOf);
   // Without a finding nobody asks where.
   const places = found.some(({ name }) => name === "retransmits") ? suspects : [];
-  const truth = faults.flatMap((fault) => (fault.kind === "loss" ? [placeName(fault.at)] : []));
+  const truth = faults.flatMap(lossyPlaces);
   const holes = faults.filter((fault): fault is ApplicationFault => fault.kind === "mtu_black_hole");
   const isTrue = (name: string) => truth.includes(name) || holes.some((hole) => isBetween(name, hole));
   const wrongPlaces = places.filter((suspect) => !namesOf(suspect).some(isTrue));
@@ -75,6 +75,12 @@ export function judge(scenario: Scenario, found: readonly Found[], suspects: rea
     wrong,
     wrongPlaces: wrongPlaces.map((suspect) => namesOf(suspect).join(" or ")),
   };
+}
+
+/** A link that is cut loses all that is sent to it. */
+function lossyPlaces(fault: Fault): string[] {
+  if (fault.kind === "partition") return [linkOf(nodeOf(fault.client), nodeOf(fault.server))];
+  return fault.kind === "loss" ? [placeName(fault.at)] : [];
 }
 
 function placed(at: LossPlace, suspects: readonly Suspect[]): FaultVerdict["outcome"] {

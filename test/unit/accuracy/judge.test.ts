@@ -77,6 +77,15 @@ describe("a scenario's verdict", () => {
     expect(judged([LINK], [lossy], [LINK_SUSPECT, suspect("pod n3p1")]).wrong).toEqual(["pod n3p1"]);
   });
 
+  test("the link of a partition is a place that loses, and no other link is", () => {
+    const cut: Fault = { kind: "partition", client: "n1p1", server: "n3p1" };
+    const hole: Fault = { kind: "mtu_black_hole", client: "n2p4", server: "n3p2" };
+    const beside = found({ name: "retransmits", node: "node-2", subject: "n2p4", candidates: ["pair n2p4 > n3p2"] });
+
+    expect(judged([cut, hole], [beside], [suspect("link node-1 node-3")]).wrong).toEqual([]);
+    expect(judged([cut, hole], [beside], [suspect("link node-1 node-2")]).wrong).toEqual(["link node-1 node-2"]);
+  });
+
   test("clients of a full accept queue may get no answer, and others may not", () => {
     const overflow: Fault = { kind: "listen_queue_overflow", client: "n1p1", server: "n2p1" };
     const queue = found({ name: "listen_queue_overflow", node: "node-2", subject: "n2p1", peer: undefined });
