@@ -213,28 +213,42 @@ static void generation__retire(const char *path)
 	close(fd);
 }
 
-/* Retires the pins of every protocol below `end`. @param forget also removes them, and says so */
-static void protocols__retire(const struct pins *pins, int end, bool forget)
+/* Whether a name in the directory of the pins is `v` and the number of a protocol, of one that is not `kept`. */
+static bool protocol__is_other(const char *name, const char *kept)
+{
+	return name[0] == 'v' && name[1] && !name[1 + strspn(name + 1, "0123456789")] && strcmp(name, kept) != 0;
+}
+
+/* Retires the pins of every protocol but `kept`, older and newer. @param forget also removes them, and says so */
+static void protocols__retire(const struct pins *pins, const char *kept, bool forget)
 {
 	char path[PATH_MAX + 300];
-	struct stat file;
+	struct dirent *entry;
+	DIR *directory = opendir(pins->base);
 
-	for (int protocol = 1; protocol < end; protocol++) {
-		snprintf(path, sizeof(path), "%s/v%d", pins->base, protocol);
-		if (lstat(path, &file))
+	if (!directory) {
+		log_warn("%s: cannot list: %s", pins->base, strerror(errno));
+		return;
+	}
+	while ((entry = readdir(directory))) {
+		if (!protocol__is_other(entry->d_name, kept))
 			continue;
+		snprintf(path, sizeof(path), "%s/%s", pins->base, entry->d_name);
 		generation__retire(path);
 		if (!forget)
 			continue;
-		log_warn("%s: removed, an older flowspan-probe's: what it had counted and nobody had exported is gone",
-			 path);
+		log_warn("%s: removed, a flowspan-probe's of another protocol than this one's %s: what it had counted "
+			 "and "
+			 "nobody had exported is gone",
+			 path, kept);
 		tree__remove(AT_FDCWD, path);
 	}
+	closedir(directory);
 }
 
-void pins__remove_older(const struct pins *pins)
+void pins__remove_others(const struct pins *pins)
 {
-	protocols__retire(pins, FLOWSPAN_PROTOCOL, true);
+	protocols__retire(pins, strrchr(pins->path, '/') + 1, true);
 }
 
 int pins__remove(const char *wanted)
@@ -255,7 +269,7 @@ int pins__remove(const char *wanted)
 		log_error("%s is not on a bpffs, so these are no pins; nothing was removed", pins.base);
 		return -1;
 	}
-	protocols__retire(&pins, FLOWSPAN_PROTOCOL + 1, false);
+	protocols__retire(&pins, "", false);
 	return tree__remove(AT_FDCWD, pins.base);
 }
 

@@ -35,8 +35,8 @@ int pins__pin_maps(const struct pins *pins, struct bpf_object *object);
 
 int pins__pin_link(const struct pins *pins, uint64_t generation, const char *name, struct bpf_link *link);
 
-/* Ends and removes what probes of older protocols have left: nobody will export it. */
-void pins__remove_older(const struct pins *pins);
+/* Ends and removes what probes of other protocols have left, before an upgrade or a downgrade: nobody will export it. */
+void pins__remove_others(const struct pins *pins);
 
 /* Detaches the hooks of every other generation. */
 void pins__remove_links_except(const struct pins *pins, uint64_t generation);

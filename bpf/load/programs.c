@@ -265,7 +265,7 @@ int programs__start(struct programs *programs, struct pinned_maps *maps, struct 
 	__atomic_store_n(&maps->settings->generation, programs->generation, __ATOMIC_RELEASE);
 	pins__remove_links_except(pins, programs->generation);
 	sockets__take_over(programs, maps, before == 0, filter->cgroup != 0);
-	pins__remove_older(pins); /* now that we count */
+	pins__remove_others(pins); /* now that we count */
 	log_info("%s: generation %" PRIu64 ", %llu sockets adopted so far, room for %u edges, pins at %s",
 		 before ? "took over" : "started", programs->generation, maps->state->adopted, maps->edge_capacity,
 		 pins->path);

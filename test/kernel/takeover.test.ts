@@ -1,6 +1,6 @@
 /**
  * A probe that starts where another one counts, or has counted: of its own protocol it goes on with what is there,
- * an older one's it ends and removes, so that no program counts on for nobody.
+ * another one's it ends and removes, so that no program counts on for nobody.
  */
 import { existsSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
@@ -29,17 +29,31 @@ afterEach(async () => {
   await lab?.close();
 });
 
-test("the probe of an older protocol ends, and its pins and programs are gone", async () => {
+for (const [which, protocol] of Object.entries({ older: FLOWSPAN_PROTOCOL - 1, newer: FLOWSPAN_PROTOCOL + 1 })) {
+  test(`the probe of ${which === "older" ? "an older" : "a newer"} protocol ends, and its pins and programs are gone`, async () => {
+    const before = await node.startProbe();
+    const other = join(node.pins, `v${protocol}`);
+    renameSync(join(node.pins, `v${FLOWSPAN_PROTOCOL}`), other);
+    const after = await node.startProbe();
+
+    expect((await before.ended).code).toBe(0);
+    expect(existsSync(other)).toBe(false);
+    expect(readdirSync(node.pins)).toEqual([`v${FLOWSPAN_PROTOCOL}`]);
+    expect(said(after, `v${protocol}: removed, a flowspan-probe's of another protocol than this one's`)).toHaveLength(
+      1,
+    );
+    expect(said(after, `started: generation 1,`)).toHaveLength(1);
+  });
+}
+
+test("--unpin ends a probe of a newer protocol, too", async () => {
   const before = await node.startProbe();
-  const older = join(node.pins, `v${FLOWSPAN_PROTOCOL - 1}`);
-  renameSync(join(node.pins, `v${FLOWSPAN_PROTOCOL}`), older);
-  const after = await node.startProbe();
+  renameSync(join(node.pins, `v${FLOWSPAN_PROTOCOL}`), join(node.pins, `v${FLOWSPAN_PROTOCOL + 1}`));
+
+  await node.unpin();
 
   expect((await before.ended).code).toBe(0);
-  expect(existsSync(older)).toBe(false);
-  expect(readdirSync(node.pins)).toEqual([`v${FLOWSPAN_PROTOCOL}`]);
-  expect(said(after, "removed, an older flowspan-probe's")).toHaveLength(1);
-  expect(said(after, `started: generation 1,`)).toHaveLength(1);
+  expect(existsSync(node.pins)).toBe(false);
 });
 
 test("a probe of the same protocol takes over, and the one before it ends", async () => {
