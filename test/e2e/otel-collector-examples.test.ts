@@ -13,20 +13,15 @@ import { type Attributes, SpanStatusCode } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { expect, onTestFinished, test } from "vitest";
-import { FlowEncoder } from "../../agent/otlp/encode.ts";
-import { createFlowExporter } from "../../agent/otlp/flow-exporter.ts";
-import { createTransport } from "../../agent/otlp/transport.ts";
-import { FLOW_METRICS } from "../../agent/series/instruments.ts";
 import { type CollectorOptions, startCollector } from "../components/collector.ts";
 import { component } from "../components/find.ts";
 import { startPrometheus } from "../components/prometheus.ts";
 import { holds } from "../components/running.ts";
 import { decodeMetrics } from "../otlp/metric-points.ts";
 import { Receiver } from "../otlp/receiver.ts";
-import { flow } from "../unit/otlp/flows.ts";
+import { CART_TO_CATALOG, exportTo, now } from "./sent-flow.ts";
 
 const EXAMPLES = join(import.meta.dirname, "../../deploy/otel-collector/examples");
-const SCOPE = { name: "flowspan", version: "0.1.0", schemaUrl: "https://opentelemetry.io/schemas/1.45.0" };
 const DEADLINE_MS = 20_000;
 
 test.each(readdirSync(EXAMPLES))("%s is valid", async (file) => {
@@ -47,7 +42,7 @@ test("through node.yaml and gateway.yaml, Prometheus has the bytes, and a tracin
   });
   const node = await collectorOf("node.yaml", { GATEWAY_ENDPOINT: gateway.endpoint.replace("http://", "") });
 
-  await exportFlow(node.endpoint);
+  await exportTo(node.endpoint, [now(CART_TO_CATALOG)]);
   await exportSpans(node.endpoint, [{ name: "tcp connection" }]);
 
   const query = 'flowspan_tcp_io_bytes_total{k8s_pod_name="cart-1",network_io_direction="transmit"}';
@@ -102,7 +97,7 @@ test("through vendor.yaml, the vendor gets metrics by OTLP over HTTP with the ke
   const vendor = await startVendor();
   const collector = await collectorOf("vendor.yaml", { VENDOR_ENDPOINT: vendor.endpoint, VENDOR_API_KEY: "key-23" });
 
-  await exportFlow(collector.endpoint);
+  await exportTo(collector.endpoint, [now(CART_TO_CATALOG)]);
 
   expect(await holds(async () => vendor.requests.length > 0, DEADLINE_MS)).toBe(true);
   const [request] = vendor.requests;
@@ -142,26 +137,6 @@ async function startVendor(): Promise<{ readonly endpoint: string; readonly requ
   await once(server, "listening");
   onTestFinished(() => void server.close());
   return { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
-}
-
-async function exportFlow(endpoint: string): Promise<void> {
-  const timeUnixNs = BigInt(Date.now()) * 1_000_000n;
-  const cart = { id: "cart", attributes: { "k8s.pod.name": "cart-1", "service.name": "cart" } };
-  const attributes = { "flowspan.role": "client", "service.peer.name": "catalog", "server.port": 8080 };
-  const sent = flow({
-    role: "client",
-    resource: cart,
-    attributes,
-    counters: { bytesSent: 23_029 },
-    startUnixNs: timeUnixNs - 15_000_000_000n,
-    timeUnixNs,
-  });
-  const encoder = new FlowEncoder({ metrics: FLOW_METRICS, temporality: "cumulative", scope: SCOPE });
-  const transport = createTransport({ endpoint, timeoutMs: 10_000 });
-  const exporter = createFlowExporter({ encoder, transport, log: { info: () => {}, warn: () => {} } });
-  const results = await exporter.exportFlows([sent]);
-  await exporter.shutdown();
-  expect(results.map(({ outcome }) => outcome)).toEqual([{ state: "accepted", rejectedPoints: 0, message: "" }]);
 }
 
 interface Sent {

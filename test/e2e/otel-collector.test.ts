@@ -8,44 +8,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, expect, onTestFinished, test } from "vitest";
-import type { Flow, HistogramForm, Resource } from "../../agent/model/flow.ts";
-import { FlowEncoder } from "../../agent/otlp/encode.ts";
+import type { Resource } from "../../agent/model/flow.ts";
 import { EXPLICIT_BOUNDS } from "../../agent/otlp/explicit.ts";
-import { createFlowExporter } from "../../agent/otlp/flow-exporter.ts";
-import { createTransport, type TransportOptions } from "../../agent/otlp/transport.ts";
-import { FLOW_METRICS } from "../../agent/series/instruments.ts";
 import { type CollectorOptions, SHIPPED_CONFIG, startCollector } from "../components/collector.ts";
 import { component } from "../components/find.ts";
 import { type PrometheusOptions, startPrometheus } from "../components/prometheus.ts";
 import { freePorts } from "../shared/free-ports.ts";
-import { flow, histogram } from "../unit/otlp/flows.ts";
+import { histogram } from "../unit/otlp/flows.ts";
+import { CART_TO_CATALOG, exportTo, now, SCOPE } from "./sent-flow.ts";
 
 const DEPLOY = join(import.meta.dirname, "../../deploy/otel-collector");
 const SNIPPET = join(DEPLOY, "snippet.yaml");
 const REMOTE_WRITE = join(DEPLOY, "snippet-remote-write.yaml");
-const SCOPE = { name: "flowspan", version: "0.1.0", schemaUrl: "https://opentelemetry.io/schemas/1.45.0" };
 
-const CART: Resource = {
-  id: "cart",
-  attributes: {
-    "k8s.namespace.name": "shop",
-    "k8s.pod.name": "cart-1",
-    "service.name": "cart",
-    "service.namespace": "shop",
-    "service.instance.id": "shop.cart-1.web",
-  },
-};
 /** Not a pod: what k8s_attributes would put under the name of the agent's pod. */
 const HOST: Resource = { id: "host", attributes: { "host.name": "node-1" } };
-
-const CART_TO_CATALOG = {
-  role: "client",
-  resource: CART,
-  attributes: { "flowspan.role": "client", "service.peer.name": "catalog", "server.port": 8080 },
-  // 23 and its kind: primes, so that a number counted twice cannot match by luck.
-  counters: { bytesSent: 23_029, bytesReceived: 1_000_003, opened: 23 },
-  rtt: histogram({ 40: 19, 44: 4 }, 23 * 1500),
-} as const;
 
 /** A Collector that somebody runs already: its metrics pass `processor`, which names pods. */
 const existingText = (processor: string) => `
@@ -200,28 +177,4 @@ async function prometheusOf(options: PrometheusOptions) {
   const prometheus = await startPrometheus(options);
   onTestFinished(() => prometheus.stop());
   return prometheus;
-}
-
-/** Prometheus wants points of the present. */
-function now(spec: Parameters<typeof flow>[0]): Flow {
-  const timeUnixNs = BigInt(Date.now()) * 1_000_000n;
-  return flow({ ...spec, startUnixNs: timeUnixNs - 15_000_000_000n, timeUnixNs });
-}
-
-async function exportTo(
-  endpoint: string,
-  flows: readonly Flow[],
-  {
-    protocol = "grpc",
-    form = "exponential",
-  }: Partial<Pick<TransportOptions, "protocol">> & { form?: HistogramForm } = {},
-): Promise<void> {
-  const silent = { info: () => {}, warn: () => {} };
-  const options = { metrics: FLOW_METRICS, temporality: "cumulative", scope: SCOPE } as const;
-  const encoder = new FlowEncoder({ ...options, histograms: form });
-  const transport = createTransport({ endpoint, protocol, timeoutMs: 10_000 });
-  const exporter = createFlowExporter({ encoder, transport, log: silent });
-  const results = await exporter.exportFlows(flows);
-  await exporter.shutdown();
-  expect(results.map(({ outcome }) => outcome)).toEqual([{ state: "accepted", rejectedPoints: 0, message: "" }]);
 }

@@ -33,6 +33,8 @@ export interface DirectoryClientOptions extends ClientOptions {
   readonly backoff?: BackoffOptions;
   /** How long a replica may take to say its first word. */
   readonly firstWordMs?: number;
+  /** How long one may say nothing after that. */
+  readonly silenceMs?: number;
   readonly forgetMs?: number;
   readonly capacity?: number;
 }
@@ -203,7 +205,7 @@ export class DirectoryClient {
 
   /** @returns why the stream ended; undefined when the replica ended it in order */
   async #listen(call: FollowCall, target: Replica, onFirst: () => void): Promise<ServiceError | undefined> {
-    const { firstWordMs = FIRST_WORD_MS } = this.#options;
+    const { firstWordMs = FIRST_WORD_MS, silenceMs = SILENCE_MS } = this.#options;
     const { promise, resolve } = Promise.withResolvers<ServiceError | undefined>();
     let isFirst = true;
     const giveUp = (code: status, details: string) => {
@@ -214,7 +216,7 @@ export class DirectoryClient {
     let timer = silence(firstWordMs);
     call.on("data", (bytes: Buffer) => {
       clearTimeout(timer);
-      timer = silence(SILENCE_MS);
+      timer = silence(silenceMs);
       try {
         const answers = decodeAnswers(bytes);
         this.#take(answers, target, isFirst);

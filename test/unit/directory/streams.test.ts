@@ -177,6 +177,27 @@ describe("when a replica is lost", () => {
     expect(asking.client.state.trouble).toBeUndefined();
   });
 
+  test("a replica that falls silent is left for another one, and no name is lost meanwhile", async () => {
+    // They say something every 10 s at most, and nothing changes.
+    const replicas = [await startServing({ replica: "one" }), await startServing({ replica: "two" })];
+    for (const { put } of replicas) put("pods", cart);
+    const asking = startAsking(
+      replicas.map(({ address }) => address),
+      { silenceMs: 300 },
+    );
+    asking.ask("10.1.0.2");
+    await eventually(() => expect(asking.pods()).toEqual({ "10.1.0.2": "cart-a" }));
+    const first = asking.client.state.replica;
+    const told = asking.changes.length;
+
+    await eventually(() => expect(asking.client.state.replica).not.toBe(first));
+    await eventually(() => expect(asking.client.state.failures.DEADLINE_EXCEEDED).toBeGreaterThan(0));
+
+    expect(asking.changes.slice(told).filter(({ type }) => type === "remove")).toEqual([]);
+    expect(asking.pods()).toEqual({ "10.1.0.2": "cart-a" });
+    expect(asking.logged.map(({ fields }) => JSON.stringify(fields)).join()).toContain("no word for 300 ms");
+  });
+
   test("one that has not read the cluster is passed over", async () => {
     const unread = await startServing({ replica: "unread", isSynced: false });
     const asking = startAsking([unread.address]);

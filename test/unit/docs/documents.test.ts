@@ -16,6 +16,7 @@ const DOCUMENTS = [
   "docs/configuration.md",
   "docs/directory.md",
   "docs/comparison.md",
+  "docs/high-availability.md",
   "docs/install.md",
   "docs/sizing.md",
   "docs/telemetry.md",
