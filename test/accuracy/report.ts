@@ -133,5 +133,7 @@ function wrongLines(title: string, wrong: readonly string[]): string[] {
 }
 
 function ratio(part: number, whole: number): string {
-  return whole === 0 ? "-" : (part / whole).toFixed(2);
+  if (whole === 0) return "-";
+  const rounded = (part / whole).toFixed(2);
+  return rounded === "1.00" && part < whole ? (part / whole).toFixed(3) : rounded;
 }

@@ -176,6 +176,14 @@ test("one seed gives one scenario, of one to five faults, each kind among them",
   expect(new Set(scenarios.flatMap(({ faults }) => faults.map(kindOf))).size).toBe(14);
 });
 
+test("one wrong finding of five hundred is no precision of 1.00", () => {
+  const verdicts = [{ seed: 1, faults: [], findings: 500, wrong: ["syn_cookies at node-1: a to b"], wrongPlaces: [] }];
+
+  const report = renderReport({ seed: 7, interval: 2000, verdicts });
+
+  expect(report).toContain("Precision of findings: 0.998 (500 findings of agents, 1 of them wrong)");
+});
+
 test("the report counts what was found, what was missed and what is wrong", () => {
   const fault = { kind: "connect_refused", share: undefined, skewed: false, faults: 1, intervals: 2 } as const;
   const missed = { ...fault, outcome: "missed" as const, intervals: undefined };
