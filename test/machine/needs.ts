@@ -17,6 +17,7 @@ export type Need =
   | "cgroup2"
   | "iptables"
   | "build"
+  | "compiler"
   | "expendable"
   | "runc"
   | "strace"
@@ -46,6 +47,10 @@ const CHECKS: { readonly [N in Exclude<Need, Component>]: () => string | undefin
     existsSync(new URL("../../build/image/index.json", import.meta.url))
       ? undefined
       : 'there are no images: make image ARCH="amd64 arm64"',
+  compiler: () =>
+    ["/usr/bin/clang", "/usr/bin/gcc"].every((path) => existsSync(path))
+      ? undefined
+      : "clang or gcc is missing: scripts/setup build",
   build: () =>
     existsSync(new URL("../../build/flowspan-probe", import.meta.url)) ? undefined : "nothing is built: make build",
 };

@@ -19,6 +19,9 @@ import { pinsDirectory, runDirectory } from "../world/leftovers.ts";
 
 export const ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
+/** The verifier takes seconds of CPU for a probe's programs, and two probes start at once. */
+const START_MS = 60_000;
+
 export interface AgentSetup {
   /** OTLP over gRPC: `http://127.0.0.1:4317`. */
   readonly endpoint: string;
@@ -35,6 +38,15 @@ export interface AgentSetup {
   readonly probeEnv?: Readonly<Record<string, string>>;
   /** Starts the probe's program, which stands behind it. */
   readonly probeEnter?: readonly string[];
+  /** Programs of another version than this tree's. */
+  readonly build?: Build;
+}
+
+/** Programs of one version. */
+export interface Build {
+  readonly probe: string;
+  /** `flowspan`. */
+  readonly launcher: string;
 }
 
 /** One node's probe and agent. Each of the two can be stopped, killed and started by itself. */
@@ -45,11 +57,14 @@ export class NodeAgent {
   /** All that ever ran, oldest first. */
   readonly probes: LabProcess[] = [];
   readonly agents: LabProcess[] = [];
+  /** What is started from now on; without one, this tree's. */
+  build: Build | undefined;
 
   constructor(lab: Lab, node: string, setup: AgentSetup) {
     this.node = node;
     this.#lab = lab;
     this.#setup = setup;
+    this.build = setup.build;
     mkdirSync(this.#agentDirectory, { recursive: true, mode: 0o755 });
     chownSync(this.#agentDirectory, USER_AGENT, USER_AGENT);
   }
@@ -83,7 +98,7 @@ export class NodeAgent {
   async startProbe(): Promise<LabProcess> {
     const argv = [
       ...(this.#setup.probeEnter ?? []),
-      PROBE,
+      this.build?.probe ?? PROBE,
       ...["--socket", this.probeSocket, "--socket-gid", String(USER_AGENT)],
       ...["--pins", this.pins, "--cgroup", this.#lab.nodeCgroup(this.node)],
       ...(this.#setup.probeArguments ?? []),
@@ -99,7 +114,7 @@ export class NodeAgent {
         const now = socketIdentity(this.probeSocket);
         return now !== undefined && now !== before;
       },
-      30_000,
+      START_MS,
     );
     return probe;
   }
@@ -109,7 +124,7 @@ export class NodeAgent {
     const { endpoint, endpointByVariable, intervalMs = 1000, kubeconfig, agentArguments = [] } = this.#setup;
     const env = { ...(endpointByVariable && { [ENDPOINT_VARIABLE]: endpoint }), ...this.#setup.env };
     const argv = [
-      ...agentProgram(),
+      ...(this.build === undefined ? agentProgram() : [this.build.launcher]),
       "agent",
       ...["--probe-socket", this.probeSocket, "--admin-socket", this.adminSocket],
       ...(endpointByVariable ? [] : ["--endpoint", endpoint]),

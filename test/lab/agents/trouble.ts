@@ -10,7 +10,7 @@ import { expect } from "vitest";
 import type { Point } from "../../otlp/oracle.ts";
 import { eventually, type LabProcess } from "../programs/process.ts";
 import { startLab } from "../world/lab.ts";
-import { type NodeAgent, startAgents } from "./agents.ts";
+import { type Build, type NodeAgent, startAgents } from "./agents.ts";
 import { areEqual, booksOfPoints, booksOfTraffic } from "./books.ts";
 import { Traffic, trafficPods } from "./traffic.ts";
 
@@ -43,6 +43,8 @@ export interface Options {
   readonly intervalMs?: number;
   /** Of the agents. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What probes and agents are started with at first. */
+  readonly build?: Build;
   /** Whether books must be right before the agents are told to end, too. */
   readonly endsWaiting?: boolean;
 }
@@ -51,11 +53,11 @@ export interface Options {
 export async function exactThrough<C extends Collector>(
   collector: C,
   trouble: (scene: Scene<C>) => Promise<void>,
-  { intervalMs = INTERVAL_MS, env = {}, endsWaiting = true }: Options = {},
+  { intervalMs = INTERVAL_MS, env = {}, endsWaiting = true, build }: Options = {},
 ): Promise<void> {
   const lab = await startLab(trafficPods());
   try {
-    const agents = await startAgents(lab, { endpoint: collector.endpoint, intervalMs, env });
+    const agents = await startAgents(lab, { endpoint: collector.endpoint, intervalMs, env, ...(build && { build }) });
     const traffic = await Traffic.start(lab);
     await traffic.more(A_WHILE);
     await trouble(makeScene(agents, traffic, collector));
