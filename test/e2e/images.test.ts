@@ -5,6 +5,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -180,6 +181,27 @@ test(
   },
   TEST_MS,
 );
+
+/** The part of @cyclonedx/cyclonedx-library that holds a document against the standard's own JSON schema. */
+interface CycloneDx {
+  readonly Spec: { readonly Version: { readonly v1dot6: string } };
+  readonly Validation: {
+    readonly JsonStrictValidator: new (version: string) => { validate(text: string): Promise<unknown> };
+  };
+}
+
+test("the bills of materials are what CycloneDX's own schema asks for, and the schema refuses a component of an unknown type", async () => {
+  const { Spec, Validation } = createRequire(import.meta.url)("@cyclonedx/cyclonedx-library") as CycloneDx;
+  const schema = new Validation.JsonStrictValidator(Spec.Version.v1dot6);
+  for (const image of IMAGES) {
+    for (const architecture of ARCHITECTURES) {
+      const text = readFileSync(join(LAYOUT, `bom-${image}-${architecture}.json`), "utf8");
+
+      expect(await schema.validate(text), `${image} ${architecture}`).toBeNull();
+      expect(await schema.validate(text.replace('"library"', '"everything"'))).not.toBeNull();
+    }
+  }
+});
 
 test(
   "nothing runs in the images but our program and Node: no shell, no package manager, and no file is set-user-id or writable for others",
