@@ -78,7 +78,14 @@ export class Judge {
     const isForgotten = this.#isForgotten(facts, chunk);
     // Growth after its end was told: it had the address for some moments still, or its object was made again.
     const isOver = own !== undefined && own.endMs <= sinceMs;
-    return isShared || isBefore || this.#isUntold(grown, chunk) || isForgotten || isOver;
+    // Told to end before another that shares the address had it: nobody has it after that one's end.
+    const isSuperseded = facts.some(
+      ({ tenant }) =>
+        tenant !== grown.tenant &&
+        (tenant.shares || grown.tenant.shares) &&
+        this.#supersedes(tenant, grown.tenant, machine),
+    );
+    return isShared || isBefore || this.#isUntold(grown, chunk) || isForgotten || isOver || isSuperseded;
   }
 
   /** Nobody is told for 30 s: the right one only afterwards. */

@@ -35,6 +35,25 @@ test("growth keeps the name it was sent under, also where later growth of that n
   expect(play(history).wrong.map(told)).toEqual([]);
 });
 
+test("a pod that is told to end before another shares its address has lost it to that one, also where that ends first", () => {
+  const history: History = {
+    intervalMs: 15_000,
+    lag: 0,
+    steps: [
+      { ...POD, waitMs: 34_227, at: 0 },
+      { ...POD, waitMs: 2_285, at: 2 },
+      { ...POD, waitMs: 28_726, at: 0 },
+      { ...POD, waitMs: 43_237, workload: "job", at: 2, startMs: 1_555, lateMs: 5_721, shares: true },
+      { waitMs: 3_086, what: "end", which: 2, lateMs: 1_464 },
+      { waitMs: 3_019, what: "delete", which: 4, graceMs: 6_405, lateMs: 8_812 },
+      { waitMs: 3_141, what: "end", which: 3, lateMs: 154 },
+      { ...BYTE, waitMs: 2_862, to: 2, edge: 2, bytes: 477 },
+    ],
+  };
+
+  expect(play(history).wrong.map(told)).toEqual([]);
+});
+
 test("an end that the directory was told just before an exchange, and the agent just after it, is unseen in that", () => {
   const history: History = {
     intervalMs: 15_000,
