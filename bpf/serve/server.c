@@ -230,6 +230,7 @@ int server__run(struct server *server)
 	while (!server->ending) {
 		int ready = epoll_pwait2(server->epoll, events, 8, server__timeout(server, &timeout), NULL);
 
+		output__be_patient(&server->session.output);
 		if (ready < 0 && errno != EINTR) {
 			log_error("epoll_pwait2: %s", strerror(errno));
 			server__end(server, EXIT_FAILED);

@@ -94,6 +94,20 @@ void session__send_troubles(struct session *session, uint64_t troubles)
 	output__frame(&session->output, FRAME_TROUBLE, &frame, sizeof(frame));
 }
 
+/*
+ * One exchange for each read: an agent asks for the next when it has the last one. Who asks for a thousand at once would keep
+ * the probe from all else for as many walks.
+ */
+static bool session__exchange(struct session *session)
+{
+	if (session->has_exchanged) {
+		log_error("the agent asks for an exchange before it has the last one; its connection is closed");
+		return false;
+	}
+	session->has_exchanged = true;
+	return exchange__run(&session->exchange);
+}
+
 /* Handles one command. False closes the connection. */
 static bool command__handle(void *context, const struct command *command)
 {
@@ -107,7 +121,7 @@ static bool command__handle(void *context, const struct command *command)
 		return false;
 	switch ((int)command->kind) {
 	case COMMAND_EXCHANGE:
-		return exchange__run(&session->exchange);
+		return session__exchange(session);
 	case COMMAND_SETTLE:
 		return settler__settle(&session->settler, command->payload, command->length);
 	case COMMAND_SETTLE_EVIDENCE:
@@ -146,6 +160,7 @@ bool session__read(struct session *session)
 	if (length <= 0)
 		return false;
 	input->used += (size_t)length;
+	session->has_exchanged = false;
 	if (input__take(input, command__handle, session, &why))
 		return true;
 	if (why)

@@ -26,6 +26,7 @@ struct session {
 	struct output output;
 	struct settler settler;
 	struct exchange exchange;
+	bool has_exchanged; /* with what the last read brought */
 };
 
 /* `listener_fd` becomes readable when another agent wants to connect; -1: none can. 0, or -1 after saying why. */

@@ -82,6 +82,8 @@ static const char *records__problem(const uint8_t *payload, size_t length)
 	payload__take(report, payload);
 	if (report.settled > report.received)
 		return "COMMAND_RECORDS: more settled than received";
+	if (report.received > RECORDS_MAX)
+		return "COMMAND_RECORDS: more received than can have been sent";
 	return NULL;
 }
 

@@ -13,6 +13,9 @@
 #define COMMAND_LENGTH_MAX \
 	(sizeof(struct frame_header) + sizeof(struct frame_edge) + SLOT_COUNT * sizeof(struct slot_growth))
 
+/* More records than any agent is ever sent: sums with it stay in 64 bits. */
+#define RECORDS_MAX (1ULL << 62)
+
 /* One command. `payload` points into the bytes it was parsed from and has the length that `kind` calls for. */
 struct command {
 	enum frame_kind kind;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shared/log.h"
@@ -21,6 +22,12 @@ void output__open(struct output *output, int fd)
 	output->fd = fd;
 	output->broken = fd < 0;
 	output->used = 0;
+	output__be_patient(output);
+}
+
+void output__be_patient(struct output *output)
+{
+	output->patience_ms = OUTPUT_STALL_MS;
 }
 
 static bool output__break(struct output *output, const char *why)
@@ -31,17 +38,26 @@ static bool output__break(struct output *output, const char *why)
 	return false;
 }
 
+static int clock__ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int)(now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
 /* Waits until the agent takes bytes again. */
 static bool output__wait(struct output *output)
 {
 	struct pollfd fds[2] = { { .fd = output->fd, .events = POLLOUT },
 				 { .fd = output->listener_fd, .events = POLLIN } };
-	int ready = poll(fds, 2, OUTPUT_STALL_MS);
+	int begin = clock__ms(), ready = poll(fds, 2, output->patience_ms);
 
+	output->patience_ms -= clock__ms() - begin;
 	if (ready < 0)
 		return errno == EINTR ? true : output__break(output, strerror(errno));
-	if (ready == 0)
-		return output__break(output, "it took nothing for 30 s");
+	if (ready == 0 || output->patience_ms <= 0)
+		return output__break(output, "it has kept the probe waiting for 30 s");
 	if (fds[0].revents)
 		return true;
 	return output__break(output, "another agent wants to connect");
@@ -61,6 +77,8 @@ bool output__flush(struct output *output)
 		else if (errno != EINTR)
 			output__break(output, strerror(errno));
 	}
+	if (output->used > OUTPUT_SIZE / 2 && output->patience_ms < OUTPUT_STALL_MS)
+		output->patience_ms += OUTPUT_EARNED_MS;
 	output->used = 0;
 	return !output->broken;
 }

@@ -21,6 +21,7 @@ import {
   type RecordSettings,
   SourceError,
 } from "../../../agent/source/source.ts";
+import { PATIENCE } from "../programs/process.ts";
 import type { Lab } from "../world/lab.ts";
 import { NodeAgent } from "./agents.ts";
 
@@ -160,6 +161,15 @@ export class Tally {
     await this.take();
   }
 
+  /** Nobody reads while `act` runs, or whoever it brings. Then another reader comes, and takes what there is. */
+  async away(act: () => Promise<unknown>): Promise<void> {
+    await this.#client.close();
+    await act();
+    this.#client = reader(this.probe, this.records, this.troubles);
+    if (this.#asked) this.#client.settings(this.#asked);
+    await this.take();
+  }
+
   /** Exchanges back to back until stop(); resolves after the last one. */
   async run(): Promise<void> {
     this.#stopping = false;
@@ -172,7 +182,7 @@ export class Tally {
 
   /** Exchanges until the condition holds; fails with `what` and the losses when it does not in time. */
   async until(what: () => string, condition: () => boolean, timeoutMs = 10_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
+    const deadline = Date.now() + timeoutMs * PATIENCE;
     for (;;) {
       await this.take();
       if (condition()) return;

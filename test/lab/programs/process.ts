@@ -97,6 +97,9 @@ export class LabProcess {
   }
 }
 
+/** How many times as long everything may take: with the sanitizers several times (scripts/sanitized). */
+export const PATIENCE = Number(process.env.FLOWSPAN_PATIENCE ?? 1);
+
 /**
  * Waits until `condition` gives a value other than undefined or false.
  *
@@ -107,7 +110,7 @@ export async function eventually<T>(
   condition: () => T | undefined | false | Promise<T | undefined | false>,
   timeoutMs = 10_000,
 ): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = Date.now() + timeoutMs * PATIENCE;
   for (;;) {
     const value = await condition();
     if (value !== undefined && value !== false) return value;
