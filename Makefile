@@ -42,8 +42,8 @@ accuracy: build ## random faults on real sockets against what agents find: recal
 fuzz: setup-test ## any bytes for each parser of the probe, with the sanitizers (SECONDS=60 a target, TARGET=commands, SEED=1)
 	@scripts/fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(TARGET)
 
-sanitized: setup-test build ## tests of kernel and lab with a probe built with the sanitizers (root; FILES=test/kernel/settle.test.ts)
-	@scripts/sanitized $(or $(FILES),test/kernel)
+sanitized: setup-test build ## all tests of kernel and lab with a probe built with the sanitizers (root; two hours; FILES=test/kernel/settle.test.ts)
+	@scripts/sanitized $(or $(FILES),test/kernel test/lab)
 
 bench: build ## what it costs, beside the budgets (root; minutes)
 	@scripts/reachable $(TYPESCRIPT) test/bench/main.ts

@@ -10,6 +10,8 @@
  */
 import { defineConfig } from "vitest/config";
 
+/** As of test/lab/programs/process.ts. */
+const PATIENCE = Number(process.env.FLOWSPAN_PATIENCE ?? 1);
 const ALONE = "test/**/*.alone.test.ts";
 
 const sharesTheKernel = (
@@ -27,8 +29,8 @@ const sharesTheKernel = (
     setupFiles: ["test/machine/hidden.ts"],
     maxWorkers: atOnce,
     sequence: { groupOrder: order },
-    testTimeout: timeoutMs,
-    hookTimeout: timeoutMs,
+    testTimeout: timeoutMs * PATIENCE,
+    hookTimeout: timeoutMs * PATIENCE,
   },
 });
 
