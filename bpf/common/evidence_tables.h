@@ -12,8 +12,10 @@
 #define COMMON_EVIDENCE_TABLES_H
 
 #include "common/maps.h"
+#include "common/tenants.h"
 #include "contract/evidence.h"
 #include "contract/pinned.h"
+#include "contract/share.h"
 #include "kernel/helpers.h"
 #include "kernel/packets.h"
 
@@ -50,6 +52,15 @@ struct {
 } evidence_shares SEC(".maps");
 
 struct {
+	/* The same for each tenant: as many as there are keys, since each has one at least. */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * EVIDENCE_KEYS);
+	__type(key, struct evidence_share_key);
+	__type(value, __u32);
+} evidence_tenants SEC(".maps");
+
+struct {
 	/* Full: nothing is taken over from the tables until the Collector accepts some, and they fill. */
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -83,18 +94,40 @@ static __always_inline bool namespace__is_counted(__u32 netns, struct settings *
 	return !s->filter_cgroup || bpf_map_lookup_elem(&namespaces_seen, &netns);
 }
 
-/* Whether one more key of its reason may be made. */
-static __always_inline bool evidence__take_share(const struct evidence_share_key *share)
+/* @return how many keys were made under this share, of one of the two maps of shares; NULL where there is no room for it */
+static __always_inline __u32 *evidence_share__of(void *shares, const struct evidence_share_key *share)
 {
-	__u32 *taken = bpf_map_lookup_elem(&evidence_shares, share), none = 0;
+	__u32 *taken = bpf_map_lookup_elem(shares, share), none = 0;
 
-	if (!taken) {
-		bpf_map_update_elem(&evidence_shares, share, &none, BPF_NOEXIST);
-		taken = bpf_map_lookup_elem(&evidence_shares, share);
-	}
-	if (!taken || *(volatile __u32 *)taken >= EVIDENCE_SHARE)
+	if (taken)
+		return taken;
+	bpf_map_update_elem(shares, share, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(shares, share);
+}
+
+/* Whose evidence it is: the tenant of its cgroup, else who has the net namespace. */
+static __always_inline __u32 evidence__tenant(const struct evidence_key *key)
+{
+	return key->cgroup ? (__u32)tenant__of(key->cgroup) : key->netns;
+}
+
+/*
+ * Whether one more key may be made: a reason has its part of the table, and of that a tenant as many as are free, as of the
+ * edge table (contract/share.h).
+ */
+static __always_inline bool evidence__take_share(const struct evidence_key *key, __u32 side)
+{
+	struct evidence_share_key share = { .kind = key->kind, .reason = key->reason, .side = side };
+	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	__u32 *all = evidence_share__of(&evidence_shares, &share), *own;
+
+	share.tenant = evidence__tenant(key);
+	own = evidence_share__of(&evidence_tenants, &share);
+	if (!s || !all || !own ||
+	    *(volatile __u32 *)own >= share__limit(EVIDENCE_SHARE, *(volatile __u32 *)all, s->asked.edges_share))
 		return false;
-	__sync_fetch_and_add(taken, 1);
+	__sync_fetch_and_add(all, 1);
+	__sync_fetch_and_add(own, 1);
 	return true;
 }
 
@@ -107,10 +140,9 @@ static __always_inline struct evidence_growth *evidence__find(const struct evide
 static __always_inline struct evidence_growth *evidence__make(const struct evidence_key *key, __u32 side,
 							      struct net_device *dev)
 {
-	struct evidence_share_key share = { .kind = key->kind, .reason = key->reason, .side = side };
 	struct evidence_growth none = {};
 
-	if (!evidence__take_share(&share))
+	if (!evidence__take_share(key, side))
 		return NULL;
 	if (key->ifindex)
 		BPF_CORE_READ_STR_INTO(&none.device, dev, name);

@@ -5,7 +5,7 @@
  *   a new edge ──► the place of its tenant: edges + 1 ──► more than its share? ──► edges - 1, and it is the tenant's overflow edge
  *   eviction   ──► edges - 1 ──► 0: the place is free
  *
- * Places never move. Sockets that are known by address have places of their own, with the same counts (tcp/socket_shares.h).
+ * Places never move. Sockets that are known by address, and listeners, have places of their own, with the same counts.
  */
 #ifndef COMMON_TENANTS_H
 #define COMMON_TENANTS_H
@@ -13,6 +13,7 @@
 #include "common/maps.h"
 #include "common/tenant_counts.h"
 #include "contract/pinned.h"
+#include "contract/share.h"
 #include "kernel/helpers.h"
 
 /* Where a tenant's place may be: from its hash on. */
@@ -76,6 +77,36 @@ static __always_inline void tenant__leave_in(void *places, __u32 place)
 		__sync_fetch_and_add(&tenant->edges, -1);
 	else
 		tenant__drop(tenant);
+}
+
+/* Where a table has places of its own, so many of them: the last one counts all. */
+#define TENANTS_AND_ALL (TENANTS_MAX + 1)
+
+/* Counts one less at a place that tenant__take_in() gave. */
+static __always_inline void tenant__give_back_in(void *places, __u32 place)
+{
+	struct tenant *all = tenant__in(places, TENANTS_MAX);
+
+	tenant__leave_in(places, place);
+	if (all)
+		__sync_fetch_and_add(&all->edges, -1);
+}
+
+/* Counts one more of a cgroup's tenant. @return its place; -1: the tenant holds its share of `room` */
+static __always_inline int tenant__take_in(void *places, __u64 cgroup, __u32 room)
+{
+	int place = tenant__enter_in(places, tenant__of(cgroup));
+	struct tenant *tenant = tenant__in(places, place);
+	struct tenant *all = tenant__in(places, TENANTS_MAX);
+	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+
+	if (!all || !tenant || !s)
+		return -1; /* cannot be: arrays always have their entries */
+	__sync_fetch_and_add(&all->edges, 1);
+	if (tenant->edges <= share__limit(room, all->edges - 1, s->asked.edges_share))
+		return place;
+	tenant__give_back_in(places, place);
+	return -1;
 }
 
 /*

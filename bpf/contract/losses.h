@@ -70,8 +70,9 @@ enum loss {
 	 */
 	LOSS_RESET_UNDECIDED,
 	/*
-	 * Nobody knows who listens where a connection was accepted: there are more than 16,384 listeners, no program
-	 * saw the socket's birth, spans were off then, or the listener is the kernel's own and older than the probe.
+	 * Nobody knows who listens where a connection was accepted: its tenant (a pod, else a user, a container or a
+	 * unit) has more listeners than its share of 16,384, as many as are free; no program saw the socket's birth,
+	 * spans were off then, or the listener is the kernel's own and older than the probe.
 	 */
 	LOSS_PROCESS_UNKNOWN_DETAIL,
 	/* The kernel has no memory for a connection's events. */

@@ -168,12 +168,12 @@ struct evidence_total {
 	__u64 left_out;
 };
 
-/* How many keys of one reason a table holds. */
+/* Of which keys a table holds so many: those of one reason, or of one tenant of that. */
 struct evidence_share_key {
 	__u32 kind;
 	__u32 reason;
 	__u32 side;
-	__u32 zero;
+	__u32 tenant; /* the low half of its cgroup's id, or a net namespace; 0: of the whole reason */
 };
 
 /* tenant_records[]: per CPU, records of one tenant of late, by its place in tenants[]. */

@@ -48,20 +48,20 @@ static int entry__take(struct pinned_maps *maps, const struct evidence_key *key,
 	return bpf_map_update_elem(maps->evidence_unsettled, key, &value, BPF_ANY);
 }
 
-/* Gives the table's shares back: it is empty. */
-static void shares__clear(struct pinned_maps *maps, __u32 side)
+/* Gives the table's shares back: it is empty. @param shares one of the two maps */
+static void shares__clear(int shares, __u32 side)
 {
 	struct evidence_share_key key, next;
 	void *last = NULL;
 
-	while (bpf_map_get_next_key(maps->evidence_shares, last, &next) == 0) {
+	while (bpf_map_get_next_key(shares, last, &next) == 0) {
 		if (last && key.side == side)
-			bpf_map_delete_elem(maps->evidence_shares, &key);
+			bpf_map_delete_elem(shares, &key);
 		key = next;
 		last = &key;
 	}
 	if (last && key.side == side)
-		bpf_map_delete_elem(maps->evidence_shares, &key);
+		bpf_map_delete_elem(shares, &key);
 }
 
 /*
@@ -82,8 +82,10 @@ static bool table__drain(struct pinned_maps *maps, __u32 side)
 			return false;
 		bpf_map_delete_elem(table, &key);
 	}
-	if (any)
-		shares__clear(maps, side);
+	if (any) {
+		shares__clear(maps->evidence_shares, side);
+		shares__clear(maps->evidence_tenants, side);
+	}
 	return true;
 }
 

@@ -72,6 +72,7 @@ int pinned_maps__open(struct pinned_maps *maps, struct bpf_object *object)
 	maps->evidence_tables[0] = map__fd(object, "evidence_a");
 	maps->evidence_tables[1] = map__fd(object, "evidence_b");
 	maps->evidence_shares = map__fd(object, "evidence_shares");
+	maps->evidence_tenants = map__fd(object, "evidence_tenants");
 	maps->evidence_unsettled = map__fd(object, "evidence_unsettled");
 	maps->edge_capacity = bpf_map__max_entries(bpf_object__find_map_by_name(object, "edges"));
 	maps->settings = map__share(object, "settings", sizeof(*maps->settings));

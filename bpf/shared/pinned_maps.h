@@ -19,7 +19,7 @@ struct pinned_maps {
 	struct tenant *tenants;         /* TENANTS_MAX of them */
 	int edges, overflow, cgroups, cgroup_places, losses, socket_totals, prefix_rules,
 		records; /* file descriptors */
-	int evidence_totals, evidence_tables[2], evidence_shares, evidence_unsettled;
+	int evidence_totals, evidence_tables[2], evidence_shares, evidence_tenants, evidence_unsettled;
 	__u32 edge_capacity;
 };
 

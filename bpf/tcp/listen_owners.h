@@ -11,42 +11,109 @@
 
 #include "common/cgroups.h"
 #include "common/maps.h"
+#include "common/tenants.h"
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
 #include "tcp/connection.h"
 #include "tcp/record.h"
 #include "tcp/socket_shares.h"
 
+#define LISTENERS_ROOM 16384
+
 /* Who listens: the process that called listen(). */
 struct listen_owner {
 	__u32 pid;
 	char comm[16];
+	__u32 tenant; /* one more than its place in listener_tenants[]; 0: not in the table yet */
+	__u64 walk;   /* the last one that found it, or had begun when it was noted */
 };
 
 struct {
 	/*
-	 * Who listens, by the address of the listening socket. Written when it listens or is adopted, read for records
-	 * when a child is made, removed when it closes. Full: connections to the least recently used listener have no
-	 * process, each LOSS_PROCESS_UNKNOWN_DETAIL.
+	 * Who listens, by the address of the listening socket. Written when it listens or is adopted, read for records when a
+	 * child is made, removed when it closes, or where walks do not find it any more. A tenant has its share: connections to
+	 * what it has beyond that have no process, each LOSS_PROCESS_UNKNOWN_DETAIL.
 	 */
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LISTENERS_ROOM);
 	__type(key, __u64);
 	__type(value, struct listen_owner);
 } listeners SEC(".maps");
 
-static __always_inline void listener__note(struct sock *sk, const struct listen_owner *owner)
-{
-	__u64 socket = (__u64)sk;
+struct {
+	/* How many listeners each tenant has in there, and all of them. Who puts one in or takes it out counts. */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TENANTS_AND_ALL);
+	__type(key, __u32);
+	__type(value, struct tenant);
+} listener_tenants SEC(".maps");
 
-	bpf_map_update_elem(&listeners, &socket, owner, BPF_ANY);
+/* Not static: the verifier looks at it once, and not for each caller. So is the next. */
+__noinline int listener_share__leave(__u32 place)
+{
+	tenant__give_back_in(&listener_tenants, place);
+	return 0;
+}
+
+/* @return its place; -1: the tenant holds its share */
+__noinline int listener_share__enter(__u64 cgroup)
+{
+	return tenant__take_in(&listener_tenants, cgroup, LISTENERS_ROOM);
+}
+
+static __always_inline void listener__forget_at(__u64 socket)
+{
+	struct listen_owner *owner = bpf_map_lookup_elem(&listeners, &socket);
+	__u32 tenant = owner ? owner->tenant : 0;
+
+	if (tenant && !bpf_map_delete_elem(&listeners, &socket))
+		listener_share__leave(tenant - 1);
 }
 
 static __always_inline void listener__forget(struct sock *sk)
 {
-	__u64 socket = (__u64)sk;
+	listener__forget_at((__u64)sk);
+}
 
-	bpf_map_delete_elem(&listeners, &socket);
+/* @param owner out: what is in the table then, where there is room */
+static __always_inline void listener__note(struct sock *sk, struct listen_owner *owner, __u64 cgroup)
+{
+	struct state *st = state__get();
+	__u64 socket = (__u64)sk;
+	int place;
+
+	listener__forget_at(socket); /* of one that was there before, and whose close nobody saw */
+	place = listener_share__enter(cgroup);
+	if (place < 0 || !st)
+		return;
+	owner->tenant = place + 1;
+	owner->walk = st->walk;
+	if (bpf_map_update_elem(&listeners, &socket, owner, BPF_NOEXIST))
+		listener_share__leave(place);
+}
+
+/* The walk has found it. */
+static __always_inline void listener__found(struct sock *sk, struct state *st)
+{
+	__u64 socket = (__u64)sk;
+	struct listen_owner *owner = bpf_map_lookup_elem(&listeners, &socket);
+
+	if (owner)
+		owner->walk = st->walk;
+}
+
+/* One that neither this walk nor the last one has found is gone, and nobody saw its close. */
+static long listener__forget_lost(void *map, const __u64 *socket, struct listen_owner *owner, void *unused)
+{
+	struct state *st = state__get();
+	__u64 at = *socket;
+
+	(void)map;
+	(void)unused;
+	if (st && owner->walk + 1 < st->walk)
+		listener__forget_at(at);
+	return 0;
 }
 
 /*

@@ -221,8 +221,8 @@ static __always_inline void connection__open_late(struct connection *c, struct t
  * @param owner who listens
  * @param is_last as connection__start() has it
  */
-static __always_inline void on_listen(struct sock *sk, struct sock *tcp, const struct listen_owner *owner,
-				      struct settings *s, bool is_last)
+static __always_inline void on_listen(struct sock *sk, struct sock *tcp, struct listen_owner *owner, struct settings *s,
+				      bool is_last)
 {
 	struct connection *c = connection__start(sk, s, ROLE_LISTENER, is_last);
 
@@ -231,7 +231,7 @@ static __always_inline void on_listen(struct sock *sk, struct sock *tcp, const s
 	c->pid = owner->pid;
 	__builtin_memcpy(c->comm, owner->comm, sizeof(c->comm));
 	c->drops = BPF_CORE_READ(tcp, sk_drops.counter);
-	listener__note(tcp, owner);
+	listener__note(tcp, owner, c->key.cgroup);
 	__sync_fetch_and_or(&c->flags, LISTENS);
 }
 

@@ -13,19 +13,15 @@
 
 #include "common/socket_storage.h"
 #include "common/tenants.h"
-#include "contract/share.h"
 #include "tcp/connection.h"
 
 /* Set before load: how many sockets there is room for. */
 const volatile __u32 sockets_room = SOCKETS_ROOM;
 
-/* A place more than tenants have: all of them. */
-#define SOCKETS_OF_ALL TENANTS_MAX
-
 struct {
 	/* How many sockets each tenant has in connections_by_address, and all of them. Written by hooks, walk and adoption. */
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TENANTS_MAX + 1);
+	__uint(max_entries, TENANTS_AND_ALL);
 	__type(key, __u32);
 	__type(value, struct tenant);
 } socket_tenants SEC(".maps");
@@ -33,29 +29,14 @@ struct {
 /* Counts one socket less. Not static: the verifier looks at it once, and not for each caller. */
 __noinline int socket_share__leave(__u32 place)
 {
-	struct tenant *all = tenant__in(&socket_tenants, SOCKETS_OF_ALL);
-
-	tenant__leave_in(&socket_tenants, place);
-	if (all)
-		__sync_fetch_and_add(&all->edges, -1);
+	tenant__give_back_in(&socket_tenants, place);
 	return 0;
 }
 
 /* Counts one socket more of a cgroup's tenant. @return its place; -1: the tenant holds its share */
 __noinline int socket_share__enter(__u64 cgroup)
 {
-	int place = tenant__enter_in(&socket_tenants, tenant__of(cgroup));
-	struct tenant *tenant = tenant__in(&socket_tenants, place);
-	struct tenant *all = tenant__in(&socket_tenants, SOCKETS_OF_ALL);
-	struct settings *s = bpf_map_lookup_elem(&settings, &zero);
-
-	if (!all || !tenant || !s)
-		return -1; /* cannot be: arrays always have their entries */
-	__sync_fetch_and_add(&all->edges, 1);
-	if (tenant->edges <= share__limit(sockets_room, all->edges - 1, s->asked.edges_share))
-		return place;
-	socket_share__leave(place);
-	return -1;
+	return tenant__take_in(&socket_tenants, cgroup, sockets_room);
 }
 
 /* @return the socket's storage, found or made; NULL without memory or room, or beyond its tenant's share of that */

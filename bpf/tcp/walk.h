@@ -19,6 +19,7 @@
 #include "tcp/counters.h"
 #include "tcp/handshakes.h"
 #include "tcp/interim.h"
+#include "tcp/listen_owners.h"
 #include "tcp/mptcp.h"
 #include "tcp/open.h"
 #include "tcp/round_trips.h"
@@ -31,6 +32,7 @@ static __always_inline void walk_listener(struct sock *sk, struct connection *c,
 	struct edge_value *edge;
 	struct edge_key key;
 
+	listener__found(sk, st);
 	if (!c->key.server_port)
 		c->key.server_port = sk->__sk_common.skc_num; /* listen() without bind() gets its port after LISTEN */
 	key = c->key; /* a copy: before 6.2 an iterator's buffer is no map key for the verifier */
@@ -145,6 +147,7 @@ static __always_inline void walk_socket(struct sock *sk, struct connection *c, s
 static __always_inline void walk_end(void)
 {
 	undecided__pass_all();
+	bpf_for_each_map_elem(&listeners, listener__forget_lost, NULL, 0);
 }
 
 #endif

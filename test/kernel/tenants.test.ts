@@ -19,6 +19,9 @@ const NEEDS = ["root", "btf", "cgroup2", "build"] as const;
 const test = needs(...NEEDS);
 const UNPRIVILEGED = 65_534;
 const COUNT = 40_009;
+/** Datagrams to ports where nobody listens, of which a reason has detail of 1,024 between two exchanges. */
+const DROPPED = 5_003;
+const DROPS_OF_A_REASON = 1_024;
 /** A table that the attack fills many times over. */
 const ROOM = 4_096;
 
@@ -29,6 +32,8 @@ beforeEach(async () => {
   if (missing(...NEEDS) !== undefined) return;
   const pods = [{ key: "attacker", containers: ["one", "two"] as [string, string] }, { key: "victim" }];
   lab = await startLab(describe({ nodes: 1, pods }));
+  // Packets without a socket are counted in namespaces that a counted thread lives in.
+  for (const { key } of pods) lab.pod(key, key === "attacker" ? "one" : undefined).spawn(["sleep", "infinity"]);
   tally = await Tally.start(lab, "node-1", ["--edges", String(ROOM)]);
 });
 
@@ -106,6 +111,26 @@ test("cgroups that a container makes below itself are part of it: no name, no ed
   expect(tally.losses).toEqual({});
 });
 
+test("who has very many packets dropped loses its own detail, and the victim's drops have theirs", async () => {
+  await flood("datagrams", "20000", DROPPED);
+  const attack = flood("datagrams", "30000", DROPPED);
+  await victimSends();
+  await attack;
+  await tally.take();
+  await tally.take();
+
+  const own = unheard("attacker");
+  const total = tally.last.evidence.totals.find(({ name }) => name === "NO_SOCKET");
+  const sum = (rows: readonly { count: number }[]) => rows.reduce((all, { count }) => all + count, 0);
+  expect(unheard("victim").map(({ key, count }) => [key.serverPort, count])).toEqual(
+    PORTS.map((port) => [port, PER_PORT]),
+  );
+  expect(own.length).toBeGreaterThanOrEqual(DROPS_OF_A_REASON / 2);
+  expect(total?.count).toBe(2 * DROPPED + PORTS.length * PER_PORT);
+  expect(sum(own) + (total?.leftOut ?? 0)).toBe(2 * DROPPED);
+  expect(tally.losses).toEqual({ evidence_full_detail: total?.leftOut });
+});
+
 test("failures of one tenant leave records for another's connections", async () => {
   await tally.record({
     activeTimeoutNs: 0n,
@@ -163,6 +188,25 @@ async function victimTalks(): Promise<void> {
     () => `the victim's closed: ${tally.sum(isVictims).closed}`,
     () => tally.sum(isVictims).closed === 2 * PER_PORT * PORTS.length,
   );
+}
+
+/** To ports where nobody listens, while the attack is on. */
+async function victimSends(): Promise<void> {
+  const { place } = lab.pod("victim");
+  for (let i = 0; i < PER_PORT; i++) {
+    const one = new LabProcess(place, [program("flood"), "datagrams", String(PORTS[0]), String(PORTS.length)]);
+    await one.ended;
+    expect(one.stdout, one.describe()).toEqual([`done 0 ${PORTS.length}`]);
+  }
+}
+
+/** Drops of the pod's datagrams to ports where nobody listens, by port. */
+function unheard(pod: string) {
+  const netns = statSync(lab.pod(pod).place.netns).ino;
+  const reason = tally.last.evidence.totals.find(({ name }) => name === "NO_SOCKET")?.reason;
+  return [...tally.evidence.values()]
+    .filter(({ key }) => key.kind === "drop" && key.reason === reason && key.netns === netns)
+    .toSorted((a, b) => a.key.serverPort - b.key.serverPort);
 }
 
 /** What the probe says of each of the victim's ports: closed connections by port, at either end. */

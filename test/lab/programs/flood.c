@@ -5,7 +5,8 @@
  *   flood addresses PORT COUNT   connections with itself, each to another address of 127.0.0.0/8; 7 bytes each
  *   flood ports FIRST COUNT      connects to COUNT ports of 127.0.0.1 from FIRST on, where nobody listens
  *   flood refused PORT COUNT     COUNT connects to one such port
- *   flood listeners FIRST COUNT  listens on COUNT ports of 127.0.0.1 from FIRST on, until its standard input ends
+ *   flood datagrams FIRST COUNT  a datagram to COUNT ports of 127.0.0.1 from FIRST on, where nobody listens
+ *   flood listeners PORT COUNT   listens on COUNT addresses from 127.0.0.2 on, until its standard input ends
  *
  * Prints `done OPENED REFUSED`, or ends with 1 and what failed.
  */
@@ -96,21 +97,38 @@ static void connect_in_vain(unsigned port)
 	close(client);
 }
 
+/* The error that a datagram before has brought back is taken, and the next one sent again. */
+static void send_in_vain(unsigned port)
+{
+	struct sockaddr_in there = at(LOOPBACK, port);
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || sendto(fd, PAYLOAD, strlen(PAYLOAD), 0, (struct sockaddr *)&there, sizeof(there)) < 0)
+		fail("sendto");
+	refused++;
+}
+
+/* As far as any user may. */
 static void raise_open_files(unsigned count)
 {
-	struct rlimit limit = { count + 64, count + 64 };
+	struct rlimit limit;
 
-	if (setrlimit(RLIMIT_NOFILE, &limit))
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		fail("RLIMIT_NOFILE");
+	limit.rlim_cur = limit.rlim_max;
+	if (limit.rlim_max < count + 64 || setrlimit(RLIMIT_NOFILE, &limit))
 		fail("RLIMIT_NOFILE");
 }
 
-static void listen_until_told(unsigned first, unsigned count)
+static void listen_until_told(unsigned port, unsigned count)
 {
 	char byte;
 
 	raise_open_files(count);
 	for (unsigned i = 0; i < count; i++)
-		listen_on(LOOPBACK, first + i);
+		listen_on(LOOPBACK + 1 + i, port);
 	printf("done %u 0\n", count);
 	fflush(stdout);
 	while (read(STDIN_FILENO, &byte, 1) > 0)
@@ -133,6 +151,8 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < count; i++) {
 		if (listener >= 0)
 			connect_with_itself(listener, LOOPBACK + 1 + i, port);
+		else if (!strcmp(argv[1], "datagrams"))
+			send_in_vain(port + i);
 		else
 			connect_in_vain(strcmp(argv[1], "ports") ? port : port + i);
 	}
