@@ -24,7 +24,7 @@ const MIB = 1024 * 1024;
 const JUNK = Buffer.alloc(256 * 1024, "x");
 const IDLE_CONNECTIONS = 1_500;
 
-const EXCHANGES = 2;
+const EXCHANGES = 1;
 /** Of each kind as many in an exchange as an agent takes of it beside the others. */
 const PHASES = [
   ["edges", 32_768],
@@ -40,12 +40,13 @@ test.each(["watch", "directory"] as const)(
     const probe = await new FakeProbe().listen();
     onTestFinished(() => probe.close());
     for (const path of [join(probe.path, ".."), probe.path]) chmodSync(path, 0o777);
+    const collector = `http://127.0.0.1:${await hostileCollector(said)}`;
     const [health = 0] = await freePorts(1);
     const agent = startAgent(
       [
         ...["--probe-socket", probe.path, "--node", "node-1", "--admin-address", `127.0.0.1:${health}`],
-        ...["--endpoint", `http://127.0.0.1:${await hostileCollector(said)}`],
-        ...(await namesBy(names, said)),
+        ...(names === "watch" ? ["--endpoint", collector] : []),
+        ...(await namesBy(names, said, collector)),
       ],
       { OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf", OTEL_EXPORTER_OTLP_TIMEOUT: "1000" },
     );
@@ -74,7 +75,7 @@ test.each(["watch", "directory"] as const)(
       `names by ${names}: ${anonymous()} MiB anonymous at most, ${Math.ceil(resident)} resident (VmHWM); most after ${peaks.join(", ")}; sent MiB and connections: ${JSON.stringify(said)}`,
     );
     expect(agent.exitCode).toBeNull();
-    expect(said[names === "watch" ? "kube" : "directory"]).toBeGreaterThan(4);
+    expect(said[names === "watch" ? "kube" : "directory"]).toBeGreaterThan(1);
     expect(said.collector).toBeGreaterThan(0);
     expect(said.idle).toBeGreaterThan(IDLE_CONNECTIONS);
     expect(anonymous()).toBeGreaterThan(20);
@@ -181,7 +182,7 @@ function ownersOf(address: string, first: number): Answer {
 }
 
 /** Arguments. Also with a directory, the own node's pods come from the API server. */
-async function namesBy(names: "watch" | "directory", said: Said): Promise<string[]> {
+async function namesBy(names: "watch" | "directory", said: Said, collector: string): Promise<string[]> {
   const directory = mkdtempSync(join(tmpdir(), "flowspan-hostile-"));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   chmodSync(directory, 0o755);
@@ -196,7 +197,9 @@ async function namesBy(names: "watch" | "directory", said: Said): Promise<string
   const config = join(directory, "flowspan.yaml");
   const replica = `127.0.0.1:${await hostileDirectory(said)}`;
   const flowspan = { directory: { insecure: true } };
-  writeFileSync(config, JSON.stringify({ file_format: "1.1", distribution: { flowspan } }));
+  const exporter = { otlp_http: { endpoint: `${collector}/v1/metrics`, timeout: 1_000 } };
+  const meter_provider = { readers: [{ periodic: { exporter } }] };
+  writeFileSync(config, JSON.stringify({ file_format: "1.1", meter_provider, distribution: { flowspan } }));
   return [...kubernetes, "--metadata", "directory", "--directory", replica, "--config", config];
 }
 
