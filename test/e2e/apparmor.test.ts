@@ -51,6 +51,8 @@ test("an access that no rule allows, and a rule that no access needs, are seen",
     '7 openat(AT_FDCWD</>, "/etc/shadow", O_RDONLY) = 3</etc/shadow>',
     '7 openat(AT_FDCWD</>, "/sys/fs/cgroup/a", O_WRONLY|O_CLOEXEC) = 3</sys/fs/cgroup/a>',
     '7 openat(AT_FDCWD</>, "/proc/self/status", O_RDONLY) = 3</proc/7/status>',
+    '7 openat(AT_FDCWD</>, "/secret", O_RDONLY|O_CLOEXEC|O_PATH|O_DIRECTORY) = 3</secret>',
+    '7 openat(AT_FDCWD</>, "/sys/kernel/btf", O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_DIRECTORY) = 3</sys/kernel/btf>',
     '7 openat(AT_FDCWD</>, "/etc/passwd", O_RDONLY) = -1 ENOENT (No such file or directory)',
   ].join("\n");
 

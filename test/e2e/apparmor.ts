@@ -28,11 +28,14 @@ export function rulesOf(profile: string): Rule[] {
   }));
 }
 
-/** As apparmor.d(5) has them: `**` crosses directories, `*` does not. */
+/** As apparmor.d(5) has them: `**` crosses directories, `*` does not. A whole name that is one of them is not empty: `/a/*` is not `/a/`. */
 function globOf(glob: string): RegExp {
   const tokens = glob.replaceAll("@{pid}", "[0-9]*").match(/\*\*|\*|\{|\}|,|\[[^\]]*\]|[^*{},[]+/g) ?? [];
   const meanings: Readonly<Record<string, string>> = { "**": ".*", "*": "[^/]*", "{": "(?:", "}": ")", ",": "|" };
-  const pattern = tokens.map((token) => {
+  const pattern = tokens.map((token, i) => {
+    const isName = tokens[i - 1]?.endsWith("/") && /^(\/|$)/.test(tokens[i + 1] ?? "");
+    if (isName && token === "*") return "[^/]+";
+    if (isName && token === "**") return "[^/].*";
     if (token.startsWith("[")) return token === "[0-9]" ? "(?:[0-9]+|self|thread-self)" : token;
     return meanings[token] ?? token.replace(/[.+?^$()|\\]/g, "\\$&");
   });
@@ -50,9 +53,11 @@ export function accesses(trace: string): Access[] {
   for (const [, flags, path] of trace.matchAll(
     /openat2?\([^\n]*?(O_(?:RDONLY|WRONLY|RDWR|PATH)\S*)[^\n]* = \d+<([^>\n]+)>/g,
   )) {
-    if (flags?.startsWith("O_PATH")) continue; // a name, nothing that is read
-    if (!flags?.startsWith("O_WRONLY")) add(path as string, "r");
-    if (/O_WRONLY|O_RDWR|O_CREAT/.test(flags as string)) add(path as string, "w");
+    if (flags?.includes("O_PATH")) continue; // a name, nothing that is read
+    // As rules have it, the name of a directory ends with a slash.
+    const name = flags?.includes("O_DIRECTORY") && !path?.endsWith("/") ? `${path}/` : (path as string);
+    if (!flags?.startsWith("O_WRONLY")) add(name, "r");
+    if (/O_WRONLY|O_RDWR|O_CREAT/.test(flags as string)) add(name, "w");
   }
   for (const [, path] of trace.matchAll(/ BPF_OBJ_PIN, \{pathname="([^"]+)"/g)) add(path as string, "w");
   for (const [, path] of trace.matchAll(/ BPF_OBJ_GET, \{pathname="([^"]+)"[^\n]* = \d+</g)) add(path as string, "r");
