@@ -51,7 +51,7 @@ export class Findings {
   observe(growth: Growth, brought: Brought): LogRecord[] {
     this.#timeUnixNs = growth.clock.timeUnixNs;
     const options = this.#options();
-    const evidence = this.#reader.read(growth, brought, this.#node);
+    const evidence = this.#reader.read(growth, brought, this.#node, options.partition.lossy);
     if (evidence === undefined) return [];
     const judged = options.enabled ? this.#judge.judge(evidence, options, growth.clock.bootNs) : [];
     if (!options.enabled) this.#judge.skip();

@@ -11,6 +11,7 @@ import type { NeighbourTable } from "../model/kernel-evidence.ts";
 import type { LocalEnd } from "../model/names.ts";
 import type { NamespaceCounters } from "../model/probe-event.ts";
 import type { EdgeEvidence, Evidence, NamespaceEvidence } from "./evidence.ts";
+import { LossyNodes } from "./lossy-nodes.ts";
 import { type GrownNamespace, NamespaceGrowths } from "./namespace-growth.ts";
 import { NeighbourTableGrowths } from "./neighbour-table-growth.ts";
 import { PastDrops } from "./past-drops.ts";
@@ -32,6 +33,7 @@ export class EvidenceReader {
   readonly #tables = new NeighbourTableGrowths();
   readonly #pastDrops = new PastDrops();
   readonly #silent = new SilentNodes();
+  readonly #lossy = new LossyNodes();
   #previousNs: bigint | undefined;
   /** Whether the last interval lost something: it is judged together with the next one, whether or not that does. */
   #wasLossy = false;
@@ -39,9 +41,10 @@ export class EvidenceReader {
   /**
    * @param growth of one exchange; edges that have got names keep no trouble
    * @param node what a namespace without a known owner is about
+   * @param lossyShare of segments sent again, from which on a node is lossy
    * @returns undefined for the first exchange
    */
-  read(growth: Growth, brought: Brought, node: () => LocalEnd): Evidence | undefined {
+  read(growth: Growth, brought: Brought, node: () => LocalEnd, lossyShare: number): Evidence | undefined {
     const { namespaces, neighbourTables, troubles } = brought;
     const previousNs = this.#previousNs;
     this.#previousNs = growth.clock.bootNs;
@@ -55,11 +58,16 @@ export class EvidenceReader {
     const time = { sinceNs: previousNs, untilNs: growth.clock.bootNs };
     const edges = [...troubled.values()];
     const neighbours = troubles.filter(({ key }) => key.kind !== "drop");
+    const ownNode = nodeNameOf(node());
+    const { silentNodes, recoveringNodes } = this.#silent.take(growth.edges, edges, neighbours, ownNode, time);
+    const { lossyNodes, healingNodes } = this.#lossy.take(growth.edges, troubled, drops, ownNode, lossyShare, time);
     return {
       intervalMs: Number((time.untilNs - time.sinceNs) / NS_PER_MS),
       edges,
       paths: paths === undefined ? [] : [paths],
-      ...this.#silent.take(growth.edges, edges, neighbours, nodeNameOf(node()), time),
+      silentNodes,
+      lossyNodes,
+      recoveringNodes: [...healingNodes, ...recoveringNodes],
       node,
       namespaces: new Map(grown.map((each) => [each.netns, namespaceEvidence(each, growth.edges, node)])),
       drops,

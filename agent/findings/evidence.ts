@@ -35,8 +35,10 @@ export interface Evidence {
   readonly neighbourTables: readonly NeighbourTableEvidence[];
   /** Other nodes that do not answer, those first that have been silent for longest. Empty where peers' nodes are not known. */
   readonly silentNodes: readonly SilentNode[];
-  /** Those that answer again, as they were when they did: for as long as their connections may wait to send again. */
-  readonly recoveringNodes: readonly SilentNode[];
+  /** Other nodes that get only a part of what this node sends; one may be silent in this interval, too. */
+  readonly lossyNodes: readonly LossyNode[];
+  /** Those that answer or get all again, as they were when they did: for as long as their connections may wait to send again. */
+  readonly recoveringNodes: readonly (SilentNode | LossyNode)[];
 }
 
 /** A table as it is now, and the entries that have found no room in it within the interval. */
@@ -68,6 +70,12 @@ export interface SilentNode {
   readonly isHeard: boolean;
   /** Whether any other node has answered since: in this interval, or after the first one of the silence. */
   readonly othersAnswer: boolean;
+}
+
+/** Another node that loses much of what this node sends, whichever of its pods it is for. `silentMs` is for how long. */
+export interface LossyNode extends SilentNode {
+  /** Of the segments sent since, those that were sent again. */
+  readonly lostShare: number;
 }
 
 export interface EdgeEvidence {

@@ -122,7 +122,7 @@ export const FINDINGS = {
   },
   partition: {
     event: "flowspan.finding.partition",
-    meaning: "A node does not answer: whichever of its pods is asked, and in new connections as in open ones.",
+    meaning: "A node does not answer, or loses much: whichever of its pods is asked, and in new connections as in open ones.",
     subject: "node",
     severity: "error",
     startAfter: 1,
@@ -131,15 +131,20 @@ export const FINDINGS = {
       threshold: {
         default: 10,
         unit: "s",
-        brief: "How long a node that is asked has not answered. Whole intervals count.",
+        brief: "How long a node that is asked has not answered",
       },
       least: {
         default: 2,
         unit: "{pod}",
-        brief: "And how many of its pods do not answer.",
+        brief: "And how many of its pods do not answer",
+      },
+      lossy: {
+        default: 0.2,
+        unit: "1",
+        brief: "Lossy: the share of segments to a node, and to most of its pods, that are sent again.",
       },
     },
-    cause: "The other node is down, or the network between the nodes is cut or drops the packets of one way.",
+    cause: "The other node is down, or the network between the nodes is cut, drops the packets of one way, or loses many.",
     command: "kubectl get nodes -o wide; ip neigh; ip route get ADDRESS",
     runbook: "partition",
   },

@@ -344,15 +344,19 @@ export const ATTR_FLOWSPAN_PARTITION_CONNECTS_UNREACHABLE = "flowspan.partition.
 export const ATTR_FLOWSPAN_PARTITION_KIND = "flowspan.partition.kind";
 export const FLOWSPAN_PARTITION_KIND_VALUE_UNREACHABLE = "unreachable";
 export const FLOWSPAN_PARTITION_KIND_VALUE_ONE_WAY = "one_way";
-export type FlowspanPartitionKind = "unreachable" | "one_way";
+export const FLOWSPAN_PARTITION_KIND_VALUE_LOSSY = "lossy";
+export type FlowspanPartitionKind = "unreachable" | "one_way" | "lossy";
+
+/** Of the segments that this node sent there, those that were sent again. SYNs do not count. */
+export const ATTR_FLOWSPAN_PARTITION_LOST_SHARE = "flowspan.partition.lost_share";
 
 /** Other nodes that do not answer. More than one, and no name of a peer's node, says that this node is cut off. */
 export const ATTR_FLOWSPAN_PARTITION_NODES = "flowspan.partition.nodes";
 
-/** Pods there that were asked and did not answer; also Services whose pods are all there. */
+/** Pods there that were asked and did not answer, or lose as much; also Services whose pods are all there. */
 export const ATTR_FLOWSPAN_PARTITION_PEERS = "flowspan.partition.peers";
 
-/** Segments that came from there since it does not answer. */
+/** Segments that came from there since. */
 export const ATTR_FLOWSPAN_PARTITION_SEGMENTS_RECEIVED = "flowspan.partition.segments_received";
 
 /** Containers, pods and units of this node that asked. */
@@ -1040,7 +1044,7 @@ export const METRIC_FLOWSPAN_EDGES_EVICTED: MetricDescriptor = {
 export const METRIC_FLOWSPAN_CGROUPS_USAGE: MetricDescriptor = {
   name: "flowspan.cgroups.usage",
   unit: "{cgroup}",
-  description: "Cgroups whose names the kernel side keeps.",
+  description: "Cgroups that have edges. The kernel side keeps the names of 4,096.",
   instrument: "updowncounter",
 };
 

@@ -179,7 +179,7 @@ struct frame_status {
 	__u64 edges;              /* entries in the edge table after this exchange */
 	__u64 edge_capacity;
 	__u64 evicted; /* idle edges removed, nothing lost, since the maps were made */
-	__u64 cgroups;
+	__u64 cgroups; /* that have edges; the names of 4,096 are kept */
 	__u64 records; /* ring buffer records consumed */
 	__u64 probe_cpu_us;
 	__u64 probe_rss_bytes;

@@ -44,11 +44,20 @@ int exchange__open(struct exchange *exchange)
 	return batch__grow(exchange, BATCH_FIRST);
 }
 
+/* Where there is no room all is forgotten, and the agent hears names again. */
+static void announced__add(struct cgroup_set *announced, __u64 id)
+{
+	if (cgroup_set__add(announced, id))
+		return;
+	cgroup_set__clear(announced);
+	cgroup_set__add(announced, id);
+}
+
 bool cgroup__announce(struct exchange *exchange, __u64 id)
 {
 	struct frame_cgroup cgroup;
 
-	if (id == 0 || announced__has(&exchange->announced, id))
+	if (id == 0 || cgroup_set__has(&exchange->announced, id))
 		return true;
 	if (bpf_map_lookup_elem(exchange->maps->cgroups, &id, &cgroup))
 		return true; /* pushed out of the map; its next socket brings it back */
@@ -77,18 +86,22 @@ static bool edge__send(struct exchange *exchange, const struct edge_key *key, co
 		       bool evictable)
 {
 	const struct state *state = exchange->maps->state;
-	size_t length;
+	bool is_new = value->settled >= state->exchange || value->since_ns >= state->exchange_ns;
+	bool is_news = false;
+	size_t length = 0;
 
 	exchange->edges += evictable;
-	if (value->settled >= state->exchange || value->since_ns >= state->exchange_ns)
-		return true;
-	length = row__fill(&exchange->row, key, value, state->exchange);
-	if (!row__is_news(&exchange->row, value)) {
-		if (evictable &&
+	if (!is_new) {
+		length = row__fill(&exchange->row, key, value, state->exchange);
+		is_news = row__is_news(&exchange->row, value);
+		if (!is_news && evictable &&
 		    edge__is_idle(&exchange->row, value, state->exchange_ns, edge__idle_ns(exchange, value)))
 			return settler__evict(exchange->settler, key);
-		return true;
 	}
+	/* What finds no room is beyond what the kernel keeps the names of, by far. */
+	cgroup_set__add(&exchange->cgroups, key->cgroup);
+	if (!is_news)
+		return true;
 	if (!cgroup__announce(exchange, key->cgroup))
 		return true;
 	exchange->rows_sent++;
@@ -210,6 +223,7 @@ bool exchange__run(struct exchange *exchange)
 		return false;
 	exchange->rows_sent = 0;
 	exchange->edges = 0;
+	cgroup_set__clear(&exchange->cgroups);
 	if (!output__frame(output, FRAME_EXCHANGE_BEGIN, &frame, sizeof(frame)))
 		return false;
 	exchange->settler->evicted = 0;
@@ -221,7 +235,7 @@ bool exchange__run(struct exchange *exchange)
 		namespaces__send(exchange);
 	programs__report(exchange->programs, output);
 	status__send(exchange->maps, &exchange->memory, output, exchange->edges - exchange->settler->evicted,
-		     exchange->announced.count, *exchange->records);
+		     exchange->cgroups.count, *exchange->records);
 	frame.edges = exchange->rows_sent;
 	return output__frame(output, FRAME_EXCHANGE_END, &frame, sizeof(frame)) && output__flush(output);
 }

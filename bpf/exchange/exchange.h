@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "exchange/announced.h"
+#include "exchange/cgroup_set.h"
 #include "exchange/own_memory.h"
 #include "shared/pinned_maps.h"
 #include "wire/output.h"
@@ -20,7 +20,8 @@ struct exchange {
 	struct settler *settler;
 	bool proc_snmp;
 	struct own_memory memory;
-	struct announced announced;
+	struct cgroup_set announced; /* whose names the connected agent has heard */
+	struct cgroup_set cgroups;   /* that have edges, of this exchange */
 	const __u64 *records; /* what STATUS says of them */
 	/* Called between batches, so that connection records do not wait for the whole exchange. */
 	void (*on_batch)(void *context);

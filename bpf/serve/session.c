@@ -52,7 +52,7 @@ void session__open(struct session *session, int in, int out)
 	fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
 	session->in = in;
 	session->input.used = 0;
-	announced__clear(&session->exchange.announced);
+	cgroup_set__clear(&session->exchange.announced);
 	session->settler.settled = (struct frame_settled){ 0 };
 	output__open(&session->output, out);
 	record_reader__open(&session->records);

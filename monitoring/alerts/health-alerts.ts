@@ -9,7 +9,7 @@ import type { Loss } from "../../semconv/losses.ts";
 import { LABEL, NODE, series } from "../prometheus-names.ts";
 import { type Alert, growth, held, type Pace, PLACE, perNode, type Recording } from "./rule.ts";
 
-/** What bpf/common/maps.h allows; the oldest go first there, and no metric says the limit. */
+/** Names that bpf/common/maps.h has room for; those that were unused for longest go first there, and no metric says the limit. */
 export const CGROUPS_MAX = 4096;
 const NODE_LABELS = `${LABEL.cluster}, ${NODE}`;
 
@@ -217,9 +217,9 @@ function tables(pace: Pace): Alert[] {
       expr: `${held(RECORDED.cgroups, pace)} > ${0.9 * CGROUPS_MAX}`,
       forMinutes: 5,
       severity: "warning",
-      summary: `flowspan keeps the names of {{ $value }} cgroups on ${PLACE}, of at most ${CGROUPS_MAX}.`,
+      summary: `{{ $value }} cgroups on ${PLACE} have connections; flowspan keeps the names of ${CGROUPS_MAX}.`,
       description:
-        "Beyond that the name that was unused for longest goes: its next connections may be without a name at first.",
+        "Beyond that the name that was unused for longest goes, and comes back with the cgroup's next socket. An agent that is started meanwhile does not know it.",
       runbook: "flowspan-cgroup-table-full",
     },
     {

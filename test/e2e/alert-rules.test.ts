@@ -3,7 +3,7 @@
  * and after (health-alert-cases.ts, finding-alert-cases.ts).
  */
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -14,6 +14,7 @@ import { needs } from "../machine/needs.ts";
 import { type AlertCase, HEALTHY } from "./alert-story.ts";
 import { FINDING_CASES } from "./finding-alert-cases.ts";
 import { HEALTH_CASES } from "./health-alert-cases.ts";
+import { SEEN_ALERTS } from "./seen-alerts.ts";
 
 const test = needs("promtool");
 const ROOT = join(import.meta.dirname, "../..");
@@ -44,6 +45,14 @@ plainTest("the manifest of the Prometheus Operator has the same groups as the ru
 plainTest("each alert has a story, and each story an alert", () => {
   expect([...new Set(CASES.map(({ alert }) => alert))].sort()).toEqual(alerts.map(({ alert }) => alert).sort());
 });
+
+plainTest(
+  "each alert has a file that sees it firing and resolved on a real Prometheus, and each of these files is there",
+  () => {
+    expect(Object.values(SEEN_ALERTS).flat().sort()).toEqual(alerts.map(({ alert }) => alert).sort());
+    expect(Object.keys(SEEN_ALERTS).filter((file) => !existsSync(join(import.meta.dirname, file)))).toEqual([]);
+  },
+);
 
 plainTest("the command of the documents puts an address before each runbook", async () => {
   const document = readFileSync(join(ROOT, "docs/alerts-and-dashboards.md"), "utf8");

@@ -18,7 +18,7 @@ export function alertAt({ lab }: MonitoredLab, alert: string, where: Where): str
 }
 
 /** Those of the alerts that fire, sorted. */
-export async function firingAt({ prometheus }: MonitoredLab, alerts: readonly string[]): Promise<string[]> {
-  const samples = await prometheus.query(`ALERTS{alertstate="firing", alertname=~"${alerts.join("|")}"}`);
-  return samples.map(({ labels }) => `${labels.alertname} ${placeOf(labels)}`).sort();
+export async function firingAt(monitored: MonitoredLab, alerts: readonly string[]): Promise<string[]> {
+  const firing = (await monitored.firingLabels()).filter(({ alertname = "" }) => alerts.includes(alertname));
+  return firing.map((labels) => `${labels.alertname} ${placeOf(labels)}`).sort();
 }

@@ -19,6 +19,7 @@ import { runDirectory } from "../lab/world/leftovers.ts";
 import { missing, needs } from "../machine/needs.ts";
 import { MonitoredLab } from "./monitored-lab.ts";
 import { toldCommands, toldQueries } from "./runbooks.ts";
+import { expectSeen } from "./seen-alerts.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "otelcol", "prometheus"] as const;
 const test = needs(...NEEDS);
@@ -124,6 +125,14 @@ describe("alerts of flowspan's own health", () => {
     await second.startProbe();
     await resolve("FlowspanProbeTrouble");
   });
+
+  test("what an agent has not seen is no alert of the next one, whose coverage begins anew", async () => {
+    await first.agent.stop();
+    await first.startAgent();
+    await resolve("FlowspanBlind", "FlowspanCoverageLow");
+  });
+
+  test("each alert that this file is for has fired and is resolved", () => expectSeen(monitored, "alerts.test.ts"));
 
   test("every query of a runbook is one that Prometheus answers", async () => {
     const answered = await Promise.all(toldQueries().map(({ text }) => monitored.prometheus.query(text)));

@@ -19,6 +19,7 @@ import { runDirectory } from "../lab/world/leftovers.ts";
 import { MemoryGroup } from "../lab/world/memory-group.ts";
 import { missing, needs } from "../machine/needs.ts";
 import { MonitoredLab } from "./monitored-lab.ts";
+import { expectSeen } from "./seen-alerts.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "otelcol", "prometheus"] as const;
 const test = needs(...NEEDS);
@@ -61,9 +62,9 @@ test(
 );
 
 test(
-  "a directory that an agent does not reach alerts, and when it is gone so does that, until a replica reports again",
+  "a directory that an agent does not reach alerts, and when it is gone so does that, until a replica reports again; so does the agent until it is gone",
   async () => {
-    await monitored.watch("node-1", { agentArguments: ["--config", agentConfig(monitored)] });
+    const agent = await monitored.watch("node-1", { agentArguments: ["--config", agentConfig(monitored)] });
     expect(await monitored.untilFired(["FlowspanDirectoryAgentsMissing"])).toEqual([]);
 
     await directory?.kill("SIGKILL");
@@ -71,9 +72,16 @@ test(
 
     directory = await startReplica();
     expect(await monitored.untilResolved(["FlowspanDirectoryDown"])).toEqual([]);
+    expect(await monitored.untilFired(["FlowspanDirectoryAgentsMissing"])).toEqual([]);
+
+    await agent.stop();
+    expect(await monitored.untilResolved(["FlowspanDirectoryAgentsMissing"])).toEqual([]);
   },
   TIMEOUT_MS,
 );
+
+test("each alert that this file is for has fired and is resolved", () =>
+  expectSeen(monitored, "directory-alerts.test.ts"));
 
 /** In the memory group, with its own metrics for the Collector. */
 async function startReplica(): Promise<DirectoryProcess> {

@@ -20,6 +20,7 @@ import { missing, needs } from "../machine/needs.ts";
 import { alertAt, firingAt, type Labels, placeOf, type Where } from "./alerts-at-places.ts";
 import { filledIn, panelQueries, shippedDashboards } from "./dashboards.ts";
 import { MonitoredLab } from "./monitored-lab.ts";
+import { expectSeen } from "./seen-alerts.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "otelcol", "prometheus"] as const;
 const test = needs(...NEEDS);
@@ -204,6 +205,9 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test("each alert that this file is for has fired and is resolved", () =>
+  expectSeen(monitored, "finding-alerts.test.ts"));
 
 /** Sorted, without what may or may not be there. */
 function unique(names: readonly string[] = []): string[] {

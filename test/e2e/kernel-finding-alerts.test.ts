@@ -20,6 +20,7 @@ import { describe as describeLab } from "../lab/world/describe.ts";
 import { missing, needs } from "../machine/needs.ts";
 import { alertAt, firingAt, type Where } from "./alerts-at-places.ts";
 import { MonitoredLab } from "./monitored-lab.ts";
+import { expectSeen } from "./seen-alerts.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "otelcol", "prometheus"] as const;
 const test = needs(...NEEDS);
@@ -95,3 +96,6 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test("each alert that this file is for has fired and is resolved", () =>
+  expectSeen(monitored, "kernel-finding-alerts.test.ts"));

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Collector, collectorPorts, SHIPPED_CONFIG, startCollector } from "../components/collector.ts";
-import { type Prometheus, type PrometheusOptions, startPrometheus } from "../components/prometheus.ts";
+import { type Prometheus, type PrometheusOptions, type Sample, startPrometheus } from "../components/prometheus.ts";
 import { askUntil } from "../components/running.ts";
 import type { FakeApiServer } from "../kubernetes/fake-api-server.ts";
 import { type AgentSetup, type NodeAgent, startAgents } from "../lab/agents/agents.ts";
@@ -31,6 +31,9 @@ export class MonitoredLab {
   readonly #ports: Awaited<ReturnType<typeof collectorPorts>>;
   readonly #directory: string;
   readonly #undo: (() => unknown)[];
+  /** Alerts that a look has seen firing, and those of them that a later one has not. */
+  readonly #fired = new Set<string>();
+  readonly firedAndResolved = new Set<string>();
   #collector: Collector | undefined;
 
   private constructor(
@@ -96,8 +99,16 @@ export class MonitoredLab {
 
   /** Names of the alerts that fire. */
   async firing(): Promise<string[]> {
-    const samples = await this.prometheus.query('ALERTS{alertstate="firing"}');
-    return samples.map(({ labels }) => labels.alertname ?? "").sort();
+    return (await this.firingLabels()).map(({ alertname = "" }) => alertname).sort();
+  }
+
+  /** Of each alert that fires. */
+  async firingLabels(): Promise<Sample["labels"][]> {
+    const firing = (await this.prometheus.query('ALERTS{alertstate="firing"}')).map(({ labels }) => labels);
+    const names = new Set(firing.map(({ alertname = "" }) => alertname));
+    for (const name of this.#fired) if (!names.has(name)) this.firedAndResolved.add(name);
+    for (const name of names) this.#fired.add(name);
+    return firing;
   }
 
   /** Waits until each has fired once. @returns those that have not */

@@ -9,6 +9,7 @@ import { FLOWSPAN_PROTOCOL } from "../../agent/generated/layout.ts";
 import type { Cgroup } from "../../agent/model/probe-event.ts";
 import { parseCgroup } from "../../agent/naming/local/cgroup.ts";
 import { Tally } from "../lab/agents/tally.ts";
+import { connectFromEach } from "../lab/programs/crowd.ts";
 import { LabProcess } from "../lab/programs/process.ts";
 import { program, run } from "../lab/programs/run.ts";
 import { describe } from "../lab/world/describe.ts";
@@ -142,6 +143,26 @@ test("names that others have pushed out of the table are learned again from the 
   const again = await named(path);
 
   expect({ ...again, seenNs: 0n }).toEqual({ ...first, seenNs: 0n });
+});
+
+test("a table is as full as cgroups have edges: those whose edges have left count no more", async () => {
+  const directory = join(lab.nodeCgroup("node-1"), "system.slice");
+  await lab.pod("other").serve({ listen: [{ port: 8080 }] });
+  const to = { address: lab.pod("other").ips.v4, port: 8080 };
+
+  await tally.take();
+  const { cgroups: before } = tally.last.status;
+  await connectFromEach(lab.pod("pod").place, directory, 37, to);
+  await tally.take();
+  const { cgroups: crowded } = tally.last.status;
+  tally.client.settings({ idleNs: 1n, records: false });
+  await tally.until(
+    () => "all but the listener's edge have left",
+    () => tally.last.status.edges === 1,
+  );
+  await tally.take();
+
+  expect([before, crowded - before, tally.last.status.cgroups]).toEqual([1, 37, 1]);
 });
 
 /** What the probe says of the edges of the cgroup at `path` below the node's, once a connection was made in it. */

@@ -17,6 +17,7 @@ import {
 import { missing, needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
 import { ObservedLab } from "../agents/observed.ts";
+import { crawlPorts } from "../programs/full-tables.ts";
 import { readConntrack } from "../world/conntrack.ts";
 import { describe } from "../world/describe.ts";
 
@@ -54,9 +55,7 @@ test(
     const before = await readConntrack(node().place.netns);
     const limit = observed.lab.limitConntrack(MAXIMUM);
 
-    // Each of these is a connection that nobody answers, tracked for half a minute.
-    const crawl = `for i in $(seq 10001 ${10_001 + MAXIMUM}); do echo >/dev/udp/${pod("server").ips.v4}/$i; done 2>/dev/null; true`;
-    await pod("crawler").exec(["bash", "-c", crawl]);
+    await crawlPorts(pod("crawler"), pod("server"), MAXIMUM + 1);
     const to = [{ address: pod("server").ips.v4, port: PORT }];
     const late = await pod("client").play("fail", { to, count: 11, parallel: 11, cancelMs: 1_300 });
     await limit.remove();

@@ -4,7 +4,6 @@
  *
  *   client, other ── node-1: MASQUERADE ── node-2 ── server, a probe and an agent each, an exchange a second
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect } from "vitest";
 import {
   ATTR_FLOWSPAN_CONNTRACK_DROP,
@@ -15,8 +14,7 @@ import {
 import { missing, needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
 import { ObservedLab } from "../agents/observed.ts";
-import { eventually } from "../programs/process.ts";
-import { program, run } from "../programs/run.ts";
+import { masquerade, raceForPorts } from "../programs/full-tables.ts";
 import { readConntrack } from "../world/conntrack.ts";
 import { describe } from "../world/describe.ts";
 
@@ -24,8 +22,6 @@ const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
 
 const PORT = 8080;
-const CONNECTS = 2_003;
-const FIRST_PORT = 20_000;
 /** Of a whole test on a machine that others use, too. */
 const TIMEOUT_MS = 180_000;
 
@@ -38,8 +34,7 @@ beforeAll(async () => {
   await pod("server").serve({ listen: [{ port: PORT, mode: "sink" }] });
   // A namespace is seen while a task lives in it.
   for (const place of [node(), pod("client"), pod("other")]) place.spawn(["sleep", "infinity"]);
-  const masquerade = ["POSTROUTING", "-p", "tcp", "--dport", String(PORT), "-j", "MASQUERADE"];
-  await run(["nsenter", `--net=${node().place.netns}`, "iptables", "-t", "nat", "-I", ...masquerade]);
+  await masquerade(node(), PORT);
   await observed.watch();
   // The first exchange judges nothing, and of a namespace the second one.
   await observed.exchanges(3);
@@ -60,7 +55,8 @@ test(
       return { insertFailed: now.insertFailed - before.insertFailed, drop: now.drop - before.drop };
     };
 
-    for (let round = 0; (await growth()).insertFailed === 0; round++) await race(FIRST_PORT + (round % 20) * CONNECTS);
+    const hasRaced = async () => (await growth()).insertFailed > 0;
+    await raceForPorts([pod("client"), pod("other")], pod("server"), PORT, hasRaced);
     await watch.over();
 
     const { insertFailed, drop } = await growth();
@@ -73,25 +69,3 @@ test(
   },
   TIMEOUT_MS,
 );
-
-/** Both pods connect from the same ports at the same moments. */
-async function race(firstPort: number): Promise<void> {
-  const at = process.hrtime.bigint() + 300_000_000n;
-  const argv = [
-    program("sameport"),
-    pod("server").ips.v4,
-    String(PORT),
-    String(firstPort),
-    String(CONNECTS),
-    String(at),
-  ];
-  const racers = [pod("client").spawn(argv), pod("other").spawn(argv)];
-  await eventually(
-    () => `all connects of ${racers.map((racer) => racer.describe()).join(" and ")}`,
-    () => racers.every(({ stdout }) => stdout.includes("ready")),
-    30_000,
-  );
-  // A SYN that was lost is sent again after a second: it is the last that these sockets bring about.
-  await delay(1_500);
-  await Promise.all(racers.map((racer) => racer.stop("SIGKILL")));
-}

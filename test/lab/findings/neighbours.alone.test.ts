@@ -6,7 +6,6 @@
  *
  * The table belongs to the whole machine: it is small for a few seconds here, and the lab puts it back, also after a crash.
  */
-import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect } from "vitest";
 import {
   ATTR_FLOWSPAN_AFFECTED,
@@ -23,7 +22,9 @@ import {
 import { missing, needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
 import { ObservedLab } from "../agents/observed.ts";
+import { askNobody, routeToNobody } from "../programs/full-tables.ts";
 import { describe } from "../world/describe.ts";
+import { readNeighbourTable } from "../world/neighbours.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "expendable"] as const;
 const test = needs(...NEEDS);
@@ -49,7 +50,7 @@ beforeAll(async () => {
   // A namespace is seen while a task lives in it.
   for (const place of [pod("client"), pod("crawler"), observed.lab.host("node-1", "sleep.service")])
     place.spawn(["sleep", "infinity"]);
-  await pod("crawler").exec(["ip", "route", "add", "10.99.0.0/16", "dev", "eth0"]);
+  await routeToNobody(pod("crawler"));
   await observed.watch();
   // The first exchange judges nothing, and of a namespace the second one.
   await observed.exchanges(3);
@@ -94,22 +95,22 @@ test(
   "a full neighbour table is neighbour_table_overflow of its node within two intervals, as often as table_fulls",
   async () => {
     const watch = new FindingWatch(observed);
-    const before = table();
+    const before = readNeighbourTable();
     await pod("client").exec(["ip", "neigh", "flush", "all"]);
     const limit = observed.lab.limitNeighbourTable("v4", before.entries + ROOM);
 
     const beganMs = Date.now();
-    await ask(0, ASKED);
+    await askNobody(pod("crawler"), 0, ASKED);
     const [slow] = await Promise.all([
       pod("client").play("fail", { to: throughService(), count: 5, parallel: 5, cancelMs: 1_300 }),
-      ask(1, ASKED),
+      askNobody(pod("crawler"), 1, ASKED),
     ]);
     await limit.remove();
     const after = await pod("client").play("send", { to: throughService(), count: 5 });
     await watch.over();
 
     const [start] = watch.starts("neighbour_table_overflow");
-    const growth = table().fulls - before.fulls;
+    const growth = readNeighbourTable().fulls - before.fulls;
     expect(slow).toMatchObject({ opened: 0, cancelled: 5 });
     expect(after.opened).toBe(5);
     expect(growth).toBeGreaterThan(ASKED);
@@ -134,22 +135,4 @@ test(
 function labelOf(key: "client" | "crawler"): string {
   const { namespace, name } = observed.describedPod(key);
   return `${namespace}/${name}`;
-}
-
-/** The crawler sends a datagram to so many addresses of its link that nobody has. */
-function ask(third: number, count: number): Promise<unknown> {
-  const script = `for i in $(seq ${count}); do echo >/dev/udp/10.99.${third}.$i/9; done 2>/dev/null; true`;
-  return pod("crawler").exec(["bash", "-c", script]);
-}
-
-/** IPv4's, as the kernel shows it: hexadecimal, a line for each CPU. */
-function table(): { readonly entries: number; readonly fulls: number } {
-  const [head = "", ...lines] = readFileSync("/proc/1/net/stat/arp_cache", "utf8").trim().split("\n");
-  const columns = head.trim().split(/\s+/);
-  const read = (line: string, name: string) =>
-    Number.parseInt(line.trim().split(/\s+/)[columns.indexOf(name)] ?? "", 16);
-  return {
-    entries: read(lines[0] ?? "", "entries"),
-    fulls: lines.reduce((sum, line) => sum + read(line, "table_fulls"), 0),
-  };
 }

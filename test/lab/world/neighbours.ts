@@ -37,3 +37,15 @@ export function restoreNeighbourTables(directory: string): void {
     rmSync(note);
   }
 }
+
+/** IPv4's of the whole machine, as the kernel shows it: hexadecimal, a line for each CPU. */
+export function readNeighbourTable(): { readonly entries: number; readonly fulls: number } {
+  const [head = "", ...lines] = readFileSync("/proc/1/net/stat/arp_cache", "utf8").trim().split("\n");
+  const columns = head.trim().split(/\s+/);
+  const read = (line: string, name: string) =>
+    Number.parseInt(line.trim().split(/\s+/)[columns.indexOf(name)] ?? "", 16);
+  return {
+    entries: read(lines[0] ?? "", "entries"),
+    fulls: lines.reduce((sum, line) => sum + read(line, "table_fulls"), 0),
+  };
+}

@@ -28,7 +28,15 @@ test.each<[string, string, (evidence: Evidence) => readonly Candidate[]]>([
   const drops = Array.from({ length: PLACES }, (_, i) => troubleOf({ reason, key: { netns: 1 + i } }));
   const evidence: Evidence = {
     ...{ intervalMs: 15_000, edges: [edge], namespaces: new Map(), paths: [], node: () => NODE },
-    ...{ drops, pastDrops: [], neighbours: [], neighbourTables: [], silentNodes: [], recoveringNodes: [] },
+    ...{
+      drops,
+      pastDrops: [],
+      neighbours: [],
+      neighbourTables: [],
+      silentNodes: [],
+      lossyNodes: [],
+      recoveringNodes: [],
+    },
   };
 
   expect(detector(evidence)).toHaveLength(PLACES);
