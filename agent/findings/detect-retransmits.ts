@@ -7,10 +7,6 @@
  * named. This node sees what its own ends send: a peer's node stands for the path to it, too.
  */
 import {
-  ATTR_FLOWSPAN_FINDING_PLACE,
-  ATTR_FLOWSPAN_FINDING_PLACE_CANDIDATES,
-  ATTR_FLOWSPAN_FINDING_PLACE_EVIDENCE,
-  ATTR_FLOWSPAN_FINDING_PLACE_NAME,
   ATTR_FLOWSPAN_FINDING_PLACE_PATHS,
   ATTR_FLOWSPAN_PEER_K8S_NODE_NAME,
   ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT,
@@ -25,6 +21,7 @@ import type { Attributes } from "../model/attribute.ts";
 import { connectionFacts, grown } from "./edge-places.ts";
 import type { Candidate, Detector, EdgeEvidence, Path } from "./evidence.ts";
 import { LOCALIZE, localize, type Suspect } from "./localize.ts";
+import { candidatesOf, mayPass, placeFacts } from "./place-facts.ts";
 import type { Observation } from "./place-model.ts";
 
 type Limits = Parameters<Detector<"retransmits">>[1];
@@ -58,7 +55,11 @@ export const detectRetransmits: Detector<"retransmits"> = ({ paths, node }, limi
         [ATTR_FLOWSPAN_TCP_RETRANSMIT_OTHER]: sumOf(lossy, (edge) => grown(edge, "retransmitsOther")),
         [ATTR_FLOWSPAN_TCP_RETRANSMIT_SPURIOUS]: sumOf(lossy, (edge) => grown(edge, "spurious")),
       },
-      facts: { ...placeFacts(suspect, here), ...peerOf(lossy) },
+      facts: {
+        ...placeFacts(suspect),
+        [ATTR_FLOWSPAN_FINDING_PLACE_PATHS]: here.filter(({ lost }) => lost > 0).length,
+        ...peerOf(lossy),
+      },
     };
   });
 };
@@ -117,8 +118,7 @@ const surcharge = (place: string) => (place.startsWith("pair ") ? LOCALIZE.price
 
 /** The paths through the place; where it is not known, through any that it may be. */
 function throughAny(paths: readonly Path[], suspect: Suspect): Path[] {
-  const names = candidatesOf(suspect).flatMap((each) => each.split(" and "));
-  return paths.filter(({ places }) => places.some((place) => names.includes(place)));
+  return paths.filter(({ places }) => mayPass(suspect, places));
 }
 
 /** The outside loses a percent on a good day. */
@@ -127,31 +127,12 @@ function thresholdOf(suspect: Suspect, { threshold, outside }: Limits): number {
   return isOutside ? outside : threshold;
 }
 
-function placeFacts(suspect: Suspect, here: readonly Path[]): Attributes {
-  const { place, alternatives, evidence } = suspect;
-  const [kind = "", name = ""] = splitOnce(place);
-  return {
-    ...(alternatives.length === 0
-      ? { [ATTR_FLOWSPAN_FINDING_PLACE]: kind, [ATTR_FLOWSPAN_FINDING_PLACE_NAME]: name }
-      : {
-          [ATTR_FLOWSPAN_FINDING_PLACE]: "unknown",
-          [ATTR_FLOWSPAN_FINDING_PLACE_CANDIDATES]: candidatesOf(suspect),
-        }),
-    [ATTR_FLOWSPAN_FINDING_PLACE_EVIDENCE]: evidence,
-    [ATTR_FLOWSPAN_FINDING_PLACE_PATHS]: here.filter(({ lost }) => lost > 0).length,
-  };
-}
-
 /** Who is at the other end, where all that lost something have one peer, or at least peers of one node. */
 function peerOf(lossy: readonly EdgeEvidence[]): Attributes {
   const edge = onlyOne(lossy, ({ key }) => `${key.role} ${key.serverPort} ${key.remoteAddress}`);
   if (edge !== undefined) return connectionFacts(edge);
   const node = onlyOne(lossy, ({ names }) => names.remote.nodeName)?.names.remote.nodeName;
   return node === undefined ? {} : { [ATTR_FLOWSPAN_PEER_K8S_NODE_NAME]: node };
-}
-
-function candidatesOf({ place, alternatives }: Suspect): string[] {
-  return [place, ...alternatives];
 }
 
 function onlyOne(
@@ -169,9 +150,4 @@ function shareOf(paths: readonly Path[]): number {
 
 function sumOf<T>(list: readonly T[], of: (each: T) => number): number {
   return list.reduce((sum, each) => sum + of(each), 0);
-}
-
-function splitOnce(place: string): [string, string] {
-  const space = place.indexOf(" ");
-  return [place.slice(0, space), place.slice(space + 1)];
 }

@@ -10,6 +10,7 @@ import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { NeighbourTable } from "../model/kernel-evidence.ts";
 import type { LocalEnd } from "../model/names.ts";
 import type { NamespaceCounters } from "../model/probe-event.ts";
+import { connectsOf } from "./connects.ts";
 import type { EdgeEvidence, Evidence, NamespaceEvidence } from "./evidence.ts";
 import { LossyNodes } from "./lossy-nodes.ts";
 import { type GrownNamespace, NamespaceGrowths } from "./namespace-growth.ts";
@@ -65,6 +66,7 @@ export class EvidenceReader {
       intervalMs: Number((time.untilNs - time.sinceNs) / NS_PER_MS),
       edges,
       paths: paths === undefined ? [] : [paths],
+      connects: connectsOf(growth.edges, troubled, node()),
       silentNodes,
       lossyNodes,
       recoveringNodes: [...healingNodes, ...recoveringNodes],

@@ -9,6 +9,7 @@ import type { EvidenceGrowth } from "../model/evidence-growth.ts";
 import type { ConntrackCounters, NeighbourTable } from "../model/kernel-evidence.ts";
 import type { LocalEnd, Names } from "../model/names.ts";
 import type { NamespaceCounters } from "../model/probe-event.ts";
+import type { Observation } from "./place-model.ts";
 
 /** Of one interval: the time from one exchange to the next. */
 export interface Evidence {
@@ -23,6 +24,8 @@ export interface Evidence {
    * in a row in which nothing was lost end it.
    */
   readonly paths: readonly (readonly Path[])[];
+  /** Connects of this interval, healthy ones too; empty where all were answered. */
+  readonly connects: readonly Observation[];
   /** This one. */
   readonly node: () => LocalEnd;
   /** Packets that the kernel dropped, with its reason. */

@@ -47,7 +47,7 @@ export function pathsOf(
   let isLossy = isAsked;
   for (const edge of troubled.values()) isLossy ||= lostOf(edge) > 0;
   if (!isLossy) return undefined;
-  const ownNode = String(node.resource[ATTR_K8S_NODE_NAME] ?? node.label);
+  const ownNode = nodeNameOf(node);
   const paths = new Map<string, MutablePath>();
   for (const edge of edges) {
     const { names, key, segments } = edge;
@@ -88,8 +88,13 @@ export function lostOf(edge: Pick<EdgeEvidence, "growth">): number {
   return Math.max(0, resent(edge) - grown(edge, "spurious"));
 }
 
+/** Of this node: as peers of its pods have it, where that is known. */
+export function nodeNameOf({ resource, label }: LocalEnd): string {
+  return String(resource[ATTR_K8S_NODE_NAME] ?? label);
+}
+
 /** From here to the peer; none for what never leaves its pod or host. */
-function placesOf({ local, remote }: Names, ownNode: string): PlaceName[] {
+export function placesOf({ local, remote }: Names, ownNode: string): PlaceName[] {
   if (remote.kind === "loopback" || remote.kind === "host") return [];
   const pod = nameOfEnd(local);
   const ends: PlaceName[] = [`local_pod ${pod}`, `pair ${pod} > ${remote.label}`];

@@ -131,7 +131,7 @@ export const ATTR_FLOWSPAN_FINDING_INTERVALS = "flowspan.finding.intervals";
 /** The event's name without `flowspan.finding.`. */
 export const ATTR_FLOWSPAN_FINDING_NAME = "flowspan.finding.name";
 
-/** What kind of place loses the segments, seen from the node that found it. */
+/** What kind of place loses the segments, or leaves the connects without an answer, seen from the node that found it. */
 export const ATTR_FLOWSPAN_FINDING_PLACE = "flowspan.finding.place";
 export const FLOWSPAN_FINDING_PLACE_VALUE_LOCAL_POD = "local_pod";
 export const FLOWSPAN_FINDING_PLACE_VALUE_LOCAL_NODE = "local_node";
@@ -156,7 +156,7 @@ export type FlowspanFindingPlace =
 /** Kinds and names of all places that explain what was seen as well as each other, the likeliest first. */
 export const ATTR_FLOWSPAN_FINDING_PLACE_CANDIDATES = "flowspan.finding.place.candidates";
 
-/** How much better the losses are explained with this place than without, as a difference of log-likelihoods. */
+/** How much better what went wrong is explained with this place than without, as a difference of log-likelihoods. */
 export const ATTR_FLOWSPAN_FINDING_PLACE_EVIDENCE = "flowspan.finding.place.evidence";
 
 /** Which place that is. */

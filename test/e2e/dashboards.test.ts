@@ -3,7 +3,7 @@
  * runs in the lab, with the demo's troubles in it. What a workload counts itself is compared; the rest must have an answer.
  */
 import { writeFileSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect } from "vitest";
+import { afterAll, beforeAll, describe, expect, test as plainTest } from "vitest";
 import type { Sample } from "../components/prometheus.ts";
 import { startTraffic } from "../lab/demo/demo-traffic.ts";
 import { shop } from "../lab/world/describe.ts";
@@ -77,6 +77,16 @@ describe("dashboards with a shop's real traffic", () => {
       expect(samples.filter(({ value }) => Number.isFinite(value) && value >= 0).length).toBeGreaterThan(0);
     });
   }
+
+  plainTest("each panel asks something, and each of its queries has a test", () => {
+    const panels = shippedDashboards().flatMap(({ uid, panels }) => panels.map((panel) => ({ uid, ...panel })));
+    const silent = panels.filter(({ type, targets = [] }) => type !== "row" && targets.length === 0);
+
+    expect(silent.map(({ uid, title }) => `${uid}: ${title}`)).toEqual([]);
+    const names = panelQueries(DASHBOARDS).map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(Object.keys(WITHOUT).filter((name) => !names.includes(name))).toEqual([]);
+  });
 
   test("each variable of a dashboard lists what the lab has", async () => {
     const lists = await Promise.all(

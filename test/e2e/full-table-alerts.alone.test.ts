@@ -52,7 +52,8 @@ beforeAll(async () => {
   await masquerade(nodes[0] as LabPlace, PORT);
   await routeToNobody(pod("crawler"));
   await monitored.startCollector();
-  await Promise.all(NODES.map((node) => monitored.watch(node)));
+  // A race is over at once: its finding is active for two intervals, which must be more than a scrape.
+  await Promise.all(NODES.map((node) => monitored.watch(node, { intervalMs: 2_000 })));
 }, TIMEOUT_MS);
 
 afterAll(() => monitored?.close());

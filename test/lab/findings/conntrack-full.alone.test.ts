@@ -6,7 +6,7 @@
  *
  * `nf_conntrack_max` belongs to the whole machine: it is small for some seconds here, and the lab puts it back, also after a crash.
  */
-import { afterAll, beforeAll, expect } from "vitest";
+import { expect } from "vitest";
 import {
   ATTR_FLOWSPAN_AFFECTED,
   ATTR_FLOWSPAN_CONNTRACK_DROP,
@@ -14,55 +14,41 @@ import {
   ATTR_FLOWSPAN_CONNTRACK_MAXIMUM,
   ATTR_K8S_NODE_NAME,
 } from "../../../agent/generated/semconv.ts";
-import { missing, needs } from "../../machine/needs.ts";
+import { needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
-import { ObservedLab } from "../agents/observed.ts";
 import { crawlPorts } from "../programs/full-tables.ts";
 import { readConntrack } from "../world/conntrack.ts";
 import { describe } from "../world/describe.ts";
+import { foundLab, TIMEOUT_MS } from "./found-lab.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "expendable"] as const;
 const test = needs(...NEEDS);
 
 const PORT = 8080;
 const MAXIMUM = 3_001;
-/** Of a whole test on a machine that others use, too. */
-const TIMEOUT_MS = 180_000;
 
-let observed: ObservedLab;
-
-beforeAll(async () => {
-  if (missing(...NEEDS) !== undefined) return;
-  const pods = [{ key: "client" }, { key: "crawler" }, { key: "server" }];
-  observed = await ObservedLab.start(describe({ nodes: 1, pods }), { intervalMs: 1_000 });
-  await pod("server").serve({ listen: [{ port: PORT }] });
-  // A namespace is seen while a task lives in it.
-  for (const place of [node(), pod("client"), pod("crawler")]) place.spawn(["sleep", "infinity"]);
-  await observed.watch();
-  // The first exchange judges nothing, and of a namespace the second one.
-  await observed.exchanges(3);
-}, TIMEOUT_MS);
-
-afterAll(() => observed?.close());
-
-const pod = (key: "client" | "crawler" | "server") => observed.lab.pod(key);
-const node = () => observed.lab.host("node-1", "sleep.service");
+const lab = foundLab<"client" | "crawler" | "server">(
+  NEEDS,
+  describe({ nodes: 1, pods: [{ key: "client" }, { key: "crawler" }, { key: "server" }] }),
+  ["client", "crawler", "node-1"],
+  ({ pod }) => pod("server").serve({ listen: [{ port: PORT }] }),
+);
 
 test(
   "a full conntrack table is conntrack_full of its node, as often as the kernel dropped for it, and nothing else",
   async () => {
-    const watch = new FindingWatch(observed);
-    const before = await readConntrack(node().place.netns);
-    const limit = observed.lab.limitConntrack(MAXIMUM);
+    const watch = new FindingWatch(lab.observed);
+    const before = await readConntrack(lab.node("node-1").place.netns);
+    const limit = lab.observed.lab.limitConntrack(MAXIMUM);
 
-    await crawlPorts(pod("crawler"), pod("server"), MAXIMUM + 1);
-    const to = [{ address: pod("server").ips.v4, port: PORT }];
-    const late = await pod("client").play("fail", { to, count: 11, parallel: 11, cancelMs: 1_300 });
+    await crawlPorts(lab.pod("crawler"), lab.pod("server"), MAXIMUM + 1);
+    const to = [{ address: lab.pod("server").ips.v4, port: PORT }];
+    const late = await lab.pod("client").play("fail", { to, count: 11, parallel: 11, cancelMs: 1_300 });
     await limit.remove();
-    const after = await pod("client").play("send", { to, count: 11 });
+    const after = await lab.pod("client").play("send", { to, count: 11 });
     await watch.over();
 
-    const now = await readConntrack(node().place.netns);
+    const now = await readConntrack(lab.node("node-1").place.netns);
     const [start] = watch.starts("conntrack_full");
     expect(late.opened).toBeLessThan(11);
     expect(after.opened).toBe(11);
@@ -71,7 +57,7 @@ test(
     expect(start).toMatchObject({ severity: "ERROR", attributes: { [ATTR_FLOWSPAN_CONNTRACK_MAXIMUM]: MAXIMUM } });
     expect(Number(start?.attributes[ATTR_FLOWSPAN_CONNTRACK_FILL])).toBeGreaterThan(MAXIMUM - 100);
     expect(start?.resource[ATTR_K8S_NODE_NAME]).toBe("node-1");
-    const { namespace, name } = observed.describedPod("client");
+    const { namespace, name } = lab.observed.describedPod("client");
     expect(watch.logs.flatMap(({ attributes }) => attributes[ATTR_FLOWSPAN_AFFECTED])).toContain(
       `${namespace}/${name}`,
     );

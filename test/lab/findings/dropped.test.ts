@@ -4,7 +4,7 @@
  *
  *   client ── node-1: a rule of FORWARD ── node-2 ── server behind a Service, a probe and an agent each, an exchange a second
  */
-import { afterAll, beforeAll, expect } from "vitest";
+import { expect } from "vitest";
 import {
   ATTR_FLOWSPAN_AFFECTED,
   ATTR_FLOWSPAN_DROP_PACKETS,
@@ -15,49 +15,35 @@ import {
   ATTR_K8S_NODE_NAME,
   ATTR_K8S_POD_NAME,
 } from "../../../agent/generated/semconv.ts";
-import { missing, needs } from "../../machine/needs.ts";
+import { needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
-import { ObservedLab } from "../agents/observed.ts";
 import { run } from "../programs/run.ts";
 import { twoPods } from "../world/describe.ts";
 import { booksGrowth } from "../world/kernel-books.ts";
+import { foundLab, TIMEOUT_MS } from "./found-lab.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
 
-const INTERVAL_MS = 1_000;
 const PORT = 8080;
 const TO_SERVER = ["FORWARD", "-p", "tcp", "--dport", String(PORT)];
-/** Of a whole test on a machine that others use, too. */
-const TIMEOUT_MS = 180_000;
 
-let observed: ObservedLab;
+const lab = foundLab<"client" | "server">(NEEDS, twoPods(), ["client", "node-1", "node-2"], ({ pod }) =>
+  pod("server").serve({ listen: [{ port: PORT }] }),
+);
 
-beforeAll(async () => {
-  if (missing(...NEEDS) !== undefined) return;
-  observed = await ObservedLab.start(twoPods(), { intervalMs: INTERVAL_MS });
-  await pod("server").serve({ listen: [{ port: PORT }] });
-  // Packets without a socket are counted in namespaces that a counted thread lives in.
-  for (const place of [pod("client"), node("node-1"), node("node-2")]) place.spawn(["sleep", "infinity"]);
-  await observed.watch();
-  // The first exchange judges nothing, and of a namespace the second one.
-  await observed.exchanges(3);
-}, TIMEOUT_MS);
-
-afterAll(() => observed?.close());
-
-const pod = (key: "client" | "server") => observed.lab.pod(key);
-const node = (name: string) => observed.lab.host(name, "sleep.service");
-const throughService = () => [{ address: observed.lab.service("server").clusterIps.v4, port: 80 }];
-const directly = () => [{ address: pod("server").ips.v4, port: PORT }];
+const throughService = () => [{ address: lab.observed.lab.service("server").clusterIps.v4, port: 80 }];
+const _directly = () => [{ address: lab.pod("server").ips.v4, port: PORT }];
 
 test(
   "a lab whose nodes are watched has no finding while it is healthy",
   async () => {
-    const watch = new FindingWatch(observed);
+    const watch = new FindingWatch(lab.observed);
 
-    const sent = await pod("client").play("send", { to: throughService(), count: 101, upload: 50_021, download: 1009 });
-    await observed.exchanges(4);
+    const sent = await lab
+      .pod("client")
+      .play("send", { to: throughService(), count: 101, upload: 50_021, download: 1009 });
+    await lab.observed.exchanges(4);
 
     expect(sent).toMatchObject({ opened: 101, closed: 101 });
     expect(watch.names).toEqual([]);
@@ -68,22 +54,22 @@ test(
 test(
   "a rule that drops part of a Service's traffic is packets_dropped of its node, as often as the rule counts, until it is replaced",
   async () => {
-    const watch = new FindingWatch(observed);
-    const before = await pod("client").books();
+    const watch = new FindingWatch(lab.observed);
+    const before = await lab.pod("client").books();
     // As a rule for new connections: what is established passes.
     const rule = [...TO_SERVER, "--syn", "-m", "statistic", "--mode", "random", "--probability", "0.3"];
     await iptables("-I", ...rule, "-j", "DROP");
 
-    const sent = await pod("client").play("send", { to: throughService(), count: 61, parallel: 61, upload: 1009 });
+    const sent = await lab.pod("client").play("send", { to: throughService(), count: 61, parallel: 61, upload: 1009 });
     const dropped = await ruleCount();
     await iptables("-D", ...rule, "-j", "DROP");
     await iptables("-I", ...TO_SERVER, "-j", "ACCEPT");
-    const after = await pod("client").play("send", { to: throughService(), count: 23, upload: 1009 });
+    const after = await lab.pod("client").play("send", { to: throughService(), count: 23, upload: 1009 });
     await watch.over();
     await iptables("-D", ...TO_SERVER, "-j", "ACCEPT");
 
     const [start] = watch.starts("packets_dropped");
-    const { TCPSynRetrans = 0 } = booksGrowth(before, await pod("client").books(), "TcpExt");
+    const { TCPSynRetrans = 0 } = booksGrowth(before, await lab.pod("client").books(), "TcpExt");
     expect([sent.opened, after.opened]).toEqual([61, 23]);
     expect(watch.sum("packets_dropped", ATTR_FLOWSPAN_DROP_PACKETS)).toBe(dropped);
     expect(watch.sum("packets_dropped", ATTR_FLOWSPAN_DROP_SYNS)).toBe(TCPSynRetrans);
@@ -97,8 +83,8 @@ test(
       severity: "ERROR",
       attributes: {
         [ATTR_FLOWSPAN_DROP_REASON]: "NETFILTER_DROP",
-        [ATTR_FLOWSPAN_AFFECTED]: [nameOf("client")],
-        [ATTR_FLOWSPAN_DROP_TARGETS]: [`${nameOf("server")}:${PORT}`],
+        [ATTR_FLOWSPAN_AFFECTED]: [lab.nameOf("client")],
+        [ATTR_FLOWSPAN_DROP_TARGETS]: [`${lab.nameOf("server")}:${PORT}`],
       },
     });
     expect(watch.names).toEqual(["packets_dropped"]);
@@ -109,17 +95,19 @@ test(
 test(
   "connects whose SYNs a rule of this node drops are packets_dropped and not connect_unanswered",
   async () => {
-    const watch = new FindingWatch(observed);
+    const watch = new FindingWatch(lab.observed);
     await iptables("-I", ...TO_SERVER, "-j", "DROP");
 
-    const before = await pod("client").books();
-    const failed = await pod("client").play("fail", { to: directly(), count: 19, parallel: 19, synRetries: 1 });
+    const before = await lab.pod("client").books();
+    const failed = await lab
+      .pod("client")
+      .play("fail", { to: lab.to("server", PORT), count: 19, parallel: 19, synRetries: 1 });
     const dropped = await ruleCount();
     await iptables("-D", ...TO_SERVER, "-j", "DROP");
     await watch.over();
 
     expect(failed.failed).toEqual({ ETIMEDOUT: 19 });
-    const { TCPSynRetrans = 0 } = booksGrowth(before, await pod("client").books(), "TcpExt");
+    const { TCPSynRetrans = 0 } = booksGrowth(before, await lab.pod("client").books(), "TcpExt");
     expect(dropped).toBe(19 + TCPSynRetrans);
     expect(watch.sum("packets_dropped", ATTR_FLOWSPAN_DROP_SYNS)).toBe(dropped);
     expect(watch.names).toEqual(["packets_dropped"]);
@@ -127,14 +115,9 @@ test(
   TIMEOUT_MS,
 );
 
-function nameOf(key: "client" | "server"): string {
-  const { namespace, name } = observed.describedPod(key);
-  return `${namespace}/${name}`;
-}
-
 /** On node-1. */
 function iptables(...argv: string[]): Promise<string> {
-  return run(["nsenter", `--net=${node("node-1").place.netns}`, "iptables", ...argv]);
+  return run(["nsenter", `--net=${lab.node("node-1").place.netns}`, "iptables", ...argv]);
 }
 
 /** Packets of the rule that drops. */

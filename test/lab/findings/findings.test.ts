@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect } from "vitest";
+import { expect } from "vitest";
 import {
   ATTR_FLOWSPAN_CONNECT_REFUSED,
   ATTR_FLOWSPAN_CONNECT_TIMED_OUT,
@@ -22,60 +22,36 @@ import {
   ATTR_SERVICE_PEER_NAME,
   METRIC_FLOWSPAN_FINDINGS_ACTIVE,
 } from "../../../agent/generated/semconv.ts";
-import { missing, needs } from "../../machine/needs.ts";
+import { needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
-import { ObservedLab } from "../agents/observed.ts";
 import { twoPods } from "../world/describe.ts";
 import { booksGrowth } from "../world/kernel-books.ts";
+import { foundLab, INTERVAL_MS, TIMEOUT_MS } from "./found-lab.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
 
-const INTERVAL_MS = 1_000;
 const PORT = 8080;
 const CLOSED = 8089;
 const STUCK = 8081;
-/** Of a whole test on a machine that others use, too. */
-const TIMEOUT_MS = 180_000;
 
-let observed: ObservedLab;
-
-beforeAll(async () => {
-  if (missing(...NEEDS) !== undefined) return;
-  observed = await ObservedLab.start(twoPods(), { intervalMs: INTERVAL_MS });
-  await pod("server").serve({ listen: [{ port: PORT }] });
-  // A namespace is seen while a task lives in it.
-  pod("client").spawn(["sleep", "infinity"]);
-  await observed.watch();
-  // The first exchange judges nothing, and of a namespace the second one.
-  await observed.exchanges(3);
-}, TIMEOUT_MS);
-
-afterAll(() => observed?.close());
-
-const pod = (key: "client" | "server") => observed.lab.pod(key);
-const server = (port: number) => [{ address: pod("server").ips.v4, port }];
-
-/** How far a group of a pod's counters has moved. */
-async function moved<T>(key: "client" | "server", group: string, during: () => Promise<T>) {
-  const before = await pod(key).books();
-  const result = await during();
-  return { result, growth: booksGrowth(before, await pod(key).books(), group) };
-}
+const lab = foundLab<"client" | "server">(NEEDS, twoPods(), ["client"], ({ pod }) =>
+  pod("server").serve({ listen: [{ port: PORT }] }),
+);
 
 test(
   "a healthy lab has no finding",
   async () => {
-    const watch = new FindingWatch(observed);
+    const watch = new FindingWatch(lab.observed);
 
-    const sent = await pod("client").play("send", {
-      to: server(PORT),
+    const sent = await lab.pod("client").play("send", {
+      to: lab.to("server", PORT),
       count: 23,
       rounds: 3,
       upload: 50_021,
       download: 1009,
     });
-    await observed.exchanges(4);
+    await lab.observed.exchanges(4);
 
     expect(sent).toMatchObject({ opened: 23, closed: 23 });
     expect(watch.names).toEqual([]);
@@ -86,10 +62,10 @@ test(
 test(
   "connects to a closed port are connect_refused, as many as the client counted, and the metric to alert on rises and falls",
   async () => {
-    const watch = new FindingWatch(observed);
+    const watch = new FindingWatch(lab.observed);
 
-    const { result, growth } = await moved("client", "Tcp", () =>
-      pod("client").play("fail", { to: server(CLOSED), count: 23 }),
+    const { result, growth } = await lab.moved("client", "Tcp", () =>
+      lab.pod("client").play("fail", { to: lab.to("server", CLOSED), count: 23 }),
     );
     await watch.over();
 
@@ -97,18 +73,18 @@ test(
     expect(result.failed).toEqual({ ECONNREFUSED: 23 });
     expect(growth.AttemptFails).toBe(23);
     expect(watch.sum("connect_refused", ATTR_FLOWSPAN_CONNECT_REFUSED)).toBe(23);
-    expect(start?.resource[ATTR_K8S_POD_NAME]).toBe(observed.describedPod("client").name);
+    expect(start?.resource[ATTR_K8S_POD_NAME]).toBe(lab.observed.describedPod("client").name);
     expect(start).toMatchObject({
       severity: "ERROR",
       attributes: {
         [ATTR_SERVER_PORT]: CLOSED,
-        [ATTR_NETWORK_PEER_ADDRESS]: pod("server").ips.v4,
+        [ATTR_NETWORK_PEER_ADDRESS]: lab.pod("server").ips.v4,
         [ATTR_SERVICE_PEER_NAME]: "server",
       },
     });
     expect(watch.names).toEqual(["connect_refused"]);
     const active = () =>
-      observed
+      lab.observed
         .points({ [ATTR_FLOWSPAN_FINDING_NAME]: "connect_refused" })
         .filter(({ metric }) => metric === METRIC_FLOWSPAN_FINDINGS_ACTIVE.name)
         .map(({ value }) => value);
@@ -121,11 +97,11 @@ test(
 test(
   "connects whose SYNs are dropped are connect_unanswered, with the SYNs that the kernel sent again",
   async () => {
-    const watch = new FindingWatch(observed);
-    const drop = await observed.lab.drop({ from: "client", to: "server", port: PORT });
+    const watch = new FindingWatch(lab.observed);
+    const drop = await lab.observed.lab.drop({ from: "client", to: "server", port: PORT });
 
-    const { result, growth } = await moved("client", "TcpExt", () =>
-      pod("client").play("fail", { to: server(PORT), count: 19, synRetries: 1 }),
+    const { result, growth } = await lab.moved("client", "TcpExt", () =>
+      lab.pod("client").play("fail", { to: lab.to("server", PORT), count: 19, synRetries: 1 }),
     );
     await drop.remove();
     await watch.over();
@@ -146,25 +122,25 @@ test(
 test(
   "a full accept queue is listen_queue_overflow, with as many drops as the namespace's own counters",
   async () => {
-    const watch = new FindingWatch(observed);
-    const before = await pod("server").books();
-    const grown = async () => booksGrowth(before, await pod("server").books(), "TcpExt");
-    const stuck = await pod("server").serve({ listen: [{ port: STUCK, mode: "stuck", backlog: 2 }] });
+    const watch = new FindingWatch(lab.observed);
+    const before = await lab.pod("server").books();
+    const grown = async () => booksGrowth(before, await lab.pod("server").books(), "TcpExt");
+    const stuck = await lab.pod("server").serve({ listen: [{ port: STUCK, mode: "stuck", backlog: 2 }] });
 
     // Three wait, two find no room; fewer than it takes for connect_unanswered.
-    const clients = pod("client").start("hold", { to: server(STUCK), count: 5 });
+    const clients = lab.pod("client").start("hold", { to: lab.to("server", STUCK), count: 5 });
     const told = () => watch.sum("listen_queue_overflow", ATTR_FLOWSPAN_LISTENER_DROPS);
     await watch.until("all drops in ended findings", async () => told() > 0 && told() === (await grown()).ListenDrops);
     const { ListenDrops, ListenOverflows } = await grown();
     // The listener first: clients that are killed would send their FINs again, each a drop.
     await stuck.process.stop("SIGKILL");
     await clients.process.stop("SIGKILL");
-    await observed.exchanges(3);
+    await lab.observed.exchanges(3);
     await watch.over();
 
     const [start] = watch.starts("listen_queue_overflow");
     expect(ListenOverflows).toBe(ListenDrops);
-    expect(start?.resource[ATTR_K8S_POD_NAME]).toBe(observed.describedPod("server").name);
+    expect(start?.resource[ATTR_K8S_POD_NAME]).toBe(lab.observed.describedPod("server").name);
     expect(start?.attributes[ATTR_SERVER_PORT]).toBe(STUCK);
     expect(watch.sum("listen_queue_overflow", ATTR_FLOWSPAN_KERNEL_LISTEN_OVERFLOWS)).toBeGreaterThanOrEqual(1);
     expect(watch.names).toEqual(["listen_queue_overflow"]);
@@ -175,11 +151,11 @@ test(
 test(
   "a link that loses packets is retransmits, of both ends, and no more than the kernel sent again",
   async () => {
-    const watch = new FindingWatch(observed);
-    const held = pod("client").start("hold", { to: server(PORT), count: 23 });
+    const watch = new FindingWatch(lab.observed);
+    const held = lab.pod("client").start("hold", { to: lab.to("server", PORT), count: 23 });
     await held.ready();
-    const before = { client: await pod("client").books(), server: await pod("server").books() };
-    const loss = await observed.lab.loss("node-1", "node-2", 0.05);
+    const before = { client: await lab.pod("client").books(), server: await lab.pod("server").books() };
+    const loss = await lab.observed.lab.loss("node-1", "node-2", 0.05);
 
     while (watch.starts("retransmits").length === 0) await held.send(100_003, 60_013);
     await loss.remove();
@@ -187,7 +163,8 @@ test(
     await held.close();
 
     const resent = (key: "client" | "server") =>
-      pod(key)
+      lab
+        .pod(key)
         .books()
         .then((after) => booksGrowth(before[key], after, "Tcp").RetransSegs ?? 0);
     const told = watch.sum("retransmits", ATTR_FLOWSPAN_TCP_RETRANSMIT_COUNT);
@@ -201,10 +178,10 @@ test(
 test(
   "a peer that does not read is slow_reader, for as long as ss says, and the reader has no finding",
   async () => {
-    const watch = new FindingWatch(observed);
-    const held = pod("client").start("hold", { to: server(PORT), count: 1 });
+    const watch = new FindingWatch(lab.observed);
+    const held = lab.pod("client").start("hold", { to: lab.to("server", PORT), count: 1 });
     await held.ready();
-    const file = join(pod("server").place.cgroup, "cgroup.freeze");
+    const file = join(lab.pod("server").place.cgroup, "cgroup.freeze");
 
     writeFileSync(file, "1");
     let done: Promise<unknown>;
@@ -216,13 +193,13 @@ test(
     }
     await done;
     await watch.over();
-    const limitedMs = (await pod("client").sockets())
+    const limitedMs = (await lab.pod("client").sockets())
       .filter(({ remote }) => remote.endsWith(`:${PORT}`))
       .reduce((all, { receiveWindowLimitedMs }) => all + receiveWindowLimitedMs, 0);
     await held.close();
 
     const toldMs = watch.sum("slow_reader", ATTR_FLOWSPAN_TCP_SEND_RECEIVE_WINDOW_LIMITED_TIME) * 1000;
-    expect(watch.starts("slow_reader")[0]?.resource[ATTR_K8S_POD_NAME]).toBe(observed.describedPod("client").name);
+    expect(watch.starts("slow_reader")[0]?.resource[ATTR_K8S_POD_NAME]).toBe(lab.observed.describedPod("client").name);
     expect(toldMs).toBeGreaterThan(0.2 * 2 * INTERVAL_MS);
     expect(toldMs).toBeLessThanOrEqual(limitedMs + 1);
     expect(watch.names).toEqual(["slow_reader"]);

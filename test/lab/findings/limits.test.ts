@@ -4,7 +4,7 @@
  *
  *   client on node-1 ── server on node-2, a probe and an agent on each node, an exchange a second
  */
-import { afterAll, beforeAll, expect } from "vitest";
+import { expect } from "vitest";
 import {
   ATTR_FLOWSPAN_CONNECT_NO_LOCAL_PORT,
   ATTR_FLOWSPAN_KERNEL_RCV_PRUNED,
@@ -12,62 +12,36 @@ import {
   ATTR_FLOWSPAN_TCP_SEND_SEND_BUFFER_LIMITED_TIME,
   ATTR_K8S_POD_NAME,
 } from "../../../agent/generated/semconv.ts";
-import { missing, needs } from "../../machine/needs.ts";
+import { needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
-import { ObservedLab } from "../agents/observed.ts";
 import { enterArguments } from "../programs/process.ts";
 import { program, run } from "../programs/run.ts";
 import { clientArguments, Workload } from "../programs/workload.ts";
 import { twoPods } from "../world/describe.ts";
-import { booksGrowth } from "../world/kernel-books.ts";
+import { foundLab, INTERVAL_MS, TIMEOUT_MS } from "./found-lab.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
 
-const INTERVAL_MS = 1_000;
 const LOCAL = 8082;
 const FLOODED = 8083;
 const BULK = 8084;
-/** Of a whole test on a machine that others use, too. */
-const TIMEOUT_MS = 180_000;
 
-let observed: ObservedLab;
-
-beforeAll(async () => {
-  if (missing(...NEEDS) !== undefined) return;
-  observed = await ObservedLab.start(twoPods(), { intervalMs: INTERVAL_MS });
-  // A namespace is seen while a task lives in it.
-  for (const key of ["client", "server"] as const) pod(key).spawn(["sleep", "infinity"]);
-  await observed.watch();
-  // The first exchange judges nothing, and of a namespace the second one.
-  await observed.exchanges(3);
-}, TIMEOUT_MS);
-
-afterAll(() => observed?.close());
-
-const pod = (key: "client" | "server") => observed.lab.pod(key);
-const server = (port: number) => [{ address: pod("server").ips.v4, port }];
-
-/** How far a group of a pod's counters has moved. */
-async function moved<T>(key: "client" | "server", group: string, during: () => Promise<T>) {
-  const before = await pod(key).books();
-  const result = await during();
-  return { result, growth: booksGrowth(before, await pod(key).books(), group) };
-}
+const lab = foundLab<"client" | "server">(NEEDS, twoPods(), ["client", "server"], async () => {});
 
 test(
   "connects without a free local port are ports_exhausted, as many as the client counted",
   async () => {
-    const watch = new FindingWatch(observed);
-    await pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.ip_local_port_range=50000 50003"]);
+    const watch = new FindingWatch(lab.observed);
+    await lab.pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.ip_local_port_range=50000 50003"]);
     // Of an odd number of ports the kernel leaves one out by chance (__inet_hash_connect).
     const connects = Array.from({ length: 27 }, (_, i) => `connect ${1 + i} ${LOCAL}`);
 
     const said = await run(
-      enterArguments(pod("client").place, [program("calls")]),
+      enterArguments(lab.pod("client").place, [program("calls")]),
       [`listen 0 ${LOCAL}`, ...connects].join("\n"),
     );
-    await pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.ip_local_port_range=32768 60999"]);
+    await lab.pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.ip_local_port_range=32768 60999"]);
     await watch.over();
 
     expect(said.match(/connect \d+ EADDRNOTAVAIL/g)).toHaveLength(23);
@@ -82,11 +56,11 @@ test(
 test(
   "segments that a full receive queue dropped are socket_memory, as many as the namespace counted",
   async () => {
-    const watch = new FindingWatch(observed);
+    const watch = new FindingWatch(lab.observed);
 
-    const { growth } = await moved("client", "TcpExt", () =>
+    const { growth } = await lab.moved("client", "TcpExt", () =>
       run(
-        enterArguments(pod("client").place, [program("calls")]),
+        enterArguments(lab.pod("client").place, [program("calls")]),
         [
           `listen 0 ${LOCAL}`,
           `connect 1 ${LOCAL}`,
@@ -104,7 +78,9 @@ test(
 
     expect(growth.RcvPruned).toBeGreaterThan(0);
     expect(watch.sum("socket_memory", ATTR_FLOWSPAN_KERNEL_RCV_PRUNED)).toBe(growth.RcvPruned);
-    expect(watch.starts("socket_memory")[0]?.resource[ATTR_K8S_POD_NAME]).toBe(observed.describedPod("client").name);
+    expect(watch.starts("socket_memory")[0]?.resource[ATTR_K8S_POD_NAME]).toBe(
+      lab.observed.describedPod("client").name,
+    );
     expect(watch.names).toEqual(["socket_memory"]);
   },
   TIMEOUT_MS,
@@ -113,17 +89,17 @@ test(
 test(
   "a SYN queue that is full of handshakes which nobody completes is syn_cookies, as many as the namespace sent",
   async () => {
-    const watch = new FindingWatch(observed);
-    await pod("server").serve({ listen: [{ port: FLOODED, backlog: 4 }] });
-    const lost = await observed.lab.drop({ from: "server", to: "client" });
+    const watch = new FindingWatch(lab.observed);
+    await lab.pod("server").serve({ listen: [{ port: FLOODED, backlog: 4 }] });
+    const lost = await lab.observed.lab.drop({ from: "server", to: "client" });
     // Outside of what the probe counts, as an attacker is.
-    const { netns } = pod("client").place;
-    const place = { cgroup: observed.lab.outsideCgroup, netns };
+    const { netns } = lab.pod("client").place;
+    const place = { cgroup: lab.observed.lab.outsideCgroup, netns };
 
-    const { growth } = await moved("server", "TcpExt", async () => {
+    const { growth } = await lab.moved("server", "TcpExt", async () => {
       const flood = new Workload(
         place,
-        clientArguments("fail", { to: server(FLOODED), count: 61, parallel: 61, synRetries: 1 }),
+        clientArguments("fail", { to: lab.to("server", FLOODED), count: 61, parallel: 61, synRetries: 1 }),
       );
       await flood.process.ended;
     });
@@ -140,24 +116,24 @@ test(
 test(
   "a send buffer that is smaller than its path is small_send_buffer of the sender, for as long as ss says",
   async () => {
-    const watch = new FindingWatch(observed);
-    await pod("server").serve({ listen: [{ port: BULK }] });
-    await pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.tcp_wmem=4096 16384 16384"]);
-    const delay = await observed.lab.delay("node-1", "node-2", 17);
-    const held = pod("client").start("hold", { to: server(BULK), count: 1 });
+    const watch = new FindingWatch(lab.observed);
+    await lab.pod("server").serve({ listen: [{ port: BULK }] });
+    await lab.pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.tcp_wmem=4096 16384 16384"]);
+    const delay = await lab.observed.lab.delay("node-1", "node-2", 17);
+    const held = lab.pod("client").start("hold", { to: lab.to("server", BULK), count: 1 });
     await held.ready();
 
     // A round trip of 34 ms takes some 8 kB.
     while (watch.starts("small_send_buffer").length === 0) await held.send(500_009, 0, TIMEOUT_MS);
     await watch.over();
-    const [socket] = (await pod("client").sockets()).filter(({ remote }) => remote.endsWith(`:${BULK}`));
+    const [socket] = (await lab.pod("client").sockets()).filter(({ remote }) => remote.endsWith(`:${BULK}`));
     await held.close();
     await delay.remove();
-    await pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.tcp_wmem=4096 16384 4194304"]);
+    await lab.pod("client").exec(["sysctl", "-q", "-w", "net.ipv4.tcp_wmem=4096 16384 4194304"]);
 
     const toldMs = watch.sum("small_send_buffer", ATTR_FLOWSPAN_TCP_SEND_SEND_BUFFER_LIMITED_TIME) * 1000;
     expect(watch.starts("small_send_buffer")[0]?.resource[ATTR_K8S_POD_NAME]).toBe(
-      observed.describedPod("client").name,
+      lab.observed.describedPod("client").name,
     );
     expect(toldMs).toBeGreaterThan(0.2 * 2 * INTERVAL_MS);
     expect(toldMs).toBeLessThanOrEqual((socket?.sendBufferLimitedMs ?? 0) + 1);

@@ -5,7 +5,7 @@
  *   node-1, node-2, node-3: on each a client and two servers; each client talks to the servers of both other nodes
  */
 import { performance } from "node:perf_hooks";
-import { afterAll, beforeAll, expect } from "vitest";
+import { beforeAll, expect } from "vitest";
 import {
   ATTR_FLOWSPAN_PARTITION_KIND,
   ATTR_FLOWSPAN_PARTITION_NODES,
@@ -14,41 +14,41 @@ import {
 } from "../../../agent/generated/semconv.ts";
 import { missing, needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
-import { ObservedLab } from "../agents/observed.ts";
+import { ObservedLab } from "../agents/lab.observed.ts";
 import { describe } from "../world/describe.ts";
 import type { Fault } from "../world/faults.ts";
+import { foundLab, TIMEOUT_MS } from "./found-lab.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build"] as const;
 const test = needs(...NEEDS);
 
 /** TCP's timers know no compressed time, so neither does the threshold: an agent's 10 s are 10 s here, too. */
-const INTERVAL_MS = 1_000;
 const FOUND_WITHIN_MS = 30_000;
 const PORT = 8080;
 const NODES = ["node-1", "node-2", "node-3"] as const;
 type Node = (typeof NODES)[number];
-const TIMEOUT_MS = 180_000;
 
-let observed: ObservedLab;
+const lab = foundLab<string>(
+  NEEDS,
+  describe({
+    nodes: NODES.length,
+    pods: NODES.flatMap((node) => ["client", "first", "second"].map((name) => ({ key: `${name}-${node}`, node }))),
+  }),
+  [],
+  ({ pod }) => Promise.all(NODES.flatMap(serversOf).map((key) => pod(key).serve({ listen: [{ port: PORT }] }))),
+);
 
 beforeAll(async () => {
   if (missing(...NEEDS) !== undefined) return;
-  const pods = NODES.flatMap((node) => ["client", "first", "second"].map((name) => ({ key: `${name}-${node}`, node })));
-  observed = await ObservedLab.start(describe({ nodes: NODES.length, pods }), { intervalMs: INTERVAL_MS });
-  await Promise.all(NODES.flatMap(serversOf).map((key) => observed.lab.pod(key).serve({ listen: [{ port: PORT }] })));
-  await observed.watch();
   for (const node of NODES) {
-    const client = observed.lab.pod(`client-${node}`);
-    const to = NODES.filter((other) => other !== node)
-      .flatMap(serversOf)
-      .map((key) => ({ address: observed.lab.pod(key).ips.v4, port: PORT }));
+    const client = lab.pod(`client-${node}`);
+    const others = NODES.filter((other) => other !== node).flatMap(serversOf);
+    const to = others.flatMap((key) => lab.to(key, PORT));
     client.start("send", { to, count: 0, parallel: 8, paceMs: 100, cancelMs: 3_000, upload: 2003, download: 1009 });
     client.start("hold", { to, count: 2 * to.length, everyMs: 200 });
   }
-  await observed.exchanges(3);
+  await lab.observed.exchanges(3);
 }, TIMEOUT_MS);
-
-afterAll(() => observed?.close());
 
 function serversOf(node: Node): string[] {
   return [`first-${node}`, `second-${node}`];
@@ -72,7 +72,7 @@ interface Case {
 
 async function cut(...ways: readonly (readonly [Node, Node])[]): Promise<readonly Fault[]> {
   const faults: Fault[] = [];
-  for (const [from, to] of ways) faults.push(await observed.lab.cut(from, to));
+  for (const [from, to] of ways) faults.push(await lab.observed.lab.cut(from, to));
   return faults;
 }
 
@@ -104,7 +104,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: "a network that loses two packets of five between two nodes",
-    faults: async () => [await observed.lab.loss("node-1", "node-2", 0.4)],
+    faults: async () => [await lab.observed.lab.loss("node-1", "node-2", 0.4)],
     said: [
       { by: "node-1", towards: "node-2", kind: "lossy", nodes: 1 },
       { by: "node-2", towards: "node-1", kind: "lossy", nodes: 1 },
@@ -112,7 +112,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: "a wire on which no ARP request is answered",
-    faults: async () => [await observed.lab.mute("node-1", "node-2")],
+    faults: async () => [await lab.observed.lab.mute("node-1", "node-2")],
     said: [
       { by: "node-1", towards: "node-2", kind: "unreachable", nodes: 1 },
       { by: "node-2", towards: "node-1", kind: "unreachable", nodes: 1 },
@@ -124,13 +124,13 @@ for (const { what, faults, said } of CASES) {
   test(
     `${what} is found within 30 s as a partition and no other finding, at each end as that end sees it, until it heals`,
     async () => {
-      const watch = new FindingWatch(observed);
+      const watch = new FindingWatch(lab.observed);
       const startMs = performance.now();
 
       const made = await faults();
       await watch.until("all starts", () => watch.starts("partition").length >= said.length);
       const foundMs = performance.now() - startMs;
-      await observed.exchanges(3);
+      await lab.observed.exchanges(3);
       const goesOn = watch.ends("partition").length;
       for (const fault of made) await fault.remove();
       await watch.over();

@@ -5,7 +5,7 @@ import { run } from "./run.ts";
 
 /**
  * @param place whose namespace they connect from
- * @param directory an existing cgroup below which they are made, as units of systemd; they go with the lab
+ * @param directory an existing cgroup below which they are made, as units of systemd of one name; they go with the lab
  */
 export async function connectFromEach(
   place: Required<Pick<Place, "netns">>,
@@ -13,9 +13,10 @@ export async function connectFromEach(
   count: number,
   to: { readonly address: string; readonly port: number },
 ): Promise<void> {
+  const unit = join(directory, "crowd-$i.slice", "job.service");
   const script = [
     `for i in $(seq ${count}); do`,
-    `mkdir ${join(directory, "job-$i.service")} && echo $$ >${join(directory, "job-$i.service", "cgroup.procs")}`,
+    `mkdir -p ${unit} && echo $$ >${unit}/cgroup.procs`,
     `exec 3<>/dev/tcp/${to.address}/${to.port} && exec 3>&-`,
     "done",
   ].join("\n");

@@ -35,6 +35,7 @@ test.each<[string, string, (evidence: Evidence) => readonly Candidate[]]>([
       neighbourTables: [],
       silentNodes: [],
       lossyNodes: [],
+      connects: [],
       recoveringNodes: [],
     },
   };
