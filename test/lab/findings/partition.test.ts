@@ -14,7 +14,6 @@ import {
 } from "../../../agent/generated/semconv.ts";
 import { missing, needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
-import { ObservedLab } from "../agents/lab.observed.ts";
 import { describe } from "../world/describe.ts";
 import type { Fault } from "../world/faults.ts";
 import { foundLab, TIMEOUT_MS } from "./found-lab.ts";
