@@ -22,7 +22,7 @@ struct exchange {
 	struct own_memory memory;
 	struct cgroup_set announced; /* whose names the connected agent has heard */
 	struct cgroup_set cgroups;   /* that have edges, of this exchange */
-	const __u64 *records; /* what STATUS says of them */
+	const __u64 *records;        /* what STATUS says of them */
 	/* Called between batches, so that connection records do not wait for the whole exchange. */
 	void (*on_batch)(void *context);
 	void *context;

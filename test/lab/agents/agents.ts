@@ -17,9 +17,6 @@ import { PROBE, ROOT, run } from "../programs/run.ts";
 import type { Lab } from "../world/lab.ts";
 import { pinsDirectory, runDirectory } from "../world/leftovers.ts";
 
-/** Deadlines are for what hangs: on a busy machine the verifier takes half a minute. */
-const START_MS = 90_000;
-
 export const ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /** The verifier takes seconds of CPU for a probe's programs, and two probes start at once. */
@@ -146,7 +143,7 @@ export class NodeAgent {
         // The file is there a moment before somebody listens.
         return now !== undefined && now !== before && answersOn(this.adminSocket);
       },
-      START_MS,
+      20_000,
     );
     return agent;
   }

@@ -16,9 +16,9 @@ import {
 } from "../../../agent/generated/semconv.ts";
 import { needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
-import { crawlPorts } from "../programs/full-tables.ts";
 import { readConntrack } from "../world/conntrack.ts";
 import { describe } from "../world/describe.ts";
+import { crawlPorts } from "../world/full-tables.ts";
 import { foundLab, TIMEOUT_MS } from "./found-lab.ts";
 
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "expendable"] as const;

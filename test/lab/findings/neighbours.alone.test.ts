@@ -21,8 +21,8 @@ import {
 } from "../../../agent/generated/semconv.ts";
 import { needs } from "../../machine/needs.ts";
 import { FindingWatch } from "../agents/finding-watch.ts";
-import { askNobody, routeToNobody } from "../programs/full-tables.ts";
 import { describe } from "../world/describe.ts";
+import { askNobody, routeToNobody } from "../world/full-tables.ts";
 import { readNeighbourTable } from "../world/neighbours.ts";
 import { foundLab, INTERVAL_MS, TIMEOUT_MS } from "./found-lab.ts";
 

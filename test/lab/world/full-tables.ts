@@ -1,8 +1,8 @@
 /** Traffic that fills the kernel's tables of neighbours and of tracked connections, or races for an entry of one. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { LabPlace } from "../world/lab.ts";
-import { eventually } from "./process.ts";
-import { program, run } from "./run.ts";
+import { eventually } from "../programs/process.ts";
+import { program, run } from "../programs/run.ts";
+import type { LabPlace } from "./lab.ts";
 
 /** What a crawler needs before it can ask for addresses of its link that nobody has. */
 export function routeToNobody(crawler: LabPlace): Promise<unknown> {
