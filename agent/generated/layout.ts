@@ -19,6 +19,7 @@ export const USER_PROBE = 2140035691;
 export const USER_AGENT = 2140035692;
 export const USER_DIRECTORY = 2140035693;
 export const FLOWSPAN_PROTOCOL = 5;
+export const SOCKETS_ROOM = 262144;
 
 export const EdgeRole = {
   ROLE_CLIENT: 1,

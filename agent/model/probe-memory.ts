@@ -4,6 +4,8 @@
  *
  * Measured on 6.18 (ARCHITECTURE.md, "The probe's memory"); other kernels round sizes of their own.
  */
+import { SOCKETS_ROOM } from "../generated/layout.ts";
+
 const MIB = 1 << 20;
 
 /** Where the probe keeps what it knows of sockets (ARCHITECTURE.md, "Socket storage"). */
@@ -17,8 +19,6 @@ const SOCKET_BYTES: Readonly<Record<SocketStorage, number>> = { "in the socket":
 const IDLE_BYTES: Readonly<Record<SocketStorage, number>> = { "in the socket": 20 * MIB, "by address": 34 * MIB };
 /** For a time: the kernel's types at a start, rows that wait for their flush, a batch of edges, memory that is not free yet. */
 const RESERVE_BYTES = 24 * MIB;
-/** Sockets that have room by address: bpf/common/socket_storage.h. */
-export const ROOM_BY_ADDRESS = 262_144;
 
 /** @returns bytes that a limit has to allow */
 export function probeMemory(edges: number, sockets: number, storage: SocketStorage): number {
@@ -28,5 +28,5 @@ export function probeMemory(edges: number, sockets: number, storage: SocketStora
 /** @returns how many open sockets a limit carries beside a full table of `edges`; 0: not even that table */
 export function socketsWithin(limitBytes: number, edges: number, storage: SocketStorage): number {
   const carried = Math.max(0, Math.floor((limitBytes - probeMemory(edges, 0, storage)) / SOCKET_BYTES[storage]));
-  return storage === "by address" ? Math.min(carried, ROOM_BY_ADDRESS) : carried;
+  return storage === "by address" ? Math.min(carried, SOCKETS_ROOM) : carried;
 }

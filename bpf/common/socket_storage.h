@@ -12,6 +12,7 @@
 #ifndef COMMON_SOCKET_STORAGE_H
 #define COMMON_SOCKET_STORAGE_H
 
+#include "contract/contract.h"
 #include "kernel/cast.h"
 #include "kernel/helpers.h"
 #include "kernel/tcp_sock.h"
@@ -19,10 +20,10 @@
 /* Set before load. The verifier drops the way that is not taken. */
 const volatile bool sockets_by_address = false;
 
-/* By address, so many sockets may be known, open or just closed: --sockets. 1 where they are not kept so. */
-#define SOCKETS_ROOM 262144
-
-/* By address, each has room for all sockets that `connections` knows, so that nobody can fill one that others need. */
+/*
+ * By address, each has room for all sockets that `connections` knows, so that nobody can fill one that others need: for
+ * as many as --sockets says, and for 1 where they are not kept so.
+ */
 #define SOCKET_STORAGE(name, type_of_value)            \
 	struct {                                       \
 		__uint(type, BPF_MAP_TYPE_SK_STORAGE); \

@@ -22,4 +22,7 @@
 /* Raised when a struct or a frame changes its meaning; also names the directory of the pins. */
 #define FLOWSPAN_PROTOCOL 5
 
+/* Where the kernel refuses to walk storages, so many sockets may be known, open or just closed: the default of --sockets. */
+#define SOCKETS_ROOM 262144
+
 #endif

@@ -61,6 +61,10 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
+#define TEXT(number) #number
+#define TEXT_OF(macro) TEXT(macro)
+#define SOCKETS_TEXT TEXT_OF(SOCKETS_ROOM)
+
 static const char help[] =
 	"Usage: flowspan-probe (--socket PATH | --stdio) [OPTIONS]\n"
 	"       flowspan-probe (--check | --unpin [--every N] | --is-unpinned) [--pins DIR]\n"
@@ -77,8 +81,8 @@ static const char help[] =
 	"  --pins DIR            where maps and links are pinned (default: /sys/fs/bpf/flowspan)\n"
 	"  --cgroup DIR          count only sockets of this cgroup and those below (default: all)\n"
 	"  --edges N             room for N edges, 16 to 1000000 (default: 65536); used when the pins are made\n"
-	"  --sockets N           room for N open sockets, 16 to 4194304 (default: 262144), where the kernel refuses to "
-	"walk\n"
+	"  --sockets N           room for N open sockets, 16 to 4194304 (default: " SOCKETS_TEXT
+	"), where the kernel refuses to walk\n"
 	"                        what lies in sockets; used when the pins are made\n"
 	"  --records-ring BYTES  room for connection records on their way, a power of two (default: 1048576)\n"
 	"  --user UID            the user to become once all is attached (default: 2140035691 when started as root)\n"
@@ -300,7 +304,7 @@ int options__parse(struct options *options, int argc, char **argv)
 		.socket_uid = (uid_t)-1,
 		.socket_gid = (gid_t)-1,
 		.edges = EDGES_DEFAULT,
-		.sockets = SOCKETS_DEFAULT,
+		.sockets = SOCKETS_ROOM,
 		.records_ring = RECORDS_RING_DEFAULT,
 		.user = USER_PROBE,
 	};

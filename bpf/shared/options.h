@@ -9,7 +9,6 @@
 #define FLOWSPAN_VERSION "0.1.0"
 #define EDGES_DEFAULT 65536
 #define EDGES_MAX 1000000
-#define SOCKETS_DEFAULT 262144 /* SOCKETS_ROOM of common/socket_storage.h */
 #define SOCKETS_MAX 4194304
 #define RECORDS_RING_DEFAULT (1024 * 1024)
 

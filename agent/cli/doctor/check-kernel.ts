@@ -1,6 +1,7 @@
 /**
  * What the probe's program and the kernel allow: facts of `flowspan-probe --check` in, judgements out. Pure.
  */
+import { SOCKETS_ROOM } from "../../generated/layout.ts";
 import { type Finding, ok } from "./finding.ts";
 
 /** What `flowspan-probe --check` prints. */
@@ -132,8 +133,7 @@ function checkHooks({ hooks, load }: ProbeCheck): Finding[] {
 }
 
 /** Where the kernel refuses to walk what lies in sockets, it lies by their addresses. */
-export const WITHOUT_STORAGES =
-  "beyond 262,144 open sockets, or a tenant's share of them, new ones are not counted (loss storage_failed)";
+export const WITHOUT_STORAGES = `beyond ${SOCKETS_ROOM.toLocaleString("en-US")} open sockets, or a tenant's share of them, new ones are not counted (loss storage_failed)`;
 
 function checkIterators({ iterators, sockets_by_address: byAddress, load }: ProbeCheck): Finding[] {
   const walk = "iterator bpf_sk_storage_map";

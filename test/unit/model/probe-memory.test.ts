@@ -5,7 +5,8 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { checkMemory, SHIPPED_LIMIT_BYTES } from "../../../agent/cli/doctor/check-memory.ts";
 import { SETTINGS } from "../../../agent/config/settings.ts";
-import { probeMemory, ROOM_BY_ADDRESS, type SocketStorage, socketsWithin } from "../../../agent/model/probe-memory.ts";
+import { SOCKETS_ROOM } from "../../../agent/generated/layout.ts";
+import { probeMemory, type SocketStorage, socketsWithin } from "../../../agent/model/probe-memory.ts";
 
 const EDGES = SETTINGS.probe.edges.default as number;
 const STORAGES: readonly SocketStorage[] = ["in the socket", "by address"];
@@ -30,10 +31,7 @@ test.each(STORAGES)("a limit carries just the sockets that need it (%s)", (stora
 });
 
 test("by address, no limit carries more than the programs' tables have room for", () => {
-  const source = readFileSync(fileURLToPath(new URL("../../../bpf/common/socket_storage.h", import.meta.url)), "utf8");
-
-  expect(socketsWithin(1 << 30, EDGES, "by address")).toBe(262_144);
-  expect(source).toContain(`#define SOCKETS_ROOM ${ROOM_BY_ADDRESS}\n`);
+  expect(socketsWithin(1 << 30, EDGES, "by address")).toBe(SOCKETS_ROOM);
 });
 
 test("doctor warns of more edges than the manifests' limit carries, with the limit that does", () => {
