@@ -27,6 +27,21 @@ const visibleRequire: Plugin = {
   },
 };
 
+/**
+ * An ES module's import of node:http reads all that it exports, and so loads undici: 7 MiB. Properties of the module itself
+ * are read when somebody asks for them.
+ */
+const lazyHttp: Plugin = {
+  name: "lazy-http",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: "http", namespace: "builtin" }));
+    onLoad({ filter: /.*/, namespace: "builtin" }, () => ({
+      contents: 'module.exports = process.getBuiltinModule("node:http");',
+      loader: "js",
+    }));
+  },
+};
+
 const { metafile } = await build({
   absWorkingDir: ROOT,
   entryPoints: { agent: "agent/main.ts" },
@@ -49,7 +64,7 @@ const { metafile } = await build({
     js: 'import { createRequire as flowspanRequire } from "node:module"; const require = flowspanRequire(import.meta.url);',
   },
   logLevel: "warning",
-  plugins: [visibleRequire],
+  plugins: [visibleRequire, lazyHttp],
 });
 
 // Afterwards, since an agent may be started meanwhile: the former build's chunks have other names.

@@ -95,6 +95,6 @@ function partsOf(written: string, insecure: boolean, port: number) {
 }
 
 function noted(value: string, notes: readonly string[]): FullEndpoint {
-  const said = notes.filter(Boolean);
-  return said.length === 0 ? { value } : { value, note: said.join("; ") };
+  const present = notes.filter(Boolean);
+  return present.length === 0 ? { value } : { value, note: present.join("; ") };
 }

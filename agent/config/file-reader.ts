@@ -134,8 +134,8 @@ export class FileReader {
 
   /** An exporter's name says its protocol, also where it has no fields. */
   #readProtocol(value: unknown, keys: readonly (string | number)[], path: string): void {
-    const said = protocolAt(path);
-    if (said !== undefined) take(this.#layer, said.keys, this.#where(keys, path), said);
+    const protocol = protocolAt(path);
+    if (protocol !== undefined) take(this.#layer, protocol.keys, this.#where(keys, path), protocol);
     if (!isEncoding(path) || value === null || value === "protobuf") return;
     const remedy = "write protobuf, or remove it: flowspan sends no JSON";
     this.#problem(keys, path, { found: foundText(value), allowed: "protobuf", remedy });

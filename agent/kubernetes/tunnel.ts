@@ -85,7 +85,7 @@ async function viaSocks(proxy: ApiProxy, server: URL, signal: AbortSignal): Prom
   const socket = connect({ host: bareHost(url), port: portOf(url), signal });
   try {
     await once(socket, "connect", { signal });
-    await greet(socket, proxy, signal);
+    await negotiate(socket, proxy, signal);
     socket.write(Buffer.from([VERSION, COMMAND_CONNECT, 0, ...addressOf(server)]));
     const [, code = 0, , kind] = await take(socket, 4, signal);
     if (code !== 0) throw new Error(`it cannot reach ${server.host} (SOCKS reply ${code})`);
@@ -98,7 +98,7 @@ async function viaSocks(proxy: ApiProxy, server: URL, signal: AbortSignal): Prom
   }
 }
 
-async function greet(socket: Socket, proxy: ApiProxy, signal: AbortSignal): Promise<void> {
+async function negotiate(socket: Socket, proxy: ApiProxy, signal: AbortSignal): Promise<void> {
   const { user, password } = userinfoOf(proxy);
   const methods = user.length > 0 ? [METHOD.none, METHOD.password] : [METHOD.none];
   socket.write(Buffer.from([VERSION, methods.length, ...methods]));

@@ -43,7 +43,7 @@ interface Connection {
   /** Frames to the probe. */
   commands: number;
   /** The probe has introduced itself. */
-  greeted: boolean;
+  hasHello: boolean;
   /** Commanded and not answered yet. */
   asked: boolean;
 }
@@ -223,7 +223,7 @@ export class ReplaySource implements ProbeSource {
   }
 
   #take(event: ProbeEvent): void {
-    this.#mustGreet(event);
+    this.#expectHello(event);
     if ("realtimeNs" in event) this.#listeners.clocks?.(event);
     if (event.kind === "hello") this.#takeHello(event);
     else if (event.kind === "connection") this.#listeners.connection?.(event);
@@ -231,14 +231,14 @@ export class ReplaySource implements ProbeSource {
   }
 
   /** As a live source, which ends the connection. */
-  #mustGreet(event: ProbeEvent): void {
+  #expectHello(event: ProbeEvent): void {
     if (event.kind !== "hello") {
-      if (!this.#connection.greeted) throw this.#damage(`the probe began with ${event.kind} instead of HELLO`);
+      if (!this.#connection.hasHello) throw this.#damage(`the probe began with ${event.kind} instead of HELLO`);
       return;
     }
-    if (this.#connection.greeted) throw this.#damage("the probe said HELLO twice");
+    if (this.#connection.hasHello) throw this.#damage("the probe said HELLO twice");
     if (event.protocol !== FLOWSPAN_PROTOCOL) throw this.#damage(`HELLO has protocol ${event.protocol}`);
-    this.#connection.greeted = true;
+    this.#connection.hasHello = true;
   }
 
   #damage(why: string): RecordingDamage {
@@ -307,7 +307,7 @@ export class ReplaySource implements ProbeSource {
       },
       this.#edgesMax,
     );
-    return { fromProbe, toProbe: new FrameSplitter(), commands: 0, greeted: false, asked: false };
+    return { fromProbe, toProbe: new FrameSplitter(), commands: 0, hasHello: false, asked: false };
   }
 
   #mustBeOpen(): void {

@@ -51,19 +51,19 @@ interface Walk {
 }
 
 function step(walk: Walk, name: string, { make, owners }: DirectoryOptions): void {
-  const said = join(walk.at, name);
+  const path = join(walk.at, name);
   const place = pathIn(walk.directory, name);
-  const file = lookUp(place, said, make);
+  const file = lookUp(place, path, make);
   if (file.isSymbolicLink()) {
-    judgeLink(file, said);
-    if (++walk.links > LINKS_MAX) throw new Error(`${said}: too many links; name the directory itself`);
+    judgeLink(file, path);
+    if (++walk.links > LINKS_MAX) throw new Error(`${path}: too many links; name the directory itself`);
     const target = readlinkSync(place);
     walk.names.unshift(...namesOf(target));
     if (target.startsWith("/")) enter(walk, openPath("/"), "/");
     return;
   }
-  enter(walk, openPath(place), said);
-  if (owners !== undefined) judgeOwner(fstatSync(walk.directory), said, owners);
+  enter(walk, openPath(place), path);
+  if (owners !== undefined) judgeOwner(fstatSync(walk.directory), path, owners);
 }
 
 function enter(walk: Walk, directory: number, at: string): void {
@@ -80,21 +80,21 @@ function openPath(path: string): number {
   return openSync(path, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
 }
 
-function lookUp(place: string, said: string, make: number | undefined): Stats {
+function lookUp(place: string, path: string, make: number | undefined): Stats {
   const file = lstatSync(place, { throwIfNoEntry: false });
   if (file !== undefined) return file;
-  if (make === undefined) throw new Error(`${said}: there is no such directory`);
+  if (make === undefined) throw new Error(`${path}: there is no such directory`);
   mkdirSync(place, { mode: make });
   return lstatSync(place);
 }
 
-function judgeLink({ uid }: Stats, said: string): void {
+function judgeLink({ uid }: Stats, path: string): void {
   if (trustedOwners().includes(uid)) return;
-  throw new Error(`${said} is a link that belongs to user ${uid}: remove it, or name the directory itself`);
+  throw new Error(`${path} is a link that belongs to user ${uid}: remove it, or name the directory itself`);
 }
 
-function judgeOwner({ uid }: Stats, said: string, owners: readonly number[]): void {
+function judgeOwner({ uid }: Stats, path: string, owners: readonly number[]): void {
   if (owners.includes(uid)) return;
   const remedy = "remove it if you do not know it, or choose a directory of root's";
-  throw new Error(`${said} belongs to user ${uid}, who could replace what is in it: ${remedy}`);
+  throw new Error(`${path} belongs to user ${uid}, who could replace what is in it: ${remedy}`);
 }

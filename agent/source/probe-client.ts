@@ -99,7 +99,7 @@ export class ProbeClient implements ProbeSource {
       owesAnswer: () => this.#owesAnswer,
       onSilence: () => {
         this.#count("answer_timeout");
-        this.#giveUp("timeout", this.#silence().message);
+        this.#giveUp("timeout", this.#timedOut().message);
       },
     });
     this.#running = keepReconnecting(() => this.#session(), {
@@ -124,7 +124,7 @@ export class ProbeClient implements ProbeSource {
     this.#settlements.flush();
     this.#send([EXCHANGE_COMMAND]);
     // The watchdog and the connection's end fail it; a large exchange may take any time.
-    const answer = this.#exchanges.wait(NEVER_MS, () => this.#silence());
+    const answer = this.#exchanges.wait(NEVER_MS, () => this.#timedOut());
     this.#watch();
     return answer;
   }
@@ -135,7 +135,7 @@ export class ProbeClient implements ProbeSource {
 
   async flush(): Promise<Settled> {
     this.#mustBeOpen();
-    const why = () => (this.#hello === undefined ? this.#trouble : this.#silence());
+    const why = () => (this.#hello === undefined ? this.#trouble : this.#timedOut());
     return this.#settlements.confirmed(this.#answerTimeoutMs, why);
   }
 
@@ -314,7 +314,7 @@ export class ProbeClient implements ProbeSource {
     if (this.#connection !== undefined) this.#watchdog.watch();
   }
 
-  #silence(): SourceError {
+  #timedOut(): SourceError {
     return new SourceError("timeout", `the probe did not answer within ${this.#answerTimeoutMs} ms`);
   }
 

@@ -94,7 +94,7 @@ static int map__fit(struct bpf_map *map, const char *path)
 }
 
 /* Maps that belong to one load of the programs; everything else outlives it. */
-static bool map__is_kept(const struct bpf_map *map)
+static bool map__is_pinned(const struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
 
@@ -108,7 +108,7 @@ int pins__pin_maps(const struct pins *pins, struct bpf_object *object)
 	struct bpf_map *map;
 
 	bpf_object__for_each_map (map, object) {
-		if (!map__is_kept(map))
+		if (!map__is_pinned(map))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", pins->path, bpf_map__name(map));
 		if (map__fit(map, path))

@@ -34,7 +34,7 @@ static bool trouble__set(struct upkeep *upkeep, enum probe_trouble trouble, bool
 
 static void pins__check(struct upkeep *upkeep)
 {
-	bool are_missing = !kept_pins__are_there(&upkeep->pins);
+	bool are_missing = !own_pins__are_there(&upkeep->pins);
 
 	if (!trouble__set(upkeep, TROUBLE_PINS, are_missing))
 		return;
@@ -54,7 +54,7 @@ static void start__mends(struct upkeep *upkeep, enum probe_trouble trouble, enum
 }
 
 /* Whether the link is still there and leads to our program. */
-static bool link__is_kept(const struct bpf_link *link, const struct bpf_program *program)
+static bool link__is_ours(const struct bpf_link *link, const struct bpf_program *program)
 {
 	struct bpf_prog_info info = { 0 };
 	struct bpf_link_info now = { 0 };
@@ -68,7 +68,7 @@ static bool link__check(struct upkeep *upkeep, const struct bpf_link *link, cons
 {
 	const struct bpf_program *program = bpf_object__find_program_by_name(upkeep->programs->skeleton->obj, name);
 
-	if (!link || link__is_kept(link, program))
+	if (!link || link__is_ours(link, program))
 		return true;
 	if (!(upkeep->troubles & 1ULL << TROUBLE_HOOKS))
 		log_error("%s: was detached or leads to another program: the probe has to start again", name);
@@ -78,12 +78,12 @@ static bool link__check(struct upkeep *upkeep, const struct bpf_link *link, cons
 static void links__check(struct upkeep *upkeep)
 {
 	struct programs *programs = upkeep->programs;
-	bool kept = link__check(upkeep, programs->walk, "walk");
+	bool all_ours = link__check(upkeep, programs->walk, "walk");
 
-	kept &= link__check(upkeep, programs->namespaces, "namespaces");
+	all_ours &= link__check(upkeep, programs->namespaces, "namespaces");
 	for (int i = 0; i < hook_count; i++)
-		kept &= link__check(upkeep, programs->hooks[i], hooks[i].program);
-	if (!kept)
+		all_ours &= link__check(upkeep, programs->hooks[i], hooks[i].program);
+	if (!all_ours)
 		start__mends(upkeep, TROUBLE_HOOKS, LOSS_HOOK_GAP);
 }
 
@@ -110,7 +110,7 @@ int upkeep__open(struct upkeep *upkeep, struct programs *programs, struct pinned
 {
 	*upkeep = (struct upkeep){ .programs = programs, .maps = maps, .cgroup = cgroup };
 	upkeep->path = pins->path;
-	return kept_pins__note(&upkeep->pins, pins, programs);
+	return own_pins__note(&upkeep->pins, pins, programs);
 }
 
 bool upkeep__check(struct upkeep *upkeep)
@@ -130,7 +130,7 @@ bool upkeep__is_replaced(struct upkeep *upkeep)
 
 	if (now == own)
 		return false;
-	if (!now || kept_pins__has_links(&upkeep->pins, now))
+	if (!now || own_pins__has_links(&upkeep->pins, now))
 		return true;
 	/* By compare-and-swap: a newer probe may take over in this very moment. */
 	if (!__atomic_compare_exchange_n(&upkeep->maps->settings->generation, &now, own, false, __ATOMIC_ACQ_REL,

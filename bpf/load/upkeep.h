@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "load/kept_pins.h"
+#include "load/own_pins.h"
 #include "load/programs.h"
 #include "shared/pinned_maps.h"
 
@@ -14,7 +14,7 @@ struct upkeep {
 	struct programs *programs;
 	struct pinned_maps *maps;
 	const char *cgroup; /* --cgroup; NULL: none */
-	struct kept_pins pins;
+	struct own_pins pins;
 	const char *path;  /* of the pins, for the log */
 	uint64_t troubles; /* enum probe_trouble, a bit each: what is wrong now */
 	bool starts_anew;  /* a start mends it, and takes over all that was counted: this probe is to end */

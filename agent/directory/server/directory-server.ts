@@ -14,10 +14,10 @@ import { Admission, type AdmissionOptions, type Call, tokenOf } from "./admissio
 import { Answering } from "./answering.ts";
 import { clusterMessage } from "./answers.ts";
 import { askProblem } from "./asked.ts";
-import { Door } from "./door.ts";
 import { grpcEndings } from "./grpc-endings.ts";
 import type { Follower, Interest, Interests } from "./interests.ts";
 import { type DirectoryLimits, LIMITS, sharedExcess, streamExcess } from "./limits.ts";
+import { PendingConnections } from "./pending-connections.ts";
 import type { Refusal } from "./refusal.ts";
 import type { DirectoryStore } from "./store.ts";
 import type { StoreStats } from "./store-news.ts";
@@ -44,7 +44,7 @@ export interface DirectoryStats extends StoreStats {
   readonly keys: number;
   readonly answers: number;
   /**
-   * Connections that were not let in, or ended for what they sent, by gRPC status or by the Door's reasons.
+   * Connections that were not let in, or ended for what they sent, by gRPC status or by a PendingRefusal.
    */
   readonly refusals: Readonly<Record<string, number>>;
 }
@@ -88,7 +88,7 @@ export class DirectoryServer {
   readonly #closing: (() => void)[] = [];
   readonly #limits: DirectoryLimits;
   readonly #server: Server;
-  readonly #door: Door;
+  readonly #pending: PendingConnections;
   readonly #admission: Admission;
   #flushTimer: NodeJS.Timeout | undefined;
   #namesTimer: NodeJS.Timeout | undefined;
@@ -116,7 +116,11 @@ export class DirectoryServer {
     this.#limits = { ...LIMITS, ...options.limits };
     const { waiting, idleMs } = this.#limits;
     this.#admission = new Admission(options, idleMs);
-    this.#door = new Door({ maxWaiting: waiting, idleMs, onRefusal: (reason) => this.#countRefusal(reason) });
+    this.#pending = new PendingConnections({
+      maxWaiting: waiting,
+      idleMs,
+      onRefusal: (reason) => this.#countRefusal(reason),
+    });
     this.#server = new Server({
       "grpc.max_concurrent_streams": 8,
       "grpc.max_connection_idle_ms": idleMs,
@@ -131,7 +135,7 @@ export class DirectoryServer {
 
   /** @returns the port that was taken */
   async listen(): Promise<number> {
-    const port = await this.#door.watch(() => this.#bind());
+    const port = await this.#pending.watch(() => this.#bind());
     const authority = (refusal: Refusal) => this.#endAll(refusal, port);
     this.#closing.push(this.#admission.follow({ authority, tokens: () => void this.#endUnauthenticated() }));
     const every = (ms: number, body: () => void) => {
@@ -187,7 +191,7 @@ export class DirectoryServer {
       call.emit("error", { ...refusal, metadata: new Metadata() });
       return;
     }
-    this.#door.admit(call.getPeer());
+    this.#pending.admit(call.getPeer());
     const stream = new Stream(call, admitted.refusal ? undefined : admitted.node);
     this.#streams.add(stream);
     this.#shed();

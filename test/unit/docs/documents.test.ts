@@ -1,5 +1,5 @@
 /** What the documents say of the tree, held against the tree. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 
@@ -86,3 +86,29 @@ test("ARCHITECTURE.md gives the reason of each dependency and of no other", () =
 
   expect(named.sort()).toEqual(Object.keys({ ...dependencies, ...devDependencies }).sort());
 });
+
+/** Rows of the table of what one adds: `; ` stands between its files. */
+const ADDITIONS = (read("ARCHITECTURE.md").split("| to add | files |\n|---|---|\n")[1]?.split("\n\n")[0] ?? "")
+  .split("\n")
+  .map((row) => row.split(" | ").map((cell) => cell.replaceAll(/^\| | \|$/g, "")) as [string, string]);
+
+test("ARCHITECTURE.md says what one adds for each of these", () => {
+  const what = ADDITIONS.map(([added]) => added.replace(/,.*/, ""));
+  const wanted = ["a signal", "a protocol's programs", "a loss of the agent", "a loss of the kernel", "a finding"];
+
+  expect(what).toEqual(
+    expect.arrayContaining([...wanted, "a Kubernetes feed", "a command", "a setting", "a kernel hook"]),
+  );
+});
+
+test.each(ADDITIONS)("what one adds for %s are four places at most, which exist", (_added, files) => {
+  const named = allMatches(files, /`([\w./-]+\/[\w./-]*)`/g);
+  const missing = named.filter((path) => globSync([path, `agent/${path}`].map(wildcards), { cwd: ROOT }).length === 0);
+
+  expect(files.split("; ").length).toBeLessThanOrEqual(4);
+  expect(missing).toEqual([]);
+});
+
+function wildcards(path: string): string {
+  return path.replace("NAME", "*");
+}

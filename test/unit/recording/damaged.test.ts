@@ -11,7 +11,7 @@ import { cgroupFrame, connectionFrame, exchangeFrames, helloFrame } from "../sou
 import {
   edges,
   fromProbe,
-  greeted,
+  sendHello,
   path,
   playAll,
   record,
@@ -23,7 +23,7 @@ import {
 useRecordings();
 
 const play = (recorder: Recorder) => {
-  greeted(recorder);
+  sendHello(recorder);
   recordedExchange(recorder, 1n, true, 23);
   recordedExchange(recorder, 2n, true, 29);
 };
@@ -74,7 +74,7 @@ test("a compressed recording that was cut plays what is whole", async () => {
 test("a compressed recording with broken bytes plays what comes before them", async () => {
   const whole = readFileSync(
     await record("long.gz", (recorder) => {
-      greeted(recorder);
+      sendHello(recorder);
       for (let i = 1; i <= 300; i++) recordedExchange(recorder, BigInt(i), true, ...noise(i));
     }),
   );
@@ -139,7 +139,7 @@ test("bytes behind the end entry are no recorder's", async () => {
 
 test("a settle of more than was reported names the exchange that has too little", async () => {
   const file = await record("negative", (recorder) => {
-    greeted(recorder);
+    sendHello(recorder);
     recordedExchange(recorder, 1n, false, 23);
     recordedExchange(recorder, 2n, false, 11);
   });
@@ -191,7 +191,7 @@ test.each<[string, readonly Frame[], RegExp]>([
 test("what cannot be read is counted, with the place of the first", async () => {
   const unknown = { kind: 63, payload: Buffer.alloc(3) };
   const file = await record("unread", (recorder) => {
-    greeted(recorder);
+    sendHello(recorder);
     fromProbe(recorder, unknown, unknown);
   });
   const replay = new ReplaySource({ path: file });

@@ -14,7 +14,7 @@ import { connectionFrame, exchangeFrames, helloFrame } from "../source/frames-bu
 import {
   edges,
   fromProbe,
-  greeted,
+  sendHello,
   log,
   logged,
   path,
@@ -89,11 +89,11 @@ test("HELLO can be read before the first exchange, and connections reach the lis
 
 test("an exchange that broke when it was recorded breaks again, and the next one is played", async () => {
   const file = await record("broken", (recorder) => {
-    greeted(recorder);
+    sendHello(recorder);
     recorder.toProbe(packFrames([EXCHANGE_COMMAND]));
     recorder.fromProbe(packFrames(exchangeFrames({ edges: edges(23) })).subarray(0, 100));
     recorder.disconnected();
-    greeted(recorder);
+    sendHello(recorder);
     recordedExchange(recorder, 2n, true, 29);
     recorder.disconnected();
   });
@@ -129,7 +129,7 @@ test("a connection that broke before its HELLO does not hide the damage behind i
 describe("a pipeline that settles other exchanges than the recorded one", () => {
   test("is not told twice what the recorded agent could not export", async () => {
     const file = await record("away", (recorder) => {
-      greeted(recorder);
+      sendHello(recorder);
       recordedExchange(recorder, 1n, false, 23);
       recordedExchange(recorder, 2n, false, 23 + 29);
       recordedExchange(recorder, 3n, true, 23 + 29 + 31);
@@ -142,7 +142,7 @@ describe("a pipeline that settles other exchanges than the recorded one", () => 
 
   test("is told again what it could not export itself", async () => {
     const file = await record("there", (recorder) => {
-      greeted(recorder);
+      sendHello(recorder);
       recordedExchange(recorder, 1n, true, 23);
       recordedExchange(recorder, 2n, true, 29);
     });

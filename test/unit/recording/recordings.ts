@@ -50,7 +50,7 @@ export function fromProbe(recorder: Recorder, ...frames: readonly Frame[]): void
   recorder.fromProbe(packFrames(frames));
 }
 
-export function greeted(recorder: Recorder): void {
+export function sendHello(recorder: Recorder): void {
   recorder.connected();
   fromProbe(recorder, helloFrame());
 }

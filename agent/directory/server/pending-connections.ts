@@ -13,27 +13,27 @@ import { Server as TlsServer } from "node:tls";
 const LISTENING = "tracing:net.server.listen:asyncStart";
 
 /** `tls`: no TLS came to be; `timeout`: no call was let in; `too_many`: others came, and this one still waited. */
-export type DoorRefusal = "tls" | "timeout" | "too_many";
+export type PendingRefusal = "tls" | "timeout" | "too_many";
 
-export interface DoorOptions {
+export interface PendingOptions {
   /** How many connections may wait to be let in. */
   readonly maxWaiting: number;
   /** How long a connection may wait, with TLS from when that stands, milliseconds. */
   readonly idleMs: number;
-  readonly onRefusal: (reason: DoorRefusal) => void;
+  readonly onRefusal: (reason: PendingRefusal) => void;
 }
 
-export class Door {
-  readonly #options: DoorOptions;
+export class PendingConnections {
+  readonly #options: PendingOptions;
   /** By `ADDRESS:PORT` of the peer, the oldest first. */
   readonly #waiting = new Map<string, Socket>();
 
-  constructor(options: DoorOptions) {
+  constructor(options: PendingOptions) {
     this.#options = options;
   }
 
   /**
-   * @param listen begins to listen; servers that do so meanwhile have this door from then on
+   * @param listen begins to listen; servers that do so meanwhile have their connections watched from then on
    * @returns what `listen` gives
    */
   async watch<T>(listen: () => Promise<T>): Promise<T> {
@@ -81,7 +81,7 @@ export class Door {
     socket.once("close", () => clearTimeout(timer));
   }
 
-  #refuse(peer: string, reason: DoorRefusal): void {
+  #refuse(peer: string, reason: PendingRefusal): void {
     this.#waiting.get(peer)?.destroy();
     this.#waiting.delete(peer);
     this.#options.onRefusal(reason);
