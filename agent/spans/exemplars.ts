@@ -17,7 +17,7 @@ type Kind = keyof Lists;
 export type Measured = Pick<Connection, "handshakeUs" | "lastRttUs" | "retransmits">;
 
 /** A span that may stand for a point. */
-type Stood = Pick<Span, "traceId" | "spanId" | "endUnixNs">;
+type Stood = Pick<Span, "ids" | "endUnixNs">;
 type Kept = { [K in Kind]?: Exemplar[] };
 
 const MICROSECONDS = 1_000_000;
@@ -71,7 +71,8 @@ function only(lists: Lists, isOne: (exemplar: Exemplar) => boolean): Kept {
 function keep(lists: Kept, kind: Kind, count: number, unit: number, span: Stood): void {
   const list = lists[kind] ?? [];
   if (count === 0 || (list.length === KEPT && count / unit <= (list[KEPT - 1] as Exemplar).value)) return;
-  const { traceId, spanId, endUnixNs: timeUnixNs } = span;
+  const { traceId, spanId } = span.ids;
+  const { endUnixNs: timeUnixNs } = span;
   const exemplar = { value: count / unit, timeUnixNs, traceId, spanId, filteredAttributes: NO_ATTRIBUTES };
   lists[kind] = [...list, exemplar].sort((a, b) => b.value - a.value).slice(0, KEPT);
 }

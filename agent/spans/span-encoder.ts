@@ -88,15 +88,16 @@ export class SpanEncoder {
 
   #writeSpan(span: Span): void {
     const w = this.#writer;
-    const { parentSpanId, traceState } = span;
+    const { traceState } = span;
+    const { traceId, spanId, parentSpanId } = span.ids;
     const ends = this.#endsBytes(span);
     w.reserve(SPAN_ROOM + ends.length);
     w.byte(0x12);
     const start = w.open(SPAN_LENGTH);
     w.byte(0x0a);
-    w.hex(span.traceId);
+    w.hex(traceId);
     w.byte(0x12);
-    w.hex(span.spanId);
+    w.hex(spanId);
     if (traceState !== undefined) {
       w.byte(0x1a);
       w.text(traceState);
@@ -121,12 +122,12 @@ export class SpanEncoder {
     w.byte(0x50);
     w.byte(0);
     span.addEvents(this.#events);
-    this.#writeRest(span);
+    this.#writeRest(span, parentSpanId !== undefined);
     w.close(start, SPAN_LENGTH);
   }
 
   /** The stock serializer writes counts that are 0, and a status that is unset: so do we. */
-  #writeRest({ droppedEvents, error, kind, parentSpanId }: Span): void {
+  #writeRest({ droppedEvents, error, kind }: Span, hasParent: boolean): void {
     const w = this.#writer;
     w.reserve(SPAN_ROOM);
     w.byte(0x60);
@@ -139,7 +140,7 @@ export class SpanEncoder {
     w.byte(error ? 2 : 0);
     w.byte(0x85);
     w.byte(0x01);
-    w.fixed32(kind === "server" && parentSpanId !== undefined ? FLAGS | PARENT_IS_REMOTE : FLAGS);
+    w.fixed32(kind === "server" && hasParent ? FLAGS | PARENT_IS_REMOTE : FLAGS);
   }
 
   #writeEvent(name: string, timeUnixNs: bigint, attributes: Attributes): void {

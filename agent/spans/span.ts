@@ -44,46 +44,64 @@ import { connectionSpanId, interimSpanId } from "./ids.ts";
 import { judgeConnection } from "./judge-connection.ts";
 import { traceStateOf } from "./sampling.ts";
 
-/** What a span says beside its attributes and events, which are made of its record when somebody reads or encodes them. */
-export class Span {
-  readonly connection: Connection;
-  readonly names: Names;
+/** Who it is in its trace, in hexadecimal digits. */
+export interface SpanIds {
   readonly traceId: string;
   readonly spanId: string;
   readonly parentSpanId: string | undefined;
-  readonly name: string;
+}
+
+/**
+ * What a span says is made of its record when somebody reads or encodes it: some thousand of them wait for a Collector's
+ * answer, and what they would hold until then grows old in the heap.
+ */
+export class Span {
+  readonly connection: Connection;
+  readonly names: Names;
   readonly kind: "client" | "server" | "internal";
-  readonly startUnixNs: bigint;
-  readonly endUnixNs: bigint;
-  readonly error: boolean;
   readonly #offsetNs: bigint;
   readonly #errorType: string | undefined;
 
   /** @param offsetNs from boot time to Unix time, as it was at the connection's end */
   constructor(connection: Connection, names: Names, offsetNs: bigint) {
-    const { traceId, startNs, endNs } = connection;
-    const role = roleOf(connection);
-    const own = connectionSpanId(traceId, role);
+    const isWhole = !isInterim(connection);
     this.connection = connection;
     this.names = names;
-    this.traceId = traceId;
-    this.startUnixNs = startNs + offsetNs;
-    // A clock that two CPUs read may say that an end lies a few nanoseconds before its start.
-    this.endUnixNs = later(startNs, endNs) + offsetNs;
+    this.kind = isWhole ? roleOf(connection) : "internal";
     this.#offsetNs = offsetNs;
-    if (isInterim(connection)) {
-      this.spanId = interimSpanId(traceId, role, connection.interims);
-      this.parentSpanId = own;
-      this.name = SPAN_TCP_CONNECTION_INTERIM;
-      this.kind = "internal";
-    } else {
-      this.spanId = own;
-      this.parentSpanId = role === "server" ? parentOf(connection, names.remote) : undefined;
-      this.name = role === "client" ? SPAN_TCP_CONNECTION_CLIENT : SPAN_TCP_CONNECTION_SERVER;
-      this.kind = role;
-      this.#errorType = errorTypeOf(connection);
+    this.#errorType = isWhole ? errorTypeOf(connection) : undefined;
+  }
+
+  /** Each call hashes anew. */
+  get ids(): SpanIds {
+    const { connection } = this;
+    const { traceId } = connection;
+    const role = roleOf(connection);
+    if (this.kind === "internal") {
+      const spanId = interimSpanId(traceId, role, connection.interims);
+      return { traceId, spanId, parentSpanId: connectionSpanId(traceId, role) };
     }
-    this.error = this.#errorType !== undefined;
+    const parentSpanId = role === "server" ? parentOf(connection, traceId, this.names.remote) : undefined;
+    return { traceId, spanId: connectionSpanId(traceId, role), parentSpanId };
+  }
+
+  get name(): string {
+    if (this.kind === "internal") return SPAN_TCP_CONNECTION_INTERIM;
+    return this.kind === "client" ? SPAN_TCP_CONNECTION_CLIENT : SPAN_TCP_CONNECTION_SERVER;
+  }
+
+  get startUnixNs(): bigint {
+    return this.connection.startNs + this.#offsetNs;
+  }
+
+  /** A clock that two CPUs read may say that an end lies a few nanoseconds before its start. */
+  get endUnixNs(): bigint {
+    const { startNs, endNs } = this.connection;
+    return later(startNs, endNs) + this.#offsetNs;
+  }
+
+  get error(): boolean {
+    return this.#errorType !== undefined;
   }
 
   /** The same object for all spans of one end. */
@@ -147,9 +165,9 @@ export function roleOf({ key }: Pick<Connection, "key">): "client" | "server" {
 const OURS: ReadonlySet<RemoteEnd["kind"]> = new Set(["pod", "service", "node", "host", "loopback"]);
 
 /** The client's span, where the client can be ours and both ends have the same trace id. */
-function parentOf(connection: Connection, remote: RemoteEnd): string | undefined {
+function parentOf(connection: Connection, traceId: string, remote: RemoteEnd): string | undefined {
   const isShared = cameToBe(connection) && !has(connection.flags, ConnectionFlag.CONNECTION_RESTORED);
-  return OURS.has(remote.kind) && isShared ? connectionSpanId(connection.traceId, "client") : undefined;
+  return OURS.has(remote.kind) && isShared ? connectionSpanId(traceId, "client") : undefined;
 }
 
 /** An adopted connection was established before anybody looked. */

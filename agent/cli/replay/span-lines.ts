@@ -8,10 +8,11 @@ import type { Span } from "../../spans/span.ts";
 import { sorted } from "./sorted.ts";
 
 export function spanLine(span: Span): string {
+  const { traceId, spanId, parentSpanId } = span.ids;
   return JSON.stringify({
-    traceId: span.traceId,
-    spanId: span.spanId,
-    ...(span.parentSpanId === undefined ? {} : { parentSpanId: span.parentSpanId }),
+    traceId,
+    spanId,
+    ...(parentSpanId === undefined ? {} : { parentSpanId }),
     ...(span.traceState === undefined ? {} : { traceState: span.traceState }),
     name: span.name,
     kind: span.kind,

@@ -6,7 +6,10 @@ import { FakeIdentity, FakeKernel, keyOf } from "../series/kernel.ts";
 import { Stepping } from "../series/stepping.ts";
 import { TRACE_ID } from "./builders.ts";
 
-const span = (spanId: string, endUnixNs = 10n) => ({ traceId: TRACE_ID, spanId, endUnixNs });
+const span = (spanId: string, endUnixNs = 10n) => ({
+  ids: { traceId: TRACE_ID, spanId, parentSpanId: undefined },
+  endUnixNs,
+});
 const NOW_NS = 11n;
 const nothing = { handshakeUs: 0, lastRttUs: 0, retransmits: 0 };
 

@@ -11,9 +11,10 @@ const UNIX = (ns: bigint) => ns + OFFSET_NS;
 
 /** A span with what it makes of its record only when it is asked. */
 function whole(span: Span): object {
-  const { connection, names, ...said } = span;
+  const { ids, name, kind, startUnixNs, endUnixNs, error } = span;
   const { resource, traceState, droppedEvents, events, attributes } = span;
-  return { ...said, resource, traceState, droppedEvents, events, attributes };
+  const own = { ...ids, name, kind, startUnixNs, endUnixNs, error };
+  return { ...own, resource, traceState, droppedEvents, events, attributes };
 }
 
 describe("a connection that opened and closed in order", () => {
@@ -71,10 +72,10 @@ describe("a connection that opened and closed in order", () => {
     const key = { role: "server", localAddress: "2001:db8::2", remoteAddress: "2001:db8::1" } as const;
     const record = connectionOf({ key, localPort: 8080, remotePort: 40_000 });
 
-    const { traceId, spanId, parentSpanId, kind, attributes } = new Span(record, namesOf(), OFFSET_NS);
+    const { ids, kind, attributes } = new Span(record, namesOf(), OFFSET_NS);
 
-    const client = new Span(connectionOf(), namesOf(), 0n);
-    expect([traceId, kind, parentSpanId, spanId === client.spanId]).toEqual([
+    const client = new Span(connectionOf(), namesOf(), 0n).ids;
+    expect([ids.traceId, kind, ids.parentSpanId, ids.spanId === client.spanId]).toEqual([
       client.traceId,
       "server",
       client.spanId,
@@ -130,7 +131,7 @@ describe("the parent of a server's span", () => {
     ["external", false],
     ["unknown", false],
   ])("of a client that is %s: %s", (kind, has) => {
-    const { parentSpanId } = new Span(connectionOf(server), namesOf({ kind }), OFFSET_NS);
+    const { parentSpanId } = new Span(connectionOf(server), namesOf({ kind }), OFFSET_NS).ids;
 
     expect(parentSpanId).toBe(has ? connectionSpanId(TRACE_ID, "client") : undefined);
   });
@@ -138,18 +139,18 @@ describe("the parent of a server's span", () => {
   test("is missing where the connection never came to be: its trace id is its own", () => {
     const record = connectionOf({ ...server, establishedNs: 0n, error: 104 });
 
-    expect(new Span(record, namesOf(), OFFSET_NS).parentSpanId).toBeUndefined();
+    expect(new Span(record, namesOf(), OFFSET_NS).ids.parentSpanId).toBeUndefined();
   });
 
   test("is there for an adopted connection, whose beginning nobody saw", () => {
     const flags = bit(ConnectionFlag.CONNECTION_ADOPTED);
-    const { parentSpanId, attributes, error } = new Span(
+    const { ids, attributes, error } = new Span(
       connectionOf({ ...server, establishedNs: 0n, flags }),
       namesOf(),
       OFFSET_NS,
     );
 
-    expect([parentSpanId, attributes["flowspan.tcp.adopted"], error]).toEqual([
+    expect([ids.parentSpanId, attributes["flowspan.tcp.adopted"], error]).toEqual([
       connectionSpanId(TRACE_ID, "client"),
       true,
       false,
@@ -283,11 +284,12 @@ test("an interim record is a child of the connection's own span, with what grew 
   const flags = bit(ConnectionFlag.CONNECTION_INTERIM, ConnectionFlag.CONNECTION_RESET_RECEIVED);
   const record = connectionOf({ flags, interims: 3, state: "established", error: 104 });
 
-  const { name, kind, spanId, parentSpanId, error, events, attributes } = new Span(record, namesOf(), OFFSET_NS);
+  const { ids, name, kind, error, events, attributes } = new Span(record, namesOf(), OFFSET_NS);
 
-  expect({ name, kind, spanId, parentSpanId, error, events }).toEqual({
+  expect({ ...ids, name, kind, error, events }).toEqual({
     name: "tcp connection interim",
     kind: "internal",
+    traceId: TRACE_ID,
     spanId: interimSpanId(TRACE_ID, "client", 3),
     parentSpanId: connectionSpanId(TRACE_ID, "client"),
     error: false,

@@ -39,7 +39,8 @@ export function stockBytes(spans: readonly Span[], scope: InstrumentationScope):
 }
 
 function readable(span: Span, scope: InstrumentationScope): ReadableSpan {
-  const { traceId, spanId, parentSpanId, attributes, error, startUnixNs, endUnixNs } = span;
+  const { attributes, error, startUnixNs, endUnixNs } = span;
+  const { traceId, spanId, parentSpanId } = span.ids;
   const traceState = span.traceState === undefined ? undefined : writtenState(span.traceState);
   const context: SpanContext = { traceId, spanId, traceFlags: TRACE_FLAGS, ...(traceState && { traceState }) };
   return {
