@@ -15,7 +15,7 @@ export interface UnsettledSlice {
   readonly row: EdgeGrowth;
   /** The last exchange in which it grew. */
   readonly untilNs: bigint;
-  /** The last exchange that reported it: what is not in it happened after that. */
+  /** The last exchange that reported it: later growth is missing in it. */
   readonly reportedNs: bigint;
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,24 +124,44 @@ static int number__parse(const char *option, const char *text, unsigned long low
 	return 0;
 }
 
-static int options__take(struct options *options, int option, char *value)
+/* Options whose value is a whole number within bounds: what it says of `struct options`. */
+static const struct number_option {
+	int option;
+	const char *name;
+	unsigned long lowest, highest;
+	size_t field;
+} number_options[] = {
+	{ OPT_SOCKET_UID, "socket-uid", 0, 0xfffffffe, offsetof(struct options, socket_uid) },
+	{ OPT_SOCKET_GID, "socket-gid", 0, 0xfffffffe, offsetof(struct options, socket_gid) },
+	{ OPT_EDGES, "edges", 16, EDGES_MAX, offsetof(struct options, edges) },
+	{ OPT_SOCKETS, "sockets", 16, SOCKETS_MAX, offsetof(struct options, sockets) },
+	{ OPT_RECORDS_RING, "records-ring", 4096, 1UL << 30, offsetof(struct options, records_ring) },
+	{ OPT_USER, "user", 1, 0xfffffffe, offsetof(struct options, user) },
+	{ OPT_EVERY, "every", 1, 86400, offsetof(struct options, every) },
+};
+_Static_assert(sizeof(uid_t) == sizeof(unsigned) && sizeof(gid_t) == sizeof(unsigned), "each field is an unsigned");
+
+static int options__take_number(struct options *options, const struct number_option *of, const char *value)
 {
 	unsigned long number = 0;
+
+	if (number__parse(of->name, value, of->lowest, of->highest, &number))
+		return -1;
+	*(unsigned *)((char *)options + of->field) = (unsigned)number;
+	return 0;
+}
+
+static int options__take(struct options *options, int option, char *value)
+{
 	enum log_level level;
 
+	for (size_t i = 0; i < sizeof(number_options) / sizeof(number_options[0]); i++) {
+		if (number_options[i].option == option)
+			return options__take_number(options, &number_options[i], value);
+	}
 	switch (option) {
 	case OPT_SOCKET:
 		options->socket_path = value;
-		return 0;
-	case OPT_SOCKET_UID:
-		if (number__parse("socket-uid", value, 0, 0xfffffffe, &number))
-			return -1;
-		options->socket_uid = (uid_t)number;
-		return 0;
-	case OPT_SOCKET_GID:
-		if (number__parse("socket-gid", value, 0, 0xfffffffe, &number))
-			return -1;
-		options->socket_gid = (gid_t)number;
 		return 0;
 	case OPT_STDIO:
 		options->stdio = true;
@@ -154,36 +175,11 @@ static int options__take(struct options *options, int option, char *value)
 	case OPT_CGROUP:
 		options->cgroup = value;
 		return 0;
-	case OPT_EDGES:
-		if (number__parse("edges", value, 16, EDGES_MAX, &number))
-			return -1;
-		options->edges = (unsigned)number;
-		return 0;
-	case OPT_SOCKETS:
-		if (number__parse("sockets", value, 16, SOCKETS_MAX, &number))
-			return -1;
-		options->sockets = (unsigned)number;
-		return 0;
-	case OPT_RECORDS_RING:
-		if (number__parse("records-ring", value, 4096, 1UL << 30, &number))
-			return -1;
-		options->records_ring = (unsigned)number;
-		return 0;
-	case OPT_USER:
-		if (number__parse("user", value, 1, 0xfffffffe, &number))
-			return -1;
-		options->user = (uid_t)number;
-		return 0;
 	case OPT_STAY_ROOT:
 		options->stay_root = true;
 		return 0;
 	case OPT_UNPIN:
 		options->mode = MODE_UNPIN;
-		return 0;
-	case OPT_EVERY:
-		if (number__parse("every", value, 1, 86400, &number))
-			return -1;
-		options->every = (unsigned)number;
 		return 0;
 	case OPT_IS_UNPINNED:
 		options->mode = MODE_IS_UNPINNED;
