@@ -22,9 +22,7 @@ export const OWN_FROM = SLOTS_FROM + HistogramSlot.SLOT_COUNT;
 export type CounterGrowth = Pick<EdgeGrowth, "counter">;
 export type SlotGrowth = Pick<EdgeGrowth, "slotCount" | "slot" | "count">;
 
-/** So that malloc maps a page for itself: among others it would keep what was freed below it. */
-const PAGE_BYTES = 272 * 1024;
-const NUMBER_BYTES = Float64Array.BYTES_PER_ELEMENT + Uint16Array.BYTES_PER_ELEMENT;
+const PAGE_NUMBERS = 4_096;
 
 /** Records of one width. */
 interface Page {
@@ -49,7 +47,8 @@ export class SumPages {
     if (free !== undefined) return free;
     let open = this.#open.get(width);
     if (open === undefined || open.used === open.page.values.length) {
-      open = { page: makePage(width), used: 0 };
+      const numbers = Math.max(1, Math.floor(PAGE_NUMBERS / width)) * width;
+      open = { page: { values: new Float64Array(numbers), indexes: new Uint16Array(numbers), width }, used: 0 };
       this.#open.set(width, open);
     }
     open.used += width;
@@ -62,14 +61,6 @@ export class SumPages {
     if (free === undefined) this.#free.set(width, [room]);
     else free.push(room);
   }
-}
-
-/** The kernel gives it memory where records are written, and none where it is empty. */
-function makePage(width: number): Page {
-  const numbers = Math.max(1, Math.floor(PAGE_BYTES / NUMBER_BYTES / width)) * width;
-  const bytes = new ArrayBuffer(Math.max(PAGE_BYTES, numbers * NUMBER_BYTES));
-  const values = new Float64Array(bytes, 0, numbers);
-  return { values, indexes: new Uint16Array(bytes, values.byteLength, numbers), width };
 }
 
 const NO_PAGE: Page = { values: new Float64Array(0), indexes: new Uint16Array(0), width: 0 };
