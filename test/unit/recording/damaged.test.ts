@@ -11,12 +11,12 @@ import { cgroupFrame, connectionFrame, exchangeFrames, helloFrame } from "../sou
 import {
   edges,
   fromProbe,
-  sendHello,
   path,
   playAll,
   record,
   recordedExchange,
   said,
+  sendHello,
   useRecordings,
 } from "./recordings.ts";
 

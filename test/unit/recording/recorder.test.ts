@@ -14,7 +14,6 @@ import { connectionFrame, exchangeFrames, helloFrame } from "../source/frames-bu
 import {
   edges,
   fromProbe,
-  sendHello,
   log,
   logged,
   path,
@@ -22,6 +21,7 @@ import {
   record,
   recordedExchange,
   said,
+  sendHello,
   useRecordings,
   whole,
 } from "./recordings.ts";
