@@ -139,7 +139,7 @@ export const FINDINGS = {
         brief: "And how many of its pods do not answer",
       },
       lossy: {
-        default: 0.2,
+        default: 0.125,
         unit: "1",
         brief: "Lossy: the share of segments to a node, and to most of its pods, that are sent again.",
       },

@@ -77,7 +77,7 @@ test("it goes on where it becomes silent, and is one finding: it is cut off once
 
 test("it explains retransmits towards its node, from the first interval on and while its connections recover", () => {
   const lab = labOf({ partition: { threshold: 40 } });
-  const resumed: Counts = { ...WELL, segsOut: 1_000, retransmitsTimeout: 90 };
+  const resumed: Counts = { ...WELL, segsOut: 1_000, retransmitsTimeout: 50 };
 
   const found = [LOSSY, LOSSY, LOSSY, resumed, resumed].flatMap((counts) =>
     told(lab.play({ grow: { ...both(2, counts), ...both(3, WELL) } })),
@@ -100,7 +100,7 @@ describe("no partition", () => {
     ],
     ["pods of this node", both(1, LOSSY)],
     ["a few segments", both(2, few)],
-    ["less than the share", both(2, { ...LOSSY, segsOut: 200 })],
+    ["less than the share", both(2, { ...LOSSY, segsOut: 400 })],
     [
       "SYNs, since a full accept queue makes clients send them again",
       both(2, { ...WELL, opened: 50, retransmitsSyn: 50 }),
