@@ -78,16 +78,29 @@ export class Budget<Ranked extends Contender> {
     if (challengers.length === 0) return [];
 
     challengers.sort((a, b) => b.weight - a.weight);
-    const room = Math.max(0, this.#limit - this.#admitted);
-    for (const set of challengers.splice(0, room)) this.#admit(set, 1);
-    if (challengers.length === 0) return [];
+    const waiting = this.#fillRoom(challengers);
+    if (waiting.length === 0) return [];
     const lightest = admitted.filter(mayLeave).sort((a, b) => a.weight - b.weight);
-    return [...this.#giveRights(lightest, challengers), ...this.#replaceLightest(lightest, challengers)];
+    return [...this.#giveRights(lightest, waiting), ...this.#replaceLightest(lightest, waiting)];
+  }
+
+  /** Room goes to owners that have less than their right, then to the heaviest. @returns who still waits, the heaviest first */
+  #fillRoom(challengers: readonly Ranked[]): Ranked[] {
+    for (const atMost of [this.#right, Infinity])
+      for (const set of challengers) {
+        if (this.#admitted >= this.#limit) break;
+        if (!set.admitted && this.#ownedBy(set).admitted < atMost) this.#admit(set, 1);
+      }
+    return challengers.filter(({ admitted }) => !admitted);
+  }
+
+  get #right(): number {
+    return Math.floor(this.#limit / this.#owners.size);
   }
 
   /** The heaviest sets of owners that have less than their right take the place of the lightest of those that have more. */
   #giveRights(lightest: readonly Ranked[], challengers: readonly Ranked[]): Ranked[] {
-    const right = Math.floor(this.#limit / this.#owners.size);
+    const right = this.#right;
     const demoted: Ranked[] = [];
     let next = 0;
     for (const set of challengers) {

@@ -76,6 +76,18 @@ test("what is in doubt stays, and who waits for it gets its place later", () => 
   expect(admitted(light)).toBe(1);
 });
 
+test("room that several owners wait for goes to those first that have less than their right", () => {
+  const budget = new Budget<Ranked>(2);
+  const gone = come(budget, ATTACKER, [1, 1]);
+  const heavy = come(budget, ATTACKER, [9, 9]);
+  const light = come(budget, VICTIM, [1]);
+  for (const set of gone) budget.leave(set);
+
+  budget.rebalance([...heavy, ...light], always);
+
+  expect([admitted(heavy), admitted(light)]).toEqual([1, 1]);
+});
+
 test("whoever comes and goes: the limit holds, nobody waits who has less than the right, and none is counted that has gone", () => {
   const step = fc.record({ owner: fc.nat(4), weight: fc.integer({ min: 1, max: 1_000 }), goes: fc.boolean() });
   fc.assert(
