@@ -75,7 +75,7 @@ test.each(["watch", "directory"] as const)(
       `names by ${names}: ${anonymous()} MiB anonymous at most, ${Math.ceil(resident)} resident (VmHWM); most after ${peaks.join(", ")}; sent MiB and connections: ${JSON.stringify(said)}`,
     );
     expect(agent.exitCode).toBeNull();
-    expect(said[names === "watch" ? "kube" : "directory"]).toBeGreaterThan(1);
+    expect(said[names === "watch" ? "kube" : "directory"]).toBeGreaterThan(0);
     expect(said.collector).toBeGreaterThan(0);
     expect(said.idle).toBeGreaterThan(IDLE_CONNECTIONS);
     expect(anonymous()).toBeGreaterThan(20);
