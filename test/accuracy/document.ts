@@ -59,8 +59,8 @@ where there are other kinds of faults.
   scenarios: one takes 17 s, and the machine was shared with others at a load of 25 to 33 on two cores. The same seed goes on where it was.
 - **The wrong finding** is of an agent, in a scenario with three losses of a quarter of a percent: at the link between node-3 and node-1, and at two pods of node-2. Together that is most of what node-3 sends. Its agent named node-3, one
   place in the stead of three. All nodes' counts named the three. One agent sees its own end alone, and of three nodes each is half of all paths.
-- **Left out** are scenarios in which all three agents had \`neighbour_table_overflow\`: two times another lab on this machine had filled the neighbour table, which is the whole machine's. That was right, and no fault of the scenario. One was
-  played again.
+- **Left out** are scenarios in which all three agents had \`neighbour_table_overflow\`: it came twice, beside other labs' tests that fill the machine's
+  neighbour table. Those are the probable cause; the kernel's own count was not read. One scenario was played again.
 - **Not tested**: traffic that moves to other paths in the very interval in which a fault begins.
 
 Within three intervals is within two whole ones: the fault begins in the middle of the first. With 15 s that is 30 s and what is left of the first.
