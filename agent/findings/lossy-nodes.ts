@@ -20,6 +20,8 @@ const LEAST_POD_SEGMENTS = 4;
 const MOST_PODS = 0.75;
 /** Loss is healed below this part of the share. */
 const HEALED = 0.5;
+/** Short intervals are judged together: where much is lost, connections wait and send little. */
+const WINDOW_NS = 10_000_000_000n;
 const NS_PER_MS = 1_000_000n;
 const FORGET_NS = 30_000_000_000n;
 /** Of 1,460 bytes, in a packet of 64 KiB that its device was to cut: one drop loses so many. */
@@ -65,6 +67,17 @@ class Seen implements Lost {
     this.unreachable += grown(evidence, "failedHostUnreachable") + grown(evidence, "failedNetUnreachable");
   }
 
+  addAll(seen: Seen): void {
+    for (const name of SUMS) this[name] += seen[name];
+    for (const sender of seen.senders) this.senders.add(sender);
+    for (const [label, { segments, lost }] of seen.pods) {
+      const pod = this.pods.get(label) ?? { segments: 0, lost: 0 };
+      this.pods.set(label, pod);
+      pod.segments += segments;
+      pod.lost += lost;
+    }
+  }
+
   /** Pods that lose the share, where they are most of those that count; else 0. */
   lossyPods(share: number): number {
     const pods = [...this.pods.values()].filter(({ segments }) => segments >= LEAST_POD_SEGMENTS);
@@ -81,11 +94,17 @@ interface Loss {
   peers: number;
 }
 
+interface Interval extends IntervalTime {
+  readonly seen: Seen;
+}
+
 type NodesSeen = { readonly lossyNodes: readonly LossyNode[]; readonly healingNodes: readonly LossyNode[] };
 
 export class LossyNodes {
   /** Those first that lose for longest. */
   readonly #losses = new Map<string, Loss>();
+  /** Of each node the last intervals, the oldest first. */
+  readonly #windows = new Map<string, Interval[]>();
   readonly #healing = new Map<string, { readonly node: LossyNode; readonly untilNs: bigint }>();
 
   /**
@@ -109,6 +128,8 @@ export class LossyNodes {
       if (node !== undefined) node.lost = Math.max(0, node.lost - count * SEGMENTS_A_PACKET);
     }
     for (const [node, each] of seen) this.#judge(node, each, share, time);
+    for (const [node, window] of this.#windows)
+      if (time.untilNs - (window.at(-1)?.untilNs ?? 0n) > WINDOW_NS) this.#windows.delete(node);
     for (const [node, { seenNs }] of this.#losses)
       if (time.untilNs - seenNs > FORGET_NS) this.#heal(node, time.untilNs);
     for (const [node, { untilNs }] of this.#healing) if (untilNs < time.sinceNs) this.#healing.delete(node);
@@ -121,19 +142,26 @@ export class LossyNodes {
     };
   }
 
-  #judge(node: string, seen: Seen, share: number, { sinceNs, untilNs }: IntervalTime): void {
-    if (seen.segments < LEAST_SEGMENTS) return;
-    const peers = shareOf(seen) >= share ? seen.lossyPods(share) : 0;
+  #judge(node: string, seen: Seen, share: number, time: IntervalTime): void {
+    const { untilNs } = time;
+    const earlier = (this.#windows.get(node) ?? []).filter((each) => untilNs - each.sinceNs <= WINDOW_NS);
+    const window = [...earlier, { seen, ...time }];
+    this.#windows.set(node, window);
+    const lately = new Seen();
+    for (const each of window) lately.addAll(each.seen);
+    if (lately.segments < LEAST_SEGMENTS) return;
+    const peers = shareOf(lately) >= share ? lately.lossyPods(share) : 0;
     const known = this.#losses.get(node);
     if (peers === 0) {
-      if (known !== undefined && shareOf(seen) < HEALED * share) this.#heal(node, untilNs);
+      if (known !== undefined && shareOf(lately) < HEALED * share) this.#heal(node, untilNs);
       return;
     }
+    const sinceNs = window.find((each) => each.seen.lost > 0)?.sinceNs ?? time.sinceNs;
     const loss = known ?? { sinceNs, seenNs: untilNs, sum: new Seen(), peers };
     this.#losses.set(node, loss);
     loss.seenNs = untilNs;
     loss.peers = Math.max(loss.peers, peers);
-    addTo(loss.sum, seen);
+    loss.sum.addAll(seen);
   }
 
   /** Connections that have waited for as long as it lasted wait that long again before they send. */
@@ -163,11 +191,6 @@ function seenNodes(
     seen.add(edge, evidence);
   }
   return nodes;
-}
-
-function addTo(sum: Seen, seen: Seen): void {
-  for (const name of SUMS) sum[name] += seen[name];
-  for (const sender of seen.senders) sum.senders.add(sender);
 }
 
 const SUMS = [
