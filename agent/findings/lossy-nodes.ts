@@ -111,7 +111,7 @@ export class LossyNodes {
    * @param edges all of an exchange; EdgeEvidence of those with trouble by their edge
    * @param drops that this node's kernel said
    * @param ownNode its pods are not across any network
-   * @param share of segments sent again from which on a node is lossy
+   * @param share of segments sent again from which on a node is lossy; 1: none is
    * @returns nodes that are lossy at the interval's end, those first that have been so for longest; and nodes that were
    */
   take(
@@ -122,6 +122,7 @@ export class LossyNodes {
     share: number,
     time: IntervalTime,
   ): NodesSeen {
+    if (share === 1) return this.#forget();
     const seen = troubled.size === 0 && this.#losses.size === 0 ? new Map() : seenNodes(edges, troubled, ownNode);
     for (const { remote, count } of drops) {
       const node = remote?.nodeName === undefined ? undefined : seen.get(remote.nodeName);
@@ -140,6 +141,11 @@ export class LossyNodes {
       lossyNodes: [...this.#losses].map(([node, loss]) => evidenceOf(node, loss, othersAnswer, time.untilNs)),
       healingNodes: [...this.#healing.values()].map(({ node }) => node),
     };
+  }
+
+  #forget(): NodesSeen {
+    for (const known of [this.#losses, this.#windows, this.#healing]) known.clear();
+    return { lossyNodes: [], healingNodes: [] };
   }
 
   #judge(node: string, seen: Seen, share: number, time: IntervalTime): void {

@@ -139,9 +139,9 @@ export const FINDINGS = {
         brief: "And how many of its pods do not answer",
       },
       lossy: {
-        default: 0.125,
+        default: 1,
         unit: "1",
-        brief: "Lossy: the share of segments to a node, and to most of its pods, that are sent again.",
+        brief: "Lossy: the share of segments to a node, and to most of its pods, that are sent again. 1: it is not looked for.",
       },
     },
     cause: "The other node is down, or the network between the nodes is cut, drops the packets of one way, or loses many.",
