@@ -21,7 +21,7 @@ import { twoPods } from "../world/describe.ts";
 const NEEDS = ["root", "btf", "cgroup2", "iptables", "build", "compiler"] as const;
 const test = needs(...NEEDS);
 /** Pinned maps of this protocol, in the shape that they have now: an older commit of this protocol has it, too. */
-const OLDER_COMMIT = "3ff5cdb69fdb59c78b1c7cf090107a1734a9911a";
+const OLDER_COMMIT = "726abb471b779da0d3403dc9283bde0bad2c459f";
 const NEXT = FLOWSPAN_PROTOCOL + 1;
 const BUILD_MS = 300_000;
 /** Six starts of a probe, each of seconds of CPU. */
