@@ -7,7 +7,7 @@ import { FindingLab, NODE, told, troubleOf } from "./evidence.ts";
 const pod = (node: number, number: number) => `10.0.${node}.${number}`;
 const edge = (node: number, number: number, local = "cart") => `client ${local}>${pod(node, number)}:80`;
 
-function labOf({ partition, ...others }: { readonly partition?: object } = {}): FindingLab {
+function labOf({ partition, ...others }: Readonly<Record<string, object>> = {}): FindingLab {
   const lab = new FindingLab({ partition: { lossy: 0.125, ...partition }, ...others });
   for (const node of [1, 2, 3])
     for (const number of [1, 2, 3, 4]) lab.identity.describe(pod(node, number), { nodeName: `node-${node}` });
