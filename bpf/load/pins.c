@@ -237,9 +237,8 @@ static void protocols__retire(const struct pins *pins, const char *kept, bool fo
 		generation__retire(path);
 		if (!forget)
 			continue;
-		log_warn("%s: removed, a flowspan-probe's of another protocol than this one's %s: what it had counted "
-			 "and "
-			 "nobody had exported is gone",
+		log_warn("%s: removed, a flowspan-probe's of another protocol than this one's %s: "
+			 "what it had counted and nobody had exported is gone",
 			 path, kept);
 		tree__remove(AT_FDCWD, path);
 	}

@@ -51,6 +51,16 @@ async function startChain(): Promise<Chain> {
   };
 }
 
+/** All three run, and Prometheus has the sum. */
+async function startWithSum(bytes: number) {
+  const chain = await startChain();
+  const gateway = await chain.startGateway();
+  const node = await chain.startNode();
+  await chain.send(node, bytes);
+  await sumBecomes(chain, bytes);
+  return { chain, gateway, node };
+}
+
 async function sumBecomes({ prometheus }: Chain, bytes: number): Promise<void> {
   const query = 'flowspan_tcp_io_bytes_total{k8s_pod_name="cart-1",network_io_direction="transmit"}';
   const samples = await prometheus.queryOnce(query, (all) => all.some(({ value }) => value === bytes), RETRIED_MS);
@@ -60,12 +70,7 @@ async function sumBecomes({ prometheus }: Chain, bytes: number): Promise<void> {
 test(
   "a gateway that is killed and comes back has every sum, and the node's Collector accepts points meanwhile",
   async () => {
-    const chain = await startChain();
-    const gateway = await chain.startGateway();
-    const node = await chain.startNode();
-    await chain.send(node, 23_029);
-    await sumBecomes(chain, 23_029);
-
+    const { chain, gateway, node } = await startWithSum(23_029);
     await gateway.stop("SIGKILL");
     await chain.send(node, 46_061);
     await chain.startGateway();
@@ -79,12 +84,7 @@ test(
 test(
   "a node's Collector that is killed with points in its queue loses them, and the next point of a series holds them",
   async () => {
-    const chain = await startChain();
-    const gateway = await chain.startGateway();
-    const node = await chain.startNode();
-    await chain.send(node, 23_029);
-    await sumBecomes(chain, 23_029);
-
+    const { chain, gateway, node } = await startWithSum(23_029);
     await gateway.stop("SIGKILL");
     await chain.send(node, 46_061);
     await node.stop("SIGKILL");

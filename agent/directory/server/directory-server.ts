@@ -123,8 +123,7 @@ export class DirectoryServer {
     });
     this.#server = new Server({
       "grpc.max_concurrent_streams": 8,
-      // Who makes no call is refused and counted by PendingConnections before that.
-      "grpc.max_connection_idle_ms": 2 * idleMs,
+      "grpc.max_connection_idle_ms": 2 * idleMs, // who makes no call is refused and counted before that
       "grpc.max_receive_message_length": ASK_MAX_BYTES,
       "grpc.keepalive_time_ms": 30_000,
       interceptors: [grpcEndings((code) => this.#countRefusal(status[code]))],
