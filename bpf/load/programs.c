@@ -250,9 +250,8 @@ int programs__start(struct programs *programs, struct pinned_maps *maps, struct 
 		bpf_map__max_entries(programs->skeleton->maps.connections_by_address);
 	if (!features->iter_sk_storage && programs->skeleton->rodata->sockets_room == 1) {
 		log_error("the pins at %s are of a probe that kept what it knows in the sockets, and this one is to "
-			  "keep it "
-			  "by address: run flowspan-probe --unpin, which forgets what was not exported yet, or unset "
-			  "FLOWSPAN_SOCKETS",
+			  "keep it by address: run flowspan-probe --unpin, which forgets what was not exported yet, "
+			  "or unset FLOWSPAN_SOCKETS",
 			  pins->path);
 		return -1;
 	}
